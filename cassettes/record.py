@@ -1,0 +1,33 @@
+"""Records the demo cassette from the stand-in. Run by `make cassettes`; the same world gives the same bytes."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from migrate.extract.run import ExtractOptions, extract_snapshot
+from migrate.load.planning import make_plan
+from migrate.map.run import map_snapshot
+from migrate.standin.server import StandInServer
+from migrate.standin.world import DEMO_WORLD, load_world
+from migrate.twilio_api.api import ApiSettings, open_api
+
+CASSETTE = Path(__file__).with_name("demo.yaml")
+PAGE_SIZE = 5  # small, so that every list takes several pages
+
+
+def record(cassette: Path) -> None:
+    """Record what `chat-migrate run` asks of the demo world to a new cassette."""
+    world = load_world(DEMO_WORLD)
+    with StandInServer(world) as server, tempfile.TemporaryDirectory() as folder:
+        environment = {"TWILIO_ACCOUNT_SID": world.account_sid, "TWILIO_AUTH_TOKEN": world.auth_token}
+        settings = ApiSettings(server.url, server.url, record=cassette, environment=environment)
+        with open_api(settings) as api:
+            extract_snapshot(api, Path(folder, "snapshot"), ExtractOptions(page_size=PAGE_SIZE))
+            map_snapshot(Path(folder, "snapshot"), Path(folder, "mapped"))
+            make_plan(api, Path(folder, "mapped"))
+
+
+if __name__ == "__main__":
+    CASSETTE.unlink(missing_ok=True)
+    record(CASSETTE)

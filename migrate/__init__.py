@@ -1,0 +1,50 @@
+"""Moves push notifications from Twilio Programmable Chat to Twilio Conversations.
+
+The public names are imported on first use, so that `import migrate` costs nothing:
+
+- `extract_snapshot(api, out, options)` pages every binding into a snapshot folder;
+- `map_snapshot(snapshot, out)` translates a snapshot into the desired push configuration;
+- `make_plan(api, mapped)` compares that with what is live (a dry run: it only reads);
+- `open_api(settings)` gives the `api` that the others take, live, recording or replaying;
+- `MigrateError` is the base of every error they raise.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from migrate.extract.run import ExtractOptions, extract_snapshot
+    from migrate.load.planning import make_plan
+    from migrate.map.run import map_snapshot
+    from migrate.model.errors import MigrateError
+    from migrate.twilio_api.api import ApiSettings, open_api
+
+_HOMES = {
+    "ApiSettings": "migrate.twilio_api.api",
+    "ExtractOptions": "migrate.extract.run",
+    "MigrateError": "migrate.model.errors",
+    "extract_snapshot": "migrate.extract.run",
+    "make_plan": "migrate.load.planning",
+    "map_snapshot": "migrate.map.run",
+    "open_api": "migrate.twilio_api.api",
+}
+
+__all__ = [
+    "ApiSettings",
+    "ExtractOptions",
+    "MigrateError",
+    "extract_snapshot",
+    "make_plan",
+    "map_snapshot",
+    "open_api",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'migrate' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,290 @@
+"""The command line: options in, one call to a stage, its result shown, an exit code.
+
+Everything heavy is imported inside the command that needs it, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from migrate import __version__
+from migrate.model.errors import MigrateError
+from migrate.options import FILE, FOLDER, ReportFile, Screen, ServiceSid, api_options, common_options
+
+if TYPE_CHECKING:
+    from migrate.extract.run import ExtractOptions
+    from migrate.model.plan import Plan
+    from migrate.twilio_api.api import ApiSettings
+
+CHANGES_PENDING = 3
+INTERRUPTED = 130
+
+
+class _Failure(click.ClickException):
+    """An error as click shows it: one line, and its own exit code."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code  # type: ignore[misc]  # click's is one for the class
+
+
+class _Commands(click.Group):
+    """Turns every expected failure into one line and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except MigrateError as error:
+            raise _Failure(str(error), error.exit_code) from error
+        except KeyboardInterrupt:
+            raise _Failure("Interrupted", INTERRUPTED) from None
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            where = f" {error.filename}" if error.filename else ""
+            raise _Failure(f"Cannot use{where}: {(error.strerror or str(error)).lower()}", 1) from error
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="chat-migrate")
+def cli() -> None:
+    """Move push notifications from Twilio Programmable Chat to Conversations.
+
+    Nothing is written to Twilio by any command of this version: it extracts, maps, and shows what would
+    change. Credentials come from the environment: TWILIO_ACCOUNT_SID with TWILIO_AUTH_TOKEN, or with
+    TWILIO_API_KEY and TWILIO_API_SECRET.
+
+    \b
+    Example:
+      chat-migrate run --replay cassettes/demo.yaml --out out/demo
+    """
+
+
+def extract_options(command: Any) -> Any:
+    """What to extract; the command gets `options`."""
+    import functools
+
+    @click.option("--service", "services", type=ServiceSid(), multiple=True, help="Only this service. Repeatable.")
+    @click.option(
+        "--binding-type", "binding_types", type=click.Choice(["apn", "fcm", "gcm"]), multiple=True,
+        help="Only this push technology. Repeatable.",
+    )  # fmt: skip
+    @click.option("--identity", "identities", multiple=True, metavar="TEXT", help="Only this user. Repeatable.")
+    @click.option(
+        "--page-size", type=click.IntRange(1, 1000), default=50, show_default=True, metavar="N",
+        help="Rows to ask for at a time.",
+    )  # fmt: skip
+    @click.option("--restart", is_flag=True, help="Begin an unfinished snapshot anew, instead of resuming it.")
+    @functools.wraps(command)
+    def wrapped(
+        *args: Any,
+        services: tuple[str, ...],
+        binding_types: tuple[str, ...],
+        identities: tuple[str, ...],
+        page_size: int,
+        restart: bool,
+        concurrency: int,
+        **kwargs: Any,
+    ) -> Any:
+        from migrate.extract.run import ExtractOptions
+
+        options = ExtractOptions(services, binding_types, identities, page_size, concurrency, restart)
+        return command(*args, options=options, **kwargs)
+
+    return wrapped
+
+
+@cli.command()
+@click.option("--out", type=FOLDER, required=True, metavar="DIR", help="The snapshot's folder.")
+@extract_options
+@api_options
+@common_options
+def extract(out: Path, options: ExtractOptions, settings: ApiSettings, screen: Screen) -> None:
+    """Copy all bindings, services and credentials into a snapshot.
+
+    An unfinished snapshot is gone on with; a finished one is never overwritten.
+
+    \b
+    Example:
+      chat-migrate extract --out snapshot
+    """
+    from dataclasses import asdict
+
+    from migrate.extract.run import extract_snapshot
+    from migrate.report.text import extract_view
+    from migrate.twilio_api.api import open_api
+
+    with open_api(settings) as api, screen.progress() as on_rows:
+        manifest = extract_snapshot(api, out, options, on_rows)
+    screen.result(asdict(manifest), lambda: extract_view(manifest, str(out)))
+
+
+@cli.command("map")
+@click.argument("snapshot", type=FOLDER)
+@click.option("--out", type=FOLDER, required=True, metavar="DIR", help="The mapped folder.")
+@common_options
+def map_(snapshot: Path, out: Path, screen: Screen) -> None:
+    """Translate a snapshot into the push configuration that Conversations needs.
+
+    Writes push-config.yaml, to be reviewed and edited, and what becomes of every binding. Stays offline.
+
+    \b
+    Example:
+      chat-migrate map snapshot --out mapped
+    """
+    from migrate.map.run import map_snapshot
+    from migrate.report.text import map_view
+
+    summary = map_snapshot(snapshot, out)
+    screen.result(summary.to_json(), lambda: map_view(summary, str(out)))
+
+
+@cli.command()
+@click.argument("mapped", type=FOLDER)
+@click.option("--plan-out", type=FILE, metavar="FILE", help="Save the plan.")
+@click.option(
+    "--report", "reports", type=ReportFile(), multiple=True, metavar="FILE",
+    help="Write a report: .md or .json. Repeatable.",
+)  # fmt: skip
+@click.option("--detailed-exitcode", is_flag=True, help="Exit with 3 if there is something to change.")
+@api_options
+@common_options
+def load(
+    mapped: Path,
+    plan_out: Path | None,
+    reports: tuple[Path, ...],
+    detailed_exitcode: bool,
+    settings: ApiSettings,
+    concurrency: int,
+    screen: Screen,
+) -> None:
+    """Show what would change in Conversations. A dry run: it only reads.
+
+    \b
+    Example:
+      chat-migrate load mapped --plan-out plan.json --report report.md
+    """
+    from migrate.load.planning import make_plan
+    from migrate.report.text import plan_view
+    from migrate.twilio_api.api import open_api
+
+    with open_api(settings) as api:
+        plan = make_plan(api, mapped, concurrency)
+    for path in (*reports, *((plan_out,) if plan_out else ())):
+        _write_report(plan, path, "json" if path == plan_out else path.suffix)
+    screen.result(plan.to_json(), lambda: plan_view(plan))
+    if detailed_exitcode and plan.changes:
+        sys.exit(CHANGES_PENDING)
+
+
+@cli.command()
+@click.option("--out", type=FOLDER, required=True, metavar="DIR", help="The folder for everything.")
+@extract_options
+@api_options
+@common_options
+def run(out: Path, options: ExtractOptions, settings: ApiSettings, screen: Screen) -> None:
+    """Extract, map, and show what would change, in one go. Writes nothing to Twilio.
+
+    \b
+    Example:
+      chat-migrate run --out migration
+    """
+    from dataclasses import asdict
+
+    from migrate.extract.run import extract_snapshot
+    from migrate.load.planning import make_plan
+    from migrate.map.run import map_snapshot
+    from migrate.report.text import plan_view, run_view
+    from migrate.snapshot.mapped import refuse_unless_free
+    from migrate.twilio_api.api import open_api
+
+    snapshot, mapped = out / "snapshot", out / "mapped"
+    refuse_unless_free(mapped)
+    with open_api(settings) as api:
+        with screen.progress() as on_rows:
+            manifest = extract_snapshot(api, snapshot, options, on_rows)
+        summary = map_snapshot(snapshot, mapped)
+        plan = make_plan(api, mapped, options.concurrency)
+    plan_file, report = out / "plan.json", out / "report.md"
+    again = f"chat-migrate load {mapped}" + (f" --replay {settings.replay}" if settings.replay else "")
+    _write_report(plan, plan_file, ".json")
+    _write_report(plan, report, ".md")
+    files = [
+        ("Snapshot", str(snapshot)),
+        ("Mapped", f"{mapped / 'push-config.yaml'}, {mapped / 'bindings'}, {mapped / 'summary.json'}"),
+        ("Plan", str(plan_file)),
+        ("Report", str(report)),
+        ("Next", f"read {report}; edit {mapped / 'push-config.yaml'}; look again with: {again}"),
+    ]
+    data = {"snapshot": asdict(manifest), "mapped": summary.to_json(), "plan": plan.to_json()}
+    screen.result(
+        data,
+        lambda: plan_view(plan, explain=False).append("\n").append(run_view(manifest, summary, plan, files)),
+    )
+
+
+@cli.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, metavar="N")
+@click.option("--world", type=FILE, metavar="FILE", help="The world to serve; the demo's if not given.")
+@click.option(
+    "--page-size-maxima", "maxima", type=click.Choice(["docs", "openapi"]), default="openapi", show_default=True,
+    help="Whose largest page sizes hold.",
+)  # fmt: skip
+@click.option(
+    "--page-size-over", "over", type=click.Choice(["cap", "refuse"]), default="cap", show_default=True,
+    help="What happens to a larger page size.",
+)  # fmt: skip
+@common_options
+def standin(
+    port: int,
+    world: Path | None,
+    maxima: Literal["docs", "openapi"],
+    over: Literal["cap", "refuse"],
+    screen: Screen,
+) -> None:
+    """Serve a local imitation of the two Twilio APIs, until Ctrl-C.
+
+    \b
+    Example:
+      chat-migrate standin --port 8080
+    """
+    from migrate.standin.paging import PageSizes
+    from migrate.standin.server import StandInServer
+    from migrate.standin.world import DEMO_WORLD, load_world
+
+    served = load_world(world or DEMO_WORLD)
+    with StandInServer(served, PageSizes(maxima, over), port) as server:
+        variables = {
+            "CHAT_MIGRATE_CHAT_URL": server.url,
+            "CHAT_MIGRATE_CONVERSATIONS_URL": server.url,
+            "TWILIO_ACCOUNT_SID": served.account_sid,
+            "TWILIO_AUTH_TOKEN": served.auth_token,
+        }
+        from rich.text import Text
+
+        lines = "".join(f"export {name}={value}\n" for name, value in variables.items())
+        screen.result(variables, lambda: Text(lines))
+        screen.say(f"Serving {world or 'the demo world'} on {server.url}; stop with Ctrl-C.")
+        sys.stdout.flush()
+        server.wait()
+
+
+def _write_report(plan: Plan, path: Path, suffix: str) -> None:
+    from migrate.model.digest import canonical_json
+    from migrate.report.markdown import plan_report
+    from migrate.snapshot.files import write_whole
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, plan_report(plan) if suffix == ".md" else canonical_json(plan.to_json()))
+
+
+def main() -> None:
+    """The console script."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that lacks a character shows its escape, instead of the program failing on it.
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    cli(prog_name="chat-migrate")

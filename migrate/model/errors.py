@@ -1,0 +1,76 @@
+"""Errors: one sentence for the operator, what was kept, the command that goes on, and an exit code.
+
+Exit codes are part of the command line's contract: 1 error, 2 wrong usage, 4 refused (unsafe or
+blocked), 5 stale, 6 partly applied, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+
+class MigrateError(Exception):
+    """Base of every error that is meant for the operator.
+
+    `what` says what happened; `kept` what is safe on disk; `remedy` what to do or to run next.
+    `str(error)` is the three in one line.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, kept: str = "", remedy: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.kept = kept
+        self.remedy = remedy
+
+    def within(self, where: str, *, kept: str, remedy: str) -> Self:
+        """The same error, told from further out: where it happened, what is kept, how to go on."""
+        self.what = f"{where}: {self.what}"
+        self.kept = kept
+        self.remedy = f"{self.remedy.rstrip('.')}. {remedy}" if self.remedy else remedy
+        return self
+
+    def __str__(self) -> str:
+        parts = (part.rstrip(".") for part in (self.what, self.kept, self.remedy) if part)
+        return " ".join(". ".join(parts).split())
+
+
+class InputError(MigrateError):
+    """A file or folder that was given cannot be used: unreadable, of another kind, malformed."""
+
+
+class UsageError(MigrateError):
+    """The command was called without something that it cannot do without, such as credentials."""
+
+    exit_code = 2
+
+
+class RefusedError(MigrateError):
+    """Going on would be unsafe: something would be overwritten, or what was given is not to be trusted."""
+
+    exit_code = 4
+
+
+class InterruptedRunError(MigrateError):
+    """The operator stopped the run; what was finished is kept and the run can be resumed."""
+
+    exit_code = 130
+
+
+class TwilioError(MigrateError):
+    """A request to Twilio did not succeed. `status` is None where no answer came."""
+
+    def __init__(self, what: str, *, status: int | None = None, kept: str = "", remedy: str = "") -> None:
+        super().__init__(what, kept=kept, remedy=remedy)
+        self.status = status
+
+
+class TransientTwilioError(TwilioError):
+    """A failure that may pass: no connection, 429, 5xx. `retry_after` is in seconds where Twilio named it."""
+
+    def __init__(
+        self, what: str, *, status: int | None = None, retry_after: float | None = None, remedy: str = ""
+    ) -> None:
+        super().__init__(what, status=status, remedy=remedy)
+        self.retry_after = retry_after

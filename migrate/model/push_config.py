@@ -1,0 +1,76 @@
+"""Push configuration: the notification settings of a Conversations service, as a flat table of fields.
+
+Twilio answers with nested JSON (`new_message.with_media.enabled`) and takes form fields
+(`NewMessage.WithMedia.Enabled`). Everything between reading and writing uses the dotted JSON path, and a
+path that is absent means "not set" when read and "leave as it is" when desired. Source: FACTS.md, "Message
+types and their push configuration".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Value = bool | str
+Settings = Mapping[str, Value]
+
+
+@dataclass(frozen=True)
+class Field:
+    """One setting: its dotted path in the JSON, its form field name, and the type of its value."""
+
+    path: str
+    form: str
+    type: type[bool] | type[str]
+
+
+# In the order in which people read them; reports and files keep it.
+FIELDS: tuple[Field, ...] = (
+    Field("log_enabled", "LogEnabled", bool),
+    Field("new_message.enabled", "NewMessage.Enabled", bool),
+    Field("new_message.template", "NewMessage.Template", str),
+    Field("new_message.sound", "NewMessage.Sound", str),
+    Field("new_message.badge_count_enabled", "NewMessage.BadgeCountEnabled", bool),
+    Field("new_message.with_media.enabled", "NewMessage.WithMedia.Enabled", bool),
+    Field("new_message.with_media.template", "NewMessage.WithMedia.Template", str),
+    Field("added_to_conversation.enabled", "AddedToConversation.Enabled", bool),
+    Field("added_to_conversation.template", "AddedToConversation.Template", str),
+    Field("added_to_conversation.sound", "AddedToConversation.Sound", str),
+    Field("removed_from_conversation.enabled", "RemovedFromConversation.Enabled", bool),
+    Field("removed_from_conversation.template", "RemovedFromConversation.Template", str),
+    Field("removed_from_conversation.sound", "RemovedFromConversation.Sound", str),
+)
+FIELD_BY_PATH: Mapping[str, Field] = {item.path: item for item in FIELDS}
+
+
+@dataclass(frozen=True)
+class ServiceConfig:
+    """The desired settings of one service. `origins` says of each path where its value comes from."""
+
+    service_sid: str
+    friendly_name: str
+    settings: Settings
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+
+def in_order(settings: Settings) -> dict[str, Value]:
+    """The same settings in the order of `FIELDS`."""
+    return {item.path: settings[item.path] for item in FIELDS if item.path in settings}
+
+
+def flatten(notifications: Mapping[str, Any]) -> dict[str, Value]:
+    """The settings in a Conversations notification object; null, absent and mistyped values are left out."""
+    settings: dict[str, Value] = {}
+    for item in FIELDS:
+        value: Any = notifications
+        for key in item.path.split("."):
+            value = value.get(key) if isinstance(value, Mapping) else None
+        if isinstance(value, item.type):
+            settings[item.path] = value
+    return settings
+
+
+def configs_as_json(configs: tuple[ServiceConfig, ...]) -> dict[str, Any]:
+    """What the configurations state, without names and origins: the part that a digest covers."""
+    return {config.service_sid: dict(config.settings) for config in configs}

@@ -1,0 +1,176 @@
+"""push-config.yaml: the push configuration as a file that people review and edit. Text in, text out.
+
+Each value carries a comment that says where it comes from. Reading checks every key and every value, and
+an error names the line and, for a misspelt key, what was probably meant.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import NoReturn
+
+import yaml
+
+from migrate.model.errors import InputError
+from migrate.model.push_config import FIELD_BY_PATH, FIELDS, ServiceConfig, Settings, Value, in_order
+
+FORMAT = 1
+_HEADER = """\
+# The push configuration that Conversations should have, one entry a service. Review it and edit it freely:
+# `chat-migrate load` compares it with what is live. A key that is left out means: leave it as it is there.
+"""
+_BOOL_TAG = "tag:yaml.org,2002:bool"
+_INT_TAG = "tag:yaml.org,2002:int"
+_STR_TAG = "tag:yaml.org,2002:str"
+
+
+def dump(configs: Iterable[ServiceConfig]) -> str:
+    """The file's text, services in the order of their SID, values in the order of `FIELDS`."""
+    lines = [_HEADER, f"format_version: {FORMAT}", "services:"]
+    ordered = sorted(configs, key=lambda config: config.service_sid)
+    for config in ordered:
+        lines += ["", f"  {config.service_sid}:", f"    friendly_name: {_scalar(config.friendly_name)}"]
+        lines += _dump_settings(config)
+    if not ordered:
+        lines[-1] += " {}"
+    return "\n".join(lines) + "\n"
+
+
+def _dump_settings(config: ServiceConfig) -> list[str]:
+    settings = in_order(config.settings)
+    if not settings:
+        return ["    notifications: {}"]
+    lines = ["    notifications:"]
+    parents: list[str] = []
+    for path, value in settings.items():
+        *groups, key = path.split(".")
+        for depth, group in enumerate(groups):
+            if parents[depth : depth + 1] != [group]:
+                lines.append("      " + "  " * depth + f"{group}:")
+        parents = groups
+        origin = config.origins.get(path, "")
+        comment = f"  # {origin}" if origin else ""
+        lines.append("      " + "  " * len(groups) + f"{key}: {_scalar(value)}{comment}")
+    return lines
+
+
+def _scalar(value: Value) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    # A double-quoted scalar on one line: PyYAML escapes what a reader would refuse.
+    text: str = yaml.safe_dump(value, allow_unicode=True, default_style='"', width=float("inf"))
+    return text.strip()
+
+
+def quoted(text: str) -> str:
+    """A text for a comment: in quotes, on one line, with nothing that a YAML reader would refuse."""
+    return _scalar(text)
+
+
+def parse(text: str, source: str) -> tuple[ServiceConfig, ...]:
+    """Read the file's text; `source` is the name that errors give.
+
+    Raises `InputError` with the line for bad YAML, unknown or repeated keys, and values of a wrong type.
+    """
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        raise InputError(f"{source}{_where(error)}: not valid YAML: {_problem(error)}") from None
+    return _Reader(source).configs(root)
+
+
+def _where(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    return f" line {mark.line + 1}" if mark else ""
+
+
+def _problem(error: yaml.YAMLError) -> str:
+    return getattr(error, "problem", None) or getattr(error, "reason", None) or "cannot be read"
+
+
+class _Reader:
+    """Walks the YAML nodes, which know their lines."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+
+    def fail(self, node: yaml.Node | None, problem: str) -> NoReturn:
+        line = f" line {node.start_mark.line + 1}" if node is not None else ""
+        raise InputError(f"{self.source}{line}: {problem}")
+
+    def mapping(self, node: yaml.Node | None, what: str) -> dict[str, tuple[yaml.Node, yaml.Node]]:
+        """The entries of a mapping: key → (key node, value node), each key once."""
+        if not isinstance(node, yaml.MappingNode):
+            self.fail(node, f"{what} must be a mapping of keys to values")
+        entries: dict[str, tuple[yaml.Node, yaml.Node]] = {}
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                self.fail(key, f"a key under {what} must be a word")
+            if key.value in entries:
+                self.fail(key, f"{key.value!r} stands twice under {what}")
+            entries[key.value] = (key, value)
+        return entries
+
+    def unknown(self, key: yaml.Node, name: str, what: str, known: Iterable[str]) -> NoReturn:
+        known = sorted(known)
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
+        self.fail(key, f"unknown key {name!r} under {what}; {hint}")
+
+    def configs(self, root: yaml.Node | None) -> tuple[ServiceConfig, ...]:
+        top = self.mapping(root, "the file")
+        for name, (key, _) in top.items():
+            if name not in ("format_version", "services"):
+                self.unknown(key, name, "the file", ("format_version", "services"))
+        version = top["format_version"][1] if "format_version" in top else None
+        if not isinstance(version, yaml.ScalarNode) or (version.tag, version.value) != (
+            _INT_TAG,
+            str(FORMAT),
+        ):
+            self.fail(version or root, f"format_version must be {FORMAT}")
+        if "services" not in top:
+            self.fail(root, "the key 'services' is missing")
+        services = self.mapping(top["services"][1], "services")
+        return tuple(sorted((self.service(*nodes) for nodes in services.values()), key=lambda c: c.service_sid))
+
+    def service(self, key: yaml.Node, node: yaml.Node) -> ServiceConfig:
+        sid: str = key.value
+        if not (len(sid) == 34 and sid.startswith("IS")):
+            self.fail(key, f"{sid!r} is not a service SID (IS and 32 hexadecimal digits)")
+        entries = self.mapping(node, sid)
+        for name, (name_node, _) in entries.items():
+            if name not in ("friendly_name", "notifications"):
+                self.unknown(name_node, name, sid, ("friendly_name", "notifications"))
+        name = ""
+        if "friendly_name" in entries:
+            name = str(self.value(entries["friendly_name"][1], str, "friendly_name"))
+        settings: Settings = {}
+        if "notifications" in entries:
+            settings = in_order(self.settings(entries["notifications"][1], ""))
+        return ServiceConfig(sid, name, settings)
+
+    def settings(self, node: yaml.Node, prefix: str) -> dict[str, Value]:
+        """The settings below one mapping; `prefix` is its path with a dot at the end, or empty."""
+        found: dict[str, Value] = {}
+        keys = {item.path.removeprefix(prefix).split(".")[0] for item in FIELDS if item.path.startswith(prefix)}
+        what = prefix.rstrip(".") or "notifications"
+        for name, (key, value) in self.mapping(node, what).items():
+            path = prefix + name
+            if name not in keys:
+                self.unknown(key, name, what, keys)
+            if path in FIELD_BY_PATH:
+                found[path] = self.value(value, FIELD_BY_PATH[path].type, path)
+            else:
+                found.update(self.settings(value, path + "."))
+        return found
+
+    def value(self, node: yaml.Node, wanted: type[bool] | type[str], path: str) -> Value:
+        tag = node.tag if isinstance(node, yaml.ScalarNode) else None
+        if wanted is bool:
+            if tag != _BOOL_TAG:
+                self.fail(node, f"{path} must be true or false; leave the key out to keep what is live")
+            return bool(yaml.SafeLoader.bool_values[node.value.lower()])
+        if tag != _STR_TAG:
+            self.fail(node, f"{path} must be a text in quotes; leave the key out to keep what is live")
+        return str(node.value)

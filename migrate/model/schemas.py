@@ -1,0 +1,66 @@
+"""Arrow schemas of the snapshot and the mapped folder. One row is one Twilio object, text is as Twilio sent it."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+TIMESTAMP = pa.timestamp("us", tz="UTC")
+
+# `service_sid` is not a column here: it is the name of the partition folder.
+BINDINGS = pa.schema(
+    [
+        pa.field("sid", pa.string(), nullable=False),
+        pa.field("account_sid", pa.string()),
+        pa.field("endpoint", pa.string()),
+        pa.field("identity", pa.string()),
+        pa.field("binding_type", pa.string()),
+        pa.field("credential_sid", pa.string()),
+        pa.field("message_types", pa.list_(pa.string())),
+        pa.field("date_created", TIMESTAMP),
+        pa.field("date_updated", TIMESTAMP),
+        pa.field("extra", pa.string()),  # JSON object of the fields that this version does not know
+    ]
+)
+
+SERVICES = pa.schema(
+    [
+        pa.field("sid", pa.string(), nullable=False),
+        pa.field("account_sid", pa.string()),
+        pa.field("friendly_name", pa.string()),
+        pa.field("date_created", TIMESTAMP),
+        pa.field("date_updated", TIMESTAMP),
+        pa.field("notifications", pa.string()),  # JSON: Chat's `notifications`, null where unknown
+        pa.field("conversations_notifications", pa.string()),  # JSON: the target's, null where unreadable
+        pa.field("extra", pa.string()),
+    ]
+)
+
+CREDENTIALS = pa.schema(
+    [
+        pa.field("sid", pa.string(), nullable=False),
+        pa.field("account_sid", pa.string()),
+        pa.field("friendly_name", pa.string()),
+        pa.field("type", pa.string()),
+        pa.field("sandbox", pa.string()),
+        pa.field("date_created", TIMESTAMP),
+        pa.field("date_updated", TIMESTAMP),
+        pa.field("extra", pa.string()),
+    ]
+)
+
+# One row per binding of the snapshot: what it was, what it becomes, and what its device must do.
+MAPPED_BINDINGS = pa.schema(
+    [
+        pa.field("sid", pa.string(), nullable=False),
+        pa.field("identity", pa.string()),
+        pa.field("device", pa.string()),  # the endpoint, masked
+        pa.field("binding_type", pa.string()),
+        pa.field("target_binding_type", pa.string()),
+        pa.field("message_types", pa.list_(pa.string())),
+        pa.field("target_message_types", pa.list_(pa.string())),
+        pa.field("credential_sid", pa.string()),
+        pa.field("last_seen", TIMESTAMP),
+        pa.field("outcome", pa.string(), nullable=False),
+        pa.field("findings", pa.list_(pa.string()), nullable=False),
+    ]
+)

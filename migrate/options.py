@@ -1,0 +1,212 @@
+"""Options that commands share, and what they set up: the screen, the log, the way to Twilio."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from migrate.model.errors import MigrateError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+    from migrate.extract.chains import OnRows
+
+logger = logging.getLogger(__name__)
+Command = TypeVar("Command", bound=Callable[..., Any])
+FILE = click.Path(dir_okay=False, path_type=Path)
+FOLDER = click.Path(file_okay=False, path_type=Path)
+CHAT_URL = "https://chat.twilio.com"
+CONVERSATIONS_URL = "https://conversations.twilio.com"
+
+
+class ServiceSid(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions only
+    """A service's SID: IS and 32 hexadecimal digits."""
+
+    name = "IS…"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check the form; whether there is such a service, Twilio knows."""
+        if not re.fullmatch(r"IS[0-9a-fA-F]{32}", value):
+            self.fail(f"{value!r} is not a service SID (IS and 32 hexadecimal digits)", param, ctx)
+        return str(value)
+
+
+class ReportFile(click.Path):
+    """A file for a report; its ending names the format."""
+
+    formats = (".md", ".json")
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Check the ending."""
+        path = Path(value)
+        if path.suffix not in self.formats:
+            self.fail(f"{value!r}: a report ends in {' or '.join(self.formats)}", param, ctx)
+        return super().convert(path, param, ctx)
+
+
+@dataclass
+class Screen:
+    """Where results and messages go: results to standard output, all else to standard error."""
+
+    json: bool
+    no_color: bool
+
+    def _console(self, *, stderr: bool) -> Console:
+        from rich.console import Console
+
+        # Lines are not wrapped: what is piped or copied stays whole.
+        return Console(
+            stderr=stderr, no_color=self.no_color, highlight=False, soft_wrap=True, markup=False, emoji=False
+        )
+
+    def result(self, data: Any, text: Callable[[], Text]) -> None:
+        """Show a command's result: as JSON if so asked, else as text."""
+        if self.json:
+            from migrate.model.digest import canonical_json
+
+            click.echo(canonical_json(data), nl=False)
+        else:
+            self._console(stderr=False).print(text(), end="")
+
+    def say(self, message: str) -> None:
+        """A message beside the result."""
+        click.echo(message, err=True)
+
+    @contextmanager
+    def progress(self) -> Iterator[OnRows]:
+        """Bars of the rows read from each service; silent unless standard error is a terminal."""
+        console = self._console(stderr=True)
+        if not console.is_terminal:
+            yield lambda service, rows: None
+            return
+        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            TextColumn("{task.completed:,.0f} bindings"),
+            TimeElapsedColumn(),
+        )
+        with Progress(*columns, console=console, transient=True) as bars:
+            tasks: dict[str, Any] = {}
+
+            def on_rows(service: str, rows: int) -> None:
+                if service not in tasks:
+                    tasks[service] = bars.add_task(service, total=None)
+                bars.advance(tasks[service], rows)
+
+            yield on_rows
+
+
+def common_options(command: Command) -> Command:
+    """Options of every command; the command gets them as its argument `screen`."""
+
+    @click.option("-v", "--verbose", count=True, help="Log to standard error; -vv logs each request.")
+    @click.option("--log-file", type=FILE, metavar="FILE", help="Log to a file as JSON lines.")
+    @click.option("--json", "as_json", is_flag=True, help="Write the result as one JSON document.")
+    @click.option("--no-color", is_flag=True, help="Write without colour.")
+    @functools.wraps(command)
+    def wrapped(*args: Any, verbose: int, log_file: Path | None, as_json: bool, no_color: bool, **kwargs: Any) -> Any:
+        with _logging(verbose, log_file):
+            try:
+                return command(*args, screen=Screen(as_json, no_color), **kwargs)
+            except (MigrateError, OSError) as error:
+                logger.info("%s", error, exc_info=True)
+                raise
+
+    return wrapped  # type: ignore[return-value]
+
+
+def api_options(command: Command) -> Command:
+    """Options of commands that talk to Twilio; the command gets `settings` and `concurrency`."""
+
+    @click.option(
+        "--chat-url", metavar="URL", default=CHAT_URL, envvar="CHAT_MIGRATE_CHAT_URL", show_default=True,
+        show_envvar=True, help="Scheme and host of Programmable Chat.",
+    )  # fmt: skip
+    @click.option(
+        "--conversations-url", metavar="URL", default=CONVERSATIONS_URL,
+        envvar="CHAT_MIGRATE_CONVERSATIONS_URL", show_default=True, show_envvar=True,
+        help="Scheme and host of Conversations.",
+    )  # fmt: skip
+    @click.option("--record", type=FILE, metavar="CASSETTE", help="Record all exchanges to a new cassette.")
+    @click.option("--replay", type=FILE, metavar="CASSETTE", help="Answer from a cassette; stay offline.")
+    @click.option(
+        "--concurrency", type=click.IntRange(1, 64), default=16, show_default=True, metavar="N",
+        help="The most requests at a time.",
+    )  # fmt: skip
+    @functools.wraps(command)
+    def wrapped(
+        *args: Any,
+        chat_url: str,
+        conversations_url: str,
+        record: Path | None,
+        replay: Path | None,
+        **kwargs: Any,
+    ) -> Any:
+        if record and replay:
+            raise click.UsageError("--record and --replay exclude each other")
+        from migrate.twilio_api.api import ApiSettings
+
+        return command(*args, settings=ApiSettings(chat_url, conversations_url, record, replay), **kwargs)
+
+    return wrapped  # type: ignore[return-value]
+
+
+class _JsonLines(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
+@contextmanager
+def _logging(verbose: int, log_file: Path | None) -> Iterator[None]:
+    """Our own log and stamina's retries; other libraries' may hold addresses with personal data."""
+    level = (logging.ERROR, logging.INFO, logging.DEBUG)[min(verbose, 2)]
+    screen = logging.StreamHandler(sys.stderr)
+    screen.setLevel(level)
+    screen.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+    handlers: list[logging.Handler] = [screen]
+    if log_file:
+        file = logging.FileHandler(log_file, encoding="utf-8")
+        file.setFormatter(_JsonLines())
+        handlers.append(file)
+    loggers = [logging.getLogger("migrate"), logging.getLogger("stamina")]
+    for logger in loggers:
+        logger.setLevel(logging.DEBUG)
+        logger.propagate = False
+        for handler in handlers:
+            logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            for handler in handlers:
+                logger.removeHandler(handler)
+        for handler in handlers:
+            handler.close()

@@ -1,0 +1,109 @@
+"""The terminal's view: a diff in colour, findings, and the summary of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.text import Text
+
+from migrate.model.finding import count_by_severity
+from migrate.model.plan import Change, Plan
+from migrate.report.wording import FindingGroup, by_code, count, counts, name, printable, setting, severities
+from migrate.snapshot.manifest import Manifest
+from migrate.snapshot.mapped import Summary
+
+_COLOURS = {"blocker": "bold red", "warning": "yellow", "info": "cyan"}
+_OUTCOME_ORDER = ("carried", "reduced", "expired", "blocked")
+
+
+def plan_view(plan: Plan, *, explain: bool = True) -> Text:
+    """The whole plan: every changed field, then the findings with their meaning and remedy."""
+    text = Text()
+    for change in plan.changes:
+        text.append(_change(change)).append("\n")
+    if explain:
+        for group in by_code(plan.findings):
+            text.append(_finding(group)).append("\n")
+    fields = sum(len(change.fields) for change in plan.changes)
+    verdict = f"{count(fields, 'setting')} of {count(len(plan.changes), 'service')} would change"
+    if not plan.changes:
+        verdict = "Nothing to change: Conversations is as push-config.yaml wants it"
+    text.append("Dry run: ", "bold").append(f"{verdict}; nothing was written to Twilio.\n")
+    text.append(f"{count(len(plan.unchanged), 'service')} unchanged. ")
+    return text.append(f"Findings: {severities(count_by_severity(plan.findings))}.\n")
+
+
+def _change(change: Change) -> Text:
+    text = Text("~ ", "bold yellow").append(change.service_sid, "bold")
+    text.append(f"  {name(change.friendly_name)}\n")
+    width = max(len(path) for path in change.fields)
+    for path in change.fields:
+        text.append(f"    {path:{width}}  ")
+        text.append(setting(change.existing, path), "red").append(" → ")
+        text.append(setting(change.desired, path), "green").append("\n")
+    return text
+
+
+def _finding(group: FindingGroup) -> Text:
+    text = Text(f"{group.severity:8}", _COLOURS[group.severity]).append(f" {group.code}", "bold").append("\n")
+    text.append(f"         {group.entry.meaning}.\n", "default")
+    for finding in group.findings:
+        about = f"  {printable(finding.subject)}" if finding.subject else ""
+        number = f"  × {finding.count:,}" if finding.count > 1 else ""
+        text.append(f"         · {finding.service_sid or 'the account'}{about}{number}\n", "dim")
+    if group.entry.remedy != "None":
+        text.append(f"         → {group.entry.remedy}.\n")
+    return text
+
+
+def extract_view(manifest: Manifest, folder: str) -> Text:
+    """What an extract brought."""
+    return _table([("Snapshot", folder), *_source(manifest)])
+
+
+def map_view(summary: Summary, folder: str) -> Text:
+    """What a mapping found."""
+    return _table([("Mapped", folder), *_mapping(summary)])
+
+
+def run_view(manifest: Manifest, summary: Summary, plan: Plan, files: Sequence[tuple[str, str]]) -> Text:
+    """The closing summary of a run; `files` are names and paths."""
+    fields = sum(len(change.fields) for change in plan.changes)
+    changes = f"{count(fields, 'setting')} of {count(len(plan.changes), 'service')}"
+    rows = [
+        *_source(manifest),
+        *_mapping(summary)[:-1],
+        ("Changes", f"{changes}; {count(len(plan.unchanged), 'service')} unchanged"),
+        ("Findings", severities(count_by_severity(plan.findings))),
+        *files,
+    ]
+    return _table(rows)
+
+
+def _source(manifest: Manifest) -> list[tuple[str, str]]:
+    services = sum(file.rows for file in manifest.files if file.path == "services.parquet")
+    found = f"{count(services, 'service')}, {count(manifest.rows, 'binding')}, as of {manifest.as_of[:16]} UTC"
+    rows = [("Source", f"{found} (account {manifest.account_sid})")]
+    if manifest.rejected:
+        rows.append(("Rejected", f"{count(manifest.rejected, 'record')}, kept in rejected.jsonl"))
+    if manifest.duplicates_removed:
+        rows.append(("Repeated", f"{count(manifest.duplicates_removed, 'row')} seen twice, kept once"))
+    return rows
+
+
+def _mapping(summary: Summary) -> list[tuple[str, str]]:
+    outcomes = summary.totals("outcomes")
+    ordered = {outcome: outcomes[outcome] for outcome in _OUTCOME_ORDER if outcome in outcomes}
+    return [
+        ("Bindings", counts(dict(sorted(summary.totals("binding_types").items())))),
+        ("Outcomes", counts(ordered)),
+        ("Findings", severities(count_by_severity(summary.findings))),
+    ]
+
+
+def _table(rows: Sequence[tuple[str, str]]) -> Text:
+    text = Text()
+    width = max(len(label) for label, _ in rows)
+    for label, value in rows:
+        text.append(f"{label:{width}}  ", "bold").append(f"{value}\n")
+    return text

@@ -1,0 +1,113 @@
+"""manifest.json: what a snapshot is, how it was made, and the checksum of every file in it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from migrate.model.digest import canonical_json, digest
+from migrate.model.errors import InputError
+from migrate.snapshot.files import write_whole
+
+FORMAT = 1
+NAME = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What an extract was narrowed to; empty means everything."""
+
+    services: tuple[str, ...] = ()
+    binding_types: tuple[str, ...] = ()
+    identities: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ChainRecord:
+    """How one chain went: the pages that it took, the rows that it gave, the page size that the server used."""
+
+    chain: str
+    service_sid: str
+    pages: int
+    rows: int
+    rejected: int
+    page_size: int
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """One Parquet file: its path within the snapshot, rows, bytes, and SHA-256 in hexadecimal."""
+
+    path: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The content of manifest.json.
+
+    `as_of` is the source's own time when the extract began (ISO 8601, UTC): the ages of bindings are measured
+    by it, so that mapping a snapshot again gives the same result on any day. `rows` counts the bindings.
+    """
+
+    status: Literal["unfinished", "finished"]
+    tool_version: str
+    account_sid: str
+    source: str
+    as_of: str
+    started_at: str
+    filters: Filters
+    finished_at: str | None = None
+    rows: int = 0
+    duplicates_removed: int = 0
+    rejected: int = 0
+    chains: tuple[ChainRecord, ...] = ()
+    files: tuple[FileRecord, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """What a plan names the snapshot by: equal for equal content, whenever and wherever it was made."""
+        return digest(
+            {
+                "account_sid": self.account_sid,
+                "source": self.source,
+                "as_of": self.as_of,
+                "filters": asdict(self.filters),
+                "files": [asdict(file) for file in self.files],
+            }
+        )
+
+    def write(self, folder: Path) -> None:
+        """Put manifest.json in its place, in one step."""
+        content = {"format_version": FORMAT, **asdict(self)}
+        write_whole(folder / NAME, canonical_json(content), private=True)
+
+    def finished(self, **facts: Any) -> Manifest:
+        """The manifest of the finished snapshot."""
+        return replace(self, status="finished", **facts)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read a folder's manifest.json. Raises `InputError` if the folder is no snapshot."""
+    try:
+        content = json.loads((folder / NAME).read_bytes())
+        if content.pop("format_version") != FORMAT:
+            raise InputError(
+                f"{folder} was written in another snapshot format", remedy="Use the version that made it"
+            )
+        filters = Filters(**{name: tuple(value) for name, value in content.pop("filters").items()})
+        chains = tuple(ChainRecord(**record) for record in content.pop("chains"))
+        files = tuple(FileRecord(**record) for record in content.pop("files"))
+        manifest = Manifest(filters=filters, chains=chains, files=files, **content)
+    except (FileNotFoundError, NotADirectoryError):
+        problem = "it has no manifest.json" if folder.is_dir() else "there is no such folder"
+        raise InputError(
+            f"{folder} is not a snapshot: {problem}", remedy="Make one with: chat-migrate extract --out DIR"
+        ) from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(f"{folder} is not a snapshot: its manifest.json cannot be read") from None
+    return manifest

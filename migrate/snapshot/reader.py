@@ -1,0 +1,89 @@
+"""Opens a finished snapshot, and proves that it is what was written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from migrate.model.errors import RefusedError
+from migrate.snapshot.files import sha256_of
+from migrate.snapshot.manifest import Manifest, read_manifest
+from migrate.snapshot.writer import BINDINGS_FOLDER
+
+BATCH_ROWS = 65_536
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A finished snapshot on disk. Nothing is read before it is asked for."""
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def as_of(self) -> datetime:
+        """The source's time when the extract began, in UTC."""
+        return datetime.fromisoformat(self.manifest.as_of)
+
+    def services(self) -> list[dict[str, Any]]:
+        """The services in the order of their SID, one dictionary a row of the `SERVICES` schema."""
+        return self._rows("services")
+
+    def credentials(self) -> list[dict[str, Any]]:
+        """The credentials in the order of their SID, one dictionary a row of the `CREDENTIALS` schema."""
+        return self._rows("credentials")
+
+    def parts(self, service_sid: str) -> list[Path]:
+        """The Parquet files with the bindings of one service."""
+        prefix = f"{BINDINGS_FOLDER}/service_sid={service_sid}/"
+        return [self.folder / file.path for file in self.manifest.files if file.path.startswith(prefix)]
+
+    def bindings(self, service_sid: str) -> Iterator[pa.RecordBatch]:
+        """The bindings of one service, in batches of at most `BATCH_ROWS` rows of the `BINDINGS` schema."""
+        for path in self.parts(service_sid):
+            yield from pq.ParquetFile(path).iter_batches(BATCH_ROWS)
+
+    def _rows(self, name: str) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = pq.ParquetFile(self.folder / f"{name}.parquet").read().to_pylist()
+        return sorted(rows, key=lambda row: str(row["sid"]))
+
+
+def open_snapshot(folder: Path) -> Snapshot:
+    """Open a snapshot and verify it: finished, and every file there with its checksum and no other.
+
+    Raises `InputError` if the folder is no snapshot, `RefusedError` if it cannot be trusted.
+    """
+    manifest = read_manifest(folder)
+    if manifest.status != "finished":
+        raise RefusedError(
+            f"The snapshot {folder} is unfinished",
+            remedy=f"Finish it with the same command again: chat-migrate extract --out {folder}",
+        )
+    _verify(folder, manifest)
+    return Snapshot(folder, manifest)
+
+
+def _verify(folder: Path, manifest: Manifest) -> None:
+    """Compare every file with the manifest, and say of all that differ at once."""
+    problems: list[str] = []
+    for file in manifest.files:
+        path = folder / file.path
+        if not path.is_file():
+            problems.append(f"{file.path} is missing")
+        elif path.stat().st_size != file.bytes or sha256_of(path) != file.sha256:
+            problems.append(f"{file.path} is not what was written (its checksum differs)")
+    named = {file.path for file in manifest.files}
+    found = {path.relative_to(folder).as_posix() for path in (folder / BINDINGS_FOLDER).rglob("*.parquet")}
+    problems += [f"{path} does not belong to it" for path in sorted(found - named)]
+    if problems:
+        shown = "; ".join(problems[:3]) + (f"; and {len(problems) - 3} more" if len(problems) > 3 else "")
+        raise RefusedError(
+            f"The snapshot {folder} is damaged: {shown}",
+            remedy="Restore it from a copy, or extract again into another folder",
+        )

@@ -1,0 +1,243 @@
+"""The stand-in's routes: Chat v2 and Conversations v1 in one aiohttp application."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Awaitable, Callable, Sequence
+from email.utils import format_datetime
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+from aiohttp import web
+
+from migrate.model.push_config import FIELDS, Field, Value
+from migrate.standin import views
+from migrate.standin.paging import Numbered, Paged, PageSizes, ProblemError
+from migrate.standin.world import Binding, Service, World, user_sid
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_WORDS = {"true": True, "false": False}
+
+
+def make_app(world: World, sizes: PageSizes) -> web.Application:
+    """The application that serves a world."""
+    standin = _StandIn(world, sizes)
+    app = web.Application(middlewares=[standin.answer])
+    chat, conversations = views.CHAT, views.CONVERSATIONS
+    service, binding = "/Services/{service}", "/Services/{service}/Bindings/{binding}"
+    app.add_routes(
+        [
+            web.get(f"{chat}/Services", standin.services),
+            web.get(f"{chat}{service}", standin.service),
+            web.get(f"{chat}{service}/Bindings", standin.bindings),
+            web.get(f"{chat}{binding}", standin.binding),
+            web.delete(f"{chat}{binding}", standin.delete_binding),
+            web.get(f"{chat}{service}/Users/{{user}}/Bindings", standin.user_bindings),
+            web.get(f"{chat}/Credentials", standin.credentials),
+            web.get(f"{chat}/Credentials/{{credential}}", standin.credential),
+            web.get(f"{conversations}/Services", standin.services),
+            web.get(f"{conversations}{service}", standin.service),
+            web.get(f"{conversations}{service}/Bindings", standin.bindings),
+            web.get(f"{conversations}{binding}", standin.binding),
+            web.delete(f"{conversations}{binding}", standin.delete_binding),
+            web.get(f"{conversations}{service}/Configuration/Notifications", standin.notifications),
+            web.post(f"{conversations}{service}/Configuration/Notifications", standin.update_notifications),
+            web.get(f"{conversations}/Credentials", standin.credentials),
+            web.get(f"{conversations}/Credentials/{{credential}}", standin.credential),
+        ]
+    )
+    return app
+
+
+class _StandIn:
+    """The handlers. Each answers with an object of the world, or raises `ProblemError`."""
+
+    def __init__(self, world: World, sizes: PageSizes) -> None:
+        self.world = world
+        self.sizes = sizes
+
+    @property
+    def answer(self) -> Any:
+        """The middleware around every request: authentication, Twilio's errors, the world's clock."""
+
+        @web.middleware
+        async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+            try:
+                self._authenticate(request)
+                response = await handler(request)
+            except ProblemError as problem:
+                response = _error(problem.status, problem.code, problem.message)
+            except web.HTTPMethodNotAllowed:
+                response = _error(405, 20004, "Method not allowed")
+            except web.HTTPNotFound:
+                response = _not_found(request)
+            response.headers["Date"] = format_datetime(self.world.now, usegmt=True)
+            return response
+
+        return answer
+
+    def _authenticate(self, request: web.Request) -> None:
+        kind, _, encoded = request.headers.get("Authorization", "").partition(" ")
+        try:
+            given = base64.b64decode(encoded, validate=True).decode()
+        except (binascii.Error, UnicodeDecodeError):
+            given = ""
+        if kind != "Basic" or given != f"{self.world.account_sid}:{self.world.auth_token}":
+            raise ProblemError(401, 20003, "Authenticate")
+
+    async def services(self, request: web.Request) -> web.Response:
+        found = list(self.world.services.values())
+        if _is_chat(request):
+            return self._list(request, "services", found, views.chat_service)
+        found = [service for service in found if service.configuration is not None]
+        return self._list(request, "services", found, views.conversations_service)
+
+    async def service(self, request: web.Request) -> web.Response:
+        view = views.chat_service if _is_chat(request) else views.conversations_service
+        return web.json_response(view(self.world, self._service(request), _origin(request)))
+
+    async def bindings(self, request: web.Request) -> web.Response:
+        service = self._service(request)
+        types, identities = request.query.getall("BindingType", []), request.query.getall("Identity", [])
+        found = [
+            binding
+            for binding in self._visible(request, service)
+            if (not types or binding.binding_type in types) and (not identities or binding.identity in identities)
+        ]
+        return self._list_bindings(request, service, found)
+
+    async def user_bindings(self, request: web.Request) -> web.Response:
+        service, user = self._service(request), request.match_info["user"]
+        types = request.query.getall("BindingType", [])
+        found = [
+            binding
+            for binding in service.bindings
+            if user in (binding.identity, user_sid(service.sid, binding.identity or ""))
+            and (not types or binding.binding_type in types)
+        ]
+        origin = _origin(request)
+        return self._page(
+            request, "bindings", found, lambda item: views.user_binding(self.world, service, item, origin)
+        )
+
+    async def binding(self, request: web.Request) -> web.Response:
+        service = self._service(request)
+        view = views.chat_binding if _is_chat(request) else views.conversations_binding
+        found = self._binding(request, service)
+        return web.json_response(view(self.world, service, found, _origin(request)))
+
+    async def delete_binding(self, request: web.Request) -> web.Response:
+        service = self._service(request)
+        found = self._binding(request, service)
+        for bindings in (service.bindings, service.conversations_bindings):
+            if found in bindings:
+                bindings.remove(found)
+        self._wrote(request)
+        return web.Response(status=204)
+
+    async def credentials(self, request: web.Request) -> web.Response:
+        base = f"{_origin(request)}{request.path}"
+        return self._page(
+            request,
+            "credentials",
+            list(self.world.credentials.values()),
+            lambda item: views.credential(self.world, item, f"{base}/{item.sid}"),
+        )
+
+    async def credential(self, request: web.Request) -> web.Response:
+        found = self.world.credentials.get(request.match_info["credential"])
+        if found is None:
+            raise web.HTTPNotFound
+        return web.json_response(views.credential(self.world, found, f"{_origin(request)}{request.path}"))
+
+    async def notifications(self, request: web.Request) -> web.Response:
+        service = self._service(request)
+        settings = service.configuration or {}
+        return web.json_response(views.notifications(self.world, service, settings, _origin(request)))
+
+    async def update_notifications(self, request: web.Request) -> web.Response:
+        service = self._service(request)
+        form = dict(parse_qsl(await request.text(), keep_blank_values=True))
+        # All fields are read before one is changed; a name that is not known is ignored, as Twilio does.
+        update = {item.path: _form_value(item, form[item.form]) for item in FIELDS if item.form in form}
+        settings = {**(service.configuration or {}), **update}
+        service.configuration = {path: value for path, value in settings.items() if value != ""}
+        self._wrote(request)
+        return await self.notifications(request)
+
+    def _service(self, request: web.Request) -> Service:
+        service = self.world.services.get(request.match_info["service"])
+        if service is None or (service.configuration is None and not _is_chat(request)):
+            raise web.HTTPNotFound
+        return service
+
+    def _visible(self, request: web.Request, service: Service) -> list[Binding]:
+        """Chat shows its own bindings; Conversations shows those, and its own."""
+        if _is_chat(request):
+            return service.bindings
+        return sorted(service.bindings + service.conversations_bindings, key=lambda item: item.number)
+
+    def _binding(self, request: web.Request, service: Service) -> Binding:
+        sid = request.match_info["binding"]
+        for binding in self._visible(request, service):
+            if binding.sid == sid:
+                return binding
+        raise web.HTTPNotFound
+
+    def _wrote(self, request: web.Request) -> None:
+        self.world.writes.append(f"{request.method} {request.path}")
+
+    def _list_bindings(self, request: web.Request, service: Service, found: list[Binding]) -> web.Response:
+        view = views.chat_binding if _is_chat(request) else views.conversations_binding
+        origin = _origin(request)
+        return self._page(request, "bindings", found, lambda item: view(self.world, service, item, origin))
+
+    def _list(
+        self, request: web.Request, key: str, items: Sequence[Numbered], view: Callable[..., dict[str, Any]]
+    ) -> web.Response:
+        origin = _origin(request)
+        return self._page(request, key, items, lambda item: view(self.world, item, origin))
+
+    def _page(
+        self,
+        request: web.Request,
+        key: str,
+        items: Sequence[Numbered],
+        render: Callable[[Any], dict[str, Any]],
+    ) -> web.Response:
+        query = [(name, value) for name, value in request.query.items()]
+        version = "/" + request.path.split("/")[1]
+        paged = Paged(_origin(request), version, request.rel_url.raw_path, key, query)
+        return web.json_response(paged.page(items, self.sizes, render))
+
+
+def _is_chat(request: web.Request) -> bool:
+    return request.path.startswith(views.CHAT + "/")
+
+
+def _origin(request: web.Request) -> str:
+    return f"{request.scheme}://{request.host}"
+
+
+def _form_value(item: Field, text: str) -> Value:
+    """A form field's value: booleans are words. Raises `ProblemError` for another word."""
+    if item.type is str:
+        return text
+    if text.lower() not in _WORDS:
+        raise ProblemError(400, 20001, f"{item.form} must be true or false")
+    return _WORDS[text.lower()]
+
+
+def _error(status: int, code: int, message: str) -> web.Response:
+    body = {
+        "code": code,
+        "message": message,
+        "more_info": f"https://www.twilio.com/docs/errors/{code}",
+        "status": status,
+    }
+    return web.json_response(body, status=status)
+
+
+def _not_found(request: web.Request) -> web.Response:
+    return _error(404, 20404, f"The requested resource {unquote(request.path)} was not found")

@@ -1,0 +1,125 @@
+"""Twilio's paging: `meta`, opaque tokens, absolute links, and a limit on the page size."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+from urllib.parse import urlencode
+
+DEFAULT_PAGE_SIZE = 50
+DOCUMENTED_MAXIMUM = 1000
+# OpenAPI's maxima (FACTS.md, "The two APIs"), by API version and list.
+OPENAPI_MAXIMA: Mapping[tuple[str, str], int] = {
+    ("/v2", "bindings"): 50,
+    ("/v2", "services"): 100,
+    ("/v2", "credentials"): 1000,
+    ("/v1", "bindings"): 100,
+    ("/v1", "services"): 100,
+    ("/v1", "credentials"): 100,
+}
+
+
+class ProblemError(Exception):
+    """An answer in Twilio's error form."""
+
+    def __init__(self, status: int, code: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+
+
+class Numbered(Protocol):
+    """Something that has a place in a list, which it keeps when others come and go."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class PageSizes:
+    """What the stand-in does with page sizes, since what Twilio does is not known (FACTS.md, [?]).
+
+    `maxima` are those of Twilio's documentation or of its OpenAPI documents; a size `over` them is capped or
+    answered with 400.
+    """
+
+    maxima: Literal["docs", "openapi"] = "openapi"
+    over: Literal["cap", "refuse"] = "cap"
+
+    def choose(self, asked: str | None, version: str, key: str) -> int:
+        """The page size to use. Raises `ProblemError` for one that is no number, below 1, or refused."""
+        maximum = OPENAPI_MAXIMA[version, key] if self.maxima == "openapi" else DOCUMENTED_MAXIMUM
+        try:
+            size = int(asked or DEFAULT_PAGE_SIZE)
+        except ValueError:
+            size = 0
+        if size < 1 or (size > maximum and self.over == "refuse"):
+            raise ProblemError(400, 20001, f"PageSize must be a number from 1 to {maximum}")
+        return min(size, maximum)
+
+
+@dataclass(frozen=True)
+class Paged:
+    """What a list is asked for: its address, its name in the answer, and the query."""
+
+    origin: str
+    version: str
+    path: str
+    key: str
+    query: Sequence[tuple[str, str]]
+
+    def page(
+        self, items: Sequence[Numbered], sizes: PageSizes, render: Callable[[Any], dict[str, Any]]
+    ) -> dict[str, Any]:
+        """One page of `items`, which are in the order of their numbers. Raises `ProblemError` for a bad query."""
+        query = dict(self.query)
+        size = sizes.choose(query.get("PageSize"), self.version, self.key)
+        number = _page_number(query.get("Page", "0"))
+        start, end = self._span(items, size, number, query.get("PageToken"))
+        shown = items[start:end]
+        before = self._url(size, number - 1, f"PB{shown[0].number:x}") if start > 0 and shown else None
+        after = self._url(size, number + 1, f"PA{shown[-1].number:x}") if end < len(items) else None
+        return {
+            "meta": {
+                "page": number,
+                "page_size": size,
+                "first_page_url": self._url(size, 0),
+                "previous_page_url": before,
+                "url": self._url(size, number, query.get("PageToken")),
+                "next_page_url": after,
+                "key": self.key,
+            },
+            self.key: [render(item) for item in shown],
+        }
+
+    def _span(self, items: Sequence[Numbered], size: int, number: int, token: str | None) -> tuple[int, int]:
+        """The first and the last (excluded) place of the page: after, or before, the item that a token names."""
+        if token is None:
+            if number > 0:
+                raise ProblemError(400, 20001, "Page needs the PageToken that came with the page before it")
+            return 0, min(size, len(items))
+        try:
+            kind, place = token[:2], int(token[2:], 16)
+        except ValueError:
+            kind, place = "", 0
+        if kind == "PA":
+            start = bisect_right(items, place, key=lambda item: item.number)
+            return start, min(start + size, len(items))
+        if kind == "PB":
+            end = bisect_left(items, place, key=lambda item: item.number)
+            return max(0, end - size), end
+        raise ProblemError(400, 20001, "PageToken is not valid")
+
+    def _url(self, size: int, number: int, token: str | None = None) -> str:
+        filters = [pair for pair in self.query if pair[0] not in ("PageSize", "Page", "PageToken")]
+        paging = [("PageSize", str(size)), ("Page", str(number))]
+        paging += [("PageToken", token)] if token else []
+        return f"{self.origin}{self.path}?{urlencode(filters + paging)}"
+
+
+def _page_number(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise ProblemError(400, 20001, "Page must be a number from 0")
+    return int(text)

@@ -1,0 +1,62 @@
+"""Runs the stand-in: in a thread beside a test, or in the foreground until it is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+from aiohttp import web
+
+from migrate.model.errors import MigrateError
+from migrate.standin.app import make_app
+from migrate.standin.paging import PageSizes
+from migrate.standin.world import World
+
+HOST = "127.0.0.1"  # loopback only: it knows no TLS, and its token is no secret
+
+
+class StandInServer:
+    """A running stand-in on loopback. `port` 0 takes a free one; `url` is its address for both APIs."""
+
+    def __init__(self, world: World, sizes: PageSizes | None = None, port: int = 0) -> None:
+        self.world = world
+        self._sizes = sizes or PageSizes()
+        self._port = port
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="stand-in", daemon=True)
+        self._runner: web.AppRunner | None = None
+        self.url = ""
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        try:
+            asyncio.run_coroutine_threadsafe(self._start(), self._loop).result()
+        except OSError as error:
+            self.__exit__(None, None, None)
+            reason = (error.strerror or "unknown error").split(":")[-1].strip()
+            raise MigrateError(f"Cannot listen on {HOST}:{self._port}: {reason}") from None
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._runner:
+            asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _start(self) -> None:
+        self._runner = web.AppRunner(make_app(self.world, self._sizes), access_log=None, shutdown_timeout=1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, HOST, self._port)
+        await site.start()
+        self.url = f"http://{HOST}:{self._runner.addresses[0][1]}"
+
+    def wait(self) -> None:
+        """Serve until Ctrl-C, which is how a stand-in in the foreground is meant to end."""
+        with suppress(KeyboardInterrupt):
+            threading.Event().wait()

@@ -1,0 +1,172 @@
+"""The stand-in's state, and the small readable file that seeds it.
+
+A world file (YAML) names services, credentials and groups of bindings. A group stands for `count` bindings;
+where it gives a list of alternatives, they are dealt out in turn. SIDs are derived from positions, so the same
+file always makes the same world. Everything in it is synthetic.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from migrate.model.errors import InputError
+from migrate.model.push_config import Value, flatten
+
+DEMO_WORLD = Path(__file__).with_name("demo.yaml")
+_BORN = datetime(2019, 3, 1, tzinfo=UTC)  # when services and credentials were made, for want of a date
+
+
+@dataclass
+class Binding:
+    """One push subscription. `number` is its place in every list."""
+
+    number: int
+    sid: str
+    identity: str | None
+    endpoint: str | None
+    binding_type: str
+    credential_sid: str | None
+    message_types: list[str] | None
+    created: datetime | None
+    updated: datetime | None
+    extra: dict[str, Any] = field(default_factory=dict)  # fields beyond the documented ones, or in their stead
+
+
+@dataclass
+class Credential:
+    """One push credential; `sandbox` is the word that Twilio uses, or None."""
+
+    number: int
+    sid: str
+    friendly_name: str
+    type: str
+    sandbox: str | None
+    created: datetime
+    updated: datetime
+
+
+@dataclass
+class Service:
+    """One service on both sides. `configuration` is Conversations' push configuration as dotted paths; None if
+    the service is not there. `conversations_bindings` are seen through Conversations only."""
+
+    number: int
+    sid: str
+    friendly_name: str
+    notifications: dict[str, Any]
+    configuration: dict[str, Value] | None
+    bindings: list[Binding] = field(default_factory=list)
+    conversations_bindings: list[Binding] = field(default_factory=list)
+
+
+@dataclass
+class World:
+    """An account as both APIs show it. `writes` has every request that changed something, in order."""
+
+    now: datetime
+    account_sid: str
+    auth_token: str
+    services: dict[str, Service]
+    credentials: dict[str, Credential]
+    writes: list[str] = field(default_factory=list)
+
+
+def load_world(path: Path) -> World:
+    """Read a world file. Raises `InputError` if it cannot be read or is no world."""
+    try:
+        return make_world(yaml.safe_load(path.read_text("utf-8")))
+    except OSError as error:
+        raise InputError(f"Cannot read the world file {path}: {(error.strerror or 'unreadable').lower()}") from None
+    except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{path} is not a world file: {type(error).__name__}: {reason}") from None
+
+
+def make_world(data: Mapping[str, Any]) -> World:
+    """The world that a file's content describes."""
+    now = datetime.fromisoformat(str(data["now"])).astimezone(UTC)
+    credentials = {item["name"]: _credential(number, item, now) for number, item in enumerate(data["credentials"], 1)}
+    services = [_service(number, item, credentials, now) for number, item in enumerate(data["services"], 1)]
+    return World(
+        now=now,
+        account_sid=data["account_sid"],
+        auth_token=data["auth_token"],
+        services={service.sid: service for service in services},
+        credentials={credential.sid: credential for credential in credentials.values()},
+    )
+
+
+def numbered_sid(prefix: str, number: int) -> str:
+    """A SID that a person can tell apart: the prefix and a number in 32 digits."""
+    return f"{prefix}{number:032d}"
+
+
+def user_sid(service_sid: str, identity: str) -> str:
+    """The SID of a service's user."""
+    return "US" + hashlib.sha256(f"{service_sid} {identity}".encode()).hexdigest()[:32]
+
+
+def _credential(number: int, item: Mapping[str, Any], now: datetime) -> Credential:
+    updated = now - timedelta(days=item.get("updated_days_ago", 0))
+    sandbox = item.get("sandbox")
+    return Credential(
+        number, numbered_sid("CR", number), item["name"], item["type"], sandbox, min(_BORN, updated), updated
+    )
+
+
+def _service(number: int, item: Mapping[str, Any], credentials: Mapping[str, Credential], now: datetime) -> Service:
+    sid = item.get("sid") or numbered_sid("IS", number)
+    target = item.get("conversations", {})
+    service = Service(
+        number=number,
+        sid=sid,
+        friendly_name=item["name"],
+        notifications=item.get("notifications", {}),
+        configuration=None if target is None else flatten(target),
+    )
+    by_type = {kind: credentials[name].sid for kind, name in item.get("credentials", {}).items()}
+    for key, bindings in (
+        ("bindings", service.bindings),
+        ("conversations_bindings", service.conversations_bindings),
+    ):
+        for group in item.get(key, ()):
+            first = 1 + len(service.bindings) + len(service.conversations_bindings)
+            bindings.extend(_group(group, sid, first, by_type, now))
+    return service
+
+
+def _group(
+    group: Mapping[str, Any], service_sid: str, first: int, by_type: Mapping[str, str], now: datetime
+) -> Iterator[Binding]:
+    def deal(key: str, default: Any, turn: int) -> Any:
+        choices = group.get(key, default)
+        return choices[turn % len(choices)] if isinstance(choices, list) else choices
+
+    for turn in range(group.get("count", 1)):
+        number = first + turn
+        kind = deal("binding_type", "apn", turn)
+        age = deal("age_days", 30, turn)
+        updated = None if age is None else now - timedelta(days=age, minutes=number)
+        identity = deal("identity", "user-{n}", turn)
+        sid = "BS" + hashlib.sha256(f"{service_sid} {number}".encode()).hexdigest()[:32]
+        endpoint = deal("endpoint", "device-" + sid[2:18], turn)
+        message_types = deal("message_types", [["new_message"]], turn)
+        yield Binding(
+            number=number,
+            sid=sid,
+            identity=identity and identity.replace("{n}", f"{turn + 1:04}"),
+            endpoint=endpoint and endpoint.replace("{n}", f"{turn + 1:04}"),
+            binding_type=kind,
+            credential_sid=by_type.get(kind),
+            message_types=None if message_types is None else list(message_types),
+            created=updated and updated - timedelta(days=90),
+            updated=updated,
+            extra=dict(group.get("extra", {})),
+        )

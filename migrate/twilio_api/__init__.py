@@ -1,0 +1,1 @@
+"""The only code that speaks HTTP: the two Twilio APIs, their pages, errors, retries and cassettes."""

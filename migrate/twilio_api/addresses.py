@@ -1,0 +1,103 @@
+"""Where the two APIs are: base URLs, regions, and the check that a link stays on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+
+from migrate.model.errors import RefusedError, UsageError
+from migrate.model.masking import mask
+
+Api = Literal["chat", "conversations"]
+CANONICAL: Mapping[Api, str] = {
+    "chat": "https://chat.twilio.com",
+    "conversations": "https://conversations.twilio.com",
+}
+# The version is a part of every path, and tells the two apart where one server imitates both.
+VERSION: Mapping[Api, str] = {"chat": "/v2", "conversations": "/v1"}
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """The base URL, scheme and host alone, under which each API is reached."""
+
+    chat: str = CANONICAL["chat"]
+    conversations: str = CANONICAL["conversations"]
+
+    @classmethod
+    def resolve(cls, chat: str, conversations: str, environment: Mapping[str, str]) -> Addresses:
+        """Check the given base URLs; Twilio's own hosts get `TWILIO_EDGE` and `TWILIO_REGION` (FACTS.md)."""
+        return cls(_resolve(chat, environment), _resolve(conversations, environment))
+
+    def base(self, api: Api) -> str:
+        """The base URL of one API."""
+        return self.chat if api == "chat" else self.conversations
+
+    def url(self, api: Api, path: str, params: tuple[tuple[str, str], ...] = ()) -> str:
+        """The URL of a path below the API's version, such as `/Services`."""
+        query = f"?{urlencode(params)}" if params else ""
+        return f"{self.base(api)}{VERSION[api]}{path}{query}"
+
+    def follow(self, api: Api, link: str) -> str:
+        """The address to ask for a `next_page_url`, once it is sure that it leads to the same host.
+
+        Credentials go wherever the request goes, so a link to any other place is refused (FACTS.md,
+        "REST behaviour"). Behind a regional host Twilio may link to its plain host: that is the same place.
+        """
+        target = urlsplit(self.base(api))
+        try:
+            parts = urlsplit(link)
+        except ValueError:
+            parts = urlsplit("")
+        origin = (parts.scheme, parts.netloc)
+        plain = urlsplit(CANONICAL[api])
+        regional = target.scheme == "https" and target.netloc.endswith(".twilio.com")
+        at_home = origin == (target.scheme, target.netloc)
+        if not at_home and not (regional and origin == (plain.scheme, plain.netloc)):
+            raise RefusedError(
+                f"A page of {self.base(api)} links to another host ({parts.netloc.rpartition('@')[2] or 'none'}); "
+                "no credentials were sent there",
+                remedy="Find out who answers under that address before you try again",
+            )
+        return urlunsplit((target.scheme, target.netloc, parts.path, parts.query, ""))
+
+    def api_of(self, url: str) -> Api:
+        """Which of the two APIs a URL belongs to."""
+        return "chat" if urlsplit(url).path.startswith(VERSION["chat"] + "/") else "conversations"
+
+    def canonical(self, url: str) -> str:
+        """The URL with Twilio's own host, whichever server is behind it."""
+        parts, home = urlsplit(url), urlsplit(CANONICAL[self.api_of(url)])
+        return urlunsplit((home.scheme, home.netloc, parts.path, parts.query, ""))
+
+
+def _resolve(url: str, environment: Mapping[str, str]) -> str:
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        sound = sound and not parts.username and parts.path in ("", "/") and not parts.query
+    except ValueError:
+        sound = False
+    if not sound:
+        raise UsageError(f"Not a base URL: {url!r}; it has the form https://host or http://host:port")
+    host = parts.netloc
+    if (parts.hostname or "").endswith(".twilio.com"):
+        from twilio.base.client_base import ClientBase
+
+        regional = ClientBase(region=environment.get("TWILIO_REGION"), edge=environment.get("TWILIO_EDGE"))
+        host = urlsplit(regional.get_hostname(url)).netloc
+    return f"{parts.scheme}://{host}"
+
+
+def public_url(url: str) -> str:
+    """The URL as it may be shown: identities are masked, page tokens left out."""
+    parts = urlsplit(url)
+    query = [
+        (key, mask(value) if key == "Identity" else value)
+        for key, value in parse_qsl(parts.query, keep_blank_values=True)
+        if key != "PageToken"
+    ]
+    shown = "&".join(f"{quote(key)}={value}" for key, value in query)
+    return urlunsplit((parts.scheme, parts.netloc, parts.path, shown, ""))

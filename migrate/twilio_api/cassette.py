@@ -1,0 +1,157 @@
+"""Cassettes: recordings of the two APIs in vcrpy's format, made and played below twilio's client.
+
+vcrpy gives the format, its safe loader and its writer. Its patching of `http.client` is left out: it is
+process-wide and switches itself off while a request is under way, which parallel chains would fall through.
+A cassette holds Twilio's own hosts, no credentials and no account SID of the recorder; it does hold the
+bindings, and so personal data.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import defaultdict, deque
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import yaml
+from vcr.persisters.filesystem import CassetteDecodeError, CassetteNotFoundError, FilesystemPersister
+from vcr.request import Request as RecordedRequest
+from vcr.serialize import serialize
+from vcr.serializers import yamlserializer
+
+from migrate.model.errors import InputError, RefusedError
+from migrate.twilio_api.addresses import CANONICAL, Addresses, public_url
+from migrate.twilio_api.credentials import REPLAY_ACCOUNT_SID
+from migrate.twilio_api.http import Answer, Request, Transport
+
+# `Date` is the source's clock: the age of a binding is measured by it. `Retry-After` steers the client.
+_KEPT_HEADERS = ("content-type", "date", "retry-after")
+_PAGING = ("Page", "PageSize", "PageToken")
+
+
+class CassetteMissError(InputError):
+    """A replay asked for something that the cassette does not hold."""
+
+
+class Recorder:
+    """Passes requests on to a transport and keeps each exchange; `close` writes the cassette."""
+
+    def __init__(self, inner: Transport, path: Path, addresses: Addresses, account_sid: str) -> None:
+        if path.exists():
+            raise RefusedError(
+                f"The cassette {path} is there already", remedy="Move it away, or record under another name"
+            )
+        self._inner = inner
+        self._path = path
+        self._addresses = addresses
+        self._account_sid = account_sid
+        self._exchanges: list[tuple[RecordedRequest, dict[str, Any]]] = []
+        self._lock = threading.Lock()
+
+    def send(self, request: Request) -> Answer:
+        """Send one request through the inner transport and keep what came back."""
+        answer = self._inner.send(request)
+        api = self._addresses.api_of(request.url)
+        body = answer.body.replace(self._addresses.base(api).encode(), CANONICAL[api].encode())
+        recorded = {
+            "status": {"code": answer.status_code, "message": ""},
+            "headers": {name: [answer.headers[name]] for name in _KEPT_HEADERS if name in answer.headers},
+            "body": {"string": self._anonymous(body)},
+        }
+        url = self._anonymous(self._addresses.canonical(request.url).encode()).decode()
+        form = self._anonymous(request.body) if request.body else None
+        with self._lock:
+            self._exchanges.append((RecordedRequest(request.method, url, form, {}), recorded))
+        return answer
+
+    def close(self) -> None:
+        """Write the cassette, its exchanges in an order that does not depend on the threads' timing."""
+        self._inner.close()
+        # The exchanges of one chain came one after the other, and a stable sort keeps them so.
+        self._exchanges.sort(key=lambda exchange: _chain_key(exchange[0].uri))
+        requests, responses = zip(*self._exchanges, strict=True) if self._exchanges else ((), ())
+        text = serialize({"requests": requests, "responses": responses}, yamlserializer)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = self._path.with_name(self._path.name + ".partial")
+        handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        unfinished.replace(self._path)
+
+    def _anonymous(self, data: bytes) -> bytes:
+        return data.replace(self._account_sid.encode(), REPLAY_ACCOUNT_SID.encode())
+
+
+class Player:
+    """Answers from a cassette, each recorded exchange once, in the order of its recording. Opens no socket."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._answers: defaultdict[tuple[str, str, bytes], deque[Answer]] = defaultdict(deque)
+        for request, response in _load(path):
+            answer = Answer(
+                response["status"]["code"],
+                response["body"]["string"],
+                {name: values[0] for name, values in response["headers"].items()},
+            )
+            self._answers[_match_key(request.method, request.uri, request.body)].append(answer)
+
+    def send(self, request: Request) -> Answer:
+        """The recorded answer. Raises `CassetteMissError` if there is none, or none left."""
+        key = _match_key(request.method, request.url, request.body)
+        with self._lock:
+            waiting = self._answers.get(key)
+            if waiting:
+                return waiting.popleft()
+        problem = "has no recording of" if waiting is None else "has no further recording of"
+        raise CassetteMissError(
+            f"The cassette {self._path} {problem} {request.method} {public_url(request.url)}",
+            remedy="Replay the command and options that it was recorded with, or record it again",
+        )
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def _load(path: Path) -> list[tuple[RecordedRequest, dict[str, Any]]]:
+    try:
+        requests, responses, *_ = FilesystemPersister.load_cassette(path, yamlserializer)
+        exchanges = list(zip(requests, responses, strict=True))
+        for request, response in exchanges:
+            if not _is_exchange(request, response):
+                raise InputError(f"Cannot read the cassette {path}: an interaction is incomplete")
+    except CassetteNotFoundError:
+        raise InputError(f"There is no cassette {path}, or it is empty") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" line {mark.line + 1}" if mark else ""
+        raise InputError(f"Cannot read the cassette {path}{line}: not valid YAML") from None
+    except (CassetteDecodeError, OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(f"Cannot read the cassette {path}: not a recording in vcrpy's format") from None
+    return exchanges
+
+
+def _is_exchange(request: RecordedRequest, response: dict[str, Any]) -> bool:
+    return (
+        isinstance(request.uri, str)
+        and isinstance(response["body"]["string"], bytes)
+        and isinstance(response["status"]["code"], int)
+        and isinstance(response["headers"], dict)
+    )
+
+
+def _match_key(method: str, url: str, body: bytes | str | None) -> tuple[str, str, bytes]:
+    """What makes two requests the same. The page size is the server's to decide, and the recording says how."""
+    parts = urlsplit(url)
+    query = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] != "PageSize"]
+    data = body.encode() if isinstance(body, str) else body or b""
+    return method, urlunsplit((parts.scheme, parts.netloc, parts.path, urlencode(sorted(query)), "")), data
+
+
+def _chain_key(url: str) -> tuple[str, str, str]:
+    parts = urlsplit(url)
+    filters = sorted(pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] not in _PAGING)
+    return parts.netloc, parts.path, urlencode(filters)

@@ -1,0 +1,51 @@
+"""Credentials: taken from the environment alone, never from arguments or files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from migrate.model.errors import UsageError
+
+# Stands for the account in cassettes, and so in everything that is made by replaying one.
+REPLAY_ACCOUNT_SID = "AC" + "0" * 32
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What a request is signed with. The password never shows in a representation or an error."""
+
+    account_sid: str
+    username: str
+    password: str = field(repr=False)
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Credentials:
+        """An API key where there is one, else the account's auth token. Raises `UsageError` if neither is set."""
+
+        def get(name: str) -> str:
+            return environment.get(name, "").strip()
+
+        account_sid = get("TWILIO_ACCOUNT_SID")
+        if not account_sid:
+            raise UsageError(
+                "No credentials: TWILIO_ACCOUNT_SID is not set",
+                remedy="Set it with TWILIO_AUTH_TOKEN, or with TWILIO_API_KEY and TWILIO_API_SECRET; "
+                "or rehearse offline with --replay cassettes/demo.yaml",
+            )
+        key, secret, token = get("TWILIO_API_KEY"), get("TWILIO_API_SECRET"), get("TWILIO_AUTH_TOKEN")
+        if bool(key) != bool(secret):
+            raise UsageError("TWILIO_API_KEY and TWILIO_API_SECRET go together: one of them is not set")
+        if key:
+            return cls(account_sid, key, secret)
+        if token:
+            return cls(account_sid, account_sid, token)
+        raise UsageError(
+            "No credentials: TWILIO_ACCOUNT_SID is set, but no secret",
+            remedy="Set TWILIO_AUTH_TOKEN, or TWILIO_API_KEY and TWILIO_API_SECRET",
+        )
+
+    @classmethod
+    def for_replay(cls) -> Credentials:
+        """Stand-ins for a replay, which needs none."""
+        return cls(REPLAY_ACCOUNT_SID, REPLAY_ACCOUNT_SID, "")

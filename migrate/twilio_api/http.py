@@ -1,0 +1,148 @@
+"""HTTP below twilio's client: one answer belongs to one request, whatever the number of threads.
+
+twilio-python's own HTTP client keeps the last response on itself, so that threads which share it can get
+each other's (FACTS.md, "twilio-python 9.13.0"). Here nothing is shared: each thread has its own session.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import requests
+from twilio.http import HttpClient
+from twilio.http.response import Response
+
+from migrate.model.errors import TransientTwilioError, TwilioError
+from migrate.twilio_api.addresses import public_url
+
+CONNECT_TIMEOUT = 10.0  # seconds
+READ_TIMEOUT = 60.0
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request; `body` is the encoded form of a write, `auth` is user name and password."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes | None
+    auth: tuple[str, str] | None
+
+
+class Answer(Response):
+    """A response whose `body` is kept as bytes; header names are in lower case."""
+
+    def __init__(self, status_code: int, body: bytes, headers: Mapping[str, str]) -> None:
+        self.headers: dict[str, str]
+        super().__init__(status_code, "", {name.lower(): value for name, value in headers.items()})
+        self.body = body
+
+    @property
+    def text(self) -> str:
+        """The body as text, for twilio's own classes."""
+        return self.body.decode("utf-8", "replace")
+
+
+class Transport(Protocol):
+    """What carries a request to an answer: a network, or a cassette."""
+
+    def send(self, request: Request) -> Answer:
+        """Send one request. May be called from several threads."""
+
+    def close(self) -> None:
+        """Release what is held; a recording is saved."""
+
+
+class LiveTransport:
+    """The network, through one `requests.Session` a thread (connection pool, proxies, gzip)."""
+
+    def __init__(self) -> None:
+        self._local = threading.local()
+        self._sessions: list[requests.Session] = []
+        self._lock = threading.Lock()
+
+    def send(self, request: Request) -> Answer:
+        """Send one request. Raises `TransientTwilioError` where no whole answer came."""
+        try:
+            response = self._session().request(
+                request.method,
+                request.url,
+                data=request.body,
+                headers=dict(request.headers),
+                auth=request.auth,
+                timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
+                allow_redirects=False,
+            )
+        except (
+            requests.ConnectionError,
+            requests.Timeout,
+            requests.exceptions.ChunkedEncodingError,
+        ) as error:
+            raise TransientTwilioError(
+                f"No answer from {public_url(request.url)}: {_reason(error)}",
+                remedy="Check the address, and that this machine reaches it",
+            ) from error
+        except requests.RequestException as error:
+            raise TwilioError(f"Cannot ask {public_url(request.url)}: {_reason(error)}") from error
+        return Answer(response.status_code, response.content, response.headers)
+
+    def close(self) -> None:
+        """Close every thread's connections."""
+        with self._lock:
+            for session in self._sessions:
+                session.close()
+            self._sessions.clear()
+
+    def _session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = self._local.session = requests.Session()
+            with self._lock:
+                self._sessions.append(session)
+        return session
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost cause in few words: the libraries' own wrap addresses and object names around it."""
+    seen: set[int] = set()
+    while id(error) not in seen:
+        seen.add(id(error))
+        inner = getattr(error, "reason", None) or error.__cause__ or error.__context__
+        inner = inner or next((part for part in error.args if isinstance(part, BaseException)), None)
+        if not isinstance(inner, BaseException):
+            break
+        error = inner
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    text = str(error) or type(error).__name__
+    return text.rsplit(": ", 1)[-1]
+
+
+class TransportHttpClient(HttpClient):
+    """What twilio's `Client` calls: hands each request to a transport and keeps nothing."""
+
+    def __init__(self, transport: Transport) -> None:
+        super().__init__(logger, False)
+        self.transport = transport
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        params: Any = None,
+        data: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        auth: tuple[str, str] | None = None,
+        timeout: float | None = None,
+        allow_redirects: bool = False,
+    ) -> Answer:
+        """Send a request in twilio's terms: `data` is a form."""
+        prepared = requests.Request(method, url, params=params, data=data).prepare()
+        body = prepared.body.encode() if isinstance(prepared.body, str) else prepared.body
+        return self.transport.send(Request(method, prepared.url or url, headers or {}, body, auth))

@@ -1,0 +1,136 @@
+"""What the tests share: a running stand-in, the command line, and one replayed demo."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import stamina
+import yaml
+from click.testing import CliRunner, Result
+
+from migrate.cli import cli
+from migrate.standin.paging import PageSizes
+from migrate.standin.server import StandInServer
+from migrate.standin.world import DEMO_WORLD, World, make_world
+
+ROOT = Path(__file__).parent.parent
+CASSETTE = ROOT / "cassettes" / "demo.yaml"
+SHARED_OPENAPI = ROOT.parent / "shared" / "twilio-oai"
+TOKEN = "synthetic-token"
+DEMO_ACCOUNT = "AC" + "0" * 32
+
+
+def service_sid(number: int) -> str:
+    """The SID of a world's service, by its place in the file."""
+    return f"IS{number:032d}"
+
+
+def tiny_world(**changes: Any) -> dict[str, Any]:
+    """The content of a world file with one service and three bindings, with changes to that service."""
+    service = {
+        "name": "Tiny",
+        "credentials": {"apn": "push", "fcm": "push", "gcm": "push"},
+        "notifications": {"new_message": {"enabled": True, "template": "${USER}: ${MESSAGE}"}},
+        "bindings": [{"count": 3, "identity": "person-{n}"}],
+    }
+    return {
+        "now": "2026-06-15T08:00:00Z",
+        "account_sid": "AC" + "1" * 32,
+        "auth_token": TOKEN,
+        "credentials": [{"name": "push", "type": "apn"}],
+        "services": [{**service, **changes}],
+    }
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """No test sees the credentials or addresses of whoever runs it."""
+    for name in [*os.environ]:
+        if name.startswith(("TWILIO_", "CHAT_MIGRATE_C")) or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name, raising=False)
+    return monkeypatch
+
+
+@pytest.fixture(autouse=True)
+def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Retries happen as often as ever, without the pauses between them."""
+    with stamina.set_testing(True, attempts=4, cap=True):
+        yield
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run() -> Run:
+    """Call the command line in this process; the arguments may be paths."""
+
+    def call(*arguments: object) -> Result:
+        return CliRunner().invoke(cli, [str(argument) for argument in arguments], prog_name="chat-migrate")
+
+    return call
+
+
+Serve = Callable[..., StandInServer]
+
+
+@pytest.fixture
+def serve(environment: pytest.MonkeyPatch) -> Iterator[Serve]:
+    """Start a stand-in with a world (or a world file's content), and point the command line at it."""
+    servers: list[StandInServer] = []
+
+    def start(world: World | dict[str, Any], sizes: PageSizes | None = None) -> StandInServer:
+        if not isinstance(world, World):
+            world = make_world(world)
+        server = StandInServer(world, sizes).__enter__()
+        servers.append(server)
+        environment.setenv("CHAT_MIGRATE_CHAT_URL", server.url)
+        environment.setenv("CHAT_MIGRATE_CONVERSATIONS_URL", server.url)
+        environment.setenv("TWILIO_ACCOUNT_SID", world.account_sid)
+        environment.setenv("TWILIO_AUTH_TOKEN", world.auth_token)
+        return server
+
+    yield start
+    for server in servers:
+        server.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session")
+def demo_content() -> dict[str, Any]:
+    """The content of the demo's world file. Do not change it; see `demo_world`."""
+    content: dict[str, Any] = yaml.safe_load(DEMO_WORLD.read_text("utf-8"))
+    return content
+
+
+@pytest.fixture
+def demo_world(demo_content: dict[str, Any]) -> World:
+    """A demo world of the test's own."""
+    return make_world(copy.deepcopy(demo_content))
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A finished run of the replayed demo."""
+
+    folder: Path
+    result: Result
+
+    def json(self, *names: str) -> Any:
+        """A JSON file below the run's folder."""
+        return json.loads(self.folder.joinpath(*names).read_bytes())
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    """The recorded demo, run once."""
+    folder = tmp_path_factory.mktemp("demo")
+    result = CliRunner().invoke(cli, ["run", "--replay", str(CASSETTE), "--out", str(folder)])
+    assert result.exit_code == 0, result.output
+    return Demo(folder, result)

@@ -1,0 +1,202 @@
+"""Cassettes: recorded anywhere, played offline, with nothing in them that should not be."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+import vcr
+import yaml
+from twilio.rest import Client
+
+from cassettes.record import record
+from migrate.standin.world import World
+from tests.conftest import CASSETTE, DEMO_ACCOUNT, Run, Serve, service_sid, tiny_world
+from tests.scripted import Reply, Scripted, scripted
+
+
+@pytest.fixture
+def no_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody opens a socket, not even to this machine."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("a socket was opened")
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+def interactions(path: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = yaml.safe_load(path.read_text("utf-8"))["interactions"]
+    return found
+
+
+@pytest.mark.usefixtures("no_sockets")
+@pytest.mark.parametrize("concurrency", [1, 16])
+def test_replay_needs_no_socket_and_no_credentials(tmp_path: Path, run: Run, concurrency: int) -> None:
+    result = run("run", "--replay", CASSETTE, "--out", tmp_path, "--concurrency", concurrency)
+    assert result.exit_code == 0, result.output
+
+
+def test_the_shipped_cassette_is_what_recording_the_demo_gives(tmp_path: Path) -> None:
+    record(tmp_path / "again.yaml")
+    assert (tmp_path / "again.yaml").read_bytes() == CASSETTE.read_bytes()
+
+
+def test_a_recording_is_the_same_whatever_the_concurrency(
+    tmp_path: Path, run: Run, serve: Serve, demo_world: World
+) -> None:
+    serve(demo_world)
+    made = []
+    for concurrency in (1, 16):
+        cassette = tmp_path / f"{concurrency}.yaml"
+        options = ["--record", cassette, "--concurrency", concurrency, "--page-size", 5]
+        assert run("run", "--out", tmp_path / str(concurrency), *options).exit_code == 0
+        made.append(cassette.read_bytes())
+    assert made[0] == made[1] == CASSETTE.read_bytes()
+
+
+def test_a_recording_holds_twilios_hosts_and_nothing_of_the_recorder(tmp_path: Path, run: Run, serve: Serve) -> None:
+    server = serve({**tiny_world(), "auth_token": "planted-secret-token"})
+    cassette = tmp_path / "new" / "c.yaml"
+    assert run("run", "--out", tmp_path / "live", "--record", cassette).exit_code == 0
+    text = cassette.read_text("utf-8")
+    for secret in ("planted-secret-token", server.world.account_sid, "127.0.0.1", "Authorization", "User-Agent"):
+        assert secret.lower() not in text.lower()
+    assert DEMO_ACCOUNT in text
+    hosts = {entry["request"]["uri"].split("/")[2] for entry in interactions(cassette)}
+    assert hosts == {"chat.twilio.com", "conversations.twilio.com"}
+    for entry in interactions(cassette):
+        assert entry["request"]["headers"] == {}
+        assert set(entry["response"]["headers"]) == {"content-type", "date"}
+    assert cassette.stat().st_mode & 0o777 == 0o600
+    assert run("run", "--out", tmp_path / "replayed", "--replay", cassette).exit_code == 0
+    assert (tmp_path / "live" / "report.md").read_text() != ""
+
+
+def test_every_list_of_the_demo_takes_several_pages() -> None:
+    uris = [entry["request"]["uri"] for entry in interactions(CASSETTE)]
+    for path in ("/v2/Services?", "/v2/Credentials?", *(f"/{service_sid(n)}/Bindings?" for n in (1, 2, 3, 4, 6, 7))):
+        assert sum(path in uri for uri in uris) > 1, path
+
+
+def test_vcrpy_itself_plays_the_cassette_for_stock_twilio_python() -> None:
+    with vcr.use_cassette(str(CASSETTE), record_mode="none"):
+        client = Client(DEMO_ACCOUNT, "any")  # type: ignore[no-untyped-call]
+        found = client.chat.v2.services(service_sid(2)).bindings.list(page_size=5)
+    assert len(found) == 60
+
+
+def test_a_cassette_from_vcrpys_own_recorder_plays_here(tmp_path: Path, run: Run, serve: Serve) -> None:
+    server = serve(tiny_world())
+    recorded = tmp_path / "by-vcr.yaml"
+    client: Any = Client(server.world.account_sid, server.world.auth_token)  # type: ignore[no-untyped-call]
+    client.chat.base_url = server.url
+    with vcr.use_cassette(str(recorded), filter_headers=["Authorization"]):
+        client.chat.v2.services.list()
+        client.chat.v2.credentials.list()
+        client.chat.v2.services(service_sid(1)).bindings.list()
+        client.conversations.base_url = server.url
+        client.conversations.v1.services(service_sid(1)).configuration.notifications().fetch()
+    text = recorded.read_text().replace(f"{server.url}/v1", "https://conversations.twilio.com/v1")
+    recorded.write_text(text.replace(server.url, "https://chat.twilio.com"))
+    assert run("extract", "--out", tmp_path / "s", "--replay", recorded).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "request_line"),
+    [
+        (["--service", service_sid(1)], f"GET https://chat.twilio.com/v2/Services/{service_sid(1)}"),
+        (["--identity", "alice@example.test"], "Bindings?Identity=al…st (18)&PageSize=50"),
+    ],
+)
+def test_a_request_that_was_not_recorded_is_one_line_that_names_it(
+    tmp_path: Path, run: Run, options: list[str], request_line: str
+) -> None:
+    result = run("extract", "--replay", CASSETTE, "--out", tmp_path / "s", *options)
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert f"The cassette {CASSETTE} has no recording of" in result.stderr
+    assert request_line in result.stderr
+    assert "alice@example.test" not in result.stderr
+
+
+def test_an_exchange_is_played_once(tmp_path: Path, run: Run) -> None:
+    shorter = yaml.safe_load(CASSETTE.read_text("utf-8"))
+    first = {entry["request"]["uri"]: entry for entry in reversed(shorter["interactions"])}
+    shorter["interactions"] = [entry for entry in shorter["interactions"] if entry is first[entry["request"]["uri"]]]
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(shorter))
+    result = run("run", "--replay", tmp_path / "c.yaml", "--out", tmp_path / "out")
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "has no further recording of GET https://conversations.twilio.com" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "There is no cassette"),
+        (b"", "or it is empty"),
+        (b"\xff\xfe\x00", "Cannot read the cassette"),
+        (b"interactions:\n\t- x", "line 2: not valid YAML"),
+        (b"!!python/object/apply:os.system [echo]", "Cannot read the cassette"),
+        (b"{}", "not a recording in vcrpy's format"),
+        (b"interactions: 5", "not a recording in vcrpy's format"),
+        (b"- request: {}", "not a recording in vcrpy's format"),
+        (b"interactions: [{request: {method: GET, uri: x, body: null, headers: {}}, response: {}}]", "Cannot read"),
+        (
+            b"interactions: [{request: {method: GET, uri: x, body: null, headers: {}},"
+            b" response: {status: {code: '200'}, headers: {}, body: {string: x}}}]",
+            "an interaction is incomplete",
+        ),
+    ],
+)
+def test_an_unreadable_cassette_is_one_line(tmp_path: Path, run: Run, content: bytes | None, problem: str) -> None:
+    cassette = tmp_path / "c.yaml"
+    if content is not None:
+        cassette.write_bytes(content)
+    result = run("extract", "--replay", cassette, "--out", tmp_path / "s")
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert problem in result.stderr
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_recording_never_overwrites_another(tmp_path: Path, run: Run, serve: Serve) -> None:
+    serve(tiny_world())
+    (tmp_path / "c.yaml").write_text("mine")
+    result = run("extract", "--out", tmp_path / "s", "--record", tmp_path / "c.yaml")
+    assert (result.exit_code, result.stderr.count("\n")) == (4, 1)
+    assert (tmp_path / "c.yaml").read_text() == "mine"
+
+
+def test_record_and_replay_exclude_each_other(tmp_path: Path, run: Run) -> None:
+    result = run("extract", "--out", tmp_path / "s", "--record", "a.yaml", "--replay", "b.yaml")
+    assert result.exit_code == 2
+
+
+def test_a_failing_run_is_recorded_too_and_fails_alike_when_replayed(
+    tmp_path: Path, run: Run, environment: pytest.MonkeyPatch
+) -> None:
+    environment.setenv("TWILIO_ACCOUNT_SID", "AC" + "1" * 32)
+    environment.setenv("TWILIO_AUTH_TOKEN", "x")
+
+    def answer(server: Scripted, path: str) -> Reply:
+        return Reply({"code": 20429, "message": "slow down"}, 429, {"Retry-After": "0", "Set-Cookie": "a=b"})
+
+    with scripted(answer) as server:
+        live = run("extract", "--out", tmp_path / "a", "--chat-url", server.url, "--record", tmp_path / "c.yaml")
+        assert len(server.seen) == 4
+    replayed = run("extract", "--out", tmp_path / "a", "--replay", tmp_path / "c.yaml")
+    assert live.exit_code == replayed.exit_code == 1
+    assert live.stderr.replace(server.url, "https://chat.twilio.com") == replayed.stderr
+    assert {tuple(entry["response"]["headers"]) for entry in interactions(tmp_path / "c.yaml")} == {("retry-after",)}
+
+
+def test_a_run_that_got_no_answer_leaves_an_empty_recording(
+    tmp_path: Path, run: Run, environment: pytest.MonkeyPatch
+) -> None:
+    environment.setenv("TWILIO_ACCOUNT_SID", "AC" + "1" * 32)
+    environment.setenv("TWILIO_AUTH_TOKEN", "x")
+    run("extract", "--out", tmp_path / "a", "--chat-url", "http://127.0.0.1:1", "--record", tmp_path / "c.yaml")
+    assert interactions(tmp_path / "c.yaml") == []

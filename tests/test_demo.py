@@ -1,0 +1,66 @@
+"""The demo: the same bytes every time, replayed or live, and the plan that is checked in."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from migrate.standin.world import World
+from tests.conftest import CASSETTE, ROOT, Demo, Run, Serve
+
+EXPECTED = Path(__file__).parent / "expected" / "demo-plan.json"
+SAME = ("plan.json", "report.md", "mapped/push-config.yaml", "mapped/summary.json")
+
+
+def test_the_demo_makes_the_plan_that_is_checked_in(demo: Demo) -> None:
+    assert demo.json("plan.json") == json.loads(EXPECTED.read_bytes())
+
+
+def test_the_demo_twice_gives_the_same_bytes(tmp_path: Path, run: Run, demo: Demo) -> None:
+    assert run("run", "--replay", CASSETTE, "--out", tmp_path).exit_code == 0
+    for name in SAME:
+        assert (tmp_path / name).read_bytes() == (demo.folder / name).read_bytes()
+
+
+@pytest.mark.parametrize("page_size", [5, 50])
+def test_live_and_replayed_runs_of_the_demo_world_give_the_same_plan(
+    tmp_path: Path, run: Run, serve: Serve, demo_world: World, demo: Demo, page_size: int
+) -> None:
+    serve(demo_world)
+    assert run("run", "--out", tmp_path, "--page-size", page_size).exit_code == 0
+    for name in SAME:
+        assert (tmp_path / name).read_bytes() == (demo.folder / name).read_bytes()
+
+
+def test_everything_is_where_the_summary_says(demo: Demo) -> None:
+    for name in ("snapshot/manifest.json", "mapped/summary.json", *SAME):
+        assert (demo.folder / name).is_file()
+    shown = demo.result.stdout
+    for words in (
+        "7 services, 328 bindings",
+        "apn 179 · fcm 134 · gcm 15",
+        "carried 226 · reduced 73 · expired 20 · blocked 9",
+        "23 settings of 5 services; 2 services unchanged",
+        "1 blocker, 15 warnings, 9 notes",
+        str(demo.folder / "report.md"),
+        f"chat-migrate load {demo.folder / 'mapped'}",
+    ):
+        assert words in shown
+
+
+def test_plan_and_report_hold_no_personal_data(demo: Demo) -> None:
+    frame = pd.read_parquet(demo.folder / "snapshot" / "bindings")
+    public = "".join((demo.folder / name).read_text("utf-8") for name in SAME) + demo.result.output
+    for column in ("identity", "endpoint"):
+        for value in frame[column].dropna():
+            assert value not in public or value == "=1+1"  # which is a service's name too
+
+
+def test_the_suggested_next_command_works(run: Run, demo: Demo) -> None:
+    line = next(line for line in demo.result.stdout.splitlines() if line.startswith("Next"))
+    command = line.partition("chat-migrate ")[2].split()
+    assert run(*command).exit_code == 0
+    assert ROOT.joinpath("cassettes", "demo.yaml").exists()

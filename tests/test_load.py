@@ -1,0 +1,150 @@
+"""Load: the difference between live and desired, field by field, and not a byte written to Twilio."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from migrate.load.compare import compare
+from migrate.model.push_config import FIELDS, ServiceConfig
+from migrate.standin.world import World
+from tests.conftest import CASSETTE, Demo, Run, Serve, service_sid, tiny_world
+
+SERVICE = service_sid(1)
+settings = st.fixed_dictionaries(
+    {},
+    optional={item.path: st.booleans() if item.type is bool else st.sampled_from(["", "a", "b"]) for item in FIELDS},
+)
+
+
+@given(settings, settings)
+def test_a_change_names_exactly_what_differs_and_applying_it_leaves_none(live: Any, desired: Any) -> None:
+    config = ServiceConfig(SERVICE, "x", desired)
+    change, _ = compare(config, live)
+    fields = change.fields if change else ()
+    for item in FIELDS:
+        default = "" if item.type is str else None
+        differs = item.path in desired and desired[item.path] != live.get(item.path, default)
+        assert (item.path in fields) == differs
+    if change:
+        assert (change.existing, change.desired) == (live, desired)
+    applied = {**live, **{path: desired[path] for path in fields}}
+    assert compare(config, applied)[0] is None
+
+
+def test_switching_off_and_values_left_alone_are_findings() -> None:
+    live: dict[str, bool | str] = {"new_message.enabled": True, "new_message.sound": "x", "log_enabled": False}
+    change, findings = compare(ServiceConfig(SERVICE, "x", {"new_message.enabled": False}), live)
+    assert change is not None
+    assert change.fields == ("new_message.enabled",)
+    assert {(finding.code, finding.subject) for finding in findings} == {
+        ("change-disables", "new_message.enabled"),
+        ("target-value-kept", "new_message.sound"),
+    }
+
+
+def test_no_command_writes_anything_to_twilio(tmp_path: Path, run: Run, serve: Serve, demo_world: World) -> None:
+    server = serve(demo_world)
+    for command in (
+        ["run", "--out", tmp_path / "all"],
+        ["extract", "--out", tmp_path / "s"],
+        ["map", tmp_path / "s", "--out", tmp_path / "m"],
+        ["load", tmp_path / "m", "--plan-out", tmp_path / "p.json", "--report", tmp_path / "r.md"],
+    ):
+        assert run(*command).exit_code == 0
+    assert server.world.writes == []
+
+
+def test_services_that_are_missing_on_the_target_are_a_blocker(tmp_path: Path, run: Run, serve: Serve) -> None:
+    serve(tiny_world(conversations=None))
+    result = run("run", "--out", tmp_path)
+    assert result.exit_code == 0
+    plan = json.loads((tmp_path / "plan.json").read_bytes())
+    assert plan["changes"] == []
+    assert [f["code"] for f in plan["findings"] if f["severity"] == "blocker"] == ["service-missing-on-target"]
+    assert "1 blocker to decide first" in (tmp_path / "report.md").read_text("utf-8")
+
+
+def test_the_edited_file_is_what_is_compared(tmp_path: Path, run: Run, serve: Serve, demo_world: World) -> None:
+    serve(demo_world)
+    assert run("run", "--out", tmp_path).exit_code == 0
+    (tmp_path / "mapped" / "push-config.yaml").write_text(
+        f"format_version: 1\nservices:\n  {SERVICE}: {{notifications: {{new_message: {{sound: ping}}}}}}\n"
+    )
+    result = run("load", tmp_path / "mapped", "--json")
+    (change,) = json.loads(result.stdout)["changes"]
+    assert (change["service_sid"], change["fields"], change["desired"]) == (
+        SERVICE,
+        ["new_message.sound"],
+        {"new_message.sound": "ping"},
+    )
+
+
+@pytest.mark.parametrize(("options", "code"), [([], 0), (["--detailed-exitcode"], 3)])
+def test_pending_changes_show_in_the_exit_code_if_asked_for(
+    run: Run, demo: Demo, options: list[str], code: int
+) -> None:
+    assert run("load", demo.folder / "mapped", "--replay", CASSETTE, *options).exit_code == code
+
+
+def test_nothing_to_do_is_zero_also_in_detail(tmp_path: Path, run: Run, serve: Serve) -> None:
+    serve(tiny_world(notifications={"new_message": {"enabled": False}}))
+    result = run("run", "--out", tmp_path)
+    assert "Nothing to change" in result.stdout
+    assert "None: Conversations is as push-config.yaml wants it." in (tmp_path / "report.md").read_text("utf-8")
+    assert run("load", tmp_path / "mapped", "--detailed-exitcode").exit_code == 0
+
+
+def test_another_accounts_mapping_is_refused(tmp_path: Path, run: Run, serve: Serve) -> None:
+    serve(tiny_world())
+    assert run("run", "--out", tmp_path).exit_code == 0
+    serve({**tiny_world(), "account_sid": "AC" + "2" * 32})
+    result = run("load", tmp_path / "mapped")
+    assert (result.exit_code, result.stderr.count("\n")) == (4, 1)
+    assert "AC" + "1" * 32 in result.stderr
+
+
+def test_a_failure_of_conversations_is_one_line(
+    tmp_path: Path, run: Run, demo: Demo, environment: pytest.MonkeyPatch
+) -> None:
+    environment.setenv("TWILIO_ACCOUNT_SID", "AC" + "0" * 32)
+    environment.setenv("TWILIO_AUTH_TOKEN", "x")
+    result = run("load", demo.folder / "mapped", "--conversations-url", "http://127.0.0.1:1")
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "connection refused" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("summary.json", None, "it has no summary.json"),
+        ("push-config.yaml", None, "it has no push-config.yaml"),
+        ("summary.json", b"{", "its summary.json cannot be read"),
+        ("summary.json", b'{"format_version": 1}', "its summary.json cannot be read"),
+        ("summary.json", b'{"format_version": 9}', "another format"),
+        ("push-config.yaml", b"\xff\xfe", "is not UTF-8 text"),
+    ],
+)
+def test_what_is_no_mapped_folder_is_one_line(
+    tmp_path: Path, run: Run, demo: Demo, name: str, content: bytes | None, problem: str
+) -> None:
+    folder = Path(shutil.copytree(demo.folder / "mapped", tmp_path / "mapped"))
+    (folder / name).unlink()
+    if content is not None:
+        (folder / name).write_bytes(content)
+    result = run("load", folder, "--replay", CASSETTE)
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert problem in result.stderr
+
+
+def test_a_finding_that_this_version_does_not_know_is_not_guessed_at(tmp_path: Path, run: Run, demo: Demo) -> None:
+    folder = Path(shutil.copytree(demo.folder / "mapped", tmp_path / "mapped"))
+    text = (folder / "summary.json").read_text("utf-8")
+    (folder / "summary.json").write_text(text.replace('"binding-gcm"', '"binding-new"'), "utf-8")
+    assert run("load", folder, "--replay", CASSETTE).exit_code == 1

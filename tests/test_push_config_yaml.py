@@ -1,0 +1,117 @@
+"""push-config.yaml: what is written is read again, and what is wrong is told with its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from migrate.model.errors import InputError
+from migrate.model.push_config import FIELDS, ServiceConfig, flatten
+from migrate.model.push_config_yaml import dump, parse, quoted
+from tests.conftest import Demo, Run, service_sid
+
+HEAD = f"format_version: 1\nservices:\n  {service_sid(1)}:\n    notifications:\n"
+texts = st.text(max_size=30) | st.sampled_from(
+    ["", "true", "null", "# no comment", "a\nb", "\x00\x7f\x85\u2028\ufeff", "🚕"]
+)
+settings = st.fixed_dictionaries(
+    {}, optional={item.path: st.booleans() if item.type is bool else texts for item in FIELDS}
+)
+configs = st.lists(
+    st.builds(ServiceConfig, st.integers(0, 99).map(service_sid), texts, settings),
+    max_size=3,
+    unique_by=lambda config: config.service_sid,
+)
+
+
+@given(configs, texts)
+def test_what_is_written_is_read_again(configs: list[ServiceConfig], origin: str) -> None:
+    told = [
+        ServiceConfig(c.service_sid, c.friendly_name, c.settings, dict.fromkeys(c.settings, quoted(origin)))
+        for c in configs
+    ]
+    assert parse(dump(told), "x") == tuple(sorted(configs, key=lambda config: config.service_sid))
+
+
+def test_an_edited_file_may_leave_out_and_reorder_keys() -> None:
+    text = (
+        f"services:\n  {service_sid(2)}: {{}}\n"
+        f"  {service_sid(1)}: {{notifications: {{log_enabled: yes, new_message: {{with_media: {{enabled: off}}}}}}}}\n"
+        "format_version: 1\n"
+    )
+    assert parse(text, "x") == (
+        ServiceConfig(service_sid(1), "", {"log_enabled": True, "new_message.with_media.enabled": False}),
+        ServiceConfig(service_sid(2), "", {}),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "problem"),
+    [
+        ("a: [", 1, "not valid YAML"),
+        ("format_version: 1\nservices:\n\tx: 1\n", 3, "not valid YAML"),
+        ("a: \x07", None, "not valid YAML: special characters are not allowed"),
+        ("", None, "the file must be a mapping"),
+        ("- 1", 1, "the file must be a mapping"),
+        ("? [a]\n: 1", 1, "must be a word"),
+        ("format_version: 2\nservices: {}", 1, "format_version must be 1"),
+        ("format_version: '1'\nservices: {}", 1, "format_version must be 1"),
+        ("services: {}", 1, "format_version must be 1"),
+        ("format_version: 1", 1, "'services' is missing"),
+        ("format_version: 1\nservice: {}", 2, "unknown key 'service' under the file; did you mean 'services'?"),
+        ("format_version: 1\nservices:\n  IS1: {}", 3, "'IS1' is not a service SID"),
+        (
+            HEAD + "      new_mesage: {}",
+            5,
+            "unknown key 'new_mesage' under notifications; did you mean 'new_message'?",
+        ),
+        (HEAD + "      new_message: {enabeld: true}", 5, "under new_message; did you mean 'enabled'?"),
+        (HEAD + "      new_message:\n        zzz: 1", 6, "known keys: badge_count_enabled, enabled, sound"),
+        (HEAD + "      new_message:\n        enabled: 'true'", 6, "new_message.enabled must be true or false"),
+        (HEAD + "      new_message:\n        enabled:", 6, "new_message.enabled must be true or false"),
+        (HEAD + "      new_message:\n        template: 5", 6, "new_message.template must be a text in quotes"),
+        (HEAD + "      new_message:\n        sound: [x]", 6, "new_message.sound must be a text in quotes"),
+        (HEAD + "      new_message: true", 5, "new_message must be a mapping"),
+        (HEAD + "      log_enabled: true\n      log_enabled: true", 6, "'log_enabled' stands twice"),
+        (HEAD.replace("notifications", "notification"), 4, "did you mean 'notifications'?"),
+        (HEAD.replace("    notifications:", "    friendly_name: 7"), 4, "friendly_name must be a text"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_line(text: str, line: int | None, problem: str) -> None:
+    with pytest.raises(InputError) as error:
+        parse(text, "push-config.yaml")
+    where = f"push-config.yaml line {line}: " if line else "push-config.yaml: "
+    assert str(error.value).startswith(where)
+    assert problem in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("        enabled: true", "        enabld: true", "did you mean 'enabled'?"),
+        ("services:", "services: [", "not valid YAML"),
+        ("format_version: 1", "format_version: \u20ac", "format_version must be 1"),
+    ],
+)
+def test_load_refuses_a_file_that_was_edited_wrongly(
+    tmp_path: Path, run: Run, demo: Demo, old: str, new: str, problem: str
+) -> None:
+    mapped = tmp_path / "mapped"
+    mapped.mkdir()
+    (mapped / "summary.json").write_bytes((demo.folder / "mapped" / "summary.json").read_bytes())
+    text = (demo.folder / "mapped" / "push-config.yaml").read_text("utf-8")
+    (mapped / "push-config.yaml").write_text(text.replace(old, new, 1), "utf-8")
+    result = run("load", mapped, "--replay", "cassettes/demo.yaml")
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "push-config.yaml line " in result.stderr
+    assert problem in result.stderr
+
+
+def test_flatten_leaves_out_what_is_null_absent_or_mistyped() -> None:
+    found = flatten(
+        {"log_enabled": None, "new_message": {"enabled": "true", "template": "x"}, "removed_from_conversation": 1}
+    )
+    assert found == {"new_message.template": "x"}

@@ -1,0 +1,117 @@
+"""A snapshot that is not what was written is refused, and says in one line what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from migrate.model.errors import RefusedError
+from migrate.snapshot.reader import open_snapshot
+from tests.conftest import Demo, Run
+
+
+@pytest.fixture
+def snapshot(tmp_path: Path, demo: Demo) -> Path:
+    """A copy of the demo's snapshot, to be damaged."""
+    return Path(shutil.copytree(demo.folder / "snapshot", tmp_path / "snapshot"))
+
+
+def change_a_byte(folder: Path) -> None:
+    part = next(folder.glob("bindings/*/*.parquet"))
+    data = bytearray(part.read_bytes())
+    data[len(data) // 2] ^= 1
+    part.write_bytes(data)
+
+
+def cut_a_file(folder: Path) -> None:
+    (folder / "credentials.parquet").write_bytes((folder / "credentials.parquet").read_bytes()[:-1])
+
+
+def remove_a_part(folder: Path) -> None:
+    next(folder.glob("bindings/*/*.parquet")).unlink()
+
+
+def add_a_part(folder: Path) -> None:
+    part = next(folder.glob("bindings/*/*.parquet"))
+    shutil.copy(part, part.with_name("chat-00009.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        (change_a_byte, "chat-00000.parquet is not what was written"),
+        (cut_a_file, "credentials.parquet is not what was written"),
+        (remove_a_part, "chat-00000.parquet is missing"),
+        (add_a_part, "chat-00009.parquet does not belong to it"),
+    ],
+)
+def test_a_damaged_snapshot_is_refused(
+    snapshot: Path, tmp_path: Path, run: Run, damage: Callable[[Path], None], problem: str
+) -> None:
+    damage(snapshot)
+    result = run("map", snapshot, "--out", tmp_path / "mapped")
+    assert (result.exit_code, result.stderr.count("\n")) == (4, 1)
+    assert f"The snapshot {snapshot} is damaged: " in result.stderr
+    assert problem in result.stderr
+    assert not (tmp_path / "mapped").exists()
+
+
+def test_all_damage_is_told_at_once_but_not_endlessly(snapshot: Path) -> None:
+    for part in snapshot.glob("bindings/*/*.parquet"):
+        part.unlink()
+    with pytest.raises(RefusedError, match="and 3 more"):
+        open_snapshot(snapshot)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", "{}", '{"format_version": 1}', '{"format_version": 1, "filters": {"x": 1}}'],
+)
+def test_a_folder_with_another_manifest_is_not_a_snapshot(tmp_path: Path, run: Run, content: str) -> None:
+    (tmp_path / "manifest.json").write_text(content)
+    result = run("map", tmp_path, "--out", tmp_path / "mapped")
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "is not a snapshot" in result.stderr
+
+
+def test_a_snapshot_in_another_format_is_refused(snapshot: Path, tmp_path: Path, run: Run) -> None:
+    facts = json.loads((snapshot / "manifest.json").read_bytes())
+    (snapshot / "manifest.json").write_text(json.dumps({**facts, "format_version": 99}))
+    result = run("map", snapshot, "--out", tmp_path / "mapped")
+    assert (result.exit_code, "another snapshot format" in result.stderr) == (1, True)
+
+
+def test_what_is_no_snapshot_says_how_to_make_one(tmp_path: Path, run: Run) -> None:
+    for folder, problem in ((tmp_path, "it has no manifest.json"), (tmp_path / "absent", "there is no such folder")):
+        result = run("map", folder, "--out", tmp_path / "mapped")
+        assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+        assert problem in result.stderr
+        assert "chat-migrate extract --out DIR" in result.stderr
+
+
+def test_a_finished_snapshot_is_never_overwritten(snapshot: Path, run: Run) -> None:
+    before = {path: path.read_bytes() for path in snapshot.rglob("*") if path.is_file()}
+    for options in ([], ["--restart"]):
+        result = run("extract", "--out", snapshot, "--replay", "cassettes/demo.yaml", *options)
+        assert (result.exit_code, result.stderr.count("\n")) == (4, 1)
+        assert "chat-migrate map" in result.stderr
+    assert before == {path: path.read_bytes() for path in snapshot.rglob("*") if path.is_file()}
+
+
+def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path, run: Run) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    result = run("extract", "--out", tmp_path, "--replay", "cassettes/demo.yaml")
+    assert (result.exit_code, result.stderr.count("\n")) == (4, 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_equal_snapshots_have_equal_digests_whenever_they_were_made(tmp_path: Path, run: Run, demo: Demo) -> None:
+    assert run("extract", "--out", tmp_path / "s", "--replay", "cassettes/demo.yaml").exit_code == 0
+    again, first = open_snapshot(tmp_path / "s"), open_snapshot(demo.folder / "snapshot")
+    assert again.manifest.digest == first.manifest.digest
+    assert again.manifest.started_at != first.manifest.started_at
+    assert [row["sid"] for row in again.credentials()] == [f"CR{number:032d}" for number in range(1, 7)]

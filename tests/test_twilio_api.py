@@ -1,0 +1,137 @@
+"""The way to Twilio: addresses and regions, credentials, and threads that never get each other's answers."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from migrate.model.errors import RefusedError, UsageError
+from migrate.standin.world import World
+from migrate.twilio_api.addresses import Addresses, public_url
+from migrate.twilio_api.api import ApiSettings, open_api
+from migrate.twilio_api.credentials import Credentials
+from tests.conftest import Serve, service_sid
+
+CHAT, CONVERSATIONS = "https://chat.twilio.com", "https://conversations.twilio.com"
+ACCOUNT = "AC" + "1" * 32
+
+
+@pytest.mark.parametrize(
+    ("environment", "host"),
+    [
+        ({}, "chat.twilio.com"),
+        ({"TWILIO_REGION": "ie1"}, "chat.ie1.twilio.com"),
+        ({"TWILIO_EDGE": "dublin"}, "chat.dublin.us1.twilio.com"),
+        ({"TWILIO_REGION": "ie1", "TWILIO_EDGE": "dublin"}, "chat.dublin.ie1.twilio.com"),
+    ],
+)
+def test_edge_and_region_choose_twilios_host(environment: dict[str, str], host: str) -> None:
+    addresses = Addresses.resolve(CHAT, CONVERSATIONS, environment)
+    assert addresses.chat == f"https://{host}"
+    assert addresses.url("chat", "/Services", (("PageSize", "5"),)) == f"https://{host}/v2/Services?PageSize=5"
+    # Twilio may link to its plain host; the request stays on the regional one.
+    assert addresses.follow("chat", "https://chat.twilio.com/v2/x?Page=1") == f"https://{host}/v2/x?Page=1"
+    assert addresses.canonical(f"https://{host}/v2/x?Page=1") == "https://chat.twilio.com/v2/x?Page=1"
+    with pytest.raises(RefusedError):
+        addresses.follow("chat", "https://conversations.twilio.com/v2/x")
+
+
+def test_another_server_is_left_as_it_is_named() -> None:
+    addresses = Addresses.resolve("http://127.0.0.1:80/", "http://[::1]:81", {"TWILIO_REGION": "ie1"})
+    assert addresses == Addresses("http://127.0.0.1:80", "http://[::1]:81")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "chat.twilio.com",
+        "ftp://x",
+        "http://",
+        "http://x/v2",
+        "http://u:p@x",
+        "http://x?y",
+        "http://x:99999",
+        "http://[x",
+    ],
+)
+def test_what_is_no_base_url_is_wrong_usage(url: str) -> None:
+    with pytest.raises(UsageError, match="Not a base URL"):
+        Addresses.resolve(url, CONVERSATIONS, {})
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"TWILIO_AUTH_TOKEN": "t"}, (ACCOUNT, "t")),
+        ({"TWILIO_API_KEY": "SK1", "TWILIO_API_SECRET": "s"}, ("SK1", "s")),
+        ({"TWILIO_AUTH_TOKEN": "t", "TWILIO_API_KEY": "SK1", "TWILIO_API_SECRET": "s"}, ("SK1", "s")),
+    ],
+)
+def test_an_api_key_goes_before_the_auth_token(environment: dict[str, str], expected: tuple[str, str]) -> None:
+    found = Credentials.from_environment({"TWILIO_ACCOUNT_SID": ACCOUNT, **environment})
+    assert (found.username, found.password, found.account_sid) == (*expected, ACCOUNT)
+    assert (
+        expected[1] not in repr(found).replace("Credentials", "").replace("password", "").replace("username", "")
+        or len(expected[1]) == 1
+    )
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {},
+        {"TWILIO_AUTH_TOKEN": "t"},
+        {"TWILIO_ACCOUNT_SID": ACCOUNT},
+        {"TWILIO_ACCOUNT_SID": ACCOUNT, "TWILIO_AUTH_TOKEN": "  "},
+        {"TWILIO_ACCOUNT_SID": ACCOUNT, "TWILIO_API_KEY": "SK1"},
+        {"TWILIO_ACCOUNT_SID": ACCOUNT, "TWILIO_AUTH_TOKEN": "t", "TWILIO_API_SECRET": "s"},
+    ],
+)
+def test_missing_credentials_are_wrong_usage(environment: dict[str, str]) -> None:
+    with pytest.raises(UsageError, match="TWILIO_"):
+        Credentials.from_environment(environment)
+
+
+def test_an_address_is_shown_without_personal_data_and_tokens() -> None:
+    shown = public_url("https://x/v2/B?Identity=alice%40example.test&BindingType=apn&PageToken=PAabc")
+    assert shown == "https://x/v2/B?Identity=al…st (18)&BindingType=apn"
+
+
+def test_record_and_replay_exclude_each_other(tmp_path: object) -> None:
+    settings = ApiSettings(record=str(tmp_path), replay=str(tmp_path))  # type: ignore[arg-type]
+    with pytest.raises(UsageError), open_api(settings):
+        pass
+
+
+def test_threads_never_get_each_others_pages(serve: Serve, demo_world: World) -> None:
+    server = serve(demo_world)
+    environment = {"TWILIO_ACCOUNT_SID": demo_world.account_sid, "TWILIO_AUTH_TOKEN": demo_world.auth_token}
+    settings = ApiSettings(server.url, server.url, environment=environment)
+    asked = [(sid, number) for number in range(12) for sid in demo_world.services]
+
+    with open_api(settings) as api, ThreadPoolExecutor(12) as pool:
+
+        def walk(item: tuple[str, int]) -> tuple[str, list[str]]:
+            path = f"/Services/{item[0]}/Bindings"
+            pages = api.pages("chat", path, key="bindings", params=(("PageSize", "7"),))
+            return item[0], [record["service_sid"] + record["sid"] for page in pages for record in page.records]
+
+        for sid, found in pool.map(walk, asked):
+            assert found == [sid + binding.sid for binding in demo_world.services[sid].bindings]
+
+
+def test_requests_say_who_asks(serve: Serve, demo_world: World) -> None:
+    from tests.scripted import Reply, scripted
+
+    with scripted(lambda server, path: Reply({"sid": "x"})) as server:
+        environment = {"TWILIO_ACCOUNT_SID": ACCOUNT, "TWILIO_AUTH_TOKEN": "t"}
+        with open_api(ApiSettings(server.url, server.url, environment=environment)) as api:
+            assert api.get("chat", f"/Services/{service_sid(1)}") == {"sid": "x"}
+        (_, path, headers) = server.seen[0]
+    assert path == f"/v2/Services/{service_sid(1)}"
+    assert headers["User-Agent"].startswith("twilio-python/")
+    assert " chat-migrate/" in headers["User-Agent"]
+    assert json.dumps(headers).count("Authorization") == 1
