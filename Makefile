@@ -38,7 +38,7 @@ lock:  ## resolve the pinned versions again (needs uv)
 		--no-emit-index-url --no-annotate --custom-compile-command 'make lock' --output-file requirements.lock
 
 clean:  ## remove everything that the other targets made
-	rm -rf $(VENV) out dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) out dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): requirements.lock pyproject.toml

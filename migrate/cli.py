@@ -6,6 +6,8 @@ Everything heavy is imported inside the command that needs it, so that `--help` 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +16,7 @@ import click
 from migrate import __version__
 from migrate.model.errors import MigrateError
 from migrate.options import FILE, FOLDER, ReportFile, Screen, ServiceSid, api_options, common_options
+from migrate.twilio_api.limits import DEFAULT_PAGE_SIZE, LARGEST_PAGE_SIZE
 
 if TYPE_CHECKING:
     from migrate.extract.run import ExtractOptions
@@ -75,7 +78,8 @@ def extract_options(command: Any) -> Any:
     )  # fmt: skip
     @click.option("--identity", "identities", multiple=True, metavar="TEXT", help="Only this user. Repeatable.")
     @click.option(
-        "--page-size", type=click.IntRange(1, 1000), default=50, show_default=True, metavar="N",
+        "--page-size", type=click.IntRange(1, LARGEST_PAGE_SIZE), default=DEFAULT_PAGE_SIZE, show_default=True,
+        metavar="N",
         help="Rows to ask for at a time.",
     )  # fmt: skip
     @click.option("--restart", is_flag=True, help="Begin an unfinished snapshot anew, instead of resuming it.")
@@ -112,15 +116,13 @@ def extract(out: Path, options: ExtractOptions, settings: ApiSettings, screen: S
     Example:
       chat-migrate extract --out snapshot
     """
-    from dataclasses import asdict
-
     from migrate.extract.run import extract_snapshot
     from migrate.report.text import extract_view
     from migrate.twilio_api.api import open_api
 
     with open_api(settings) as api, screen.progress() as on_rows:
         manifest = extract_snapshot(api, out, options, on_rows)
-    screen.result(asdict(manifest), lambda: extract_view(manifest, str(out)))
+    screen.result(manifest.to_public_json(), lambda: extract_view(manifest, str(out)))
 
 
 @cli.command("map")
@@ -193,8 +195,6 @@ def run(out: Path, options: ExtractOptions, settings: ApiSettings, screen: Scree
     Example:
       chat-migrate run --out migration
     """
-    from dataclasses import asdict
-
     from migrate.extract.run import extract_snapshot
     from migrate.load.planning import make_plan
     from migrate.map.run import map_snapshot
@@ -203,14 +203,16 @@ def run(out: Path, options: ExtractOptions, settings: ApiSettings, screen: Scree
     from migrate.twilio_api.api import open_api
 
     snapshot, mapped = out / "snapshot", out / "mapped"
+    plan_file, report = out / "plan.json", out / "report.md"
+    again = f"chat-migrate load {mapped}" + (f" --replay {settings.replay}" if settings.replay else "")
     refuse_unless_free(mapped)
     with open_api(settings) as api:
         with screen.progress() as on_rows:
             manifest = extract_snapshot(api, snapshot, options, on_rows)
-        summary = map_snapshot(snapshot, mapped)
-        plan = make_plan(api, mapped, options.concurrency)
-    plan_file, report = out / "plan.json", out / "report.md"
-    again = f"chat-migrate load {mapped}" + (f" --replay {settings.replay}" if settings.replay else "")
+        with _going_on(f"The snapshot is finished in {snapshot}", f"chat-migrate map {snapshot} --out {mapped}"):
+            summary = map_snapshot(snapshot, mapped)
+        with _going_on(f"The snapshot and the mapping are finished in {out}", again):
+            plan = make_plan(api, mapped, options.concurrency)
     _write_report(plan, plan_file, ".json")
     _write_report(plan, report, ".md")
     files = [
@@ -220,7 +222,7 @@ def run(out: Path, options: ExtractOptions, settings: ApiSettings, screen: Scree
         ("Report", str(report)),
         ("Next", f"read {report}; edit {mapped / 'push-config.yaml'}; look again with: {again}"),
     ]
-    data = {"snapshot": asdict(manifest), "mapped": summary.to_json(), "plan": plan.to_json()}
+    data = {"snapshot": manifest.to_public_json(), "mapped": summary.to_json(), "plan": plan.to_json()}
     screen.result(
         data,
         lambda: plan_view(plan, explain=False).append("\n").append(run_view(manifest, summary, plan, files)),
@@ -271,6 +273,15 @@ def standin(
         screen.say(f"Serving {world or 'the demo world'} on {server.url}; stop with Ctrl-C.")
         sys.stdout.flush()
         server.wait()
+
+
+@contextmanager
+def _going_on(kept: str, command: str) -> Iterator[None]:
+    """A failure within says what earlier steps have finished, and the command that goes on from there."""
+    try:
+        yield
+    except MigrateError as error:
+        raise error.within("Stopped half-way", kept=kept, remedy=f"Then go on with: {command}") from error
 
 
 def _write_report(plan: Plan, path: Path, suffix: str) -> None:

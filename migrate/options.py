@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from migrate.model.errors import MigrateError
+from migrate.twilio_api.addresses import CANONICAL
+from migrate.twilio_api.limits import DEFAULT_CONCURRENCY
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,8 +30,6 @@ logger = logging.getLogger(__name__)
 Command = TypeVar("Command", bound=Callable[..., Any])
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
-CHAT_URL = "https://chat.twilio.com"
-CONVERSATIONS_URL = "https://conversations.twilio.com"
 
 
 class ServiceSid(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions only
@@ -137,18 +137,18 @@ def api_options(command: Command) -> Command:
     """Options of commands that talk to Twilio; the command gets `settings` and `concurrency`."""
 
     @click.option(
-        "--chat-url", metavar="URL", default=CHAT_URL, envvar="CHAT_MIGRATE_CHAT_URL", show_default=True,
+        "--chat-url", metavar="URL", default=CANONICAL["chat"], envvar="CHAT_MIGRATE_CHAT_URL", show_default=True,
         show_envvar=True, help="Scheme and host of Programmable Chat.",
     )  # fmt: skip
     @click.option(
-        "--conversations-url", metavar="URL", default=CONVERSATIONS_URL,
+        "--conversations-url", metavar="URL", default=CANONICAL["conversations"],
         envvar="CHAT_MIGRATE_CONVERSATIONS_URL", show_default=True, show_envvar=True,
         help="Scheme and host of Conversations.",
     )  # fmt: skip
     @click.option("--record", type=FILE, metavar="CASSETTE", help="Record all exchanges to a new cassette.")
     @click.option("--replay", type=FILE, metavar="CASSETTE", help="Answer from a cassette; stay offline.")
     @click.option(
-        "--concurrency", type=click.IntRange(1, 64), default=16, show_default=True, metavar="N",
+        "--concurrency", type=click.IntRange(1, 64), default=DEFAULT_CONCURRENCY, show_default=True, metavar="N",
         help="The most requests at a time.",
     )  # fmt: skip
     @functools.wraps(command)
@@ -186,7 +186,7 @@ class _JsonLines(logging.Formatter):
 
 @contextmanager
 def _logging(verbose: int, log_file: Path | None) -> Iterator[None]:
-    """Our own log and stamina's retries; other libraries' may hold addresses with personal data."""
+    """Our own log; other libraries' may hold addresses with personal data."""
     level = (logging.ERROR, logging.INFO, logging.DEBUG)[min(verbose, 2)]
     screen = logging.StreamHandler(sys.stderr)
     screen.setLevel(level)
@@ -196,17 +196,15 @@ def _logging(verbose: int, log_file: Path | None) -> Iterator[None]:
         file = logging.FileHandler(log_file, encoding="utf-8")
         file.setFormatter(_JsonLines())
         handlers.append(file)
-    loggers = [logging.getLogger("migrate"), logging.getLogger("stamina")]
-    for logger in loggers:
-        logger.setLevel(logging.DEBUG)
-        logger.propagate = False
-        for handler in handlers:
-            logger.addHandler(handler)
+    ours = logging.getLogger("migrate")
+    ours.setLevel(logging.DEBUG)
+    ours.propagate = False
+    logging.getLogger("stamina").propagate = False  # we log what is tried again ourselves
+    for handler in handlers:
+        ours.addHandler(handler)
     try:
         yield
     finally:
-        for logger in loggers:
-            for handler in handlers:
-                logger.removeHandler(handler)
         for handler in handlers:
+            ours.removeHandler(handler)
             handler.close()

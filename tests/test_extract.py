@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from migrate.extract import chains
+from migrate.snapshot.files import append_synced
 from migrate.standin.paging import PageSizes
 from migrate.standin.world import World
 from migrate.twilio_api.api import TwilioApi
@@ -291,6 +295,10 @@ def test_links_that_leave_in_other_ways_are_refused(
         Reply({"meta": {}, "bindings": {}}),
         Reply({"meta": {"next_page_url": 7}, "bindings": []}),
         Reply(["a list"]),
+        Reply(b'{"meta": {}, "bindings": [{"sid": NaN}]}'),
+        Reply(b"[" * 100_000),
+        Reply(b"not gzip", 200, {"Content-Encoding": "gzip"}),
+        Reply(b"\xff\xfe"),
         Reply(b'{"meta": {', 200, {"Content-Length": "500", "Connection": "close"}),
     ],
 )
@@ -383,6 +391,7 @@ def test_services_are_stored_again_if_the_interruption_came_before_them(
         ("/v2/Services?", [{"sid": "../../etc"}]),
         ("/v2/Services?", ["nothing"]),
         ("/v2/Services?", [{"friendly_name": "no sid"}]),
+        ("/v2/Services?", [{"sid": None}]),
         ("/v2/Credentials?", [{"sid": 5}]),
         ("/v2/Credentials?", [None]),
     ],
@@ -400,6 +409,65 @@ def test_a_list_of_something_else_is_one_line_and_touches_nothing(
     result, _ = _extract(answer, tmp_path, run, environment)
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
     assert "holds something that is no" in result.stderr
+
+
+def test_a_service_is_not_lost_over_a_field_that_does_not_fit(
+    tmp_path: Path, run: Run, environment: pytest.MonkeyPatch
+) -> None:
+    odd = {"sid": SERVICE, "friendly_name": "half a pair \ud83d", "date_created": 5, "account_sid": "AC1"}
+
+    def answer(server: Scripted, path: str) -> Reply:
+        return server.page("services", [odd]) if path.startswith("/v2/Services?") else _empty_account(server, path)
+
+    assert _extract(answer, tmp_path, run, environment)[0].exit_code == 0
+    (row,) = pq.read_table(tmp_path / "s" / "services.parquet").to_pylist()
+    assert (row["friendly_name"], row["date_created"], row["account_sid"]) == (None, None, "AC1")
+    assert json.loads(row["extra"]) == {"friendly_name": "half a pair \ud83d", "date_created": 5}
+
+
+def test_a_full_disk_is_one_line_and_the_same_command_goes_on(tmp_path: Path, run: Run, serve: Serve) -> None:
+    server = serve(tiny_world(bindings=[{"count": 2000}]))
+    command = f"ulimit -f 16; {sys.executable} -m migrate extract --out {tmp_path / 's'}"
+    full = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (full.returncode, full.stderr.count("\n")) == (1, 1)
+    assert "file too large" in full.stderr
+    assert f"chat-migrate extract --out {tmp_path / 's'}" in full.stderr
+    assert not list((tmp_path / "s").rglob("*.partial"))
+    assert run("extract", "--out", tmp_path / "s").exit_code == 0
+    assert list(rows(tmp_path / "s")["sid"]) == [b.sid for b in server.world.services[SERVICE].bindings]
+
+
+def test_a_line_that_could_not_be_written_leaves_nothing_of_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append_synced(tmp_path / "log", "first")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space"):
+            append_synced(tmp_path / "log", "second")
+    append_synced(tmp_path / "log", "third")
+    assert (tmp_path / "log").read_text() == "first\nthird\n"
+
+
+def test_a_checkpoint_that_cannot_be_read_is_refused(
+    tmp_path: Path, run: Run, environment: pytest.MonkeyPatch
+) -> None:
+    _begin_unfinished(tmp_path, run, environment)
+    (tmp_path / "s" / "checkpoint.jsonl").write_text('{"chain": "x"}\n{}\n')
+    result, _ = _extract(_empty_account, tmp_path, run, environment)
+    assert (result.exit_code, result.stderr.count("\n")) == (4, 1)
+    assert "--restart" in result.stderr
+
+
+def test_the_shown_manifest_masks_identities(tmp_path: Path, run: Run, serve: Serve) -> None:
+    serve(tiny_world())
+    result = run("extract", "--out", tmp_path / "s", "--identity", "person-0001-of-them", "--json")
+    assert json.loads(result.stdout)["filters"]["identities"] == ["pe…em (19)"]
+    assert manifest(tmp_path / "s")["filters"]["identities"] == ["person-0001-of-them"]
 
 
 def test_ctrl_c_keeps_what_was_read_and_the_same_command_goes_on(

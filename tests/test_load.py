@@ -143,6 +143,21 @@ def test_what_is_no_mapped_folder_is_one_line(
     assert problem in result.stderr
 
 
+def test_a_file_in_place_of_a_folder_is_told(tmp_path: Path, run: Run) -> None:
+    assert run("load", CASSETTE, "--replay", CASSETTE).exit_code == 2
+    assert run("map", CASSETTE, "--out", tmp_path / "m").exit_code == 2
+
+
+def test_a_run_that_stops_half_way_says_how_to_go_on(
+    tmp_path: Path, run: Run, serve: Serve, environment: pytest.MonkeyPatch
+) -> None:
+    server = serve(tiny_world())
+    result = run("run", "--out", tmp_path, "--conversations-url", "http://127.0.0.1:1")
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert f"Then go on with: chat-migrate load {tmp_path / 'mapped'}" in result.stderr
+    assert run("load", tmp_path / "mapped", "--conversations-url", server.url).exit_code == 0
+
+
 def test_a_finding_that_this_version_does_not_know_is_not_guessed_at(tmp_path: Path, run: Run, demo: Demo) -> None:
     folder = Path(shutil.copytree(demo.folder / "mapped", tmp_path / "mapped"))
     text = (folder / "summary.json").read_text("utf-8")

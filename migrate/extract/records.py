@@ -60,13 +60,21 @@ def credential_row(record: Any) -> dict[str, Any]:
 
 
 def _object_row(record: Any, texts: tuple[str, ...], others: tuple[str, ...]) -> dict[str, Any]:
+    """A row of an object that must not be lost over one field: what does not fit its column goes into `extra`."""
     if not isinstance(record, Mapping):
         raise UnfitError("not a JSON object")
-    row: dict[str, Any] = {name: _text(record, name) for name in ("sid", *texts)}
+    row: dict[str, Any] = {"sid": _text(record, "sid")}
     if not row["sid"]:
         raise UnfitError("sid is missing")
-    row |= {name: _date(record, name) for name in _DATES}
-    row["extra"] = _extra(record, frozenset(("sid", *texts, *others, *_DATES)))
+    known = {"sid", *others}
+    for names, read in ((texts, _text), (_DATES, _date)):
+        for name in names:
+            try:
+                row[name] = read(record, name)
+                known.add(name)
+            except UnfitError:
+                row[name] = None
+    row["extra"] = _extra(record, frozenset(known))
     return row
 
 

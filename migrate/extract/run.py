@@ -16,9 +16,7 @@ from migrate.model.errors import InterruptedRunError, MigrateError, TwilioError
 from migrate.snapshot.manifest import Filters, Manifest
 from migrate.snapshot.writer import SnapshotWriter, open_writer, refuse_unless_unfinished
 from migrate.twilio_api.api import TwilioApi
-
-DEFAULT_PAGE_SIZE = 50  # the largest that OpenAPI promises for Chat's bindings (FACTS.md, "The two APIs")
-DEFAULT_CONCURRENCY = 16
+from migrate.twilio_api.limits import DEFAULT_CONCURRENCY, DEFAULT_PAGE_SIZE
 
 
 @dataclass(frozen=True)
@@ -129,6 +127,9 @@ def _walk_all(
                 walk.result()
             except MigrateError as error:
                 failed.append((chain, error))
+            except OSError as error:
+                reason = (error.strerror or str(error)).lower()
+                failed.append((chain, MigrateError(f"Cannot write {error.filename or writer.folder}: {reason}")))
     except KeyboardInterrupt:
         stop.set()
         pool.shutdown(cancel_futures=True)

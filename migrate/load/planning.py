@@ -13,8 +13,7 @@ from migrate.model.push_config import Settings, flatten
 from migrate.snapshot.mapped import Mapped, open_mapped
 from migrate.twilio_api.api import TwilioApi
 from migrate.twilio_api.credentials import REPLAY_ACCOUNT_SID
-
-DEFAULT_CONCURRENCY = 16
+from migrate.twilio_api.limits import DEFAULT_CONCURRENCY
 
 
 def make_plan(api: TwilioApi, mapped_folder: Path, concurrency: int = DEFAULT_CONCURRENCY) -> Plan:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from migrate.model.digest import canonical_json, digest
 from migrate.model.errors import InputError
+from migrate.model.masking import mask
 from migrate.snapshot.files import write_whole
 
 FORMAT = 1
@@ -83,8 +84,15 @@ class Manifest:
 
     def write(self, folder: Path) -> None:
         """Put manifest.json in its place, in one step."""
-        content = {"format_version": FORMAT, **asdict(self)}
-        write_whole(folder / NAME, canonical_json(content), private=True)
+        write_whole(folder / NAME, canonical_json(self._content()), private=True)
+
+    def to_public_json(self) -> dict[str, Any]:
+        """The content of manifest.json with identities masked, for showing."""
+        filters = replace(self.filters, identities=tuple(map(mask, self.filters.identities)))
+        return replace(self, filters=filters)._content()
+
+    def _content(self) -> dict[str, Any]:
+        return {"format_version": FORMAT, **asdict(self)}
 
     def finished(self, **facts: Any) -> Manifest:
         """The manifest of the finished snapshot."""

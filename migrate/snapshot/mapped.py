@@ -145,6 +145,7 @@ def open_mapped(folder: Path) -> Mapped:
             services=tuple(content["services"]),
             findings=tuple(Finding.from_json(finding) for finding in content["findings"]),
         )
+        summary.to_json()  # adds everything up, and so finds what is not as it was written
         text = (folder / CONFIG).read_bytes().decode()
     except FileNotFoundError as error:
         name = Path(error.filename).name

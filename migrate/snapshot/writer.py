@@ -75,8 +75,13 @@ class SnapshotWriter:
     def resume(cls, folder: Path, manifest: Manifest) -> SnapshotWriter:
         """Go on with an unfinished snapshot: read the checkpoint and remove what no line of it names."""
         chains: dict[str, ChainState] = {}
-        for line in _complete_lines(folder / CHECKPOINT):
-            _replay(chains, json.loads(line))
+        try:
+            for line in _complete_lines(folder / CHECKPOINT):
+                _replay(chains, json.loads(line))
+        except (ValueError, KeyError, TypeError):
+            raise RefusedError(
+                f"{folder / CHECKPOINT} cannot be read", remedy="Begin the snapshot anew with --restart"
+            ) from None
         named = {part.path for state in chains.values() for part in state.parts}
         for path in sorted((folder / BINDINGS_FOLDER).glob("*/*")):
             if path.relative_to(folder).as_posix() not in named:

@@ -106,8 +106,8 @@ class TwilioApi:
 
 def _decode(answer: Any, url: str) -> dict[str, Any]:
     try:
-        body = json.loads(answer.body)
-    except ValueError:
+        body = json.loads(answer.body, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
         body = None
     status = answer.status_code
     if status == 200 and isinstance(body, dict):
@@ -121,6 +121,10 @@ def _decode(answer: Any, url: str) -> dict[str, Any]:
     if status in _TRANSIENT:
         raise TransientTwilioError(what, status=status, retry_after=_seconds(answer.headers.get("retry-after")))
     raise TwilioError(what, status=status, remedy=_REMEDIES.get(status, ""))
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _check_page(body: dict[str, Any], key: str) -> None:

@@ -43,6 +43,10 @@ class Recorder:
             raise RefusedError(
                 f"The cassette {path} is there already", remedy="Move it away, or record under another name"
             )
+        # Begun now, so that a place that cannot be written shows before the run, not after it.
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._unfinished = path.with_name(f".{path.name}.partial")
+        os.close(os.open(self._unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
         self._inner = inner
         self._path = path
         self._addresses = addresses
@@ -73,12 +77,8 @@ class Recorder:
         self._exchanges.sort(key=lambda exchange: _chain_key(exchange[0].uri))
         requests, responses = zip(*self._exchanges, strict=True) if self._exchanges else ((), ())
         text = serialize({"requests": requests, "responses": responses}, yamlserializer)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = self._path.with_name(self._path.name + ".partial")
-        handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        unfinished.replace(self._path)
+        self._unfinished.write_text(text, "utf-8")
+        self._unfinished.replace(self._path)
 
     def _anonymous(self, data: bytes) -> bytes:
         return data.replace(self._account_sid.encode(), REPLAY_ACCOUNT_SID.encode())

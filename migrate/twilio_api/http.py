@@ -83,6 +83,7 @@ class LiveTransport:
             requests.ConnectionError,
             requests.Timeout,
             requests.exceptions.ChunkedEncodingError,
+            requests.exceptions.ContentDecodingError,
         ) as error:
             raise TransientTwilioError(
                 f"No answer from {public_url(request.url)}: {_reason(error)}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -13,12 +14,14 @@ ATTEMPTS = 4
 FIRST_WAIT = 0.25  # seconds; doubled each time, with as much jitter
 LONGEST_WAIT = 30.0
 T = TypeVar("T")
+logger = logging.getLogger(__name__)
 
 
 def _pause(error: Exception) -> bool | float:
     """Whether to try again, and after how many seconds where Twilio's `Retry-After` names them."""
     if not isinstance(error, TransientTwilioError):
         return False
+    logger.info("May pass, tried again unless it was the last time: %s", error)
     return True if error.retry_after is None else min(error.retry_after, LONGEST_WAIT)
 
 
