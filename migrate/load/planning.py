@@ -45,10 +45,17 @@ def make_plan(api: TwilioApi, mapped_folder: Path, concurrency: int = DEFAULT_CO
         rules=mapped.summary.rules,
         push_config=mapped.config_digest,
         bindings=mapped.summary.totals("outcomes"),
+        services=_names(mapped),
         changes=tuple(changes),
         unchanged=tuple(unchanged),
         findings=tuple(sorted(findings, key=Finding.sort_key)),
     )
+
+
+def _names(mapped: Mapped) -> dict[str, str]:
+    """Names by SID: findings speak of the snapshot's services, changes of those in the push configuration."""
+    names = {service["service_sid"]: service["friendly_name"] for service in mapped.summary.services}
+    return names | {config.service_sid: config.friendly_name for config in mapped.configs}
 
 
 def read_live(api: TwilioApi, service_sid: str) -> Settings | None:

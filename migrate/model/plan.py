@@ -42,7 +42,8 @@ class Change:
 class Plan:
     """Changes in the order of their service SID, findings the worst first, and the digests of what they rest on.
 
-    `bindings` counts the snapshot's bindings by outcome; `unchanged` are the services that need nothing.
+    `bindings` counts the snapshot's bindings by outcome; `services` has the friendly name of every service that
+    the plan speaks of, and `unchanged` the SIDs of those that need nothing.
     """
 
     account_sid: str
@@ -50,6 +51,7 @@ class Plan:
     rules: str
     push_config: str
     bindings: dict[str, int]
+    services: dict[str, str]
     changes: tuple[Change, ...]
     unchanged: tuple[str, ...]
     findings: tuple[Finding, ...]
@@ -72,6 +74,7 @@ class Plan:
                 "rules": self.rules,
                 "push_config": self.push_config,
             },
+            "services": self.services,
             "changes": [change.to_json() for change in self.changes],
             "unchanged": list(self.unchanged),
             "findings": [finding.to_json() for finding in self.findings],

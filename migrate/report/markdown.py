@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from migrate.model.finding import count_by_severity
 from migrate.model.plan import Change, Plan
-from migrate.report.wording import FindingGroup, by_code, count, counts, name, printable, setting, severities
+from migrate.report.wording import FindingGroup, by_code, count, counts, name, printable, service, setting, severities
 
 _ACTIVE = re.compile(r"[\\`*_{}\[\]<>#|~$&@]")
 
@@ -39,7 +40,7 @@ def plan_report(plan: Plan) -> str:
     if not plan.findings:
         lines += ["None.", ""]
     for group in by_code(plan.findings):
-        lines += _finding(group)
+        lines += _finding(group, plan.services)
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
@@ -58,14 +59,14 @@ def _change(change: Change) -> list[str]:
     ]
 
 
-def _finding(group: FindingGroup) -> list[str]:
+def _finding(group: FindingGroup, services: Mapping[str, str]) -> list[str]:
     remedy = "" if group.entry.remedy == "None" else f" {group.entry.remedy}."
     lines = [f"### {group.severity}: {group.code}", "", f"{group.entry.meaning}.{remedy}", ""]
     lines += ["| service | about | count | examples |", "|---|---|---:|---|"]
     for finding in group.findings:
         about = code(printable(finding.subject)) if finding.subject else ""
         examples = " ".join(f"`{sid}`" for sid in finding.examples)
-        lines.append(f"| `{finding.service_sid or 'the account'}` | {about} | {finding.count:,} | {examples} |")
+        lines.append(f"| {escape(service(finding, services))} | {about} | {finding.count:,} | {examples} |")
     return [*lines, ""]
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.text import Text
 
 from migrate.model.finding import count_by_severity
 from migrate.model.plan import Change, Plan
-from migrate.report.wording import FindingGroup, by_code, count, counts, name, printable, setting, severities
+from migrate.report.wording import FindingGroup, by_code, count, counts, name, printable, service, setting, severities
 from migrate.snapshot.manifest import Manifest
 from migrate.snapshot.mapped import Summary
 
@@ -23,7 +23,7 @@ def plan_view(plan: Plan, *, explain: bool = True) -> Text:
         text.append(_change(change)).append("\n")
     if explain:
         for group in by_code(plan.findings):
-            text.append(_finding(group)).append("\n")
+            text.append(_finding(group, plan.services)).append("\n")
     fields = sum(len(change.fields) for change in plan.changes)
     verdict = f"{count(fields, 'setting')} of {count(len(plan.changes), 'service')} would change"
     if not plan.changes:
@@ -44,13 +44,13 @@ def _change(change: Change) -> Text:
     return text
 
 
-def _finding(group: FindingGroup) -> Text:
+def _finding(group: FindingGroup, services: Mapping[str, str]) -> Text:
     text = Text(f"{group.severity:8}", _COLOURS[group.severity]).append(f" {group.code}", "bold").append("\n")
     text.append(f"         {group.entry.meaning}.\n", "default")
     for finding in group.findings:
         about = f"  {printable(finding.subject)}" if finding.subject else ""
         number = f"  × {finding.count:,}" if finding.count > 1 else ""
-        text.append(f"         · {finding.service_sid or 'the account'}{about}{number}\n", "dim")
+        text.append(f"         · {service(finding, services)}{about}{number}\n", "dim")
     if group.entry.remedy != "None":
         text.append(f"         → {group.entry.remedy}.\n")
     return text

@@ -53,6 +53,12 @@ def setting(settings: Settings, path: str) -> str:
     return ("true" if value else "false") if isinstance(value, bool) else f'"{printable(value)}"'
 
 
+def service(finding: Finding, names: Mapping[str, str]) -> str:
+    """The service that a finding is about: its SID, and its name where it has one."""
+    sid = finding.service_sid or "the account"
+    return f"{sid} {name(names[sid])}" if names.get(sid) else sid
+
+
 def count(number: int, noun: str) -> str:
     """A number with its noun: `1 change`, `12,000 bindings`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
