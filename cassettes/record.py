@@ -5,9 +5,8 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from migrate.extract.run import ExtractOptions, extract_snapshot
-from migrate.load.planning import make_plan
-from migrate.map.run import map_snapshot
+from migrate.extract.run import ExtractOptions
+from migrate.pipeline import run
 from migrate.standin.server import StandInServer
 from migrate.standin.world import DEMO_WORLD, load_world
 from migrate.twilio_api.api import ApiSettings, open_api
@@ -23,9 +22,7 @@ def record(cassette: Path) -> None:
         environment = {"TWILIO_ACCOUNT_SID": world.account_sid, "TWILIO_AUTH_TOKEN": world.auth_token}
         settings = ApiSettings(server.url, server.url, record=cassette, environment=environment)
         with open_api(settings) as api:
-            extract_snapshot(api, Path(folder, "snapshot"), ExtractOptions(page_size=PAGE_SIZE))
-            map_snapshot(Path(folder, "snapshot"), Path(folder, "mapped"))
-            make_plan(api, Path(folder, "mapped"))
+            run(api, Path(folder), ExtractOptions(page_size=PAGE_SIZE))
 
 
 if __name__ == "__main__":

@@ -6,16 +6,15 @@ Everything heavy is imported inside the command that needs it, so that `--help` 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from migrate import __version__
-from migrate.model.errors import MigrateError
-from migrate.options import FILE, FOLDER, ReportFile, Screen, ServiceSid, api_options, common_options
+from migrate.model.errors import MigrateError, RefusedError
+from migrate.options import FILE, FOLDER, Identity, ReportFile, Screen, ServiceSid, api_options, common_options
 from migrate.twilio_api.limits import DEFAULT_PAGE_SIZE, LARGEST_PAGE_SIZE
 
 if TYPE_CHECKING:
@@ -76,7 +75,7 @@ def extract_options(command: Any) -> Any:
         "--binding-type", "binding_types", type=click.Choice(["apn", "fcm", "gcm"]), multiple=True,
         help="Only this push technology. Repeatable.",
     )  # fmt: skip
-    @click.option("--identity", "identities", multiple=True, metavar="TEXT", help="Only this user. Repeatable.")
+    @click.option("--identity", "identities", type=Identity(), multiple=True, help="Only this user. Repeatable.")
     @click.option(
         "--page-size", type=click.IntRange(1, LARGEST_PAGE_SIZE), default=DEFAULT_PAGE_SIZE, show_default=True,
         metavar="N",
@@ -174,10 +173,16 @@ def load(
     from migrate.report.text import plan_view
     from migrate.twilio_api.api import open_api
 
+    files = [(path, path.suffix) for path in reports] + ([(plan_out, ".json")] if plan_out else [])
+    places = [path.resolve() for path, _ in files]
+    if len(set(places)) < len(places):
+        raise click.UsageError("--report and --plan-out name one file twice")
+    if any(place.parent == mapped.resolve() for place in places):
+        raise RefusedError(f"Plans and reports do not go into {mapped}: push-config.yaml may have been edited")
     with open_api(settings) as api:
         plan = make_plan(api, mapped, concurrency)
-    for path in (*reports, *((plan_out,) if plan_out else ())):
-        _write_report(plan, path, "json" if path == plan_out else path.suffix)
+    for path, suffix in files:
+        _write_report(plan, path, suffix)
     screen.result(plan.to_json(), lambda: plan_view(plan))
     if detailed_exitcode and plan.changes:
         sys.exit(CHANGES_PENDING)
@@ -195,37 +200,36 @@ def run(out: Path, options: ExtractOptions, settings: ApiSettings, screen: Scree
     Example:
       chat-migrate run --out migration
     """
-    from migrate.extract.run import extract_snapshot
-    from migrate.load.planning import make_plan
-    from migrate.map.run import map_snapshot
+    from migrate.pipeline import run as run_pipeline
     from migrate.report.text import plan_view, run_view
-    from migrate.snapshot.mapped import refuse_unless_free
     from migrate.twilio_api.api import open_api
 
-    snapshot, mapped = out / "snapshot", out / "mapped"
-    plan_file, report = out / "plan.json", out / "report.md"
-    again = f"chat-migrate load {mapped}" + (f" --replay {settings.replay}" if settings.replay else "")
-    refuse_unless_free(mapped)
-    with open_api(settings) as api:
-        with screen.progress() as on_rows:
-            manifest = extract_snapshot(api, snapshot, options, on_rows)
-        with _going_on(f"The snapshot is finished in {snapshot}", f"chat-migrate map {snapshot} --out {mapped}"):
-            summary = map_snapshot(snapshot, mapped)
-        with _going_on(f"The snapshot and the mapping are finished in {out}", again):
-            plan = make_plan(api, mapped, options.concurrency)
-    _write_report(plan, plan_file, ".json")
-    _write_report(plan, report, ".md")
+    with open_api(settings) as api, screen.progress() as on_rows:
+        done = run_pipeline(api, out, options, on_rows)
+    mapped, plan_file, report = out / "mapped", out / "plan.json", out / "report.md"
+    _write_report(done.plan, plan_file, ".json")
+    _write_report(done.plan, report, ".md")
+    replay = f" --replay {quote(str(settings.replay))}" if settings.replay else ""
+    again = f"chat-migrate load {quote(str(mapped))}{replay}"
     files = [
-        ("Snapshot", str(snapshot)),
+        ("Snapshot", str(out / "snapshot")),
         ("Mapped", f"{mapped / 'push-config.yaml'}, {mapped / 'bindings'}, {mapped / 'summary.json'}"),
         ("Plan", str(plan_file)),
         ("Report", str(report)),
         ("Next", f"read {report}; edit {mapped / 'push-config.yaml'}; look again with: {again}"),
     ]
-    data = {"snapshot": manifest.to_public_json(), "mapped": summary.to_json(), "plan": plan.to_json()}
+    data = {
+        "snapshot": done.manifest.to_public_json(),
+        "mapped": done.summary.to_json(),
+        "plan": done.plan.to_json(),
+    }
     screen.result(
         data,
-        lambda: plan_view(plan, explain=False).append("\n").append(run_view(manifest, summary, plan, files)),
+        lambda: (
+            plan_view(done.plan, explain=False)
+            .append("\n")
+            .append(run_view(done.manifest, done.summary, done.plan, files))
+        ),
     )
 
 
@@ -275,15 +279,6 @@ def standin(
         server.wait()
 
 
-@contextmanager
-def _going_on(kept: str, command: str) -> Iterator[None]:
-    """A failure within says what earlier steps have finished, and the command that goes on from there."""
-    try:
-        yield
-    except MigrateError as error:
-        raise error.within("Stopped half-way", kept=kept, remedy=f"Then go on with: {command}") from error
-
-
 def _write_report(plan: Plan, path: Path, suffix: str) -> None:
     from migrate.model.digest import canonical_json
     from migrate.report.markdown import plan_report
@@ -297,5 +292,6 @@ def main() -> None:
     """The console script."""
     for stream in (sys.stdout, sys.stderr):
         # A terminal that lacks a character shows its escape, instead of the program failing on it.
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        if stream is not None:  # closed by whoever called
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     cli(prog_name="chat-migrate")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import logging
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from migrate.model.errors import MigrateError
+from migrate.model.sids import is_service_sid
 from migrate.twilio_api.addresses import CANONICAL
 from migrate.twilio_api.limits import DEFAULT_CONCURRENCY
 
@@ -39,8 +39,22 @@ class ServiceSid(click.ParamType):  # type: ignore[type-arg]  # generic in newer
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Check the form; whether there is such a service, Twilio knows."""
-        if not re.fullmatch(r"IS[0-9a-fA-F]{32}", value):
+        if not is_service_sid(value):
             self.fail(f"{value!r} is not a service SID (IS and 32 hexadecimal digits)", param, ctx)
+        return str(value)
+
+
+class Identity(click.ParamType):  # type: ignore[type-arg]
+    """A user's identity: any text that can be sent."""
+
+    name = "TEXT"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Refuse what is no text: bytes of the command line that are not valid in its encoding."""
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            self.fail("not valid text in this terminal's encoding", param, ctx)
         return str(value)
 
 

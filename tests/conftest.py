@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import stamina
 import yaml
@@ -19,6 +20,10 @@ from migrate.cli import cli
 from migrate.standin.paging import PageSizes
 from migrate.standin.server import StandInServer
 from migrate.standin.world import DEMO_WORLD, World, make_world
+
+# The first example of a run builds hypothesis's tables, and other work on the machine makes it slow.
+hypothesis.settings.register_profile("shared", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("shared")
 
 ROOT = Path(__file__).parent.parent
 CASSETTE = ROOT / "cassettes" / "demo.yaml"

@@ -13,6 +13,7 @@ from twilio.rest import Client
 
 from cassettes.record import record
 from migrate.standin.world import World
+from migrate.twilio_api.api import ApiSettings, open_api
 from tests.conftest import CASSETTE, DEMO_ACCOUNT, Run, Serve, service_sid, tiny_world
 from tests.scripted import Reply, Scripted, scripted
 
@@ -74,7 +75,11 @@ def test_a_recording_holds_twilios_hosts_and_nothing_of_the_recorder(tmp_path: P
         assert set(entry["response"]["headers"]) == {"content-type", "date"}
     assert cassette.stat().st_mode & 0o777 == 0o600
     assert run("run", "--out", tmp_path / "replayed", "--replay", cassette).exit_code == 0
-    assert (tmp_path / "live" / "report.md").read_text() != ""
+    account = server.world.account_sid
+    live, replayed = ((tmp_path / name / "mapped" / "push-config.yaml").read_text() for name in ("live", "replayed"))
+    assert live == replayed
+    assert account in (tmp_path / "live" / "plan.json").read_text()
+    assert account not in (tmp_path / "replayed" / "plan.json").read_text()
 
 
 def test_every_list_of_the_demo_takes_several_pages() -> None:
@@ -123,6 +128,28 @@ def test_a_request_that_was_not_recorded_is_one_line_that_names_it(
     assert "alice@example.test" not in result.stderr
 
 
+def test_exchanges_of_one_address_are_played_in_the_order_of_their_recording(tmp_path: Path) -> None:
+    address, environment = "https://chat.twilio.com/v2/Services/x", {"status": {"code": 200, "message": ""}}
+    entries = [
+        {
+            "request": {"method": "GET", "uri": address, "body": None, "headers": {}},
+            "response": {**environment, "headers": {}, "body": {"string": f'{{"number": {number}}}'}},
+        }
+        for number in range(3)
+    ]
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump({"version": 1, "interactions": entries}))
+    with open_api(ApiSettings(replay=tmp_path / "c.yaml")) as api:
+        assert [api.get("chat", "/Services/x")["number"] for _ in range(3)] == [0, 1, 2]
+
+
+def test_a_recording_that_could_not_be_saved_shows_before_the_run(tmp_path: Path, run: Run, serve: Serve) -> None:
+    server = serve(tiny_world())
+    (tmp_path / "file").write_text("in the way")
+    result = run("extract", "--out", tmp_path / "s", "--record", tmp_path / "file" / "c.yaml")
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert server.world.requests == 0
+
+
 def test_an_exchange_is_played_once(tmp_path: Path, run: Run) -> None:
     shorter = yaml.safe_load(CASSETTE.read_text("utf-8"))
     first = {entry["request"]["uri"]: entry for entry in reversed(shorter["interactions"])}
@@ -150,6 +177,12 @@ def test_an_exchange_is_played_once(tmp_path: Path, run: Run) -> None:
             b" response: {status: {code: '200'}, headers: {}, body: {string: x}}}]",
             "an interaction is incomplete",
         ),
+        (
+            b"interactions: [{request: {method: GET, uri: x, body: null, headers: {}},"
+            b" response: {status: {code: 200}, headers: {a: []}, body: {string: x}}}]",
+            "not a recording in vcrpy's format",
+        ),
+        (b"[" * 5000, "Cannot read the cassette"),
     ],
 )
 def test_an_unreadable_cassette_is_one_line(tmp_path: Path, run: Run, content: bytes | None, problem: str) -> None:

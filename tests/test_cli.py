@@ -19,6 +19,7 @@ from migrate import __version__
 from migrate.cli import cli
 from migrate.standin.world import World
 from tests.conftest import CASSETTE, ROOT, Demo, Run, Serve, service_sid, tiny_world
+from tests.scripted import Reply, Scripted, scripted
 
 COMMANDS = sorted(cli.commands)
 
@@ -57,6 +58,9 @@ def test_the_version_is_told(run: Run) -> None:
         (["extract", "--out", "x", "--page-size", "many"], "is not a valid integer"),
         (["extract", "--out", "x", "--concurrency", "0"], "0 is not in the range"),
         (["extract", "--out", "x", "--chat-url", "chat.twilio.com"], "Not a base URL"),
+        (["extract", "--out", "x", "--chat-url", "http://chat.twilio.com"], "would send the credentials unprotected"),
+        (["extract", "--out", "x", "--chat-url", "http://:s3cret@127.0.0.1"], "one with a user or a password in it"),
+        (["extract", "--out", "x", "--identity", "\udcff"], "not valid text"),
         (["extract", "--out", "x", "--source", "chat"], "No such option"),
         (["load", "x", "--report", "report.pdf"], "a report ends in .md or .json"),
         (["standin", "--page-size-over", "explode"], "'explode' is not one of"),
@@ -72,6 +76,20 @@ def test_wrong_usage_exits_with_2(
     assert result.exit_code == 2
     assert problem in result.stderr
     assert "Traceback" not in result.output
+    assert "s3cret" not in result.output
+
+
+@pytest.mark.parametrize("name", ["TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN"])
+def test_a_secret_that_was_pasted_badly_is_one_line(
+    tmp_path: Path, run: Run, environment: pytest.MonkeyPatch, name: str
+) -> None:
+    environment.setenv("TWILIO_ACCOUNT_SID", "AC" + "1" * 32)
+    environment.setenv("TWILIO_AUTH_TOKEN", "x")
+    environment.setenv(name, "tok…en")
+    result = run("extract", "--out", tmp_path / "s")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert name in result.stderr
+    assert "tok…en" not in result.stderr
 
 
 def test_no_credentials_is_one_line_that_says_what_to_set(tmp_path: Path, run: Run) -> None:
@@ -175,17 +193,71 @@ def program(*arguments: object, **options: Any) -> subprocess.Popen[str]:
     return subprocess.Popen(command, text=True, cwd=ROOT, **options)
 
 
-def test_the_standin_serves_until_it_is_interrupted(tmp_path: Path, run: Run) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_standin_serves_until_it_is_stopped(tmp_path: Path, number: signal.Signals) -> None:
     with program("standin", "--port", 0, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout
-        lines = [process.stdout.readline() for _ in range(4)]
-        environment = dict(line.removeprefix("export ").strip().split("=", 1) for line in lines)
-        result = CliRunner(env=environment).invoke(cli, ["extract", "--out", str(tmp_path / "s")])
-        process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 0
-        assert process.stderr
-        assert "stop with Ctrl-C" in process.stderr.read()
+        try:
+            assert process.stdout
+            assert process.stderr
+            lines = [process.stdout.readline() for _ in range(4)]
+            assert "stop with Ctrl-C" in process.stderr.readline()
+            environment = dict(line.removeprefix("export ").strip().split("=", 1) for line in lines)
+            result = CliRunner(env=environment).invoke(cli, ["extract", "--out", str(tmp_path / "s")])
+            process.send_signal(number)
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
     assert result.exit_code == 0, result.output
+
+
+def test_colour_is_for_terminals_that_want_it(demo: Demo) -> None:
+    def shown(*options: str) -> bytes:
+        terminal, end = pty.openpty()
+        arguments = ("load", demo.folder / "mapped", "--replay", CASSETTE, *options)
+        environment = {**os.environ, "TERM": "xterm"} | {"NO_COLOR": ""}
+        with program(*arguments, stdout=end, stderr=end, env=environment):
+            os.close(end)
+            text = b""
+            try:
+                while chunk := os.read(terminal, 4096):
+                    text += chunk
+            except OSError:  # the other end is closed
+                pass
+        os.close(terminal)
+        return text
+
+    assert b"\x1b[31m" in shown()
+    assert b"\x1b[31m" not in shown("--no-color")
+
+
+def test_help_with_nowhere_to_write_is_no_traceback() -> None:
+    command = f"{sys.executable} -m migrate --help >&-"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert "Traceback" not in done.stderr
+
+
+def test_no_identity_and_no_secret_is_logged_when_the_connection_breaks(
+    tmp_path: Path, run: Run, environment: pytest.MonkeyPatch
+) -> None:
+    environment.setenv("TWILIO_ACCOUNT_SID", "AC" + "1" * 32)
+    environment.setenv("TWILIO_AUTH_TOKEN", "planted-secret-token")
+    out, log = tmp_path / "s", tmp_path / "log.jsonl"
+
+    def answer(server: Scripted, path: str) -> Reply:
+        if path.startswith("/v2/Services?"):
+            return server.page("services", [{"sid": service_sid(1)}])
+        if path.startswith("/v2/Credentials"):
+            return server.page("credentials", [])
+        return Reply(b"", 200, {"Content-Length": "-1"})  # breaks the connection
+
+    with scripted(answer) as server:
+        urls = ["--chat-url", server.url, "--conversations-url", "http://127.0.0.1:1"]
+        identity = ["--identity", "alice.private@example.test"]
+        result = run("extract", "--out", out, *urls, *identity, "-vv", "--log-file", log)
+    assert result.exit_code == 1
+    assert "Traceback" in log.read_text()
+    for secret in ("alice.private", "planted-secret-token"):
+        assert secret not in result.output + log.read_text()
 
 
 def test_progress_is_shown_on_a_terminal_and_the_result_stays_clean(tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migrate.map.fate import OUTCOMES, Facts, decide, translate_message_type
+from migrate.map.fate import Facts, decide, translate_message_type
 from migrate.map.rules import default_rules
+from migrate.model.outcome import OUTCOMES
 
 RULES = default_rules()
 ALL = ("new_message", "added_to_conversation", "removed_from_conversation")

@@ -15,6 +15,7 @@ from migrate.load.compare import compare
 from migrate.model.push_config import FIELDS, ServiceConfig
 from migrate.standin.world import World
 from tests.conftest import CASSETTE, Demo, Run, Serve, service_sid, tiny_world
+from tests.scripted import Reply, scripted
 
 SERVICE = service_sid(1)
 settings = st.fixed_dictionaries(
@@ -36,6 +37,41 @@ def test_a_change_names_exactly_what_differs_and_applying_it_leaves_none(live: A
         assert (change.existing, change.desired) == (live, desired)
     applied = {**live, **{path: desired[path] for path in fields}}
     assert compare(config, applied)[0] is None
+
+
+def test_templates_are_checked_as_they_stand_now(tmp_path: Path, run: Run, serve: Serve, demo_world: World) -> None:
+    serve(demo_world)
+    assert run("run", "--out", tmp_path).exit_code == 0
+    config = tmp_path / "mapped" / "push-config.yaml"
+    text = config.read_text("utf-8")
+    config.write_text(
+        text.replace("${CHANEL}", "${CONVERSATION}").replace("${PARTICIPANT}: ", "${PARTICIPANTT}: "), "utf-8"
+    )
+    findings = json.loads(run("load", tmp_path / "mapped", "--json").stdout)["findings"]
+    unknown = {finding["subject"] for finding in findings if finding["code"] == "template-variable-unknown"}
+    assert unknown == {"new_message.template: ${PARTICIPANTT}"}
+
+
+@pytest.mark.parametrize("name", ["push-config.yaml", "plan.md"])
+def test_reports_do_not_go_where_edits_are(tmp_path: Path, run: Run, demo: Demo, name: str) -> None:
+    folder = Path(shutil.copytree(demo.folder / "mapped", tmp_path / "mapped"))
+    before = (folder / "push-config.yaml").read_bytes()
+    assert run("load", folder, "--replay", CASSETTE, "--plan-out", folder / name).exit_code == 4
+    assert (folder / "push-config.yaml").read_bytes() == before
+    same = ["--plan-out", tmp_path / "r.md", "--report", tmp_path / "r.md"]
+    assert run("load", folder, "--replay", CASSETTE, *same).exit_code == 2
+
+
+@pytest.mark.parametrize("status", [401, 403, 500])
+def test_only_404_means_that_a_service_is_missing(
+    tmp_path: Path, run: Run, demo: Demo, environment: pytest.MonkeyPatch, status: int
+) -> None:
+    environment.setenv("TWILIO_ACCOUNT_SID", "AC" + "0" * 32)
+    environment.setenv("TWILIO_AUTH_TOKEN", "x")
+    with scripted(lambda server, path: Reply({"message": "no"}, status)) as server:
+        result = run("load", demo.folder / "mapped", "--conversations-url", server.url)
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert f"answered {status}" in result.stderr
 
 
 def test_switching_off_and_values_left_alone_are_findings() -> None:
@@ -66,7 +102,8 @@ def test_services_that_are_missing_on_the_target_are_a_blocker(tmp_path: Path, r
     result = run("run", "--out", tmp_path)
     assert result.exit_code == 0
     plan = json.loads((tmp_path / "plan.json").read_bytes())
-    assert plan["changes"] == []
+    assert (plan["changes"], plan["missing"], plan["counts"]["services"]) == ([], [SERVICE], 1)
+    assert "1 service not there in Conversations" in result.stdout
     assert [f["code"] for f in plan["findings"] if f["severity"] == "blocker"] == ["service-missing-on-target"]
     assert "1 blocker to decide first" in (tmp_path / "report.md").read_text("utf-8")
 
@@ -96,8 +133,8 @@ def test_pending_changes_show_in_the_exit_code_if_asked_for(
 def test_nothing_to_do_is_zero_also_in_detail(tmp_path: Path, run: Run, serve: Serve) -> None:
     serve(tiny_world(notifications={"new_message": {"enabled": False}}))
     result = run("run", "--out", tmp_path)
-    assert "Nothing to change" in result.stdout
-    assert "None: Conversations is as push-config.yaml wants it." in (tmp_path / "report.md").read_text("utf-8")
+    assert "0 settings of 0 services would change, 1 service unchanged" in result.stdout
+    assert "## Changes\n\nNone.\n" in (tmp_path / "report.md").read_text("utf-8")
     assert run("load", tmp_path / "mapped", "--detailed-exitcode").exit_code == 0
 
 
@@ -128,6 +165,7 @@ def test_a_failure_of_conversations_is_one_line(
         ("summary.json", b"{", "its summary.json cannot be read"),
         ("summary.json", b'{"format_version": 1}', "its summary.json cannot be read"),
         ("summary.json", b'{"format_version": 9}', "another format"),
+        ("summary.json", b"[" * 100_000, "its summary.json cannot be read"),
         ("push-config.yaml", b"\xff\xfe", "is not UTF-8 text"),
     ],
 )
@@ -143,6 +181,20 @@ def test_what_is_no_mapped_folder_is_one_line(
     assert problem in result.stderr
 
 
+def test_a_run_that_is_interrupted_half_way_says_how_to_go_on(
+    tmp_path: Path, run: Run, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve(tiny_world())
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("migrate.pipeline.make_plan", interrupt)
+    result = run("run", "--out", tmp_path / "my run")
+    assert (result.exit_code, result.stderr.count("\n")) == (130, 1)
+    assert f"Go on with: chat-migrate load '{tmp_path / 'my run' / 'mapped'}'" in result.stderr
+
+
 def test_a_file_in_place_of_a_folder_is_told(tmp_path: Path, run: Run) -> None:
     assert run("load", CASSETTE, "--replay", CASSETTE).exit_code == 2
     assert run("map", CASSETTE, "--out", tmp_path / "m").exit_code == 2
@@ -156,6 +208,22 @@ def test_a_run_that_stops_half_way_says_how_to_go_on(
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
     assert f"Then go on with: chat-migrate load {tmp_path / 'mapped'}" in result.stderr
     assert run("load", tmp_path / "mapped", "--conversations-url", server.url).exit_code == 0
+
+
+def test_a_summary_that_does_not_add_up_is_not_trusted(tmp_path: Path, run: Run, demo: Demo) -> None:
+    folder = Path(shutil.copytree(demo.folder / "mapped", tmp_path / "mapped"))
+    text = (folder / "summary.json").read_text("utf-8")
+    for old, new in (
+        ('"expired": 14', '"expired": 13'),
+        ('"friendly_name": "Acme Support"', '"friendly_name": 5'),
+        ('"count": 56', '"count": "56"'),
+        ('"subject": "invited_to_channel"', '"subject": 5'),
+    ):
+        assert old in text
+        (folder / "summary.json").write_text(text.replace(old, new, 1), "utf-8")
+        result = run("load", folder, "--replay", CASSETTE)
+        assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+        assert "its summary.json cannot be read" in result.stderr
 
 
 def test_a_finding_that_this_version_does_not_know_is_not_guessed_at(tmp_path: Path, run: Run, demo: Demo) -> None:

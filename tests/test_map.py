@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,10 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from migrate.map.bindings import Tally, map_batch, mask_column
-from migrate.map.fate import OUTCOMES, Facts, decide
+from migrate.map.fate import Facts, decide
 from migrate.map.notifications import service_config
 from migrate.map.rules import default_rules
 from migrate.model.masking import mask
+from migrate.model.outcome import OUTCOMES
 from migrate.model.push_config_yaml import parse
 from migrate.model.schemas import BINDINGS, MAPPED_BINDINGS
 from tests.conftest import Demo, Run, Serve, service_sid, tiny_world
@@ -66,13 +66,43 @@ def test_what_chat_says_is_kept_and_media_follows_new_messages() -> None:
 
 
 @pytest.mark.parametrize(
-    "nothing", [None, {}, {"new_message": None}, {"new_message": []}, {"new_message": {"enabled": 1}}, []]
+    ("nothing", "unknown"),
+    [
+        (None, set()),
+        ({}, set()),
+        ({"new_message": None}, set()),
+        ({"new_message": {}}, set()),
+        ({"new_message": []}, {"new_message"}),
+        ({"new_message": {"enabled": 1}}, {"new_message.enabled"}),
+        ([], {"notifications"}),
+        ("text", {"notifications"}),
+    ],
 )
-def test_what_chat_does_not_say_is_inferred_from_subscriptions_and_marked(nothing: Any) -> None:
+def test_what_chat_does_not_say_is_inferred_from_subscriptions_and_marked(nothing: Any, unknown: set[str]) -> None:
     found, findings = config(nothing, new_message=2)
     assert found == {"new_message.enabled": True, "new_message.with_media.enabled": True}
-    assert findings == {("push-inferred", "new_message.enabled"): 1}
-    assert config(nothing) == ({}, Counter())
+    said = {("push-inferred", "new_message.enabled"): 1} | {("setting-unknown", path): 1 for path in unknown}
+    assert findings == said
+    assert config(nothing)[0] == {}
+
+
+def test_settings_that_are_not_known_are_reported() -> None:
+    chat = {
+        "reaction_added": {"enabled": True, "template": "x"},
+        "new_message": {"enabled": True, "with_media": {"enabled": True}, "sound": 5},
+        "log_enabled": "yes",
+        "invited_to_channel": {"enabled": False, "template": "x", "sound": "y"},
+        "added_to_channel": {"enabled": False, "badge_count_enabled": True},
+    }
+    _, findings = config(chat, new_message=1)
+    assert {subject for code, subject in findings if code == "setting-unknown"} == {
+        "reaction_added.enabled",
+        "reaction_added.template",
+        "new_message.with_media.enabled",
+        "new_message.sound",
+        "log_enabled",
+        "added_to_channel.badge_count_enabled",
+    }
 
 
 def test_disagreements_are_findings_and_change_nothing() -> None:
@@ -169,7 +199,6 @@ def test_a_batch_is_mapped_as_its_rows_are_one_by_one_however_it_is_cut(rows: li
     assert whole.rows == sum(whole.outcomes.values()) == sum(whole.binding_types.values()) == len(rows)
     for piece in (batch.slice(cut), batch.slice(0, cut)):
         map_batch(piece, AS_OF, RULES, parts)
-    assert parts.findings("x").sort(key=str) == whole.findings("x").sort(key=str)
     assert sorted(map(str, parts.findings("x"))) == sorted(map(str, whole.findings("x")))
     assert (parts.outcomes, parts.subscribers) == (whole.outcomes, whole.subscribers)
 
@@ -185,6 +214,70 @@ def test_a_mask_hides_all_but_four_characters(value: str) -> None:
     shown = mask(value)
     assert value not in shown or len(value) <= 1 or value in f"… ({len(value)})"
     assert len(shown.split(" (")[0]) <= 5
+
+
+def one_binding(**changes: Any) -> Tally:
+    """The tally of one binding that is as live as can be, with changes."""
+    row: dict[str, Any] = {
+        "sid": "BS" + "1" * 32,
+        "endpoint": "e",
+        "identity": "i",
+        "binding_type": "apn",
+        "credential_sid": "CR1",
+    }
+    row |= {"message_types": ["new_message"], "date_created": None, "date_updated": AS_OF, **changes}
+    tally = Tally()
+    map_batch(pa.RecordBatch.from_pylist([row], schema=BINDINGS), AS_OF, RULES, tally)
+    return tally
+
+
+def test_live_bindings_subscribe_and_expired_ones_do_not() -> None:
+    assert one_binding().subscribers == {"new_message": 1}
+    assert one_binding(binding_type="gcm").subscribers == {"new_message": 1}
+    assert one_binding(date_updated=AS_OF - timedelta(days=366)).subscribers == {}
+
+
+@pytest.mark.parametrize(("seconds", "outcome"), [(0, "carried"), (1, "expired")])
+def test_a_binding_lives_for_exactly_a_year(seconds: int, outcome: str) -> None:
+    last_seen = AS_OF - timedelta(days=365, seconds=seconds)
+    assert one_binding(date_updated=last_seen).outcomes == {outcome: 1}
+    assert one_binding(date_updated=None, date_created=last_seen).outcomes == {outcome: 1}
+
+
+@pytest.mark.parametrize(("bindings", "crowded"), [(10, False), (11, True)])
+def test_more_than_ten_bindings_of_an_identity_are_a_crowd(
+    tmp_path: Path, run: Run, serve: Serve, bindings: int, crowded: bool
+) -> None:
+    serve(tiny_world(bindings=[{"count": bindings, "identity": "one"}]))
+    # A name that is a pattern must not bring the bindings of its neighbours in.
+    assert run("extract", "--out", tmp_path / "s1").exit_code == 0
+    assert run("extract", "--out", tmp_path / "s?").exit_code == 0
+    summary = json.loads(run("map", tmp_path / "s?", "--out", tmp_path / "m", "--json").stdout)
+    found = {finding["code"]: finding["count"] for finding in summary["findings"]}
+    assert found.get("identity-crowded") == (bindings if crowded else None)
+    assert not list((tmp_path / "s?").rglob(".duckdb-*"))
+
+
+def test_a_filtered_snapshot_says_so_and_concludes_nothing_from_absence(
+    tmp_path: Path, run: Run, serve: Serve
+) -> None:
+    serve(tiny_world())
+    assert run("extract", "--out", tmp_path / "s", "--identity", "nobody").exit_code == 0
+    summary = json.loads(run("map", tmp_path / "s", "--out", tmp_path / "m", "--json").stdout)
+    assert [finding["code"] for finding in summary["findings"]] == ["snapshot-filtered"]
+    assert "the account" in run("load", tmp_path / "m").stdout
+
+
+def test_the_current_folder_is_not_replaced(
+    tmp_path: Path, run: Run, demo: Demo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run("map", demo.folder / "snapshot", "--out", ".")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "empty")
+    assert run("map", demo.folder / "snapshot", "--out", "link").exit_code == 0
+    assert (tmp_path / "link" / "push-config.yaml").exists()
 
 
 # --- the demo, checked by hand ---------------------------------------------------------------------------
@@ -292,6 +385,5 @@ def test_a_mapping_that_fails_leaves_nothing_behind(tmp_path: Path, run: Run) ->
 
 def test_a_service_without_a_name_is_mapped(tmp_path: Path, run: Run, serve: Serve) -> None:
     serve(tiny_world(name=None))
-    with tempfile.TemporaryDirectory():
-        assert run("run", "--out", tmp_path).exit_code == 0
+    assert run("run", "--out", tmp_path).exit_code == 0
     assert 'friendly_name: ""' in (tmp_path / "mapped" / "push-config.yaml").read_text()

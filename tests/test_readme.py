@@ -17,7 +17,7 @@ from tests.conftest import ROOT, Serve
 
 README = (ROOT / "README.md").read_text("utf-8")
 BLOCKS = [
-    re.sub(r"^   ", "", block, flags=re.MULTILINE) for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    re.sub(r"^   ", "", block, flags=re.MULTILINE) for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
 ]
 PLACEHOLDER = "AC" + "X" * 32
 

@@ -11,9 +11,10 @@ from markdown_it import MarkdownIt
 
 from migrate.model.finding import CATALOGUE, Finding
 from migrate.model.plan import Change, Plan
+from migrate.model.text import printable
 from migrate.report.markdown import code, escape, plan_report
 from migrate.report.text import plan_view
-from migrate.report.wording import count, name, printable
+from migrate.report.wording import count, name
 from tests.conftest import Demo, Run, service_sid
 
 markdown = MarkdownIt("commonmark").enable("table")
@@ -37,7 +38,7 @@ hostile = st.text(max_size=40) | st.sampled_from(
 def plan(friendly_name: str, template: str) -> Plan:
     change = Change(service_sid(1), friendly_name, {}, {"new_message.template": template}, ("new_message.template",))
     finding = Finding("template-variable-unknown", service_sid(1), template)
-    return Plan("AC1", "s", "r", "p", {"carried": 1}, {service_sid(1): friendly_name}, (change,), (), (finding,))
+    return Plan("AC1", "s", "r", "p", {"carried": 1}, {service_sid(1): friendly_name}, (change,), (), (), (finding,))
 
 
 @given(st.text())

@@ -69,13 +69,33 @@ def test_all_damage_is_told_at_once_but_not_endlessly(snapshot: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    ["", "{", "[]", "{}", '{"format_version": 1}', '{"format_version": 1, "filters": {"x": 1}}'],
+    ["", "{", "[]", "{}", '{"format_version": 1}', '{"format_version": 1, "filters": {"x": 1}}', "[" * 100_000],
 )
 def test_a_folder_with_another_manifest_is_not_a_snapshot(tmp_path: Path, run: Run, content: str) -> None:
     (tmp_path / "manifest.json").write_text(content)
     result = run("map", tmp_path, "--out", tmp_path / "mapped")
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
     assert "is not a snapshot" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"as_of": "yesterday"},
+        {"as_of": 5},
+        {"as_of": "0001-01-01T00:00:00+00:00"},
+        {"as_of": "2026-06-15T08:00:00"},
+        {"rows": 5},
+        {"rejected": "none"},
+        {"account_sid": 1},
+    ],
+)
+def test_a_manifest_with_odd_values_is_not_trusted(snapshot: Path, tmp_path: Path, run: Run, changes: object) -> None:
+    facts = json.loads((snapshot / "manifest.json").read_bytes())
+    (snapshot / "manifest.json").write_text(json.dumps({**facts, **changes}))  # type: ignore[dict-item]
+    result = run("map", snapshot, "--out", tmp_path / "mapped")
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "its manifest.json cannot be read" in result.stderr
 
 
 def test_a_snapshot_in_another_format_is_refused(snapshot: Path, tmp_path: Path, run: Run) -> None:

@@ -1,4 +1,4 @@
-"""Templates: known variables renamed, everything else left as it stands."""
+"""Templates: known variables renamed, everything else left as it stands; and what is wrong in them is found."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from hypothesis import strategies as st
 
 from migrate.map.rules import default_rules
 from migrate.map.templates import translate_template
+from migrate.model.push_config import ServiceConfig
+from migrate.model.templates import VARIABLES, check_templates
+from tests.conftest import service_sid
 
 RULES = default_rules()
 
@@ -41,27 +44,42 @@ RULES = default_rules()
     ],
 )
 def test_variables_are_renamed_and_the_rest_is_left_alone(text: str, expected: str) -> None:
-    assert translate_template(text, "new_message.template", RULES) == (expected, [])
+    assert translate_template(text, RULES) == expected
 
 
-def test_an_unknown_variable_is_kept_and_noted() -> None:
-    text, notes = translate_template("${CHANEL} ${user}", "new_message.template", RULES)
-    assert text == "${CHANEL} ${user}"
-    assert notes == [
-        ("template-variable-unknown", "new_message.template: ${CHANEL}"),
-        ("template-variable-unknown", "new_message.template: ${user}"),
-    ]
+def test_every_variable_that_the_rules_give_exists_in_conversations() -> None:
+    assert set(RULES.template_variables.values()) <= VARIABLES
 
 
-def test_a_message_where_there_is_none_is_noted() -> None:
-    path = "added_to_conversation.template"
-    assert translate_template("${MESSAGE}", path, RULES) == ("${MESSAGE}", [("template-message-unavailable", path)])
+def test_an_unknown_variable_is_kept() -> None:
+    assert translate_template("${CHANEL} ${user}", RULES) == "${CHANEL} ${user}"
 
 
-@pytest.mark.parametrize(("length", "noted"), [(178, False), (179, True)])
-def test_a_template_over_the_cut_is_noted(length: int, noted: bool) -> None:
-    _, notes = translate_template("x" * length, "new_message.template", RULES)
-    assert bool(notes) is noted
+def found(path: str, text: str) -> list[tuple[str, str]]:
+    config = ServiceConfig(service_sid(1), "x", {path: text})
+    return [(finding.code, finding.subject) for finding in check_templates([config])]
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "codes"),
+    [
+        ("new_message.template", "${PARTICIPANT} in ${CONVERSATION_UNIQUE_NAME}: ${MESSAGE}", []),
+        ("new_message.with_media.template", "${MEDIA_COUNT} ${MEDIA} ${MESSAGE}", []),
+        ("new_message.template", "${CHANEL}", [("template-variable-unknown", "new_message.template: ${CHANEL}")]),
+        ("new_message.template", "${USER}", [("template-variable-unknown", "new_message.template: ${USER}")]),
+        ("new_message.template", "${MEDIA}", [("template-media-unavailable", "new_message.template")]),
+        (
+            "added_to_conversation.template",
+            "${MESSAGE} ${MESSAGE}",
+            [("template-message-unavailable", "added_to_conversation.template")],
+        ),
+        ("new_message.template", "x" * 178, []),
+        ("new_message.template", "x" * 179, [("template-long", "new_message.template")]),
+        ("new_message.sound", "${MESSAGE}${X}", []),
+    ],
+)
+def test_what_is_wrong_in_a_template_is_found(path: str, text: str, codes: list[tuple[str, str]]) -> None:
+    assert found(path, text) == codes
 
 
 pieces = st.lists(st.text(max_size=5) | st.sampled_from(["${", "}", "${USER}", "${CHANNEL}", "${MESSAGE}", "${X}"]))
@@ -69,5 +87,5 @@ pieces = st.lists(st.text(max_size=5) | st.sampled_from(["${", "}", "${USER}", "
 
 @given(pieces)
 def test_translating_again_changes_nothing(parts: list[str]) -> None:
-    once, _ = translate_template("".join(parts), "new_message.template", RULES)
-    assert translate_template(once, "new_message.template", RULES)[0] == once
+    once = translate_template("".join(parts), RULES)
+    assert translate_template(once, RULES) == once

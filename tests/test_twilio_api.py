@@ -7,12 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from migrate.model.errors import RefusedError, UsageError
+from migrate.model.errors import RefusedError, TransientTwilioError, TwilioError, UsageError
 from migrate.standin.world import World
 from migrate.twilio_api.addresses import Addresses, public_url
 from migrate.twilio_api.api import ApiSettings, open_api
 from migrate.twilio_api.credentials import Credentials
+from migrate.twilio_api.retry import LONGEST_WAIT, _pause
 from tests.conftest import Serve, service_sid
+from tests.scripted import Reply, Scripted, scripted
 
 CHAT, CONVERSATIONS = "https://chat.twilio.com", "https://conversations.twilio.com"
 ACCOUNT = "AC" + "1" * 32
@@ -123,12 +125,75 @@ def test_threads_never_get_each_others_pages(serve: Serve, demo_world: World) ->
             assert found == [sid + binding.sid for binding in demo_world.services[sid].bindings]
 
 
-def test_requests_say_who_asks(serve: Serve, demo_world: World) -> None:
-    from tests.scripted import Reply, scripted
+def live(url: str) -> ApiSettings:
+    return ApiSettings(url, url, environment={"TWILIO_ACCOUNT_SID": ACCOUNT, "TWILIO_AUTH_TOKEN": "t"})
 
+
+def test_redirects_are_not_followed() -> None:
+    with scripted(lambda server, path: Reply({})) as elsewhere:
+        moved = Reply(b"", 302, {"Location": f"{elsewhere.url}/v2/Services/x"})
+        with scripted(lambda server, path: moved) as server, open_api(live(server.url)) as api:
+            with pytest.raises(TwilioError, match="answered 302"):
+                api.get("chat", "/Services/x")
+            assert len(server.seen) == 1
+        assert elsewhere.seen == []
+
+
+@pytest.mark.parametrize(
+    ("status", "tries"),
+    [(429, 4), (500, 4), (502, 4), (503, 4), (504, 4), (400, 1), (401, 1), (403, 1), (404, 1), (410, 1), (501, 1)],
+)
+def test_what_may_pass_is_tried_again_and_nothing_else(status: int, tries: int) -> None:
+    with (
+        scripted(lambda server, path: Reply({"message": "\x1b[2Jno"}, status)) as server,
+        open_api(live(server.url)) as api,
+    ):
+        with pytest.raises(TwilioError, match=f"answered {status}") as error:
+            api.get("chat", "/Services/x")
+        assert len(server.seen) == tries
+    assert "\x1b" not in str(error.value)
+
+
+def test_twilio_says_how_long_to_wait() -> None:
+    assert _pause(TransientTwilioError("x", retry_after=7.0)) == 7.0
+    assert _pause(TransientTwilioError("x", retry_after=7000.0)) == LONGEST_WAIT
+    assert _pause(TransientTwilioError("x")) is True
+    assert _pause(TwilioError("x")) is False
+
+
+@pytest.mark.parametrize("header", ["soon", "-5", None])
+def test_a_wait_that_makes_no_sense_is_no_error(header: str | None) -> None:
+    headers = {} if header is None else {"Retry-After": header}
+    with scripted(lambda server, path: Reply({}, 429, headers)) as server, open_api(live(server.url)) as api:
+        with pytest.raises(TransientTwilioError):
+            api.get("chat", "/Services/x")
+        assert len(server.seen) == 4
+
+
+@pytest.mark.parametrize("length", [1, 2, 3])
+def test_pages_that_link_in_a_circle_end(length: int) -> None:
+    def answer(server: Scripted, path: str) -> Reply:
+        number = int(path.partition("Page=")[2] or 0)
+        return server.page("services", [], f"{server.url}/v2/Services?Page={number % length + 1}")
+
+    with scripted(answer) as server, open_api(live(server.url)) as api:
+        with pytest.raises(TwilioError, match="link in a circle"):
+            list(api.pages("chat", "/Services", key="services"))
+        assert len(server.seen) == length + 1
+
+
+def test_a_port_that_goes_without_saying_may_be_said() -> None:
+    addresses = Addresses("https://example.test:443", "https://example.test")
+    assert addresses.follow("chat", "https://example.test/v2/x") == "https://example.test:443/v2/x"
+    assert addresses.follow("conversations", "https://EXAMPLE.test:443/v1/x") == "https://example.test/v1/x"
+    for link in ("https://user@example.test/v2/x", "https://example.test:99999/x", "http://example.test/v2/x"):
+        with pytest.raises(RefusedError):
+            addresses.follow("chat", link)
+
+
+def test_requests_say_who_asks() -> None:
     with scripted(lambda server, path: Reply({"sid": "x"})) as server:
-        environment = {"TWILIO_ACCOUNT_SID": ACCOUNT, "TWILIO_AUTH_TOKEN": "t"}
-        with open_api(ApiSettings(server.url, server.url, environment=environment)) as api:
+        with open_api(live(server.url)) as api:
             assert api.get("chat", f"/Services/{service_sid(1)}") == {"sid": "x"}
         (_, path, headers) = server.seen[0]
     assert path == f"/v2/Services/{service_sid(1)}"

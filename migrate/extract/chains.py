@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,11 +11,14 @@ from typing import Any
 import pyarrow as pa
 
 from migrate.extract.records import UnfitError, binding_row
+from migrate.model.errors import TwilioError
 from migrate.model.schemas import BINDINGS
-from migrate.snapshot.writer import Progress, SnapshotWriter
+from migrate.snapshot.checkpoint import Progress
+from migrate.snapshot.writer import SnapshotWriter
 from migrate.twilio_api.addresses import Api
 from migrate.twilio_api.api import Page, TwilioApi
 
+logger = logging.getLogger(__name__)
 PART_ROWS = 20_000  # rows held in memory by one chain before they become a part
 
 # Told after each page: the service, and how many more rows of it are in hand.
@@ -39,24 +43,45 @@ class Chain:
     ) -> None:
         """Read the chain from where it stands to its end, or to the page at which `stop` was set.
 
-        Whatever ends it, the pages in hand are stored first.
+        Whatever ends it, the pages in hand are stored first. A chain that was interrupted and whose page token
+        no longer works begins anew.
         """
         state = writer.chain(self.id, self.service_sid)
-        if state.done:
+        resumed = state.next_url
+        if state.done or stop.is_set():
             return
+        try:
+            self._walk_from(state.next_url, api, writer, page_size, stop, on_rows)
+        except TwilioError as error:
+            state = writer.chain(self.id, self.service_sid)
+            if error.status != 400 or not resumed or state.next_url != resumed:
+                raise
+            logger.info("%s begins anew, its page token no longer works: %s", self.id, error)
+            writer.start_over(self.id)
+            self._walk_from(None, api, writer, page_size, stop, on_rows)
+
+    def _walk_from(
+        self,
+        start: str | None,
+        api: TwilioApi,
+        writer: SnapshotWriter,
+        page_size: int,
+        stop: threading.Event,
+        on_rows: OnRows,
+    ) -> None:
         base = api.addresses.base(self.api)
         pages = api.pages(
             self.api,
             f"/Services/{self.service_sid}/Bindings",
             key="bindings",
             params=(*self.filters, ("PageSize", str(page_size))),
-            start=base + state.next_url if state.next_url else None,
+            start=base + start if start else None,
         )
         hand = _Hand(self)
         try:
             for page in pages:
                 on_rows(self.service_sid, hand.take(page, base))
-                if len(hand.rows) >= PART_ROWS:
+                if len(hand.rows) + len(hand.rejected) >= PART_ROWS:
                     hand.store(writer)
                 if stop.is_set():
                     break

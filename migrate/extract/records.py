@@ -7,10 +7,11 @@ Dates are ISO 8601 in Twilio's answers and UTC timestamps in the rows; other tex
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
+
+from migrate.model.sids import is_service_sid
 
 _DERIVED = frozenset({"url", "links"})
 _BINDING_TEXTS = ("account_sid", "endpoint", "identity", "binding_type", "credential_sid")
@@ -18,7 +19,6 @@ _DATES = ("date_created", "date_updated")
 _BINDING_FIELDS = frozenset({"sid", "service_sid", "chat_service_sid", "message_types", *_BINDING_TEXTS, *_DATES})
 _SERVICE_FIELDS = ("account_sid", "friendly_name")
 _CREDENTIAL_FIELDS = ("account_sid", "friendly_name", "type", "sandbox")
-_SERVICE_SID = re.compile(r"IS[0-9a-fA-F]{32}")
 
 
 class UnfitError(ValueError):
@@ -47,7 +47,7 @@ def binding_row(record: Any, service_sid: str) -> dict[str, Any]:
 def service_row(record: Any, conversations_notifications: Any) -> dict[str, Any]:
     """A row of the `SERVICES` schema. Raises `UnfitError` for what is no service."""
     row = _object_row(record, _SERVICE_FIELDS, ("notifications",))
-    if not _SERVICE_SID.fullmatch(row["sid"]):
+    if not is_service_sid(row["sid"]):
         raise UnfitError("sid is no service SID")
     row["notifications"] = _json(record.get("notifications"))
     row["conversations_notifications"] = _json(conversations_notifications)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import shlex
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +19,8 @@ from migrate.snapshot.manifest import Filters, Manifest
 from migrate.snapshot.writer import SnapshotWriter, open_writer, refuse_unless_unfinished
 from migrate.twilio_api.api import TwilioApi
 from migrate.twilio_api.limits import DEFAULT_CONCURRENCY, DEFAULT_PAGE_SIZE
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,13 @@ class ExtractOptions:
             tuple(sorted(set(self.binding_types))),
             tuple(sorted(set(self.identities))),
         )
+
+    def command(self, out: Path) -> str:
+        """The command line of this extract; identities, being personal data, are left for the caller to fill in."""
+        words = ["chat-migrate", "extract", "--out", str(out)]
+        for option, values in (("--service", self.services), ("--binding-type", self.binding_types)):
+            words += [word for value in values for word in (option, value)]
+        return shlex.join(words) + " --identity …" * len(self.identities)
 
 
 def extract_snapshot(
@@ -61,14 +72,16 @@ def extract_snapshot(
         started_at=started_at.isoformat(),
         filters=options.filters,
     )
-    writer = open_writer(out, manifest, restart=options.restart)
-    with ThreadPoolExecutor(options.concurrency, thread_name_prefix="chain") as pool:
+    with (
+        open_writer(out, manifest, restart=options.restart) as writer,
+        ThreadPoolExecutor(options.concurrency, thread_name_prefix="chain") as pool,
+    ):
         if not writer.has_tables():
             notifications = list(pool.map(lambda sid: _target_notifications(api, sid), services))
             rows = [service_row(services[sid], found) for sid, found in zip(services, notifications, strict=True)]
             writer.write_tables(rows, _list_credentials(api, options.page_size))
         _walk_all(api, writer, options, pool, on_rows)
-    return writer.commit(datetime.now(UTC))
+        return writer.commit(datetime.now(UTC))
 
 
 def _list_services(api: TwilioApi, options: ExtractOptions) -> dict[str, dict[str, Any]]:
@@ -103,7 +116,8 @@ def _target_notifications(api: TwilioApi, service_sid: str) -> dict[str, Any] | 
     """
     try:
         found = api.get("conversations", f"/Services/{service_sid}/Configuration/Notifications")
-    except TwilioError:
+    except TwilioError as error:
+        logger.warning("The snapshot goes without %s's settings in Conversations: %s", service_sid, error)
         return None
     return {key: found[key] for key in found if key not in ("account_sid", "chat_service_sid", "url")}
 
@@ -119,7 +133,7 @@ def _walk_all(
     walks: dict[Future[None], Chain] = {
         pool.submit(chain.walk, api, writer, options.page_size, stop, on_rows): chain for chain in chains
     }
-    remedy = f"Go on with the same command again: chat-migrate extract --out {writer.folder}"
+    remedy = f"Go on with: {options.command(writer.folder)}"
     failed: list[tuple[Chain, MigrateError]] = []
     try:
         for walk, chain in walks.items():
@@ -128,6 +142,7 @@ def _walk_all(
             except MigrateError as error:
                 failed.append((chain, error))
             except OSError as error:
+                stop.set()  # the disk is full, or worse: no use in reading on
                 reason = (error.strerror or str(error)).lower()
                 failed.append((chain, MigrateError(f"Cannot write {error.filename or writer.folder}: {reason}")))
     except KeyboardInterrupt:

@@ -10,6 +10,7 @@ from migrate.model.errors import RefusedError, TwilioError
 from migrate.model.finding import Finding
 from migrate.model.plan import Change, Plan
 from migrate.model.push_config import Settings, flatten
+from migrate.model.templates import check_templates
 from migrate.snapshot.mapped import Mapped, open_mapped
 from migrate.twilio_api.api import TwilioApi
 from migrate.twilio_api.credentials import REPLAY_ACCOUNT_SID
@@ -28,9 +29,13 @@ def make_plan(api: TwilioApi, mapped_folder: Path, concurrency: int = DEFAULT_CO
         live = list(pool.map(lambda config: read_live(api, config.service_sid), mapped.configs))
     changes: list[Change] = []
     unchanged: list[str] = []
-    findings = list(mapped.summary.findings)
+    missing: list[str] = []
+    # What the mapper said of templates may have been mended since: they are checked as they stand now.
+    findings = [found for found in mapped.summary.findings if not found.code.startswith("template-")]
+    findings += check_templates(mapped.configs)
     for config, settings in zip(mapped.configs, live, strict=True):
         if settings is None:
+            missing.append(config.service_sid)
             findings.append(Finding("service-missing-on-target", config.service_sid))
             continue
         change, said = compare(config, settings)
@@ -48,6 +53,7 @@ def make_plan(api: TwilioApi, mapped_folder: Path, concurrency: int = DEFAULT_CO
         services=_names(mapped),
         changes=tuple(changes),
         unchanged=tuple(unchanged),
+        missing=tuple(missing),
         findings=tuple(sorted(findings, key=Finding.sort_key)),
     )
 

@@ -1,1 +1,1 @@
-"""The mapper: what each binding becomes, and the push configuration of each service. Pure, no network."""
+"""The mapper: what each binding becomes, and each service's push configuration. No network; pure decisions."""

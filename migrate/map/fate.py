@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from migrate.map.rules import Rules
-
-# carried: nothing is lost; reduced: a message type has no equivalent; expired: past its lifetime;
-# blocked: it needs a decision.
-Outcome = Literal["carried", "reduced", "expired", "blocked"]
-OUTCOMES: tuple[Outcome, ...] = ("carried", "reduced", "expired", "blocked")
+from migrate.model.outcome import Outcome
 
 # A finding's code, and what it is about.
 Note = tuple[str, str]

@@ -7,7 +7,7 @@ Whether a push is enabled is taken from Chat, and only where Chat does not say, 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +27,7 @@ class _Draft:
     service_sid: str
     rules: Rules
     subscribers: Mapping[str, int]
+    whole: bool
     settings: dict[str, Value] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
@@ -43,10 +44,8 @@ class _Draft:
         self.enabled(source.get("enabled"), target)
         if isinstance(template := source.get("template"), str):
             path = f"{target}.template"
-            text, notes = translate_template(template, path, self.rules)
+            text = translate_template(template, self.rules)
             self.put(path, text, AS_IN_CHAT if text == template else f"in Chat: {quoted(template)}")
-            for code, subject in notes:
-                self.find(code, subject)
         if isinstance(sound := source.get("sound"), str):
             self.put(f"{target}.sound", sound, AS_IN_CHAT)
 
@@ -54,7 +53,7 @@ class _Draft:
         path, count = f"{target}.enabled", self.subscribers.get(target, 0)
         if isinstance(enabled, bool):
             self.put(path, enabled, AS_IN_CHAT)
-            if enabled and not count:
+            if enabled and not count and self.whole:
                 self.find("push-unsubscribed", path)
             elif count and not enabled:
                 self.find("push-disabled", path, count)
@@ -71,15 +70,16 @@ class _Draft:
 
 
 def service_config(
-    service: Mapping[str, Any], subscribers: Mapping[str, int], rules: Rules
+    service: Mapping[str, Any], subscribers: Mapping[str, int], rules: Rules, *, whole: bool = True
 ) -> tuple[ServiceConfig, list[Finding]]:
     """The desired settings of a service (a row of the `SERVICES` schema), and findings about them.
 
-    `subscribers` is the number of live bindings by Conversations message type.
+    `subscribers` is the number of live bindings by Conversations message type; `whole` is false where only some
+    bindings were extracted, and nothing follows from there being none.
     """
-    chat = json.loads(service["notifications"] or "{}")
-    chat = chat if isinstance(chat, Mapping) else {}
-    draft = _Draft(service["sid"], rules, subscribers)
+    said = json.loads(service["notifications"] or "{}")
+    chat = said if isinstance(said, Mapping) else {}
+    draft = _Draft(service["sid"], rules, subscribers, whole)
     if isinstance(log_enabled := chat.get("log_enabled"), bool):
         draft.put("log_enabled", log_enabled, AS_IN_CHAT)
     for name, target in rules.message_types.items():
@@ -92,5 +92,24 @@ def service_config(
         if target == "new_message" and isinstance(badge := source.get("badge_count_enabled"), bool):
             draft.put("new_message.badge_count_enabled", badge, AS_IN_CHAT)
     draft.media()
+    for path in _not_understood(said, rules):
+        draft.find("setting-unknown", path)
     name = service["friendly_name"] or ""
     return ServiceConfig(service["sid"], name, draft.settings, draft.origins), draft.findings
+
+
+def _not_understood(said: Any, rules: Rules) -> list[str]:
+    """The paths in Chat's `notifications` that have a value which nothing above makes use of."""
+    kinds: dict[str, type] = {"log_enabled": bool, "new_message.badge_count_enabled": bool}
+    for name in rules.message_types:
+        kinds |= {f"{name}.enabled": bool, f"{name}.template": str, f"{name}.sound": str}
+
+    def leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+        if not isinstance(value, Mapping):
+            yield path, value
+            return
+        for key, item in value.items():
+            yield from leaves(item, f"{path}.{key}" if path else key)
+
+    found = leaves(said, "" if isinstance(said, Mapping) else "notifications")
+    return sorted(p for p, value in found if value is not None and not isinstance(value, kinds.get(p, ())))

@@ -26,7 +26,6 @@ class Rules:
     template_variables: Mapping[str, str]
     lifetime: timedelta
     bindings_per_identity: int
-    push_characters: int
 
     @property
     def digest(self) -> str:
@@ -54,5 +53,4 @@ def default_rules() -> Rules:
         template_variables=tables["template_variables"],
         lifetime=timedelta(days=limits["lifetime_days"]),
         bindings_per_identity=limits["bindings_per_identity"],
-        push_characters=limits["push_characters"],
     )

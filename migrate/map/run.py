@@ -1,4 +1,4 @@
-"""Map: a snapshot to a mapped folder. Reads and writes files, never the network."""
+"""Map: a snapshot to a mapped folder, batch by batch. Everything that is decided is decided by pure functions."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from migrate.map.notifications import service_config
 from migrate.map.rules import Rules, default_rules
 from migrate.model.finding import Finding
 from migrate.model.push_config import ServiceConfig
+from migrate.model.templates import check_templates
 from migrate.snapshot.mapped import MappedWriter, Summary
 from migrate.snapshot.reader import Snapshot, open_snapshot
 
@@ -24,15 +25,18 @@ def map_snapshot(snapshot: Path, out: Path, rules: Rules | None = None) -> Summa
     rules = rules or default_rules()
     with MappedWriter(out) as writer:
         source = open_snapshot(snapshot)
+        filters = source.manifest.filters
+        filtered = bool(filters.binding_types or filters.identities)
         configs: list[ServiceConfig] = []
         services: list[dict[str, Any]] = []
-        findings: list[Finding] = []
+        findings = [Finding("snapshot-filtered", None)] if filtered else []
         for service in source.services():
             tally = _map_bindings(source, service["sid"], rules, writer)
-            config, said = service_config(service, tally.subscribers, rules)
+            config, said = service_config(service, tally.subscribers, rules, whole=not filtered)
             configs.append(config)
             services.append(_numbers(config, tally))
             findings += [*said, *tally.findings(service["sid"]), *_rejected(source, service["sid"])]
+        findings += check_templates(configs)
         summary = Summary(
             account_sid=source.manifest.account_sid,
             as_of=source.manifest.as_of,

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from typing import Self
 
+from migrate.model.text import printable
+
 
 class MigrateError(Exception):
     """Base of every error that is meant for the operator.
 
     `what` says what happened; `kept` what is safe on disk; `remedy` what to do or to run next.
-    `str(error)` is the three in one line.
+    `str(error)` is the three in one line, safe to show whatever a server put into it.
     """
 
     exit_code = 1
@@ -33,7 +35,7 @@ class MigrateError(Exception):
 
     def __str__(self) -> str:
         parts = (part.rstrip(".") for part in (self.what, self.kept, self.remedy) if part)
-        return " ".join(". ".join(parts).split())
+        return printable(" ".join(". ".join(parts).split()))
 
 
 class InputError(MigrateError):

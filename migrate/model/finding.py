@@ -87,6 +87,16 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
         "More bindings for one identity than sister products allow (10)",
         "Look for an app that registers a new device at each start",
     ),
+    "setting-unknown": CatalogueEntry(
+        "warning",
+        "Set in Chat's notifications, but not known here or not of the type that it must have; it is not carried",
+        "Look it up in the snapshot's services.parquet, and set in push-config.yaml what it was for",
+    ),
+    "snapshot-filtered": CatalogueEntry(
+        "warning",
+        "The snapshot holds only some binding types or identities, so counts of subscribers are not the whole",
+        "Map a snapshot without --binding-type and --identity before you rely on them",
+    ),
     "push-inferred": CatalogueEntry(
         "warning",
         "Chat does not say whether this push is enabled; it is taken from what the bindings subscribe to",
@@ -116,6 +126,11 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
         "warning",
         "The template uses ${MESSAGE}, which only new-message pushes have",
         "Take ${MESSAGE} out of the template in push-config.yaml",
+    ),
+    "template-media-unavailable": CatalogueEntry(
+        "warning",
+        "The template uses ${MEDIA} or ${MEDIA_COUNT}, which only media pushes have",
+        "Take it out of the template in push-config.yaml, or move it to with_media",
     ),
     "template-long": CatalogueEntry(
         "warning",
@@ -173,9 +188,13 @@ class Finding:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Finding:
         """The finding that `to_json` wrote. Raises KeyError or ValueError for anything else."""
-        if data["code"] not in CATALOGUE:
-            raise ValueError(f"unknown finding code {data['code']!r}")
-        return cls(data["code"], data["service_sid"], data["subject"], data["count"], tuple(data["examples"]))
+        finding = cls(data["code"], data["service_sid"], data["subject"], data["count"], tuple(data["examples"]))
+        texts = (finding.subject, finding.service_sid or "", *finding.examples)
+        if finding.code not in CATALOGUE or type(finding.count) is not int:
+            raise ValueError(f"not a finding: {finding}")
+        if not all(isinstance(text, str) for text in texts):
+            raise TypeError(f"not a finding: {finding}")
+        return finding
 
 
 def count_by_severity(findings: Iterable[Finding]) -> dict[str, int]:

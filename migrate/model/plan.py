@@ -43,7 +43,7 @@ class Plan:
     """Changes in the order of their service SID, findings the worst first, and the digests of what they rest on.
 
     `bindings` counts the snapshot's bindings by outcome; `services` has the friendly name of every service that
-    the plan speaks of, and `unchanged` the SIDs of those that need nothing.
+    the plan speaks of, `unchanged` the SIDs of those that need nothing, `missing` of those that Conversations lacks.
     """
 
     account_sid: str
@@ -54,12 +54,18 @@ class Plan:
     services: dict[str, str]
     changes: tuple[Change, ...]
     unchanged: tuple[str, ...]
+    missing: tuple[str, ...]
     findings: tuple[Finding, ...]
 
     @property
     def plan_id(self) -> str:
         """The digest of everything else in the plan: equal plans have equal ids."""
         return digest(self._content())
+
+    @property
+    def fields(self) -> int:
+        """The number of settings that would change."""
+        return sum(len(change.fields) for change in self.changes)
 
     def to_json(self) -> dict[str, Any]:
         """The content of plan.json. It holds no time, no secret and no personal data."""
@@ -77,11 +83,12 @@ class Plan:
             "services": self.services,
             "changes": [change.to_json() for change in self.changes],
             "unchanged": list(self.unchanged),
+            "missing": list(self.missing),
             "findings": [finding.to_json() for finding in self.findings],
             "counts": {
-                "services": len(self.changes) + len(self.unchanged),
+                "services": len(self.changes) + len(self.unchanged) + len(self.missing),
                 "changes": len(self.changes),
-                "fields": sum(len(change.fields) for change in self.changes),
+                "fields": self.fields,
                 "bindings": self.bindings,
                 "findings": count_by_severity(self.findings),
             },

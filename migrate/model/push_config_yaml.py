@@ -14,6 +14,7 @@ import yaml
 
 from migrate.model.errors import InputError
 from migrate.model.push_config import FIELD_BY_PATH, FIELDS, ServiceConfig, Settings, Value, in_order
+from migrate.model.sids import is_service_sid
 
 FORMAT = 1
 _HEADER = """\
@@ -77,6 +78,8 @@ def parse(text: str, source: str) -> tuple[ServiceConfig, ...]:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
         raise InputError(f"{source}{_where(error)}: not valid YAML: {_problem(error)}") from None
+    except RecursionError:
+        raise InputError(f"{source}: nested too deeply") from None
     return _Reader(source).configs(root)
 
 
@@ -136,7 +139,7 @@ class _Reader:
 
     def service(self, key: yaml.Node, node: yaml.Node) -> ServiceConfig:
         sid: str = key.value
-        if not (len(sid) == 34 and sid.startswith("IS")):
+        if not is_service_sid(sid):
             self.fail(key, f"{sid!r} is not a service SID (IS and 32 hexadecimal digits)")
         entries = self.mapping(node, sid)
         for name, (name_node, _) in entries.items():
@@ -168,7 +171,7 @@ class _Reader:
     def value(self, node: yaml.Node, wanted: type[bool] | type[str], path: str) -> Value:
         tag = node.tag if isinstance(node, yaml.ScalarNode) else None
         if wanted is bool:
-            if tag != _BOOL_TAG:
+            if tag != _BOOL_TAG or node.value.lower() not in yaml.SafeLoader.bool_values:
                 self.fail(node, f"{path} must be true or false; leave the key out to keep what is live")
             return bool(yaml.SafeLoader.bool_values[node.value.lower()])
         if tag != _STR_TAG:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 from migrate.model.finding import count_by_severity
 from migrate.model.plan import Change, Plan
-from migrate.report.wording import FindingGroup, by_code, count, counts, name, printable, service, setting, severities
+from migrate.model.text import printable
+from migrate.report.wording import FindingGroup, by_code, count, counts, name, service, setting, severities, verdict
 
 _ACTIVE = re.compile(r"[\\`*_{}\[\]<>#|~$&@]")
 
@@ -15,13 +16,11 @@ _ACTIVE = re.compile(r"[\\`*_{}\[\]<>#|~$&@]")
 def plan_report(plan: Plan) -> str:
     """The plan as a Markdown document: verdict, changes field by field, findings with their remedies."""
     blockers = count_by_severity(plan.findings)["blocker"]
-    fields = sum(len(change.fields) for change in plan.changes)
-    verdict = f"{count(blockers, 'blocker')} to decide first" if blockers else "Nothing blocks it"
+    blocked = f"{count(blockers, 'blocker')} to decide first" if blockers else "Nothing blocks it"
     lines = [
         "# Push configuration: dry run",
         "",
-        f"**{verdict}.** {count(fields, 'setting')} of {count(len(plan.changes), 'service')} would change, "
-        f"{count(len(plan.unchanged), 'service')} unchanged. Nothing was written to Twilio.",
+        f"**{blocked}.** {verdict(plan)}. Nothing was written to Twilio.",
         "",
         f"- Bindings: {counts(plan.bindings)}",
         f"- Findings: {severities(count_by_severity(plan.findings))}",
@@ -33,7 +32,7 @@ def plan_report(plan: Plan) -> str:
         "",
     ]
     if not plan.changes:
-        lines += ["None: Conversations is as push-config.yaml wants it.", ""]
+        lines += ["None.", ""]
     for change in plan.changes:
         lines += _change(change)
     lines += ["## Findings", ""]

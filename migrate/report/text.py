@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from rich.text import Text
 
 from migrate.model.finding import count_by_severity
+from migrate.model.outcome import OUTCOMES
 from migrate.model.plan import Change, Plan
-from migrate.report.wording import FindingGroup, by_code, count, counts, name, printable, service, setting, severities
+from migrate.model.text import printable
+from migrate.report.wording import FindingGroup, by_code, count, counts, name, service, setting, severities, verdict
 from migrate.snapshot.manifest import Manifest
 from migrate.snapshot.mapped import Summary
 
 _COLOURS = {"blocker": "bold red", "warning": "yellow", "info": "cyan"}
-_OUTCOME_ORDER = ("carried", "reduced", "expired", "blocked")
 
 
 def plan_view(plan: Plan, *, explain: bool = True) -> Text:
@@ -24,17 +25,12 @@ def plan_view(plan: Plan, *, explain: bool = True) -> Text:
     if explain:
         for group in by_code(plan.findings):
             text.append(_finding(group, plan.services)).append("\n")
-    fields = sum(len(change.fields) for change in plan.changes)
-    verdict = f"{count(fields, 'setting')} of {count(len(plan.changes), 'service')} would change"
-    if not plan.changes:
-        verdict = "Nothing to change: Conversations is as push-config.yaml wants it"
-    text.append("Dry run: ", "bold").append(f"{verdict}; nothing was written to Twilio.\n")
-    text.append(f"{count(len(plan.unchanged), 'service')} unchanged. ")
+    text.append("Dry run: ", "bold").append(f"{verdict(plan)}. Nothing was written to Twilio.\n")
     return text.append(f"Findings: {severities(count_by_severity(plan.findings))}.\n")
 
 
 def _change(change: Change) -> Text:
-    text = Text("~ ", "bold yellow").append(change.service_sid, "bold")
+    text = Text().append("~ ", "bold yellow").append(change.service_sid, "bold")
     text.append(f"  {name(change.friendly_name)}\n")
     width = max(len(path) for path in change.fields)
     for path in change.fields:
@@ -45,7 +41,9 @@ def _change(change: Change) -> Text:
 
 
 def _finding(group: FindingGroup, services: Mapping[str, str]) -> Text:
-    text = Text(f"{group.severity:8}", _COLOURS[group.severity]).append(f" {group.code}", "bold").append("\n")
+    text = (
+        Text().append(f"{group.severity:8}", _COLOURS[group.severity]).append(f" {group.code}", "bold").append("\n")
+    )
     text.append(f"         {group.entry.meaning}.\n", "default")
     for finding in group.findings:
         about = f"  {printable(finding.subject)}" if finding.subject else ""
@@ -68,12 +66,10 @@ def map_view(summary: Summary, folder: str) -> Text:
 
 def run_view(manifest: Manifest, summary: Summary, plan: Plan, files: Sequence[tuple[str, str]]) -> Text:
     """The closing summary of a run; `files` are names and paths."""
-    fields = sum(len(change.fields) for change in plan.changes)
-    changes = f"{count(fields, 'setting')} of {count(len(plan.changes), 'service')}"
     rows = [
         *_source(manifest),
         *_mapping(summary)[:-1],
-        ("Changes", f"{changes}; {count(len(plan.unchanged), 'service')} unchanged"),
+        ("Changes", verdict(plan)),
         ("Findings", severities(count_by_severity(plan.findings))),
         *files,
     ]
@@ -93,7 +89,7 @@ def _source(manifest: Manifest) -> list[tuple[str, str]]:
 
 def _mapping(summary: Summary) -> list[tuple[str, str]]:
     outcomes = summary.totals("outcomes")
-    ordered = {outcome: outcomes[outcome] for outcome in _OUTCOME_ORDER if outcome in outcomes}
+    ordered: dict[str, int] = {outcome: outcomes[outcome] for outcome in OUTCOMES if outcome in outcomes}
     return [
         ("Bindings", counts(dict(sorted(summary.totals("binding_types").items())))),
         ("Outcomes", counts(ordered)),

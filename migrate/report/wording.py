@@ -2,41 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from migrate.model.finding import CATALOGUE, CatalogueEntry, Finding, Severity
+from migrate.model.plan import Plan
 from migrate.model.push_config import Settings
+from migrate.model.text import printable
 
 LONGEST_NAME = 60  # characters of a friendly name that a view shows
-_JOINERS = "\u200c\u200d"  # invisible, but letters and emoji are made with them
-
-
-def printable(text: str) -> str:
-    """The text with everything that could move, hide or colour other text replaced by its escape.
-
-    Friendly names and templates are other people's words: line breaks, terminal control sequences and marks
-    that change the direction of writing must not act in a report.
-    """
-    return "".join(character if _shows(character) else _escape(character) for character in text)
-
-
-def _shows(character: str) -> bool:
-    return character in _JOINERS or unicodedata.category(character) not in (
-        "Cc",
-        "Cf",
-        "Cs",
-        "Co",
-        "Cn",
-        "Zl",
-        "Zp",
-    )
-
-
-def _escape(character: str) -> str:
-    return json.dumps(character)[1:-1] if ord(character) < 0x80 else f"\\u{{{ord(character):x}}}"
 
 
 def name(text: str) -> str:
@@ -73,6 +47,15 @@ def severities(numbers: Mapping[str, int]) -> str:
     """Findings by severity: `1 blocker, 12 warnings, 3 notes`."""
     nouns = {"blocker": "blocker", "warning": "warning", "info": "note"}
     return ", ".join(count(number, nouns[severity]) for severity, number in numbers.items())
+
+
+def verdict(plan: Plan) -> str:
+    """What would change, in one phrase."""
+    changed = f"{count(plan.fields, 'setting')} of {count(len(plan.changes), 'service')} would change"
+    parts = [changed, f"{count(len(plan.unchanged), 'service')} unchanged"]
+    if plan.missing:
+        parts.append(f"{count(len(plan.missing), 'service')} not there in Conversations")
+    return ", ".join(parts)
 
 
 @dataclass(frozen=True)

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
-import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from migrate.snapshot.files import write_whole
+from migrate.snapshot.database import over_parts
 
 
-def drop_duplicates(parts: list[Path], encode: Callable[[pa.Table], bytes]) -> set[Path]:
-    """Leave each `sid` once in the parts of one service, and return the parts that were written anew.
+def without_duplicates(parts: list[Path]) -> Iterator[tuple[Path, pa.Table]]:
+    """The parts of one service that hold a row too many, each with the rows that stay.
 
-    `parts` are in the order in which they were read; of two rows the later one stays, being the newer answer.
-    Running it again changes nothing. Only the sids that repeat are held in memory.
+    `parts` are in the order in which they were read; of two rows with one `sid` the later one stays, being the
+    newer answer. One part is in memory at a time, and the sids that repeat.
     """
     repeated = _repeated_sids(parts)
-    changed: set[Path] = set()
     seen: set[str] = set()
     for path in reversed(parts) if repeated else ():
         table = pq.ParquetFile(path).read()
@@ -30,18 +27,11 @@ def drop_duplicates(parts: list[Path], encode: Callable[[pa.Table], bytes]) -> s
             if sid in repeated:
                 seen.add(sid)
         if not all(keep):
-            mask = pa.array(reversed(keep))
-            write_whole(path, encode(table.filter(pc.equal(mask, True))), private=True)
-            changed.add(path)
-    return changed
+            yield path, table.filter(pa.array(reversed(keep)))
 
 
 def _repeated_sids(parts: list[Path]) -> set[str]:
     if not parts:
         return set()
-    with duckdb.connect() as database:
-        rows = database.execute(
-            "SELECT sid FROM read_parquet(?, hive_partitioning=false) GROUP BY sid HAVING count(*) > 1",
-            [[str(path) for path in parts]],
-        ).fetchall()
-    return {row[0] for row in rows}
+    with over_parts(parts) as query:
+        return {row[0] for row in query("SELECT sid FROM bindings GROUP BY sid HAVING count(*) > 1")}

@@ -16,6 +16,7 @@ def make_private_folder(path: Path) -> None:
     if not path.is_dir():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.mkdir(mode=0o700, exist_ok=True)
+        sync_folder(path.parent)
 
 
 def write_whole(path: Path, data: bytes | str, *, private: bool = False) -> None:
@@ -52,6 +53,8 @@ def append_synced(path: Path, line: str) -> None:
         except OSError:
             file.truncate(before)
             raise
+    if before == 0:
+        sync_folder(path.parent)
 
 
 def _open_private(path: str, flags: int) -> int:

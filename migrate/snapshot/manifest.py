@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -71,7 +72,10 @@ class Manifest:
 
     @property
     def digest(self) -> str:
-        """What a plan names the snapshot by: equal for equal content, whenever and wherever it was made."""
+        """What a plan names the snapshot by: it covers every file, and no time but `as_of`.
+
+        The same answers give the same digest; an interruption cuts the same rows into other parts, and so does not.
+        """
         return digest(
             {
                 "account_sid": self.account_sid,
@@ -111,11 +115,28 @@ def read_manifest(folder: Path) -> Manifest:
         chains = tuple(ChainRecord(**record) for record in content.pop("chains"))
         files = tuple(FileRecord(**record) for record in content.pop("files"))
         manifest = Manifest(filters=filters, chains=chains, files=files, **content)
+        _check(manifest)
     except (FileNotFoundError, NotADirectoryError):
         problem = "it has no manifest.json" if folder.is_dir() else "there is no such folder"
         raise InputError(
             f"{folder} is not a snapshot: {problem}", remedy="Make one with: chat-migrate extract --out DIR"
         ) from None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise InputError(f"{folder} is not a snapshot: its manifest.json cannot be read") from None
     return manifest
+
+
+def _check(manifest: Manifest) -> None:
+    """Raise ValueError for values of a type or size that no extract writes."""
+    as_of = datetime.fromisoformat(manifest.as_of)
+    texts = [manifest.status, manifest.account_sid, manifest.source, *(file.path for file in manifest.files)]
+    texts += [file.sha256 for file in manifest.files] + [chain.service_sid for chain in manifest.chains]
+    numbers = [manifest.rows, manifest.rejected, *(chain.rejected for chain in manifest.chains)]
+    numbers += [number for file in manifest.files for number in (file.rows, file.bytes)]
+    if as_of.tzinfo is None or not 2000 < as_of.year < 9000:
+        raise ValueError("as_of is not a time in UTC")
+    if not all(isinstance(text, str) for text in texts) or not all(type(number) is int for number in numbers):
+        raise ValueError("a value is of another type")
+    bindings = sum(file.rows for file in manifest.files if file.path.startswith("bindings/"))
+    if manifest.status == "finished" and manifest.rows != bindings:
+        raise ValueError("the rows do not add up")

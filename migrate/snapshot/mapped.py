@@ -12,12 +12,12 @@ from typing import Any, Self
 import pyarrow.parquet as pq
 
 from migrate.model.digest import canonical_json, digest
-from migrate.model.errors import InputError, RefusedError
+from migrate.model.errors import InputError, RefusedError, UsageError
 from migrate.model.finding import Finding
 from migrate.model.push_config import ServiceConfig, configs_as_json
 from migrate.model.push_config_yaml import dump, parse
 from migrate.model.schemas import MAPPED_BINDINGS
-from migrate.snapshot.files import PARTIAL, make_private_folder, write_whole
+from migrate.snapshot.files import PARTIAL, make_private_folder, sync_folder, write_whole
 
 FORMAT = 1
 CONFIG = "push-config.yaml"
@@ -87,7 +87,10 @@ class MappedWriter:
     """Writes a mapped folder beside its place; it appears, whole, when `finish` is called."""
 
     def __init__(self, folder: Path) -> None:
+        folder = folder.resolve()
         refuse_unless_free(folder)
+        if folder == Path.cwd():
+            raise UsageError("The mapped folder cannot be the current one", remedy="Name another with --out")
         self.folder = folder
         self._partial = folder.with_name(f".{folder.name}{PARTIAL}")
         if self._partial.exists():
@@ -116,9 +119,8 @@ class MappedWriter:
         """Write the summary and the push configuration, and put the folder in place."""
         write_whole(self._partial / SUMMARY, canonical_json(summary.to_json()))
         write_whole(self._partial / CONFIG, dump(configs))
-        if self.folder.exists():
-            self.folder.rmdir()
-        self._partial.rename(self.folder)
+        self._partial.replace(self.folder)  # which may be there, but empty
+        sync_folder(self.folder.parent)
 
 
 def refuse_unless_free(folder: Path) -> None:
@@ -145,7 +147,10 @@ def open_mapped(folder: Path) -> Mapped:
             services=tuple(content["services"]),
             findings=tuple(Finding.from_json(finding) for finding in content["findings"]),
         )
-        summary.to_json()  # adds everything up, and so finds what is not as it was written
+        if canonical_json(summary.to_json()) != canonical_json(content):
+            raise ValueError("it does not add up")
+        if not all(isinstance(service["friendly_name"], str) for service in summary.services):
+            raise TypeError("a name is no text")
         text = (folder / CONFIG).read_bytes().decode()
     except FileNotFoundError as error:
         name = Path(error.filename).name
@@ -157,6 +162,6 @@ def open_mapped(folder: Path) -> Mapped:
         raise InputError(f"{folder} is not a folder") from None
     except UnicodeDecodeError:
         raise InputError(f"{folder / CONFIG} is not UTF-8 text") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise InputError(f"{folder} is not a mapped folder: its {SUMMARY} cannot be read") from None
     return Mapped(folder, summary, parse(text, str(folder / CONFIG)))

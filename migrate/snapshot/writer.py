@@ -7,86 +7,100 @@ is there; the checkpoint goes last.
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import shutil
 import threading
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from shlex import quote
+from types import TracebackType
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from migrate.model.errors import RefusedError
 from migrate.model.schemas import CREDENTIALS, SERVICES
-from migrate.snapshot.deduplicate import drop_duplicates
-from migrate.snapshot.files import append_synced, make_private_folder, sha256_of, sync_folder, write_whole
+from migrate.snapshot.checkpoint import CHECKPOINT, ChainState, Progress, complete_lines
+from migrate.snapshot.deduplicate import without_duplicates
+from migrate.snapshot.files import (
+    PARTIAL,
+    append_synced,
+    make_private_folder,
+    sha256_of,
+    sync_folder,
+    write_whole,
+)
 from migrate.snapshot.manifest import NAME as MANIFEST
 from migrate.snapshot.manifest import ChainRecord, FileRecord, Manifest, read_manifest
 
-CHECKPOINT = "checkpoint.jsonl"
 REJECTED = "rejected.jsonl"
 BINDINGS_FOLDER = "bindings"
 _TABLES = {"services": SERVICES, "credentials": CREDENTIALS}
 
 
-@dataclass
-class ChainState:
-    """How far a chain has come: its parts on disk, and the page to go on from (None: the first)."""
-
-    service_sid: str
-    parts: list[FileRecord] = field(default_factory=list)
-    pages: int = 0
-    rows: int = 0
-    rejected: list[dict[str, Any]] = field(default_factory=list)
-    page_size: int = 0
-    next_url: str | None = None
-    done: bool = False
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What a part adds to its chain: pages walked, records that did not fit, and where the chain goes on."""
-
-    pages: int
-    page_size: int
-    next_url: str | None
-    rejected: tuple[dict[str, Any], ...] = ()
-
-
 class SnapshotWriter:
-    """One snapshot in the making. Its methods may be called from several threads."""
+    """One snapshot in the making, by one process. Its methods may be called from several threads."""
 
-    def __init__(self, folder: Path, manifest: Manifest, chains: dict[str, ChainState]) -> None:
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.folder = folder
         self.manifest = manifest
-        self._chains = chains
+        self._chains: dict[str, ChainState] = {}
         self._lock = threading.Lock()
+        self._held = _hold(folder)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._held)
 
     @classmethod
     def begin(cls, folder: Path, manifest: Manifest) -> SnapshotWriter:
-        """Start a new snapshot in a folder that is absent or empty."""
+        """Start a new snapshot in a folder that is absent or as good as empty."""
         make_private_folder(folder)
-        manifest.write(folder)
-        return cls(folder, manifest, {})
+        writer = cls(folder, manifest)
+        with writer._released_on_error():
+            manifest.write(folder)
+        return writer
 
     @classmethod
     def resume(cls, folder: Path, manifest: Manifest) -> SnapshotWriter:
         """Go on with an unfinished snapshot: read the checkpoint and remove what no line of it names."""
-        chains: dict[str, ChainState] = {}
+        writer = cls(folder, manifest)
+        with writer._released_on_error():
+            try:
+                writer._read_checkpoint()
+            except (ValueError, LookupError, TypeError, AttributeError, OSError):
+                raise RefusedError(
+                    f"The unfinished snapshot {folder} does not agree with its {CHECKPOINT}",
+                    remedy="Begin it anew with --restart",
+                ) from None
+            writer._remove_unnamed()
+        return writer
+
+    @contextmanager
+    def _released_on_error(self) -> Iterator[None]:
         try:
-            for line in _complete_lines(folder / CHECKPOINT):
-                _replay(chains, json.loads(line))
-        except (ValueError, KeyError, TypeError):
-            raise RefusedError(
-                f"{folder / CHECKPOINT} cannot be read", remedy="Begin the snapshot anew with --restart"
-            ) from None
-        named = {part.path for state in chains.values() for part in state.parts}
-        for path in sorted((folder / BINDINGS_FOLDER).glob("*/*")):
-            if path.relative_to(folder).as_posix() not in named:
-                path.unlink()
-        return cls(folder, manifest, chains)
+            yield
+        except BaseException:
+            os.close(self._held)
+            raise
+
+    def _read_checkpoint(self) -> None:
+        for line in complete_lines(self.folder / CHECKPOINT):
+            self._take(json.loads(line))
+        for state in self._chains.values():
+            for part in state.parts:
+                if (self.folder / part.path).stat().st_size != part.bytes:
+                    raise ValueError(f"{part.path} is not what was written")
 
     def has_tables(self) -> bool:
         """Whether services and credentials were stored before the interruption."""
@@ -94,7 +108,12 @@ class SnapshotWriter:
 
     def read_services(self) -> list[dict[str, Any]]:
         """The stored services, as plain values."""
-        rows: list[dict[str, Any]] = pq.read_table(self.folder / "services.parquet").to_pylist()
+        try:
+            rows: list[dict[str, Any]] = pq.read_table(self.folder / "services.parquet").to_pylist()
+        except (pa.ArrowException, OSError):
+            raise RefusedError(
+                f"{self.folder / 'services.parquet'} cannot be read", remedy="Begin anew with --restart"
+            ) from None
         return rows
 
     def write_tables(self, services: list[dict[str, Any]], credentials: list[dict[str, Any]]) -> None:
@@ -114,37 +133,27 @@ class SnapshotWriter:
         part = None
         if table.num_rows:
             shard = chain_id.replace(f":{state.service_sid}", "").replace(":", "-")
-            part = self._write_part(f"{shard}-{len(state.parts):05}", state, table)
-        line = {
-            "chain": chain_id,
-            "service_sid": state.service_sid,
-            "part": asdict(part) if part else None,
-            **asdict(progress),
-        }
-        with self._lock:
-            append_synced(self.folder / CHECKPOINT, json.dumps(line))
-            _replay(self._chains, line)
+            part = self._write_part(state.service_sid, f"{shard}-{state.written:05}", table)
+        self._log(chain_id, part, asdict(progress))
 
-    def _write_part(self, name: str, state: ChainState, table: pa.Table) -> FileRecord:
-        folder = self.folder / BINDINGS_FOLDER / f"service_sid={state.service_sid}"
-        make_private_folder(folder.parent)
-        make_private_folder(folder)
-        path = folder / f"{name}.parquet"
-        data = parquet_bytes(table)
-        write_whole(path, data, private=True)
-        return _record(self.folder, path)
+    def start_over(self, chain_id: str) -> None:
+        """Forget what a chain has, because it can go on from nowhere but its beginning."""
+        self._log(chain_id, None, {"restart": True})
 
     def commit(self, finished_at: datetime) -> Manifest:
         """Remove duplicates, checksum everything, and declare the snapshot finished."""
         make_private_folder(self.folder / BINDINGS_FOLDER)
+        self._drop_duplicates()
+        self._remove_unnamed()
         states = dict(sorted(self._chains.items()))
-        files = self._settle_parts(list(states.values()))
-        rejected = [record for state in states.values() for record in state.rejected]
-        if rejected:
-            lines = "".join(json.dumps(record, sort_keys=True) + "\n" for record in rejected)
-            write_whole(self.folder / REJECTED, lines, private=True)
+        files = [part for state in states.values() for part in state.parts]
         rows = sum(file.rows for file in files)
         files += [_record(self.folder, self.folder / f"{name}.parquet") for name in _TABLES]
+        rejected = [record for state in states.values() for record in state.rejected]
+        if rejected:
+            path = self.folder / REJECTED
+            write_whole(path, "".join(json.dumps(one, sort_keys=True) + "\n" for one in rejected), private=True)
+            files.append(FileRecord(REJECTED, len(rejected), path.stat().st_size, sha256_of(path)))
         self.manifest = self.manifest.finished(
             finished_at=finished_at.isoformat(),
             rows=rows,
@@ -158,18 +167,54 @@ class SnapshotWriter:
         sync_folder(self.folder)
         return self.manifest
 
-    def _settle_parts(self, states: list[ChainState]) -> list[FileRecord]:
-        """Every part's record after the removal of duplicates, which works service by service."""
-        by_service: dict[str, list[FileRecord]] = {}
-        for state in states:
-            by_service.setdefault(state.service_sid, []).extend(state.parts)
-        settled: list[FileRecord] = []
-        for parts in by_service.values():
-            changed = drop_duplicates([self.folder / part.path for part in parts], parquet_bytes)
-            for part in parts:
-                path = self.folder / part.path
-                settled.append(_record(self.folder, path) if path in changed else part)
-        return settled
+    def _drop_duplicates(self) -> None:
+        """Replace parts by ones without their repeated rows, service by service, by lines of the checkpoint."""
+        owners: dict[str, dict[Path, str]] = {}
+        for chain, state in sorted(self._chains.items()):
+            for part in state.parts:
+                owners.setdefault(state.service_sid, {})[self.folder / part.path] = chain
+        for service_sid, chains in owners.items():
+            for path, table in without_duplicates(list(chains)):
+                new = self._write_part(service_sid, f"{path.stem}-once", table) if table.num_rows else None
+                old = path.relative_to(self.folder).as_posix()
+                self._log(chains[path], new, {"replaces": old})
+
+    def _write_part(self, service_sid: str, name: str, table: pa.Table) -> FileRecord:
+        folder = self.folder / BINDINGS_FOLDER / f"service_sid={service_sid}"
+        make_private_folder(folder.parent)
+        make_private_folder(folder)
+        write_whole(folder / f"{name}.parquet", parquet_bytes(table), private=True)
+        return _record(self.folder, folder / f"{name}.parquet")
+
+    def _log(self, chain_id: str, part: FileRecord | None, facts: dict[str, Any]) -> None:
+        """Make something count: one synced line, and the same in memory."""
+        line = {
+            "chain": chain_id,
+            "service_sid": self._chains[chain_id].service_sid,
+            "part": asdict(part) if part else None,
+            **facts,
+        }
+        with self._lock:
+            append_synced(self.folder / CHECKPOINT, json.dumps(line))
+            self._take(line)
+
+    def _take(self, line: dict[str, Any]) -> None:
+        chain, service_sid = line["chain"], line["service_sid"]
+        state = self._chains.get(chain, ChainState(service_sid))
+        if line.get("restart"):
+            state = ChainState(service_sid, written=state.written)
+        else:
+            state.take(line)
+        self._chains[chain] = state
+
+    def _remove_unnamed(self) -> None:
+        named = {part.path for state in self._chains.values() for part in state.parts}
+        for path in sorted((self.folder / BINDINGS_FOLDER).glob("*/*")):
+            if path.relative_to(self.folder).as_posix() not in named:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for path in sorted((self.folder / BINDINGS_FOLDER).glob("*/")):
+            if not any(path.iterdir()):
+                path.rmdir()
 
 
 def open_writer(folder: Path, manifest: Manifest, *, restart: bool = False) -> SnapshotWriter:
@@ -178,21 +223,17 @@ def open_writer(folder: Path, manifest: Manifest, *, restart: bool = False) -> S
     Raises `RefusedError` if the folder holds a finished snapshot, one begun with other filters or for another
     account, or anything else.
     """
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return SnapshotWriter.begin(folder, manifest)
     refuse_unless_unfinished(folder)
+    if not (folder / MANIFEST).exists():
+        return SnapshotWriter.begin(folder, manifest)
+    begun = read_manifest(folder)
     if restart:
-        for name in (
-            BINDINGS_FOLDER,
-            CHECKPOINT,
-            REJECTED,
-            *(f"{name}.parquet" for name in _TABLES),
-            MANIFEST,
-        ):
+        os.close(_hold(folder))  # nobody else may be writing it
+        # The checkpoint goes first: without it, parts that are still there count for nothing.
+        for name in (CHECKPOINT, BINDINGS_FOLDER, REJECTED, *(f"{name}.parquet" for name in _TABLES)):
             path = folder / name
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         return SnapshotWriter.begin(folder, manifest)
-    begun = read_manifest(folder)
     if (begun.account_sid, begun.source, begun.filters) != (
         manifest.account_sid,
         manifest.source,
@@ -208,15 +249,28 @@ def open_writer(folder: Path, manifest: Manifest, *, restart: bool = False) -> S
 
 def refuse_unless_unfinished(folder: Path) -> None:
     """Raise `RefusedError` if a folder holds anything but an unfinished snapshot; absent or empty is fine."""
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+    # A first write that was cut short is as good as nothing.
+    if not folder.exists() or all(path.name.endswith(PARTIAL) for path in folder.iterdir()):
         return
     if not (folder / MANIFEST).exists():
         raise RefusedError(f"{folder} is not empty, and is no snapshot", remedy="Name another folder")
     if read_manifest(folder).status == "finished":
+        (folder / CHECKPOINT).unlink(missing_ok=True)  # left by a kill between the last two steps
         raise RefusedError(
             f"{folder} holds a finished snapshot, which is never overwritten",
-            remedy=f"Name another folder, or go on with: chat-migrate map {folder} --out MAPPED",
+            remedy=f"Name another folder, or go on with: chat-migrate map {quote(str(folder))} --out MAPPED",
         )
+
+
+def _hold(folder: Path) -> int:
+    """Lock a folder for as long as the handle is open, or the process lives. Raises `RefusedError` if it is held."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        raise RefusedError(f"Another extract is writing {folder}", remedy="Wait for it, or stop it") from None
+    return handle
 
 
 def parquet_bytes(table: pa.Table) -> bytes:
@@ -225,29 +279,6 @@ def parquet_bytes(table: pa.Table) -> bytes:
     pq.write_table(table, sink, compression="zstd")
     data: bytes = sink.getvalue().to_pybytes()
     return data
-
-
-def _complete_lines(path: Path) -> list[str]:
-    """The lines of a log, without a last one that a crash cut short."""
-    if not path.exists():
-        return []
-    *lines, last = path.read_text("utf-8").split("\n")
-    if last:
-        write_whole(path, "".join(line + "\n" for line in lines), private=True)
-    return lines
-
-
-def _replay(chains: dict[str, ChainState], line: dict[str, Any]) -> None:
-    state = chains.setdefault(line["chain"], ChainState(line["service_sid"]))
-    if line["part"]:
-        part = FileRecord(**line["part"])
-        state.parts.append(part)
-        state.rows += part.rows
-    state.pages += line["pages"]
-    state.rejected += line["rejected"]
-    state.page_size = line["page_size"] or state.page_size
-    state.next_url = line["next_url"]
-    state.done = line["next_url"] is None
 
 
 def _record(folder: Path, path: Path) -> FileRecord:

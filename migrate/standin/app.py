@@ -63,6 +63,7 @@ class _StandIn:
 
         @web.middleware
         async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+            self.world.requests += 1
             try:
                 self._authenticate(request)
                 response = await handler(request)

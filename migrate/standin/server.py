@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
-from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -57,6 +57,8 @@ class StandInServer:
         self.url = f"http://{HOST}:{self._runner.addresses[0][1]}"
 
     def wait(self) -> None:
-        """Serve until Ctrl-C, which is how a stand-in in the foreground is meant to end."""
-        with suppress(KeyboardInterrupt):
-            threading.Event().wait()
+        """Serve until SIGINT (Ctrl-C) or SIGTERM, which is how a stand-in in the foreground is meant to end."""
+        stopped = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stopped.set())
+        stopped.wait()

@@ -20,6 +20,7 @@ from migrate.model.errors import InputError
 from migrate.model.push_config import Value, flatten
 
 DEMO_WORLD = Path(__file__).with_name("demo.yaml")
+_MALFORMED = (ArithmeticError, LookupError, RecursionError, ValueError, TypeError, AttributeError)
 _BORN = datetime(2019, 3, 1, tzinfo=UTC)  # when services and credentials were made, for want of a date
 
 
@@ -68,7 +69,7 @@ class Service:
 
 @dataclass
 class World:
-    """An account as both APIs show it. `writes` has every request that changed something, in order."""
+    """An account as both APIs show it. `writes` has every request that changed something, `requests` counts all."""
 
     now: datetime
     account_sid: str
@@ -76,6 +77,7 @@ class World:
     services: dict[str, Service]
     credentials: dict[str, Credential]
     writes: list[str] = field(default_factory=list)
+    requests: int = 0
 
 
 def load_world(path: Path) -> World:
@@ -84,7 +86,7 @@ def load_world(path: Path) -> World:
         return make_world(yaml.safe_load(path.read_text("utf-8")))
     except OSError as error:
         raise InputError(f"Cannot read the world file {path}: {(error.strerror or 'unreadable').lower()}") from None
-    except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (yaml.YAMLError, *_MALFORMED) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{path} is not a world file: {type(error).__name__}: {reason}") from None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from migrate.model.errors import RefusedError, UsageError
 from migrate.model.masking import mask
@@ -51,11 +51,10 @@ class Addresses:
             parts = urlsplit(link)
         except ValueError:
             parts = urlsplit("")
-        origin = (parts.scheme, parts.netloc)
         plain = urlsplit(CANONICAL[api])
         regional = target.scheme == "https" and target.netloc.endswith(".twilio.com")
-        at_home = origin == (target.scheme, target.netloc)
-        if not at_home and not (regional and origin == (plain.scheme, plain.netloc)):
+        at_home = _origin(parts) == _origin(target)
+        if not at_home and not (regional and _origin(parts) == _origin(plain)):
             raise RefusedError(
                 f"A page of {self.base(api)} links to another host ({parts.netloc.rpartition('@')[2] or 'none'}); "
                 "no credentials were sent there",
@@ -73,17 +72,30 @@ class Addresses:
         return urlunsplit((home.scheme, home.netloc, parts.path, parts.query, ""))
 
 
+def _origin(parts: SplitResult) -> tuple[str, str, int | None]:
+    """Scheme, host with whatever stands before it, and port: what must be the same for credentials to go there."""
+    try:
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        port = -1
+    before, _, _ = parts.netloc.rpartition("@")
+    return parts.scheme, f"{before}@{parts.hostname}", port
+
+
 def _resolve(url: str, environment: Mapping[str, str]) -> str:
     try:
         parts = urlsplit(url)
         sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-        sound = sound and not parts.username and parts.path in ("", "/") and not parts.query
+        sound = sound and "@" not in parts.netloc and parts.path in ("", "/") and not parts.query
     except ValueError:
         sound = False
     if not sound:
-        raise UsageError(f"Not a base URL: {url!r}; it has the form https://host or http://host:port")
+        shown = repr(url) if "@" not in url else "one with a user or a password in it"
+        raise UsageError(f"Not a base URL: {shown}; it has the form https://host or http://host:port")
     host = parts.netloc
     if (parts.hostname or "").endswith(".twilio.com"):
+        if parts.scheme == "http":
+            raise UsageError(f"{url} would send the credentials unprotected", remedy="Use https")
         from twilio.base.client_base import ClientBase
 
         regional = ClientBase(region=environment.get("TWILIO_REGION"), edge=environment.get("TWILIO_EDGE"))

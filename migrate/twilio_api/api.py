@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
@@ -74,10 +74,14 @@ class TwilioApi:
         """Walk a list page by page, following `next_page_url` as given. `key` names the list in the answer.
 
         `start` is a `next_url` of an earlier walk to go on from. Raises `RefusedError` before any request to
-        another host, and `TwilioError` for what is not a page.
+        another host, and `TwilioError` for what is not a page, or pages that link in a circle.
         """
         url = self.addresses.follow(api, start) if start else self.addresses.url(api, path, params)
+        asked: set[str] = set()
         while True:
+            if url in asked:
+                raise TwilioError(f"The pages of {public_url(url)} link in a circle")
+            asked.add(url)
             body = self._ask(url, lambda found: _check_page(found, key))
             following = body["meta"].get("next_page_url")
             next_url = self.addresses.follow(api, following) if following else None
@@ -113,7 +117,7 @@ def _decode(answer: Any, url: str) -> dict[str, Any]:
     if status == 200 and isinstance(body, dict):
         return body
     if status == 200:
-        raise TransientTwilioError(f"{public_url(url)} answered with something that is not JSON", status=status)
+        raise TransientTwilioError(f"{public_url(url)} answered with something that is no JSON object", status=status)
     said = body if isinstance(body, dict) else {}
     code = f", code {said['code']}" if isinstance(said.get("code"), int) else ""
     message = f": {said['message']}" if isinstance(said.get("message"), str) else ""
@@ -135,6 +139,8 @@ def _check_page(body: dict[str, Any], key: str) -> None:
         raise ValueError(f"it has no list {key!r}")
     if not isinstance(meta.get("next_page_url"), str | None):
         raise ValueError("its next_page_url is no address")
+    if not isinstance(meta.get("page_size"), int | None):
+        raise ValueError("its page_size is no number")
 
 
 def _seconds(header: str | None) -> float | None:
@@ -146,8 +152,8 @@ def _seconds(header: str | None) -> float | None:
 
 def _date(header: str | None) -> datetime | None:
     try:
-        return parsedate_to_datetime(header) if header else None
-    except ValueError:
+        return parsedate_to_datetime(header).astimezone(UTC) if header else None
+    except (ValueError, OverflowError):
         return None
 
 

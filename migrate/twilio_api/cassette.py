@@ -129,17 +129,20 @@ def _load(path: Path) -> list[tuple[RecordedRequest, dict[str, Any]]]:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}" if mark else ""
         raise InputError(f"Cannot read the cassette {path}{line}: not valid YAML") from None
-    except (CassetteDecodeError, OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (CassetteDecodeError, OSError, RecursionError, ValueError, LookupError, TypeError, AttributeError):
         raise InputError(f"Cannot read the cassette {path}: not a recording in vcrpy's format") from None
     return exchanges
 
 
 def _is_exchange(request: RecordedRequest, response: dict[str, Any]) -> bool:
+    headers = response["headers"]
     return (
-        isinstance(request.uri, str)
+        isinstance(request.method, str)
+        and isinstance(request.uri, str)
+        and isinstance(request.body, bytes | str | None)
         and isinstance(response["body"]["string"], bytes)
         and isinstance(response["status"]["code"], int)
-        and isinstance(response["headers"], dict)
+        and all(isinstance(name, str) and isinstance(value[0], str) for name, value in headers.items())
     )
 
 

@@ -24,7 +24,10 @@ class Credentials:
         """An API key where there is one, else the account's auth token. Raises `UsageError` if neither is set."""
 
         def get(name: str) -> str:
-            return environment.get(name, "").strip()
+            value = environment.get(name, "").strip()
+            if not (value.isascii() and value.isprintable()):
+                raise UsageError(f"{name} holds a character that no SID or secret has: paste it again")
+            return value
 
         account_sid = get("TWILIO_ACCOUNT_SID")
         if not account_sid:

@@ -88,9 +88,9 @@ class LiveTransport:
             raise TransientTwilioError(
                 f"No answer from {public_url(request.url)}: {_reason(error)}",
                 remedy="Check the address, and that this machine reaches it",
-            ) from error
+            ) from None  # the library's own error holds the whole address, and identities with it
         except requests.RequestException as error:
-            raise TwilioError(f"Cannot ask {public_url(request.url)}: {_reason(error)}") from error
+            raise TwilioError(f"Cannot ask {public_url(request.url)}: {_reason(error)}") from None
         return Answer(response.status_code, response.content, response.headers)
 
     def close(self) -> None:

@@ -1,0 +1,12 @@
+"""The form of Twilio's SIDs: two letters and 32 hexadecimal digits (the OpenAPI documents' patterns)."""
+
+from __future__ import annotations
+
+import re
+
+_SERVICE = re.compile(r"IS[0-9a-fA-F]{32}")
+
+
+def is_service_sid(text: str) -> bool:
+    """Whether a text has the form of a service's SID; only Twilio knows whether there is such a service."""
+    return _SERVICE.fullmatch(text) is not None

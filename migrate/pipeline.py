@@ -1,0 +1,56 @@
+"""Run: extract, map, and the dry run of load, in one go, into one folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from shlex import quote
+
+from migrate.extract.chains import OnRows
+from migrate.extract.run import ExtractOptions, extract_snapshot
+from migrate.load.planning import make_plan
+from migrate.map.run import map_snapshot
+from migrate.model.errors import InterruptedRunError, MigrateError
+from migrate.model.plan import Plan
+from migrate.snapshot.manifest import Manifest
+from migrate.snapshot.mapped import Summary, refuse_unless_free
+from migrate.twilio_api.api import TwilioApi
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the three stages brought: the snapshot's manifest, the mapping's summary, the plan."""
+
+    manifest: Manifest
+    summary: Summary
+    plan: Plan
+
+
+def run(api: TwilioApi, out: Path, options: ExtractOptions, on_rows: OnRows = lambda service, rows: None) -> Run:
+    """Make `out/snapshot` and `out/mapped`, and the plan; nothing is written to Twilio.
+
+    Raises what the stages raise. An unfinished snapshot is gone on with; once it is finished, an error names the
+    command that goes on from there.
+    """
+    snapshot, mapped = out / "snapshot", out / "mapped"
+    refuse_unless_free(mapped)
+    manifest = extract_snapshot(api, snapshot, options, on_rows)
+    command = f"chat-migrate map {quote(str(snapshot))} --out {quote(str(mapped))}"
+    with _going_on(f"The snapshot is finished in {snapshot}", command):
+        summary = map_snapshot(snapshot, mapped)
+    with _going_on(f"The snapshot and the mapping are finished in {out}", f"chat-migrate load {quote(str(mapped))}"):
+        plan = make_plan(api, mapped, options.concurrency)
+    return Run(manifest, summary, plan)
+
+
+@contextmanager
+def _going_on(kept: str, command: str) -> Iterator[None]:
+    """A failure within says what earlier steps have finished, and the command that goes on from there."""
+    try:
+        yield
+    except MigrateError as error:
+        raise error.within("Stopped half-way", kept=kept, remedy=f"Then go on with: {command}") from error
+    except KeyboardInterrupt:
+        raise InterruptedRunError("Interrupted", kept=kept, remedy=f"Go on with: {command}") from None

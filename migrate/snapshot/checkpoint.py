@@ -1,0 +1,68 @@
+"""The checkpoint: one synced line for everything that counts in an unfinished snapshot.
+
+A line names its chain and the part that it adds (null: none), and where the chain goes on; or the part that it
+`replaces`; or says that the chain starts over.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from migrate.snapshot.files import write_whole
+from migrate.snapshot.manifest import FileRecord
+
+CHECKPOINT = "checkpoint.jsonl"
+
+
+@dataclass
+class ChainState:
+    """How far a chain has come: its parts on disk, and the page to go on from (None: the first)."""
+
+    service_sid: str
+    parts: list[FileRecord] = field(default_factory=list)
+    written: int = 0  # parts that were ever named, so that no name comes twice
+    pages: int = 0
+    rows: int = 0
+    rejected: list[dict[str, Any]] = field(default_factory=list)
+    page_size: int = 0
+    next_url: str | None = None
+    done: bool = False
+
+    def take(self, line: dict[str, Any]) -> None:
+        """Add what a line of the checkpoint says. Raises KeyError, TypeError or ValueError if it says nothing."""
+        part = FileRecord(**line["part"]) if line["part"] else None
+        if "replaces" in line:
+            place = [old.path for old in self.parts].index(line["replaces"])
+            self.parts[place : place + 1] = [part] if part else []
+            return
+        if part:
+            self.parts.append(part)
+            self.written += 1
+            self.rows += part.rows
+        self.pages += line["pages"]
+        self.rejected += line["rejected"]
+        self.page_size = line["page_size"] or self.page_size
+        self.next_url = line["next_url"]
+        self.done = line["next_url"] is None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a part adds to its chain: pages walked, records that did not fit, and where the chain goes on."""
+
+    pages: int
+    page_size: int
+    next_url: str | None
+    rejected: tuple[dict[str, Any], ...] = ()
+
+
+def complete_lines(path: Path) -> list[str]:
+    """The lines of a log, without a last one that a crash cut short."""
+    if not path.exists():
+        return []
+    *lines, last = path.read_text("utf-8").split("\n")
+    if last:
+        write_whole(path, "".join(line + "\n" for line in lines), private=True)
+    return lines
