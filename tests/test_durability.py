@@ -189,6 +189,27 @@ def test_two_extracts_into_one_folder_are_not_possible(tmp_path: Path, run: Run,
     assert sids(out) == expected(server)
 
 
+def test_a_snapshot_that_another_process_finished_meanwhile_is_left_alone(
+    tmp_path: Path, run: Run, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder looks unfinished, but when the lock is free it is finished: nothing of it may go."""
+    server = unfinished(tmp_path / "s", run, serve, monkeypatch)
+    real = writer._hold
+
+    def late(folder: Path) -> int:
+        with monkeypatch.context() as patched:
+            patched.setattr(writer, "_hold", real)
+            assert run("extract", "--out", folder).exit_code == 0
+        return real(folder)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(writer, "_hold", late)
+        for options in ([], ["--restart"]):
+            assert run("extract", "--out", tmp_path / "s", *options).exit_code == 4
+    assert sids(tmp_path / "s") == expected(server)
+    open_snapshot(tmp_path / "s")
+
+
 def test_a_page_token_that_no_longer_works_restarts_that_chain_alone(
     tmp_path: Path, run: Run, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,10 +228,8 @@ def test_a_page_token_that_no_longer_works_restarts_that_chain_alone(
     checkpoint.write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert run(*options).exit_code == 0
     assert sids(tmp_path / "s") == expected(server)
-    assert [chain["pages"] for chain in json.loads((tmp_path / "s" / "manifest.json").read_bytes())["chains"]] == [
-        4,
-        4,
-    ]
+    facts = json.loads((tmp_path / "s" / "manifest.json").read_bytes())["chains"]
+    assert [(chain["pages"], chain["restarts"]) for chain in facts] == [(4, 0), (4, 1)]
 
 
 def test_a_refusal_in_the_middle_of_a_chain_is_no_reason_to_begin_anew(

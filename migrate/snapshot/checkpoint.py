@@ -23,6 +23,7 @@ class ChainState:
     service_sid: str
     parts: list[FileRecord] = field(default_factory=list)
     written: int = 0  # parts that were ever named, so that no name comes twice
+    restarts: int = 0
     pages: int = 0
     rows: int = 0
     rejected: list[dict[str, Any]] = field(default_factory=list)

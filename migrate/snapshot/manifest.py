@@ -28,7 +28,10 @@ class Filters:
 
 @dataclass(frozen=True)
 class ChainRecord:
-    """How one chain went: the pages that it took, the rows that it gave, the page size that the server used."""
+    """How one chain went: the pages that it took, the rows that it gave, the page size that the server used.
+
+    `restarts` is how often it began anew because its page token no longer worked.
+    """
 
     chain: str
     service_sid: str
@@ -36,6 +39,7 @@ class ChainRecord:
     rows: int
     rejected: int
     page_size: int
+    restarts: int
 
 
 @dataclass(frozen=True)

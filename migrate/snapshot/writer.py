@@ -12,8 +12,6 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -47,12 +45,12 @@ _TABLES = {"services": SERVICES, "credentials": CREDENTIALS}
 class SnapshotWriter:
     """One snapshot in the making, by one process. Its methods may be called from several threads."""
 
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, held: int) -> None:
         self.folder = folder
         self.manifest = manifest
+        self._held = held  # the lock on the folder
         self._chains: dict[str, ChainState] = {}
         self._lock = threading.Lock()
-        self._held = _hold(folder)
 
     def __enter__(self) -> Self:
         return self
@@ -62,37 +60,24 @@ class SnapshotWriter:
     ) -> None:
         os.close(self._held)
 
-    @classmethod
-    def begin(cls, folder: Path, manifest: Manifest) -> SnapshotWriter:
-        """Start a new snapshot in a folder that is absent or as good as empty."""
-        make_private_folder(folder)
-        writer = cls(folder, manifest)
-        with writer._released_on_error():
-            manifest.write(folder)
-        return writer
+    def begin(self) -> None:
+        """Start a new snapshot, whatever there is of an unfinished one."""
+        # The checkpoint goes first: without it, parts that are still there count for nothing.
+        for name in (CHECKPOINT, BINDINGS_FOLDER, REJECTED, *(f"{name}.parquet" for name in _TABLES)):
+            path = self.folder / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        self.manifest.write(self.folder)
 
-    @classmethod
-    def resume(cls, folder: Path, manifest: Manifest) -> SnapshotWriter:
+    def resume(self) -> None:
         """Go on with an unfinished snapshot: read the checkpoint and remove what no line of it names."""
-        writer = cls(folder, manifest)
-        with writer._released_on_error():
-            try:
-                writer._read_checkpoint()
-            except (ValueError, LookupError, TypeError, AttributeError, OSError):
-                raise RefusedError(
-                    f"The unfinished snapshot {folder} does not agree with its {CHECKPOINT}",
-                    remedy="Begin it anew with --restart",
-                ) from None
-            writer._remove_unnamed()
-        return writer
-
-    @contextmanager
-    def _released_on_error(self) -> Iterator[None]:
         try:
-            yield
-        except BaseException:
-            os.close(self._held)
-            raise
+            self._read_checkpoint()
+        except (ValueError, LookupError, TypeError, AttributeError, OSError):
+            raise RefusedError(
+                f"The unfinished snapshot {self.folder} does not agree with its {CHECKPOINT}",
+                remedy="Begin it anew with --restart",
+            ) from None
+        self._remove_unnamed()
 
     def _read_checkpoint(self) -> None:
         for line in complete_lines(self.folder / CHECKPOINT):
@@ -202,7 +187,7 @@ class SnapshotWriter:
         chain, service_sid = line["chain"], line["service_sid"]
         state = self._chains.get(chain, ChainState(service_sid))
         if line.get("restart"):
-            state = ChainState(service_sid, written=state.written)
+            state = ChainState(service_sid, written=state.written, restarts=state.restarts + 1)
         else:
             state.take(line)
         self._chains[chain] = state
@@ -224,27 +209,31 @@ def open_writer(folder: Path, manifest: Manifest, *, restart: bool = False) -> S
     account, or anything else.
     """
     refuse_unless_unfinished(folder)
-    if not (folder / MANIFEST).exists():
-        return SnapshotWriter.begin(folder, manifest)
-    begun = read_manifest(folder)
-    if restart:
-        os.close(_hold(folder))  # nobody else may be writing it
-        # The checkpoint goes first: without it, parts that are still there count for nothing.
-        for name in (CHECKPOINT, BINDINGS_FOLDER, REJECTED, *(f"{name}.parquet" for name in _TABLES)):
-            path = folder / name
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        return SnapshotWriter.begin(folder, manifest)
-    if (begun.account_sid, begun.source, begun.filters) != (
-        manifest.account_sid,
-        manifest.source,
-        manifest.filters,
-    ):
-        raise RefusedError(
-            f"{folder} was begun for another account or with other filters",
-            kept="It is as it was",
-            remedy="Go on with the options that it was begun with, or begin anew with --restart",
-        )
-    return SnapshotWriter.resume(folder, begun)
+    make_private_folder(folder)
+    held = _hold(folder)
+    try:
+        refuse_unless_unfinished(folder)  # it may have been finished since, by whoever held it
+        if restart or not (folder / MANIFEST).exists():
+            writer = SnapshotWriter(folder, manifest, held)
+            writer.begin()
+            return writer
+        begun = read_manifest(folder)
+        if (begun.account_sid, begun.source, begun.filters) != (
+            manifest.account_sid,
+            manifest.source,
+            manifest.filters,
+        ):
+            raise RefusedError(
+                f"{folder} was begun for another account or with other filters",
+                kept="It is as it was",
+                remedy="Go on with the options that it was begun with, or begin anew with --restart",
+            )
+        writer = SnapshotWriter(folder, begun, held)
+        writer.resume()
+    except BaseException:
+        os.close(held)
+        raise
+    return writer
 
 
 def refuse_unless_unfinished(folder: Path) -> None:
@@ -287,4 +276,12 @@ def _record(folder: Path, path: Path) -> FileRecord:
 
 
 def _chain_record(chain: str, state: ChainState) -> ChainRecord:
-    return ChainRecord(chain, state.service_sid, state.pages, state.rows, len(state.rejected), state.page_size)
+    return ChainRecord(
+        chain=chain,
+        service_sid=state.service_sid,
+        pages=state.pages,
+        rows=state.rows,
+        rejected=len(state.rejected),
+        page_size=state.page_size,
+        restarts=state.restarts,
+    )
