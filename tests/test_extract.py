@@ -315,6 +315,8 @@ def test_a_passing_fault_is_tried_again_and_loses_nothing(
     result, _ = _extract(answer, tmp_path, run, environment)
     assert result.exit_code == 0, result.output
     assert len(rows(tmp_path / "s")) == 1
+    (chain,) = manifest(tmp_path / "s")["chains"]
+    assert (chain["pages"], chain["requests"], chain["retries"]) == (1, 3, 2)
 
 
 def test_a_fault_that_stays_ends_its_chain_alone_and_the_same_command_goes_on(

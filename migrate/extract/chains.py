@@ -97,6 +97,7 @@ class _Hand:
     rows: list[dict[str, Any]] = field(default_factory=list)
     rejected: list[dict[str, Any]] = field(default_factory=list)
     pages: int = 0
+    requests: int = 0
     page_size: int = 0
     next_url: str | None = None
 
@@ -109,6 +110,7 @@ class _Hand:
             except UnfitError as error:
                 self.rejected.append({"chain": self.chain.id, "reason": str(error), "record": record})
         self.pages += 1
+        self.requests += page.requests
         self.page_size = page.page_size
         # Without its host, so that the chain can go on under another address of the same API.
         self.next_url = page.next_url.removeprefix(base) if page.next_url else None
@@ -119,6 +121,6 @@ class _Hand:
         if not self.pages:
             return
         table = pa.Table.from_pylist(self.rows, schema=BINDINGS)
-        progress = Progress(self.pages, self.page_size, self.next_url, tuple(self.rejected))
+        progress = Progress(self.pages, self.requests, self.page_size, self.next_url, tuple(self.rejected))
         writer.add(self.chain.id, table, progress)
-        self.rows, self.rejected, self.pages = [], [], 0
+        self.rows, self.rejected, self.pages, self.requests = [], [], 0, 0

@@ -25,6 +25,7 @@ class ChainState:
     written: int = 0  # parts that were ever named, so that no name comes twice
     restarts: int = 0
     pages: int = 0
+    requests: int = 0
     rows: int = 0
     rejected: list[dict[str, Any]] = field(default_factory=list)
     page_size: int = 0
@@ -43,6 +44,7 @@ class ChainState:
             self.written += 1
             self.rows += part.rows
         self.pages += line["pages"]
+        self.requests += line["requests"]
         self.rejected += line["rejected"]
         self.page_size = line["page_size"] or self.page_size
         self.next_url = line["next_url"]
@@ -51,9 +53,12 @@ class ChainState:
 
 @dataclass(frozen=True)
 class Progress:
-    """What a part adds to its chain: pages walked, records that did not fit, and where the chain goes on."""
+    """What a part adds to its chain: pages walked and the requests they took, records that did not fit, and where
+    the chain goes on.
+    """
 
     pages: int
+    requests: int
     page_size: int
     next_url: str | None
     rejected: tuple[dict[str, Any], ...] = ()

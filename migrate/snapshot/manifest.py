@@ -30,7 +30,8 @@ class Filters:
 class ChainRecord:
     """How one chain went: the pages that it took, the rows that it gave, the page size that the server used.
 
-    `restarts` is how often it began anew because its page token no longer worked.
+    `retries` are the requests that brought no page; `restarts` is how often it began anew because its page token no
+    longer worked.
     """
 
     chain: str
@@ -39,6 +40,8 @@ class ChainRecord:
     rows: int
     rejected: int
     page_size: int
+    requests: int
+    retries: int
     restarts: int
 
 

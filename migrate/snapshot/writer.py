@@ -283,5 +283,7 @@ def _chain_record(chain: str, state: ChainState) -> ChainRecord:
         rows=state.rows,
         rejected=len(state.rejected),
         page_size=state.page_size,
+        requests=state.requests,
+        retries=state.requests - state.pages,
         restarts=state.restarts,
     )

@@ -42,11 +42,14 @@ class ApiSettings:
 
 @dataclass(frozen=True)
 class Page:
-    """One page of a list: its records as decoded JSON, the size that the server used, and where the next one is."""
+    """One page of a list: its records as decoded JSON, the size that the server used, where the next one is, and
+    how many requests it took.
+    """
 
     records: list[Any]
     page_size: int
     next_url: str | None
+    requests: int
 
 
 class TwilioApi:
@@ -60,7 +63,7 @@ class TwilioApi:
 
     def get(self, api: Api, path: str) -> dict[str, Any]:
         """Fetch one object, such as `/Services/IS…`. Raises `TwilioError` for any answer but 200."""
-        return self._ask(self.addresses.url(api, path))
+        return self._ask(self.addresses.url(api, path))[0]
 
     def pages(
         self,
@@ -82,16 +85,16 @@ class TwilioApi:
             if url in asked:
                 raise TwilioError(f"The pages of {public_url(url)} link in a circle")
             asked.add(url)
-            body = self._ask(url, lambda found: _check_page(found, key))
+            body, requests = self._ask(url, lambda found: _check_page(found, key))
             following = body["meta"].get("next_page_url")
             next_url = self.addresses.follow(api, following) if following else None
-            yield Page(body[key], body["meta"].get("page_size") or len(body[key]), next_url)
+            yield Page(body[key], body["meta"].get("page_size") or len(body[key]), next_url, requests)
             if next_url is None:
                 return
             url = next_url
 
-    def _ask(self, url: str, check: Callable[[dict[str, Any]], None] | None = None) -> dict[str, Any]:
-        """GET a JSON object, trying again where that may help."""
+    def _ask(self, url: str, check: Callable[[dict[str, Any]], None] | None = None) -> tuple[dict[str, Any], int]:
+        """GET a JSON object, trying again where that may help; the object, and how many requests it took."""
 
         def once() -> dict[str, Any]:
             answer = self._client.request("GET", url)

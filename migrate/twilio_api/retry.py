@@ -25,8 +25,8 @@ def _pause(error: Exception) -> bool | float:
     return True if error.retry_after is None else min(error.retry_after, LONGEST_WAIT)
 
 
-def patiently(ask: Callable[[], T]) -> T:
-    """Call `ask` until it succeeds or the attempts are used up; then its last error is raised.
+def patiently(ask: Callable[[], T]) -> tuple[T, int]:
+    """Call `ask` until it succeeds; its result, and how many calls it took. At last its error is raised.
 
     For reads only: 429 is never processed, and a repeated read changes nothing (FACTS.md, "REST behaviour").
     """
@@ -39,5 +39,5 @@ def patiently(ask: Callable[[], T]) -> T:
         wait_max=LONGEST_WAIT,
     ):
         with attempt:
-            return ask()
+            return ask(), attempt.num
     raise AssertionError("unreachable: the last attempt returns or raises")  # pragma: no cover
