@@ -13,8 +13,18 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from migrate import __version__
-from migrate.model.errors import MigrateError, RefusedError
-from migrate.options import FILE, FOLDER, Identity, ReportFile, Screen, ServiceSid, api_options, common_options
+from migrate.model.errors import MigrateError
+from migrate.options import (
+    FILE,
+    FOLDER,
+    Identity,
+    ReportFile,
+    Screen,
+    ServiceSid,
+    api_options,
+    common_options,
+    guard_paths,
+)
 from migrate.twilio_api.limits import DEFAULT_PAGE_SIZE, LARGEST_PAGE_SIZE
 
 if TYPE_CHECKING:
@@ -49,6 +59,12 @@ class _Commands(click.Group):
         except OSError as error:
             where = f" {error.filename}" if error.filename else ""
             raise _Failure(f"Cannot use{where}: {(error.strerror or str(error)).lower()}", 1) from error
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            # Its text is left out: nobody has looked for secrets in it.
+            message = f"Unexpected {type(error).__name__}, which is a mistake in this program; -v shows where"
+            raise _Failure(message, 1) from error
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -174,11 +190,6 @@ def load(
     from migrate.twilio_api.api import open_api
 
     files = [(path, path.suffix) for path in reports] + ([(plan_out, ".json")] if plan_out else [])
-    places = [path.resolve() for path, _ in files]
-    if len(set(places)) < len(places):
-        raise click.UsageError("--report and --plan-out name one file twice")
-    if any(place.parent == mapped.resolve() for place in places):
-        raise RefusedError(f"Plans and reports do not go into {mapped}: push-config.yaml may have been edited")
     with open_api(settings) as api:
         plan = make_plan(api, mapped, concurrency)
     for path, suffix in files:
@@ -204,6 +215,7 @@ def run(out: Path, options: ExtractOptions, settings: ApiSettings, screen: Scree
     from migrate.report.text import plan_view, run_view
     from migrate.twilio_api.api import open_api
 
+    guard_paths({"reports": (out / "plan.json", out / "report.md")})
     with open_api(settings) as api, screen.progress() as on_rows:
         done = run_pipeline(api, out, options, on_rows)
     mapped, plan_file, report = out / "mapped", out / "plan.json", out / "report.md"
@@ -294,4 +306,7 @@ def main() -> None:
         # A terminal that lacks a character shows its escape, instead of the program failing on it.
         if stream is not None:  # closed by whoever called
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    cli(prog_name="chat-migrate")
+    try:
+        cli(prog_name="chat-migrate")
+    except KeyboardInterrupt:  # before a command was there to say more
+        sys.exit(INTERRUPTED)

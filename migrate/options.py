@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from migrate.model.errors import MigrateError
+from migrate.model.errors import RefusedError, UsageError
 from migrate.model.sids import is_service_sid
 from migrate.twilio_api.addresses import CANONICAL
 from migrate.twilio_api.limits import DEFAULT_CONCURRENCY
@@ -30,6 +30,47 @@ logger = logging.getLogger(__name__)
 Command = TypeVar("Command", bound=Callable[..., Any])
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+# By these files a snapshot and a mapped folder are known.
+_OURS = (("manifest.json", "services.parquet"), ("summary.json", "push-config.yaml"))
+
+
+def guard_paths(parameters: dict[str, Any]) -> None:
+    """Check all files and folders that a command is to write, before it does anything.
+
+    Raises `UsageError` for what is no usable path or named twice, and `RefusedError` for a place where something
+    would be lost: within a snapshot or a mapped folder, over the cassette that is played, over what is no file.
+    """
+    out = parameters.get("out")
+    files = [*parameters.get("reports", ()), *(parameters.get(name) for name in ("plan_out", "record", "log_file"))]
+    files = [path for path in files if path is not None]
+    given = [value for value in (*parameters.values(), *files) if isinstance(value, Path)]
+    if any(not path.name and path != out for path in files) or not all(map(_is_text, given)):
+        raise UsageError("A path is empty, or not valid text in this terminal's encoding")
+    try:
+        places = [path.resolve() for path in files]
+        replayed = parameters["replay"].resolve() if parameters.get("replay") else None
+        parents = {parent for place in places for parent in place.parents}
+        parents |= set(out.resolve().parents) if out else set()
+    except (OSError, RuntimeError):
+        raise UsageError("A path leads in a circle") from None
+    if len({*places, replayed}) <= len(places):
+        raise UsageError("One file is named twice")
+    for parent in sorted(parents):
+        if any(all((parent / name).exists() for name in names) for names in _OURS):
+            raise RefusedError(f"{parent} is a snapshot or a mapped folder: nothing else is written into it")
+    for place in places:
+        if place.exists() and not place.is_file():
+            raise RefusedError(f"{place} is there, and is no file")
+
+
+def _is_text(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class ServiceSid(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions only
@@ -137,11 +178,14 @@ def common_options(command: Command) -> Command:
     @click.option("--no-color", is_flag=True, help="Write without colour.")
     @functools.wraps(command)
     def wrapped(*args: Any, verbose: int, log_file: Path | None, as_json: bool, no_color: bool, **kwargs: Any) -> Any:
+        guard_paths(click.get_current_context().params)
         with _logging(verbose, log_file):
             try:
                 return command(*args, screen=Screen(as_json, no_color), **kwargs)
-            except (MigrateError, OSError) as error:
-                logger.info("%s", error, exc_info=True)
+            except (click.ClickException, click.exceptions.Exit, click.Abort):
+                raise
+            except Exception as error:
+                logger.info("%s", type(error).__name__, exc_info=True)
                 raise
 
     return wrapped  # type: ignore[return-value]

@@ -188,6 +188,33 @@ def test_an_interruption_before_anything_was_written_is_130(run: Run, monkeypatc
     assert run("map", "x", "--out", "y").exit_code == 130
 
 
+def test_a_mistake_of_ours_is_one_line_without_a_traceback_unless_asked_for(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mistake(*_: Any, **__: Any) -> None:
+        raise ZeroDivisionError("planted-secret-token")
+
+    monkeypatch.setattr("migrate.map.run.map_snapshot", mistake)
+    quiet, told = run("map", "x", "--out", "y"), run("map", "x", "--out", "y", "-v")
+    assert (quiet.exit_code, quiet.stderr.count("\n")) == (1, 1)
+    assert "Unexpected ZeroDivisionError" in quiet.stderr
+    assert "planted-secret-token" not in quiet.stderr
+    assert "Traceback" in told.stderr
+
+
+def test_no_control_sequence_of_a_binding_reaches_the_terminal(tmp_path: Path, run: Run, serve: Serve) -> None:
+    serve(tiny_world(bindings=[{"binding_type": "\x1b[31m|"}]))
+    assert "\x1b" not in run("run", "--out", tmp_path).output
+
+
+def test_an_address_that_cannot_be_asked_is_one_line(tmp_path: Path, run: Run, serve: Serve) -> None:
+    serve(tiny_world())
+    for url in ("http://a b", "http://" + "x" * 70 + ".test", "http://.test"):
+        result = run("extract", "--out", tmp_path / "s", "--chat-url", url)
+        assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+        assert "Check the address" in result.stderr
+
+
 def program(*arguments: object, **options: Any) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "migrate", *map(str, arguments)]
     return subprocess.Popen(command, text=True, cwd=ROOT, **options)

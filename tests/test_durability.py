@@ -267,6 +267,25 @@ def cut_a_part(folder: Path) -> None:
     part.write_bytes(part.read_bytes()[:-1])
 
 
+def change_a_part(folder: Path) -> None:
+    part = next(folder.glob("bindings/*/*.parquet"))
+    data = bytearray(part.read_bytes())
+    data[len(data) // 2] ^= 1
+    part.write_bytes(data)
+
+
+def line(**changes: Any) -> Callable[[Path], None]:
+    """A last line of the checkpoint with other values."""
+
+    def damage(folder: Path) -> None:
+        *lines, last = (folder / "checkpoint.jsonl").read_text().splitlines()
+        text = "\n".join([*lines, json.dumps({**json.loads(last), **changes})])
+        (folder / "checkpoint.jsonl").write_text(text + "\n")
+
+    damage.__name__ = f"line-{'-'.join(changes)}-{'-'.join(map(str, changes.values()))}"[:40]
+    return damage
+
+
 def lose_a_part(folder: Path) -> None:
     next(folder.glob("bindings/*/*.parquet")).unlink()
 
@@ -289,6 +308,18 @@ def write(name: str, content: bytes) -> Callable[[Path], None]:
         write("checkpoint.jsonl", b"[]\n"),
         write("checkpoint.jsonl", b'{"chain": "x", "service_sid": "y", "part": {"path": 5}}\n'),
         write("checkpoint.jsonl", b'{"chain": "x", "service_sid": "y", "part": null, "replaces": "z"}\n'),
+        write("checkpoint.jsonl", b"[" * 100_000 + b"\n"),
+        line(next_url=5),
+        line(next_url="http://x"),
+        line(chain=5),
+        line(chain=f"chat:{service_sid(2)}"),
+        line(service_sid=service_sid(2)),
+        line(rejected="ab"),
+        line(rejected=[1]),
+        line(pages=1.5),
+        line(page_size="q"),
+        line(part={"path": "services.parquet", "rows": 1, "bytes": 1, "sha256": "x"}),
+        change_a_part,
         write("services.parquet", b""),
     ],
 )
@@ -302,6 +333,36 @@ def test_an_unfinished_snapshot_that_was_damaged_is_refused_until_begun_anew(
     assert "--restart" in result.stderr
     assert run("extract", "--out", tmp_path / "s", "--restart").exit_code == 0
     assert sids(tmp_path / "s") == expected(server)
+
+
+def test_links_in_the_folder_lead_to_no_loss(
+    tmp_path: Path, run: Run, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unfinished(tmp_path / "s", run, serve, monkeypatch)
+    (tmp_path / "real" / "below").mkdir(parents=True)
+    (tmp_path / "real" / "keep").write_text("mine")
+    (tmp_path / "s" / "bindings" / "link").symlink_to(tmp_path / "real")
+    (tmp_path / "s" / "bindings" / f"service_sid={SERVICE}" / "link").symlink_to(tmp_path / "real" / "below")
+    assert run("extract", "--out", tmp_path / "s").exit_code == 0
+    assert (tmp_path / "real" / "keep").read_text() == "mine"
+    assert (tmp_path / "real" / "below").exists()
+    assert run("map", tmp_path / "s", "--out", tmp_path / "m").exit_code == 0
+
+
+def test_ctrl_c_before_the_first_page_says_how_to_go_on_too(
+    tmp_path: Path, run: Run, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve(tiny_world())
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("migrate.extract.run._list_credentials", interrupt)
+        result = run("extract", "--out", tmp_path / "s", "--binding-type", "apn")
+    assert (result.exit_code, result.stderr.count("\n")) == (130, 1)
+    assert f"Go on with: chat-migrate extract --out {tmp_path / 's'} --binding-type apn" in result.stderr
+    assert run("extract", "--out", tmp_path / "s", "--binding-type", "apn").exit_code == 0
 
 
 def test_beginning_anew_takes_nothing_over(

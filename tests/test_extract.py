@@ -499,14 +499,24 @@ def test_ctrl_c_keeps_what_was_read_and_the_same_command_goes_on(
     assert list(rows(tmp_path / "s")["sid"]) == [b.sid for b in server.world.services[SERVICE].bindings]
 
 
-def test_the_age_of_bindings_is_measured_by_the_local_clock_where_the_server_sends_none(
-    tmp_path: Path, run: Run, environment: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "date",
+    [
+        "no date at all",
+        "Thu, 01 Jan 1970 00:00:00 GMT",
+        "Fri, 31 Dec 9998 00:00:00 GMT",
+        "Mon, 01 Jan 0001 00:00:00 +1400",
+    ],
+)
+def test_the_age_of_bindings_is_measured_by_the_local_clock_where_the_server_has_none(
+    tmp_path: Path, run: Run, environment: pytest.MonkeyPatch, date: str
 ) -> None:
     def answer(server: Scripted, path: str) -> Reply:
         reply = _empty_account(server, path)
-        reply.headers["Date"] = "no date at all"
+        reply.headers["Date"] = date
         return reply
 
     assert _extract(answer, tmp_path, run, environment)[0].exit_code == 0
     facts = manifest(tmp_path / "s")
     assert facts["as_of"] >= facts["started_at"]
+    assert run("map", tmp_path / "s", "--out", tmp_path / "m").exit_code == 0

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -52,14 +54,72 @@ def test_templates_are_checked_as_they_stand_now(tmp_path: Path, run: Run, serve
     assert unknown == {"new_message.template: ${PARTICIPANTT}"}
 
 
-@pytest.mark.parametrize("name", ["push-config.yaml", "plan.md"])
+@pytest.mark.parametrize("name", ["push-config.yaml", "plan.md", "bindings/plan.md", "sub/plan.md"])
 def test_reports_do_not_go_where_edits_are(tmp_path: Path, run: Run, demo: Demo, name: str) -> None:
     folder = Path(shutil.copytree(demo.folder / "mapped", tmp_path / "mapped"))
-    before = (folder / "push-config.yaml").read_bytes()
-    assert run("load", folder, "--replay", CASSETTE, "--plan-out", folder / name).exit_code == 4
-    assert (folder / "push-config.yaml").read_bytes() == before
-    same = ["--plan-out", tmp_path / "r.md", "--report", tmp_path / "r.md"]
-    assert run("load", folder, "--replay", CASSETTE, *same).exit_code == 2
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    for option in ("--plan-out", "--log-file"):
+        result = run("load", folder, "--replay", CASSETTE, option, folder / name)
+        assert (result.exit_code, result.stderr.count("\n")) == (4, 1)
+    assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_no_file_is_written_over_another_that_the_command_uses(tmp_path: Path, run: Run, demo: Demo) -> None:
+    cassette = Path(shutil.copy(CASSETTE, tmp_path / "c.yaml"))
+    before = cassette.read_bytes()
+    for options in (
+        ["--plan-out", cassette],
+        ["--log-file", cassette],
+        ["--plan-out", tmp_path / "r.md", "--report", tmp_path / "r.md"],
+        ["--plan-out", tmp_path / "p", "--log-file", tmp_path / "p"],
+        ["--plan-out", ""],
+        ["--plan-out", tmp_path / "\udcff"],
+        ["--plan-out", tmp_path / "loop" / "p.json"],
+    ):
+        (tmp_path / "loop").unlink(missing_ok=True)
+        (tmp_path / "loop").symlink_to(tmp_path / "loop")
+        result = run("load", demo.folder / "mapped", "--replay", cassette, *options)
+        assert result.exit_code == 2, options
+        assert "Traceback" not in result.output
+    assert cassette.read_bytes() == before
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path: Path, run: Run, demo: Demo) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    result = run("load", demo.folder / "mapped", "--replay", CASSETTE, "--plan-out", tmp_path / "pipe")
+    assert (result.exit_code, result.stderr.count("\n")) == (4, 1)
+    assert (tmp_path / "pipe").is_fifo()
+    (tmp_path / "run" / "plan.json").mkdir(parents=True)
+    assert run("run", "--replay", CASSETTE, "--out", tmp_path / "run").exit_code == 4
+    assert not (tmp_path / "run" / "snapshot").exists()
+
+
+def test_nothing_goes_into_a_snapshot(tmp_path: Path, run: Run, demo: Demo) -> None:
+    snapshot = Path(shutil.copytree(demo.folder / "snapshot", tmp_path / "snapshot"))
+    for command in (
+        ["map", snapshot, "--out", snapshot / "bindings" / "m"],
+        ["extract", "--replay", CASSETTE, "--out", snapshot / "s"],
+        ["load", demo.folder / "mapped", "--replay", CASSETTE, "--plan-out", snapshot / "manifest.json"],
+    ):
+        result = run(*command)
+        assert (result.exit_code, result.stderr.count("\n")) == (4, 1)
+    assert run("map", snapshot, "--out", tmp_path / "m").exit_code == 0
+
+
+def test_mapping_writes_nothing_into_the_snapshot_while_it_reads(
+    tmp_path: Path, run: Run, demo: Demo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    real = tempfile.mkdtemp
+
+    def mkdtemp(*arguments: Any, **options: Any) -> str:
+        made.append(real(*arguments, **options))
+        return made[-1]
+
+    monkeypatch.setattr(tempfile, "mkdtemp", mkdtemp)
+    assert run("map", demo.folder / "snapshot", "--out", tmp_path / "m").exit_code == 0
+    assert made
+    assert all(Path(folder).is_relative_to(tmp_path) for folder in made)
 
 
 @pytest.mark.parametrize("status", [401, 403, 500])

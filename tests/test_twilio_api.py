@@ -40,6 +40,24 @@ def test_edge_and_region_choose_twilios_host(environment: dict[str, str], host: 
         addresses.follow("chat", "https://conversations.twilio.com/v2/x")
 
 
+@pytest.mark.parametrize("url", ["http://chat.twilio.com", "http://chat.twilio.com.", "HTTP://CHAT.TWILIO.COM"])
+def test_twilio_is_never_asked_in_the_clear(url: str) -> None:
+    with pytest.raises(UsageError, match="Use https"):
+        Addresses.resolve(url, CONVERSATIONS, {})
+
+
+@pytest.mark.parametrize("name", ["TWILIO_REGION", "TWILIO_EDGE"])
+@pytest.mark.parametrize("value", ["evil.com/", "evil.com#", "https://ie1", "[", "a.b", "a@b", "é"])
+def test_a_region_that_would_lead_elsewhere_is_wrong_usage(name: str, value: str) -> None:
+    with pytest.raises(UsageError, match=name):
+        Addresses.resolve(CHAT, CONVERSATIONS, {name: value})
+
+
+def test_the_region_comes_from_the_given_environment_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TWILIO_REGION", "ie1")
+    assert Addresses.resolve(CHAT, CONVERSATIONS, {}) == Addresses()
+
+
 def test_another_server_is_left_as_it_is_named() -> None:
     addresses = Addresses.resolve("http://127.0.0.1:80/", "http://[::1]:81", {"TWILIO_REGION": "ie1"})
     assert addresses == Addresses("http://127.0.0.1:80", "http://[::1]:81")
@@ -55,6 +73,9 @@ def test_another_server_is_left_as_it_is_named() -> None:
         "http://x/v2",
         "http://u:p@x",
         "http://x?y",
+        "http://x/?#f",
+        "http://x#f",
+        "http://chat.twilio\u3002com",
         "http://x:99999",
         "http://[x",
     ],

@@ -60,6 +60,15 @@ def extract_snapshot(
     foreign, `TwilioError` where Twilio did not give what was asked, `InterruptedRunError` on Ctrl-C; then the
     snapshot is unfinished and the same call goes on with it.
     """
+    try:
+        return _extract(api, out, options, on_rows)
+    except KeyboardInterrupt:
+        kept = f"What was read is kept in {out}" if out.exists() else ""
+        remedy = f"Go on with: {options.command(out)}"
+        raise InterruptedRunError("Interrupted", kept=kept, remedy=remedy) from None
+
+
+def _extract(api: TwilioApi, out: Path, options: ExtractOptions, on_rows: OnRows) -> Manifest:
     refuse_unless_unfinished(out)
     started_at = datetime.now(UTC)
     services = _list_services(api, options)
@@ -133,7 +142,6 @@ def _walk_all(
     walks: dict[Future[None], Chain] = {
         pool.submit(chain.walk, api, writer, options.page_size, stop, on_rows): chain for chain in chains
     }
-    remedy = f"Go on with: {options.command(writer.folder)}"
     failed: list[tuple[Chain, MigrateError]] = []
     try:
         for walk, chain in walks.items():
@@ -148,9 +156,9 @@ def _walk_all(
     except KeyboardInterrupt:
         stop.set()
         pool.shutdown(cancel_futures=True)
-        kept = f"What was read is kept in {writer.folder}"
-        raise InterruptedRunError("Interrupted", kept=kept, remedy=remedy) from None
+        raise
     if failed:
         chain, failure = failed[0]
         kept = f"{len(chains) - len(failed)} of {len(chains)} chains are complete, and kept in {writer.folder}"
+        remedy = f"Go on with: {options.command(writer.folder)}"
         raise failure.within(f"Chain {chain.id} stopped", kept=kept, remedy=remedy)

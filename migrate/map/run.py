@@ -56,7 +56,7 @@ def _map_bindings(source: Snapshot, service_sid: str, rules: Rules, writer: Mapp
         with writer.bindings(service_sid) as file:
             for batch in source.bindings(service_sid):
                 file.write_batch(map_batch(batch, source.as_of, rules, tally))
-        note_crowds(parts, rules, tally)
+        note_crowds(parts, rules, tally, writer.scratch)
     return tally
 
 

@@ -40,7 +40,7 @@ def count(number: int, noun: str) -> str:
 
 def counts(numbers: Mapping[str, int]) -> str:
     """Named numbers in one line: `apn 201 · fcm 113`."""
-    return " · ".join(f"{key} {number:,}" for key, number in numbers.items()) or "none"
+    return " · ".join(f"{printable(key)} {number:,}" for key, number in numbers.items()) or "none"
 
 
 def severities(numbers: Mapping[str, int]) -> str:

@@ -35,10 +35,13 @@ class ChainState:
     def take(self, line: dict[str, Any]) -> None:
         """Add what a line of the checkpoint says. Raises KeyError, TypeError or ValueError if it says nothing."""
         part = FileRecord(**line["part"]) if line["part"] else None
+        if part and not part.path.startswith(f"bindings/service_sid={self.service_sid}/"):
+            raise ValueError(f"{part.path} is no part of this service")
         if "replaces" in line:
             place = [old.path for old in self.parts].index(line["replaces"])
             self.parts[place : place + 1] = [part] if part else []
             return
+        _check(line)
         if part:
             self.parts.append(part)
             self.written += 1
@@ -62,6 +65,16 @@ class Progress:
     page_size: int
     next_url: str | None
     rejected: tuple[dict[str, Any], ...] = ()
+
+
+def _check(line: dict[str, Any]) -> None:
+    """Raise TypeError for values that no extract writes; what is not there raises KeyError anyway."""
+    numbers = (line["pages"], line["requests"], line["page_size"])
+    following, rejected = line["next_url"], line["rejected"]
+    sound = all(type(number) is int for number in numbers) and isinstance(rejected, list | tuple)
+    sound = sound and all(isinstance(record, dict) for record in rejected)
+    if not sound or not (following is None or (isinstance(following, str) and following.startswith("/"))):
+        raise TypeError("not a line of a checkpoint")
 
 
 def complete_lines(path: Path) -> list[str]:

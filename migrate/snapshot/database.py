@@ -17,14 +17,14 @@ Query = Any  # a function: SQL and its parameters to rows
 
 
 @contextmanager
-def over_parts(parts: list[Path]) -> Iterator[Query]:
+def over_parts(parts: list[Path], scratch: Path) -> Iterator[Query]:
     """A function that queries the view `bindings`: the rows of some Parquet parts.
 
-    What does not fit into memory goes into a private folder beside them, and is gone afterwards.
+    What does not fit into memory goes into a private folder in `scratch`, and is gone afterwards.
     """
     # DuckDB takes paths for patterns, and would read `s2` for a folder that is called `s?`.
     escaped = [glob.escape(str(part)) for part in parts]
-    with tempfile.TemporaryDirectory(dir=parts[0].parent, prefix=".duckdb-") as folder:
+    with tempfile.TemporaryDirectory(dir=scratch, prefix=".duckdb-") as folder:
         settings: dict[str, Any] = {
             "memory_limit": MEMORY_LIMIT,
             "temp_directory": folder,

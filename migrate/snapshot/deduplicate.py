@@ -33,5 +33,5 @@ def without_duplicates(parts: list[Path]) -> Iterator[tuple[Path, pa.Table]]:
 def _repeated_sids(parts: list[Path]) -> set[str]:
     if not parts:
         return set()
-    with over_parts(parts) as query:
+    with over_parts(parts, parts[0].parent) as query:
         return {row[0] for row in query("SELECT sid FROM bindings GROUP BY sid HAVING count(*) > 1")}

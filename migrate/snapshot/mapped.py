@@ -92,11 +92,11 @@ class MappedWriter:
         if folder == Path.cwd():
             raise UsageError("The mapped folder cannot be the current one", remedy="Name another with --out")
         self.folder = folder
-        self._partial = folder.with_name(f".{folder.name}{PARTIAL}")
-        if self._partial.exists():
-            shutil.rmtree(self._partial)
-        make_private_folder(self._partial)
-        make_private_folder(self._partial / "bindings")
+        self.scratch = folder.with_name(f".{folder.name}{PARTIAL}")
+        if self.scratch.exists():
+            shutil.rmtree(self.scratch)
+        make_private_folder(self.scratch)
+        make_private_folder(self.scratch / "bindings")
 
     def __enter__(self) -> Self:
         return self
@@ -104,12 +104,12 @@ class MappedWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._partial.exists():
-            shutil.rmtree(self._partial)
+        if self.scratch.exists():
+            shutil.rmtree(self.scratch)
 
     def bindings(self, service_sid: str) -> pq.ParquetWriter:
         """A Parquet writer for the mapped bindings of one service; the caller closes it."""
-        folder = self._partial / "bindings" / f"service_sid={service_sid}"
+        folder = self.scratch / "bindings" / f"service_sid={service_sid}"
         make_private_folder(folder)
         path = folder / "part-00000.parquet"
         path.touch(mode=0o600)
@@ -117,9 +117,9 @@ class MappedWriter:
 
     def finish(self, summary: Summary, configs: list[ServiceConfig]) -> None:
         """Write the summary and the push configuration, and put the folder in place."""
-        write_whole(self._partial / SUMMARY, canonical_json(summary.to_json()))
-        write_whole(self._partial / CONFIG, dump(configs))
-        self._partial.replace(self.folder)  # which may be there, but empty
+        write_whole(self.scratch / SUMMARY, canonical_json(summary.to_json()))
+        write_whole(self.scratch / CONFIG, dump(configs))
+        self.scratch.replace(self.folder)  # which may be there, but empty
         sync_folder(self.folder.parent)
 
 

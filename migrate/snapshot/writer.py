@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 
 from migrate.model.errors import RefusedError
 from migrate.model.schemas import CREDENTIALS, SERVICES
+from migrate.model.sids import is_service_sid
 from migrate.snapshot.checkpoint import CHECKPOINT, ChainState, Progress, complete_lines
 from migrate.snapshot.deduplicate import without_duplicates
 from migrate.snapshot.files import (
@@ -64,15 +65,14 @@ class SnapshotWriter:
         """Start a new snapshot, whatever there is of an unfinished one."""
         # The checkpoint goes first: without it, parts that are still there count for nothing.
         for name in (CHECKPOINT, BINDINGS_FOLDER, REJECTED, *(f"{name}.parquet" for name in _TABLES)):
-            path = self.folder / name
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            _remove(self.folder / name)
         self.manifest.write(self.folder)
 
     def resume(self) -> None:
         """Go on with an unfinished snapshot: read the checkpoint and remove what no line of it names."""
         try:
             self._read_checkpoint()
-        except (ValueError, LookupError, TypeError, AttributeError, OSError):
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError, OSError):
             raise RefusedError(
                 f"The unfinished snapshot {self.folder} does not agree with its {CHECKPOINT}",
                 remedy="Begin it anew with --restart",
@@ -84,7 +84,7 @@ class SnapshotWriter:
             self._take(json.loads(line))
         for state in self._chains.values():
             for part in state.parts:
-                if (self.folder / part.path).stat().st_size != part.bytes:
+                if sha256_of(self.folder / part.path) != part.sha256:
                     raise ValueError(f"{part.path} is not what was written")
 
     def has_tables(self) -> bool:
@@ -185,6 +185,8 @@ class SnapshotWriter:
 
     def _take(self, line: dict[str, Any]) -> None:
         chain, service_sid = line["chain"], line["service_sid"]
+        if not is_service_sid(service_sid) or service_sid not in chain.split(":"):
+            raise ValueError(f"{chain} is no chain of {service_sid}")
         state = self._chains.get(chain, ChainState(service_sid))
         if line.get("restart"):
             state = ChainState(service_sid, written=state.written, restarts=state.restarts + 1)
@@ -194,12 +196,12 @@ class SnapshotWriter:
 
     def _remove_unnamed(self) -> None:
         named = {part.path for state in self._chains.values() for part in state.parts}
-        for path in sorted((self.folder / BINDINGS_FOLDER).glob("*/*")):
-            if path.relative_to(self.folder).as_posix() not in named:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-        for path in sorted((self.folder / BINDINGS_FOLDER).glob("*/")):
-            if not any(path.iterdir()):
-                path.rmdir()
+        for service in sorted((self.folder / BINDINGS_FOLDER).glob("*")):
+            for path in service.iterdir() if service.is_dir() and not service.is_symlink() else ():
+                if path.relative_to(self.folder).as_posix() not in named:
+                    _remove(path)
+            if service.is_symlink() or not service.is_dir() or not any(service.iterdir()):
+                _remove(service)
 
 
 def open_writer(folder: Path, manifest: Manifest, *, restart: bool = False) -> SnapshotWriter:
@@ -268,6 +270,14 @@ def parquet_bytes(table: pa.Table) -> bytes:
     pq.write_table(table, sink, compression="zstd")
     data: bytes = sink.getvalue().to_pybytes()
     return data
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a folder, if there is one; of a link only the link."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _record(folder: Path, path: Path) -> FileRecord:

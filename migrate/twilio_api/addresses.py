@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -86,19 +87,26 @@ def _resolve(url: str, environment: Mapping[str, str]) -> str:
     try:
         parts = urlsplit(url)
         sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-        sound = sound and "@" not in parts.netloc and parts.path in ("", "/") and not parts.query
+        sound = sound and "@" not in parts.netloc and parts.netloc.isascii()
+        sound = sound and parts.path in ("", "/") and not parts.query and not parts.fragment
     except ValueError:
         sound = False
     if not sound:
         shown = repr(url) if "@" not in url else "one with a user or a password in it"
         raise UsageError(f"Not a base URL: {shown}; it has the form https://host or http://host:port")
     host = parts.netloc
-    if (parts.hostname or "").endswith(".twilio.com"):
+    if (parts.hostname or "").rstrip(".").endswith(".twilio.com"):
         if parts.scheme == "http":
             raise UsageError(f"{url} would send the credentials unprotected", remedy="Use https")
         from twilio.base.client_base import ClientBase
 
-        regional = ClientBase(region=environment.get("TWILIO_REGION"), edge=environment.get("TWILIO_EDGE"))
+        names = {name: environment.get(name, "").strip() for name in ("TWILIO_REGION", "TWILIO_EDGE")}
+        for name, value in names.items():
+            if not re.fullmatch(r"[A-Za-z0-9-]*", value):  # it becomes a part of the host's name
+                raise UsageError(f"{name} is not the name of a region or an edge: {value!r}")
+        regional = ClientBase(region=names["TWILIO_REGION"] or None, edge=names["TWILIO_EDGE"] or None)
+        # An empty environment would not do: ClientBase takes what is missing from os.environ.
+        regional.region, regional.edge = names["TWILIO_REGION"] or None, names["TWILIO_EDGE"] or None
         host = urlsplit(regional.get_hostname(url)).netloc
     return f"{parts.scheme}://{host}"
 

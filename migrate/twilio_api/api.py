@@ -155,9 +155,10 @@ def _seconds(header: str | None) -> float | None:
 
 def _date(header: str | None) -> datetime | None:
     try:
-        return parsedate_to_datetime(header).astimezone(UTC) if header else None
+        date = parsedate_to_datetime(header).astimezone(UTC) if header else None
     except (ValueError, OverflowError):
         return None
+    return date if date and 2000 < date.year < 9000 else None  # a clock that was never set says nothing
 
 
 @contextmanager

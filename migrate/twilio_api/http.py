@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import requests
+import urllib3
 from twilio.http import HttpClient
 from twilio.http.response import Response
 
@@ -21,6 +22,7 @@ from migrate.twilio_api.addresses import public_url
 
 CONNECT_TIMEOUT = 10.0  # seconds
 READ_TIMEOUT = 60.0
+_CHECK = "Check the address, and that this machine reaches it"
 logger = logging.getLogger(__name__)
 
 
@@ -87,10 +89,10 @@ class LiveTransport:
         ) as error:
             raise TransientTwilioError(
                 f"No answer from {public_url(request.url)}: {_reason(error)}",
-                remedy="Check the address, and that this machine reaches it",
+                remedy=_CHECK,
             ) from None  # the library's own error holds the whole address, and identities with it
-        except requests.RequestException as error:
-            raise TwilioError(f"Cannot ask {public_url(request.url)}: {_reason(error)}") from None
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:  # requests lets some through
+            raise TwilioError(f"Cannot ask {public_url(request.url)}: {_reason(error)}", remedy=_CHECK) from None
         return Answer(response.status_code, response.content, response.headers)
 
     def close(self) -> None:
@@ -144,6 +146,9 @@ class TransportHttpClient(HttpClient):
         allow_redirects: bool = False,
     ) -> Answer:
         """Send a request in twilio's terms: `data` is a form."""
-        prepared = requests.Request(method, url, params=params, data=data).prepare()
+        try:
+            prepared = requests.Request(method, url, params=params, data=data).prepare()
+        except requests.RequestException as error:
+            raise TwilioError(f"Cannot ask {public_url(url)}: {_reason(error)}", remedy=_CHECK) from None
         body = prepared.body.encode() if isinstance(prepared.body, str) else prepared.body
         return self.transport.send(Request(method, prepared.url or url, headers or {}, body, auth))
