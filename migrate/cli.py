@@ -17,15 +17,13 @@ from migrate.model.errors import MigrateError
 from migrate.options import (
     FILE,
     FOLDER,
-    Identity,
     ReportFile,
-    Screen,
-    ServiceSid,
     api_options,
     common_options,
+    extract_options,
     guard_paths,
 )
-from migrate.twilio_api.limits import DEFAULT_PAGE_SIZE, LARGEST_PAGE_SIZE
+from migrate.screen import Screen
 
 if TYPE_CHECKING:
     from migrate.extract.run import ExtractOptions
@@ -82,41 +80,6 @@ def cli() -> None:
     """
 
 
-def extract_options(command: Any) -> Any:
-    """What to extract; the command gets `options`."""
-    import functools
-
-    @click.option("--service", "services", type=ServiceSid(), multiple=True, help="Only this service. Repeatable.")
-    @click.option(
-        "--binding-type", "binding_types", type=click.Choice(["apn", "fcm", "gcm"]), multiple=True,
-        help="Only this push technology. Repeatable.",
-    )  # fmt: skip
-    @click.option("--identity", "identities", type=Identity(), multiple=True, help="Only this user. Repeatable.")
-    @click.option(
-        "--page-size", type=click.IntRange(1, LARGEST_PAGE_SIZE), default=DEFAULT_PAGE_SIZE, show_default=True,
-        metavar="N",
-        help="Rows to ask for at a time.",
-    )  # fmt: skip
-    @click.option("--restart", is_flag=True, help="Begin an unfinished snapshot anew, instead of resuming it.")
-    @functools.wraps(command)
-    def wrapped(
-        *args: Any,
-        services: tuple[str, ...],
-        binding_types: tuple[str, ...],
-        identities: tuple[str, ...],
-        page_size: int,
-        restart: bool,
-        concurrency: int,
-        **kwargs: Any,
-    ) -> Any:
-        from migrate.extract.run import ExtractOptions
-
-        options = ExtractOptions(services, binding_types, identities, page_size, concurrency, restart)
-        return command(*args, options=options, **kwargs)
-
-    return wrapped
-
-
 @cli.command()
 @click.option("--out", type=FOLDER, required=True, metavar="DIR", help="The snapshot's folder.")
 @extract_options
@@ -145,7 +108,7 @@ def extract(out: Path, options: ExtractOptions, settings: ApiSettings, screen: S
 @click.option("--out", type=FOLDER, required=True, metavar="DIR", help="The mapped folder.")
 @common_options
 def map_(snapshot: Path, out: Path, screen: Screen) -> None:
-    """Translate a snapshot into the push configuration that Conversations needs.
+    """Translate a snapshot into push configuration, for review.
 
     Writes push-config.yaml, to be reviewed and edited, and what becomes of every binding. Stays offline.
 

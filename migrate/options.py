@@ -1,30 +1,20 @@
-"""Options that commands share, and what they set up: the screen, the log, the way to Twilio."""
+"""Options that commands share, and the check of every path that a command is given."""
 
 from __future__ import annotations
 
 import functools
-import json
 import logging
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from migrate.model.errors import RefusedError, UsageError
 from migrate.model.sids import is_service_sid
+from migrate.screen import Screen, logging_to
 from migrate.twilio_api.addresses import CANONICAL
-from migrate.twilio_api.limits import DEFAULT_CONCURRENCY
-
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.text import Text
-
-    from migrate.extract.chains import OnRows
+from migrate.twilio_api.limits import DEFAULT_CONCURRENCY, DEFAULT_PAGE_SIZE, LARGEST_PAGE_SIZE
 
 logger = logging.getLogger(__name__)
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -115,60 +105,6 @@ class ReportFile(click.Path):
         return super().convert(path, param, ctx)
 
 
-@dataclass
-class Screen:
-    """Where results and messages go: results to standard output, all else to standard error."""
-
-    json: bool
-    no_color: bool
-
-    def _console(self, *, stderr: bool) -> Console:
-        from rich.console import Console
-
-        # Lines are not wrapped: what is piped or copied stays whole.
-        return Console(
-            stderr=stderr, no_color=self.no_color, highlight=False, soft_wrap=True, markup=False, emoji=False
-        )
-
-    def result(self, data: Any, text: Callable[[], Text]) -> None:
-        """Show a command's result: as JSON if so asked, else as text."""
-        if self.json:
-            from migrate.model.digest import canonical_json
-
-            click.echo(canonical_json(data), nl=False)
-        else:
-            self._console(stderr=False).print(text(), end="")
-
-    def say(self, message: str) -> None:
-        """A message beside the result."""
-        click.echo(message, err=True)
-
-    @contextmanager
-    def progress(self) -> Iterator[OnRows]:
-        """Bars of the rows read from each service; silent unless standard error is a terminal."""
-        console = self._console(stderr=True)
-        if not console.is_terminal:
-            yield lambda service, rows: None
-            return
-        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-        columns = (
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            TextColumn("{task.completed:,.0f} bindings"),
-            TimeElapsedColumn(),
-        )
-        with Progress(*columns, console=console, transient=True) as bars:
-            tasks: dict[str, Any] = {}
-
-            def on_rows(service: str, rows: int) -> None:
-                if service not in tasks:
-                    tasks[service] = bars.add_task(service, total=None)
-                bars.advance(tasks[service], rows)
-
-            yield on_rows
-
-
 def common_options(command: Command) -> Command:
     """Options of every command; the command gets them as its argument `screen`."""
 
@@ -179,7 +115,7 @@ def common_options(command: Command) -> Command:
     @functools.wraps(command)
     def wrapped(*args: Any, verbose: int, log_file: Path | None, as_json: bool, no_color: bool, **kwargs: Any) -> Any:
         guard_paths(click.get_current_context().params)
-        with _logging(verbose, log_file):
+        with logging_to(verbose, log_file):
             try:
                 return command(*args, screen=Screen(as_json, no_color), **kwargs)
             except (click.ClickException, click.exceptions.Exit, click.Abort):
@@ -227,42 +163,35 @@ def api_options(command: Command) -> Command:
     return wrapped  # type: ignore[return-value]
 
 
-class _JsonLines(logging.Formatter):
-    """One JSON object a line."""
+def extract_options(command: Command) -> Command:
+    """What to extract; the command gets `options`."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        line = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line)
+    @click.option("--service", "services", type=ServiceSid(), multiple=True, help="Only this service. Repeatable.")
+    @click.option(
+        "--binding-type", "binding_types", type=click.Choice(["apn", "fcm", "gcm"]), multiple=True,
+        help="Only this push technology. Repeatable.",
+    )  # fmt: skip
+    @click.option("--identity", "identities", type=Identity(), multiple=True, help="Only this user. Repeatable.")
+    @click.option(
+        "--page-size", type=click.IntRange(1, LARGEST_PAGE_SIZE), default=DEFAULT_PAGE_SIZE, show_default=True,
+        metavar="N",
+        help="Rows to ask for at a time.",
+    )  # fmt: skip
+    @click.option("--restart", is_flag=True, help="Begin an unfinished snapshot anew, instead of resuming it.")
+    @functools.wraps(command)
+    def wrapped(
+        *args: Any,
+        services: tuple[str, ...],
+        binding_types: tuple[str, ...],
+        identities: tuple[str, ...],
+        page_size: int,
+        restart: bool,
+        concurrency: int,
+        **kwargs: Any,
+    ) -> Any:
+        from migrate.extract.run import ExtractOptions
 
+        options = ExtractOptions(services, binding_types, identities, page_size, concurrency, restart)
+        return command(*args, options=options, **kwargs)
 
-@contextmanager
-def _logging(verbose: int, log_file: Path | None) -> Iterator[None]:
-    """Our own log; other libraries' may hold addresses with personal data."""
-    level = (logging.ERROR, logging.INFO, logging.DEBUG)[min(verbose, 2)]
-    screen = logging.StreamHandler(sys.stderr)
-    screen.setLevel(level)
-    screen.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
-    handlers: list[logging.Handler] = [screen]
-    if log_file:
-        file = logging.FileHandler(log_file, encoding="utf-8")
-        file.setFormatter(_JsonLines())
-        handlers.append(file)
-    ours = logging.getLogger("migrate")
-    ours.setLevel(logging.DEBUG)
-    ours.propagate = False
-    logging.getLogger("stamina").propagate = False  # we log what is tried again ourselves
-    for handler in handlers:
-        ours.addHandler(handler)
-    try:
-        yield
-    finally:
-        for handler in handlers:
-            ours.removeHandler(handler)
-            handler.close()
+    return wrapped  # type: ignore[return-value]

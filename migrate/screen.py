@@ -1,0 +1,116 @@
+"""The screen and the log: where results, messages and progress go."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+    from migrate.extract.chains import OnRows
+
+
+@dataclass
+class Screen:
+    """Where results and messages go: results to standard output, all else to standard error."""
+
+    json: bool
+    no_color: bool
+
+    def _console(self, *, stderr: bool) -> Console:
+        from rich.console import Console
+
+        # Lines are not wrapped: what is piped or copied stays whole.
+        return Console(
+            stderr=stderr, no_color=self.no_color, highlight=False, soft_wrap=True, markup=False, emoji=False
+        )
+
+    def result(self, data: Any, text: Callable[[], Text]) -> None:
+        """Show a command's result: as JSON if so asked, else as text."""
+        if self.json:
+            from migrate.model.digest import canonical_json
+
+            click.echo(canonical_json(data), nl=False)
+        else:
+            self._console(stderr=False).print(text(), end="")
+
+    def say(self, message: str) -> None:
+        """A message beside the result."""
+        click.echo(message, err=True)
+
+    @contextmanager
+    def progress(self) -> Iterator[OnRows]:
+        """Bars of the rows read from each service; silent unless standard error is a terminal."""
+        console = self._console(stderr=True)
+        if not console.is_terminal:
+            yield lambda service, rows: None
+            return
+        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            TextColumn("{task.completed:,.0f} bindings"),
+            TimeElapsedColumn(),
+        )
+        with Progress(*columns, console=console, transient=True) as bars:
+            tasks: dict[str, Any] = {}
+
+            def on_rows(service: str, rows: int) -> None:
+                if service not in tasks:
+                    tasks[service] = bars.add_task(service, total=None)
+                bars.advance(tasks[service], rows)
+
+            yield on_rows
+
+
+class _JsonLines(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
+@contextmanager
+def logging_to(verbose: int, log_file: Path | None) -> Iterator[None]:
+    """Our own log; other libraries' may hold addresses with personal data."""
+    level = (logging.ERROR, logging.INFO, logging.DEBUG)[min(verbose, 2)]
+    screen = logging.StreamHandler(sys.stderr)
+    screen.setLevel(level)
+    screen.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+    handlers: list[logging.Handler] = [screen]
+    if log_file:
+        file = logging.FileHandler(log_file, encoding="utf-8")
+        file.setFormatter(_JsonLines())
+        handlers.append(file)
+    ours = logging.getLogger("migrate")
+    ours.setLevel(logging.DEBUG)
+    ours.propagate = False
+    logging.getLogger("stamina").propagate = False  # we log what is tried again ourselves
+    for handler in handlers:
+        ours.addHandler(handler)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            ours.removeHandler(handler)
+            handler.close()
