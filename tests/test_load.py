@@ -74,14 +74,22 @@ def test_no_file_is_written_over_another_that_the_command_uses(tmp_path: Path, r
         ["--plan-out", tmp_path / "p", "--log-file", tmp_path / "p"],
         ["--plan-out", ""],
         ["--plan-out", tmp_path / "\udcff"],
-        ["--plan-out", tmp_path / "loop" / "p.json"],
     ):
-        (tmp_path / "loop").unlink(missing_ok=True)
-        (tmp_path / "loop").symlink_to(tmp_path / "loop")
         result = run("load", demo.folder / "mapped", "--replay", cassette, *options)
         assert result.exit_code == 2, options
         assert "Traceback" not in result.output
     assert cassette.read_bytes() == before
+
+
+def test_a_path_that_leads_in_a_circle_is_one_line(tmp_path: Path, run: Run, demo: Demo) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for command in (
+        ["load", demo.folder / "mapped", "--replay", CASSETTE, "--plan-out", tmp_path / "loop" / "p.json"],
+        ["map", demo.folder / "snapshot", "--out", tmp_path / "loop" / "m"],
+    ):
+        result = run(*command)
+        assert result.exit_code in (1, 2)  # newer Pythons find out later
+        assert result.stderr.count("\n") == 1
 
 
 def test_what_is_no_file_is_not_replaced(tmp_path: Path, run: Run, demo: Demo) -> None:
