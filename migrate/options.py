@@ -36,7 +36,7 @@ def guard_paths(parameters: dict[str, Any]) -> None:
     files = [*parameters.get("reports", ()), *(parameters.get(name) for name in ("plan_out", "record", "log_file"))]
     files = [path for path in files if path is not None]
     given = [value for value in (*parameters.values(), *files) if isinstance(value, Path)]
-    if any(not path.name and path != out for path in files) or not all(map(_is_text, given)):
+    if not all(path.name for path in files) or not all(map(_is_text, given)):
         raise UsageError("A path is empty, or not valid text in this terminal's encoding")
     try:
         places = [path.resolve() for path in files]

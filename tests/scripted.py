@@ -25,6 +25,7 @@ class Scripted:
     """A running scripted server; `seen` has each request's method, path with query, and headers."""
 
     url: str
+    stop_listening: Callable[[], None]
     seen: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
 
     def page(self, key: str, records: list[Any], next_page_url: str | None = None, **meta: Any) -> Reply:
@@ -51,7 +52,7 @@ def scripted(answer: Callable[[Scripted, str], Reply]) -> Iterator[Scripted]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
-        server = Scripted(f"http://127.0.0.1:{http.server_address[1]}")
+        server = Scripted(f"http://127.0.0.1:{http.server_address[1]}", http.socket.close)
         thread = threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         try:

@@ -237,6 +237,18 @@ def test_the_standin_serves_until_it_is_stopped(tmp_path: Path, number: signal.S
     assert result.exit_code == 0, result.output
 
 
+def read_terminal(terminal: int) -> bytes:
+    """Everything that was shown on a terminal, once its other end is closed; the terminal is closed too."""
+    shown = b""
+    try:
+        while chunk := os.read(terminal, 4096):
+            shown += chunk
+    except OSError:  # the other end is closed
+        pass
+    os.close(terminal)
+    return shown
+
+
 def test_colour_is_for_terminals_that_want_it(demo: Demo) -> None:
     def shown(*options: str) -> bytes:
         terminal, end = pty.openpty()
@@ -244,14 +256,7 @@ def test_colour_is_for_terminals_that_want_it(demo: Demo) -> None:
         environment = {**os.environ, "TERM": "xterm"} | {"NO_COLOR": ""}
         with program(*arguments, stdout=end, stderr=end, env=environment):
             os.close(end)
-            text = b""
-            try:
-                while chunk := os.read(terminal, 4096):
-                    text += chunk
-            except OSError:  # the other end is closed
-                pass
-        os.close(terminal)
-        return text
+            return read_terminal(terminal)
 
     assert b"\x1b[31m" in shown()
     assert b"\x1b[31m" not in shown("--no-color")
@@ -273,15 +278,16 @@ def test_no_identity_and_no_secret_is_logged_when_the_connection_breaks(
     def answer(server: Scripted, path: str) -> Reply:
         if path.startswith("/v2/Services?"):
             return server.page("services", [{"sid": service_sid(1)}])
-        if path.startswith("/v2/Credentials"):
-            return server.page("credentials", [])
-        return Reply(b"", 200, {"Content-Length": "-1"})  # breaks the connection
+        server.stop_listening()  # the next request, for the bindings, is refused
+        return server.page("credentials", [])
 
     with scripted(answer) as server:
         urls = ["--chat-url", server.url, "--conversations-url", "http://127.0.0.1:1"]
         identity = ["--identity", "alice.private@example.test"]
         result = run("extract", "--out", out, *urls, *identity, "-vv", "--log-file", log)
     assert result.exit_code == 1
+    assert "/Bindings?Identity=al…st (26)" in result.stderr
+    assert "connection refused" in result.stderr
     assert "Traceback" in log.read_text()
     for secret in ("alice.private", "planted-secret-token"):
         assert secret not in result.output + log.read_text()
@@ -295,13 +301,7 @@ def test_progress_is_shown_on_a_terminal_and_the_result_stays_clean(tmp_path: Pa
         os.close(end)
         assert process.stdout
         document = json.loads(process.stdout.read())
-        shown = b""
-        try:
-            while chunk := os.read(terminal, 4096):
-                shown += chunk
-        except OSError:  # the other end is closed
-            pass
-        os.close(terminal)
+        shown = read_terminal(terminal)
     assert document["rows"] == 328
     assert b"bindings" in shown
 

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -230,6 +231,23 @@ def test_a_page_token_that_no_longer_works_restarts_that_chain_alone(
     assert sids(tmp_path / "s") == expected(server)
     facts = json.loads((tmp_path / "s" / "manifest.json").read_bytes())["chains"]
     assert [(chain["pages"], chain["restarts"]) for chain in facts] == [(4, 0), (4, 1)]
+
+
+def test_a_snapshot_that_lacks_pages_is_never_finished(
+    tmp_path: Path, run: Run, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve(tiny_world(bindings=[{"count": 7}]))
+    real = chains.Chain.walk
+
+    def stopped(self: chains.Chain, api: Any, writer: Any, size: int, stop: threading.Event, on_rows: Any) -> None:
+        stop.set()
+        real(self, api, writer, size, stop, on_rows)
+
+    monkeypatch.setattr(chains.Chain, "walk", stopped)
+    result = run("extract", "--out", tmp_path / "s", "--page-size", 2)
+    assert result.exit_code == 4
+    assert "has not come to its end" in result.stderr
+    assert json.loads((tmp_path / "s" / "manifest.json").read_bytes())["status"] == "unfinished"
 
 
 def test_a_refusal_in_the_middle_of_a_chain_is_no_reason_to_begin_anew(

@@ -438,6 +438,7 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(tmp_path: Path, ru
     assert (full.returncode, full.stderr.count("\n")) == (1, 1)
     assert "file too large" in full.stderr
     assert f"chat-migrate extract --out {tmp_path / 's'}" in full.stderr
+    assert "0 of 1 chains are complete" in full.stderr
     assert not list((tmp_path / "s").rglob("*.partial"))
     assert run("extract", "--out", tmp_path / "s").exit_code == 0
     assert list(rows(tmp_path / "s")["sid"]) == [b.sid for b in server.world.services[SERVICE].bindings]

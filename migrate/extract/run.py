@@ -159,6 +159,7 @@ def _walk_all(
         raise
     if failed:
         chain, failure = failed[0]
-        kept = f"{len(chains) - len(failed)} of {len(chains)} chains are complete, and kept in {writer.folder}"
+        complete = sum(writer.chain(each.id, each.service_sid).done for each in chains)
+        kept = f"{complete} of {len(chains)} chains are complete; what was read is kept in {writer.folder}"
         remedy = f"Go on with: {options.command(writer.folder)}"
         raise failure.within(f"Chain {chain.id} stopped", kept=kept, remedy=remedy)

@@ -126,7 +126,12 @@ class SnapshotWriter:
         self._log(chain_id, None, {"restart": True})
 
     def commit(self, finished_at: datetime) -> Manifest:
-        """Remove duplicates, checksum everything, and declare the snapshot finished."""
+        """Remove duplicates, checksum everything, and declare the snapshot finished.
+
+        Raises `RefusedError` while a chain has not come to its end: a snapshot that lacks pages is never finished.
+        """
+        if unfinished := [chain for chain, state in self._chains.items() if not state.done]:
+            raise RefusedError(f"Chain {unfinished[0]} has not come to its end")
         make_private_folder(self.folder / BINDINGS_FOLDER)
         self._drop_duplicates()
         self._remove_unnamed()

@@ -104,8 +104,7 @@ def _resolve(url: str, environment: Mapping[str, str]) -> str:
         for name, value in names.items():
             if not re.fullmatch(r"[A-Za-z0-9-]*", value):  # it becomes a part of the host's name
                 raise UsageError(f"{name} is not the name of a region or an edge: {value!r}")
-        regional = ClientBase(region=names["TWILIO_REGION"] or None, edge=names["TWILIO_EDGE"] or None)
-        # An empty environment would not do: ClientBase takes what is missing from os.environ.
+        regional = ClientBase()  # its arguments would be filled in from os.environ
         regional.region, regional.edge = names["TWILIO_REGION"] or None, names["TWILIO_EDGE"] or None
         host = urlsplit(regional.get_hostname(url)).netloc
     return f"{parts.scheme}://{host}"
