@@ -8,7 +8,7 @@ file always makes the same world. Everything in it is synthetic.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,11 +22,16 @@ from migrate.model.push_config import Value, flatten
 DEMO_WORLD = Path(__file__).with_name("demo.yaml")
 _MALFORMED = (ArithmeticError, LookupError, RecursionError, ValueError, TypeError, AttributeError)
 _BORN = datetime(2019, 3, 1, tzinfo=UTC)  # when services and credentials were made, for want of a date
+_MINUTE, _CREATED_BEFORE = timedelta(minutes=1), timedelta(days=90)
 
 
-@dataclass
+@dataclass(slots=True)
 class Binding:
-    """One push subscription. `number` is its place in every list."""
+    """One push subscription. `number` is its place in every list.
+
+    A world can have millions of them: bindings of one group share their message types and extra fields, which
+    nobody changes.
+    """
 
     number: int
     sid: str
@@ -34,10 +39,10 @@ class Binding:
     endpoint: str | None
     binding_type: str
     credential_sid: str | None
-    message_types: list[str] | None
+    message_types: Sequence[str] | None
     created: datetime | None
     updated: datetime | None
-    extra: dict[str, Any] = field(default_factory=dict)  # fields beyond the documented ones, or in their stead
+    extra: Mapping[str, Any] = field(default_factory=dict)  # fields beyond the documented ones, or in their stead
 
 
 @dataclass
@@ -110,6 +115,11 @@ def numbered_sid(prefix: str, number: int) -> str:
     return f"{prefix}{number:032d}"
 
 
+def binding_sid(service_sid: str, number: int) -> str:
+    """The SID of a service's binding."""
+    return "BS" + hashlib.sha256(f"{service_sid} {number}".encode()).hexdigest()[:32]
+
+
 def user_sid(service_sid: str, identity: str) -> str:
     """The SID of a service's user."""
     return "US" + hashlib.sha256(f"{service_sid} {identity}".encode()).hexdigest()[:32]
@@ -147,28 +157,37 @@ def _service(number: int, item: Mapping[str, Any], credentials: Mapping[str, Cre
 def _group(
     group: Mapping[str, Any], service_sid: str, first: int, by_type: Mapping[str, str], now: datetime
 ) -> Iterator[Binding]:
-    def deal(key: str, default: Any, turn: int) -> Any:
-        choices = group.get(key, default)
-        return choices[turn % len(choices)] if isinstance(choices, list) else choices
+    def choices(key: str, default: Any) -> list[Any]:
+        given = group.get(key, default)
+        return given if isinstance(given, list) else [given]
 
+    # All that does not depend on the turn is done once: a group can stand for millions.
+    kinds, identities, endpoints = (
+        choices("binding_type", "apn"),
+        choices("identity", "user-{n}"),
+        choices("endpoint", ""),
+    )
+    message_types = [None if types is None else list(types) for types in choices("message_types", [["new_message"]])]
+    dates = [None if age is None else now - timedelta(days=age) for age in choices("age_days", 30)]
+    derived, extra = "endpoint" not in group, dict(group.get("extra", {}))
     for turn in range(group.get("count", 1)):
         number = first + turn
-        kind = deal("binding_type", "apn", turn)
-        age = deal("age_days", 30, turn)
-        updated = None if age is None else now - timedelta(days=age, minutes=number)
-        identity = deal("identity", "user-{n}", turn)
-        sid = "BS" + hashlib.sha256(f"{service_sid} {number}".encode()).hexdigest()[:32]
-        endpoint = deal("endpoint", "device-" + sid[2:18], turn)
-        message_types = deal("message_types", [["new_message"]], turn)
+        sid = binding_sid(service_sid, number)
+        kind, date = kinds[turn % len(kinds)], dates[turn % len(dates)]
+        updated = date and date - _MINUTE * number
         yield Binding(
             number=number,
             sid=sid,
-            identity=identity and identity.replace("{n}", f"{turn + 1:04}"),
-            endpoint=endpoint and endpoint.replace("{n}", f"{turn + 1:04}"),
+            identity=_numbered(identities[turn % len(identities)], turn + 1),
+            endpoint="device-" + sid[2:18] if derived else _numbered(endpoints[turn % len(endpoints)], turn + 1),
             binding_type=kind,
             credential_sid=by_type.get(kind),
-            message_types=None if message_types is None else list(message_types),
-            created=updated and updated - timedelta(days=90),
+            message_types=message_types[turn % len(message_types)],
+            created=updated and updated - _CREATED_BEFORE,
             updated=updated,
-            extra=dict(group.get("extra", {})),
+            extra=extra,
         )
+
+
+def _numbered(text: str | None, number: int) -> str | None:
+    return text.replace("{n}", f"{number:04}") if text else text
