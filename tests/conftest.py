@@ -91,10 +91,15 @@ def serve(environment: pytest.MonkeyPatch) -> Iterator[Serve]:
     """Start a stand-in with a world (or a world file's content), and point the command line at it."""
     servers: list[StandInServer] = []
 
-    def start(world: World | dict[str, Any], sizes: PageSizes | None = None) -> StandInServer:
+    def start(
+        world: World | dict[str, Any],
+        sizes: PageSizes | None = None,
+        *,
+        prerendered: bool = False,
+    ) -> StandInServer:
         if not isinstance(world, World):
             world = make_world(world)
-        server = StandInServer(world, sizes).__enter__()
+        server = StandInServer(world, sizes, prerendered=prerendered).__enter__()
         servers.append(server)
         environment.setenv("CHAT_MIGRATE_CHAT_URL", server.url)
         environment.setenv("CHAT_MIGRATE_CONVERSATIONS_URL", server.url)

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from email.utils import format_datetime
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl
 
 from aiohttp import web
 
 from migrate.model.push_config import FIELDS, Field, Value
 from migrate.standin import views
+from migrate.standin.answers import Handler, error_answer, not_found
 from migrate.standin.paging import Numbered, Paged, PageSizes, ProblemError
+from migrate.standin.prerendered import Prerendered
 from migrate.standin.world import Binding, Service, World, user_sid
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _WORDS = {"true": True, "false": False}
 
 
-def make_app(world: World, sizes: PageSizes) -> web.Application:
-    """The application that serves a world."""
-    standin = _StandIn(world, sizes)
-    app = web.Application(middlewares=[standin.answer])
+def make_app(world: World, sizes: PageSizes, prerendered: bool) -> web.Application:
+    """The application that serves a world; `prerendered` is for measuring (see `Prerendered`)."""
+    kept = Prerendered() if prerendered else None
+    standin = _StandIn(world, sizes, kept)
+    app = web.Application(middlewares=[standin.answer, *([kept.serve] if kept else [])])
     chat, conversations = views.CHAT, views.CONVERSATIONS
     service, binding = "/Services/{service}", "/Services/{service}/Bindings/{binding}"
     app.add_routes(
@@ -53,30 +55,26 @@ def make_app(world: World, sizes: PageSizes) -> web.Application:
 class _StandIn:
     """The handlers. Each answers with an object of the world, or raises `ProblemError`."""
 
-    def __init__(self, world: World, sizes: PageSizes) -> None:
+    def __init__(self, world: World, sizes: PageSizes, kept: Prerendered | None) -> None:
         self.world = world
         self.sizes = sizes
+        self.kept = kept
 
-    @property
-    def answer(self) -> Any:
+    @web.middleware
+    async def answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """The middleware around every request: authentication, Twilio's errors, the world's clock."""
-
-        @web.middleware
-        async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
-            self.world.requests += 1
-            try:
-                self._authenticate(request)
-                response = await handler(request)
-            except ProblemError as problem:
-                response = _error(problem.status, problem.code, problem.message)
-            except web.HTTPMethodNotAllowed:
-                response = _error(405, 20004, "Method not allowed")
-            except web.HTTPNotFound:
-                response = _not_found(request)
-            response.headers["Date"] = format_datetime(self.world.now, usegmt=True)
-            return response
-
-        return answer
+        self.world.requests += 1
+        try:
+            self._authenticate(request)
+            response = await handler(request)
+        except ProblemError as problem:
+            response = error_answer(problem.status, problem.code, problem.message)
+        except web.HTTPMethodNotAllowed:
+            response = error_answer(405, 20004, "Method not allowed")
+        except web.HTTPNotFound:
+            response = not_found(request)
+        response.headers["Date"] = format_datetime(self.world.now, usegmt=True)
+        return response
 
     def _authenticate(self, request: web.Request) -> None:
         kind, _, encoded = request.headers.get("Authorization", "").partition(" ")
@@ -100,24 +98,14 @@ class _StandIn:
 
     async def bindings(self, request: web.Request) -> web.Response:
         service = self._service(request)
-        types, identities = request.query.getall("BindingType", []), request.query.getall("Identity", [])
-        found = [
-            binding
-            for binding in self._visible(request, service)
-            if (not types or binding.binding_type in types) and (not identities or binding.identity in identities)
-        ]
-        return self._list_bindings(request, service, found)
+        view = views.chat_binding if _is_chat(request) else views.conversations_binding
+        origin = _origin(request)
+        found = self._found(request, service)
+        return self._page(request, "bindings", found, lambda item: view(self.world, service, item, origin))
 
     async def user_bindings(self, request: web.Request) -> web.Response:
-        service, user = self._service(request), request.match_info["user"]
-        types = request.query.getall("BindingType", [])
-        found = [
-            binding
-            for binding in service.bindings
-            if user in (binding.identity, user_sid(service.sid, binding.identity or ""))
-            and (not types or binding.binding_type in types)
-        ]
-        origin = _origin(request)
+        service, origin = self._service(request), _origin(request)
+        found = self._found(request, service, request.match_info["user"])
         return self._page(
             request, "bindings", found, lambda item: views.user_binding(self.world, service, item, origin)
         )
@@ -173,9 +161,32 @@ class _StandIn:
             raise web.HTTPNotFound
         return service
 
+    def _found(self, request: web.Request, service: Service, user: str | None = None) -> list[Binding]:
+        """The bindings that a list is asked for, in the order of their numbers."""
+        query = request.query
+        types, identities = frozenset(query.getall("BindingType", ())), frozenset(query.getall("Identity", ()))
+        if user is not None:
+            identities = frozenset()  # the user is in the path; this list has no filter by identity
+
+        def find() -> list[Binding]:
+            visible = self._visible(request, service)
+            if not types and not identities and user is None:
+                return visible
+            return [
+                binding
+                for binding in visible
+                if (not types or binding.binding_type in types)
+                and (not identities or binding.identity in identities)
+                and (user is None or user in (binding.identity, user_sid(service.sid, binding.identity or "")))
+            ]
+
+        if self.kept is None:
+            return find()
+        return self.kept.found((_is_chat(request), service.sid, user, types, identities), find)
+
     def _visible(self, request: web.Request, service: Service) -> list[Binding]:
         """Chat shows its own bindings; Conversations shows those, and its own."""
-        if _is_chat(request):
+        if _is_chat(request) or not service.conversations_bindings:
             return service.bindings
         return sorted(service.bindings + service.conversations_bindings, key=lambda item: item.number)
 
@@ -188,11 +199,6 @@ class _StandIn:
 
     def _wrote(self, request: web.Request) -> None:
         self.world.writes.append(f"{request.method} {request.path}")
-
-    def _list_bindings(self, request: web.Request, service: Service, found: list[Binding]) -> web.Response:
-        view = views.chat_binding if _is_chat(request) else views.conversations_binding
-        origin = _origin(request)
-        return self._page(request, "bindings", found, lambda item: view(self.world, service, item, origin))
 
     def _list(
         self, request: web.Request, key: str, items: Sequence[Numbered], view: Callable[..., dict[str, Any]]
@@ -228,17 +234,3 @@ def _form_value(item: Field, text: str) -> Value:
     if text.lower() not in _WORDS:
         raise ProblemError(400, 20001, f"{item.form} must be true or false")
     return _WORDS[text.lower()]
-
-
-def _error(status: int, code: int, message: str) -> web.Response:
-    body = {
-        "code": code,
-        "message": message,
-        "more_info": f"https://www.twilio.com/docs/errors/{code}",
-        "status": status,
-    }
-    return web.json_response(body, status=status)
-
-
-def _not_found(request: web.Request) -> web.Response:
-    return _error(404, 20404, f"The requested resource {unquote(request.path)} was not found")

@@ -19,10 +19,22 @@ HOST = "127.0.0.1"  # loopback only: it knows no TLS, and its token is no secret
 
 
 class StandInServer:
-    """A running stand-in on loopback. `port` 0 takes a free one; `url` is its address for both APIs."""
+    """A running stand-in on loopback. `port` 0 takes a free one; `url` is its address for both APIs.
 
-    def __init__(self, world: World, sizes: PageSizes | None = None, port: int = 0) -> None:
+    `prerendered` keeps each page as it was first served, for
+    measuring (see `Prerendered`).
+    """
+
+    def __init__(
+        self,
+        world: World,
+        sizes: PageSizes | None = None,
+        port: int = 0,
+        *,
+        prerendered: bool = False,
+    ) -> None:
         self.world = world
+        self._prerendered = prerendered
         self._sizes = sizes or PageSizes()
         self._port = port
         self._loop = asyncio.new_event_loop()
@@ -50,7 +62,8 @@ class StandInServer:
         self._loop.close()
 
     async def _start(self) -> None:
-        self._runner = web.AppRunner(make_app(self.world, self._sizes), access_log=None, shutdown_timeout=1)
+        app = make_app(self.world, self._sizes, self._prerendered)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, HOST, self._port)
         await site.start()

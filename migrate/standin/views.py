@@ -13,7 +13,8 @@ CHAT, CONVERSATIONS = "/v2", "/v1"
 
 
 def _iso(date: datetime | None) -> str | None:
-    return date.strftime("%Y-%m-%dT%H:%M:%SZ") if date else None
+    # All dates are in UTC. Dates are most of a page's rendering, and `strftime` takes twice the time.
+    return date.isoformat()[:19] + "Z" if date else None
 
 
 def chat_service(world: World, service: Service, origin: str) -> dict[str, Any]:
