@@ -17,6 +17,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from migrate.cli import cli
+from migrate.standin.faults import Faults
 from migrate.standin.paging import PageSizes
 from migrate.standin.server import StandInServer
 from migrate.standin.world import DEMO_WORLD, World, make_world
@@ -95,11 +96,12 @@ def serve(environment: pytest.MonkeyPatch) -> Iterator[Serve]:
         world: World | dict[str, Any],
         sizes: PageSizes | None = None,
         *,
+        faults: Faults | None = None,
         prerendered: bool = False,
     ) -> StandInServer:
         if not isinstance(world, World):
             world = make_world(world)
-        server = StandInServer(world, sizes, prerendered=prerendered).__enter__()
+        server = StandInServer(world, sizes, faults=faults, prerendered=prerendered).__enter__()
         servers.append(server)
         environment.setenv("CHAT_MIGRATE_CHAT_URL", server.url)
         environment.setenv("CHAT_MIGRATE_CONVERSATIONS_URL", server.url)

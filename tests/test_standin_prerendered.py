@@ -10,6 +10,7 @@ from urllib.parse import quote
 import pytest
 import requests
 
+from migrate.standin.faults import Faults
 from migrate.standin.server import StandInServer
 from migrate.standin.world import World, make_world
 from tests.conftest import Serve, service_sid, tiny_world
@@ -98,3 +99,10 @@ def test_what_changes_shows_in_what_is_no_list(serve: Serve) -> None:
     # A list stays as it was, also in pages that nobody had asked for.
     assert get(server, bindings).json() == before
     assert get(server, f"{bindings}?PageSize=2").json()["bindings"] == before["bindings"][:2]
+
+
+def test_faults_go_with_prerendered_pages(serve: Serve) -> None:
+    server = serve(tiny_world(), faults=Faults(rate=0.5, kinds=("503",)), prerendered=True)
+    answers = [get(server, f"/v2/Services/{SERVICE}/Bindings") for _ in range(30)]
+    assert {answer.status_code for answer in answers} == {200, 503}
+    assert len({answer.content for answer in answers}) == 2

@@ -14,6 +14,8 @@ from aiohttp import web
 from migrate.model.push_config import FIELDS, Field, Value
 from migrate.standin import views
 from migrate.standin.answers import Handler, error_answer, not_found
+from migrate.standin.faults import Faults
+from migrate.standin.mishaps import Mishaps
 from migrate.standin.paging import Numbered, Paged, PageSizes, ProblemError
 from migrate.standin.prerendered import Prerendered
 from migrate.standin.world import Binding, Service, World, user_sid
@@ -21,11 +23,13 @@ from migrate.standin.world import Binding, Service, World, user_sid
 _WORDS = {"true": True, "false": False}
 
 
-def make_app(world: World, sizes: PageSizes, prerendered: bool) -> web.Application:
-    """The application that serves a world; `prerendered` is for measuring (see `Prerendered`)."""
+def make_app(world: World, sizes: PageSizes, faults: Faults, prerendered: bool) -> web.Application:
+    """The application that serves a world, with faults; `prerendered` is for measuring (see `Prerendered`)."""
     kept = Prerendered() if prerendered else None
+    mishaps = Mishaps(world, faults) if faults.active else None
     standin = _StandIn(world, sizes, kept)
-    app = web.Application(middlewares=[standin.answer, *([kept.serve] if kept else [])])
+    middlewares = [mishaps.deliver, standin.answer, mishaps.refuse] if mishaps else [standin.answer]
+    app = web.Application(middlewares=[*middlewares, *([kept.serve] if kept else [])])
     chat, conversations = views.CHAT, views.CONVERSATIONS
     service, binding = "/Services/{service}", "/Services/{service}/Bindings/{binding}"
     app.add_routes(

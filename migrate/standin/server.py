@@ -12,6 +12,7 @@ from aiohttp import web
 
 from migrate.model.errors import MigrateError
 from migrate.standin.app import make_app
+from migrate.standin.faults import Faults
 from migrate.standin.paging import PageSizes
 from migrate.standin.world import World
 
@@ -21,7 +22,7 @@ HOST = "127.0.0.1"  # loopback only: it knows no TLS, and its token is no secret
 class StandInServer:
     """A running stand-in on loopback. `port` 0 takes a free one; `url` is its address for both APIs.
 
-    `prerendered` keeps each page as it was first served, for
+    `faults` are what goes wrong; by default nothing. `prerendered` keeps each page as it was first served, for
     measuring (see `Prerendered`).
     """
 
@@ -31,9 +32,11 @@ class StandInServer:
         sizes: PageSizes | None = None,
         port: int = 0,
         *,
+        faults: Faults | None = None,
         prerendered: bool = False,
     ) -> None:
         self.world = world
+        self._faults = faults or Faults()
         self._prerendered = prerendered
         self._sizes = sizes or PageSizes()
         self._port = port
@@ -62,7 +65,7 @@ class StandInServer:
         self._loop.close()
 
     async def _start(self) -> None:
-        app = make_app(self.world, self._sizes, self._prerendered)
+        app = make_app(self.world, self._sizes, self._faults, self._prerendered)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, HOST, self._port)

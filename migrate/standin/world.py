@@ -70,11 +70,16 @@ class Service:
     configuration: dict[str, Value] | None
     bindings: list[Binding] = field(default_factory=list)
     conversations_bindings: list[Binding] = field(default_factory=list)
+    last_number: int = 0  # of its bindings, those that are gone too: a number is never given twice
 
 
 @dataclass
 class World:
-    """An account as both APIs show it. `writes` has every request that changed something, `requests` counts all."""
+    """An account as both APIs show it.
+
+    `writes` has every request that changed something, `requests` counts all. `registered` and `deleted` have the
+    bindings that came and went by themselves, while somebody was reading.
+    """
 
     now: datetime
     account_sid: str
@@ -83,6 +88,35 @@ class World:
     credentials: dict[str, Credential]
     writes: list[str] = field(default_factory=list)
     requests: int = 0
+    registered: list[Binding] = field(default_factory=list)
+    deleted: list[Binding] = field(default_factory=list)
+
+    def register(self, service: Service) -> None:
+        """A device registers, through Chat: at the end of its lists, like the one before it in kind."""
+        lists = [items for items in (service.bindings, service.conversations_bindings) if items]
+        number = 1 + max([service.last_number, *(items[-1].number for items in lists)])
+        like = service.bindings[-1] if service.bindings else None
+        sid = binding_sid(service.sid, number)
+        binding = Binding(
+            number=number,
+            sid=sid,
+            identity=f"newcomer-{number:04}",
+            endpoint="device-" + sid[2:18],
+            binding_type=like.binding_type if like else "apn",
+            credential_sid=like.credential_sid if like else None,
+            message_types=["new_message"],
+            created=self.now,
+            updated=self.now,
+        )
+        service.last_number = number
+        service.bindings.append(binding)
+        self.registered.append(binding)
+
+    def delete(self, service: Service, place: int) -> None:
+        """A binding goes, by its place among Chat's and then Conversations' own."""
+        own = place - len(service.bindings)
+        items, place = (service.bindings, place) if own < 0 else (service.conversations_bindings, own)
+        self.deleted.append(items.pop(place))
 
 
 def load_world(path: Path) -> World:
@@ -151,6 +185,7 @@ def _service(number: int, item: Mapping[str, Any], credentials: Mapping[str, Cre
         for group in item.get(key, ()):
             first = 1 + len(service.bindings) + len(service.conversations_bindings)
             bindings.extend(_group(group, sid, first, by_type, now))
+    service.last_number = len(service.bindings) + len(service.conversations_bindings)
     return service
 
 
