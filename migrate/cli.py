@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -24,10 +24,13 @@ from migrate.options import (
     guard_paths,
 )
 from migrate.screen import Screen
+from migrate.standin_options import standin_options
 
 if TYPE_CHECKING:
     from migrate.extract.run import ExtractOptions
     from migrate.model.plan import Plan
+    from migrate.standin.faults import Faults
+    from migrate.standin.paging import PageSizes
     from migrate.twilio_api.api import ApiSettings
 
 CHANGES_PENDING = 3
@@ -209,36 +212,30 @@ def run(out: Path, options: ExtractOptions, settings: ApiSettings, screen: Scree
 
 
 @cli.command()
-@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, metavar="N")
-@click.option("--world", type=FILE, metavar="FILE", help="The world to serve; the demo's if not given.")
-@click.option(
-    "--page-size-maxima", "maxima", type=click.Choice(["docs", "openapi"]), default="openapi", show_default=True,
-    help="Whose largest page sizes hold.",
-)  # fmt: skip
-@click.option(
-    "--page-size-over", "over", type=click.Choice(["cap", "refuse"]), default="cap", show_default=True,
-    help="What happens to a larger page size.",
-)  # fmt: skip
+@standin_options
 @common_options
 def standin(
     port: int,
     world: Path | None,
-    maxima: Literal["docs", "openapi"],
-    over: Literal["cap", "refuse"],
+    sizes: PageSizes,
+    faults: Faults,
+    prerendered: bool,
     screen: Screen,
 ) -> None:
     """Serve a local imitation of the two Twilio APIs, until Ctrl-C.
 
+    Things can be made to go wrong, the same way each time, to rehearse a migration under bad conditions.
+
     \b
     Example:
       chat-migrate standin --port 8080
+      chat-migrate standin --fault-rate 0.2 --fault 429 --fault reset --latency 0.1
     """
-    from migrate.standin.paging import PageSizes
     from migrate.standin.server import StandInServer
     from migrate.standin.world import DEMO_WORLD, load_world
 
     served = load_world(world or DEMO_WORLD)
-    with StandInServer(served, PageSizes(maxima, over), port) as server:
+    with StandInServer(served, sizes, port, faults=faults, prerendered=prerendered) as server:
         variables = {
             "CHAT_MIGRATE_CHAT_URL": server.url,
             "CHAT_MIGRATE_CONVERSATIONS_URL": server.url,

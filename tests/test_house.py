@@ -25,8 +25,10 @@ BELOW: dict[str, set[str]] = {
     "pipeline": {"extract", "map", "load", "snapshot", "twilio_api", "model"},
     "screen": {"extract", "model"},
     "options": {"screen", "extract", "twilio_api", "model"},
+    "standin_options": {"options", "standin", "screen", "model"},
     "cli": {
         "options",
+        "standin_options",
         "screen",
         "pipeline",
         "extract",
