@@ -27,6 +27,7 @@ from migrate.screen import Screen
 from migrate.standin_options import standin_options
 
 if TYPE_CHECKING:
+    from migrate.extract.meter import Meter
     from migrate.extract.run import ExtractOptions
     from migrate.model.plan import Plan
     from migrate.standin.faults import Faults
@@ -88,7 +89,7 @@ def cli() -> None:
 @extract_options
 @api_options
 @common_options
-def extract(out: Path, options: ExtractOptions, settings: ApiSettings, screen: Screen) -> None:
+def extract(out: Path, options: ExtractOptions, meter: Meter, settings: ApiSettings, screen: Screen) -> None:
     """Copy all bindings, services and credentials into a snapshot.
 
     An unfinished snapshot is gone on with; a finished one is never overwritten.
@@ -101,8 +102,8 @@ def extract(out: Path, options: ExtractOptions, settings: ApiSettings, screen: S
     from migrate.report.text import extract_view
     from migrate.twilio_api.api import open_api
 
-    with open_api(settings) as api, screen.progress() as on_rows:
-        manifest = extract_snapshot(api, out, options, on_rows)
+    with open_api(settings) as api, screen.progress(meter):
+        manifest = extract_snapshot(api, out, options, meter)
     screen.result(manifest.to_public_json(), lambda: extract_view(manifest, str(out)))
 
 
@@ -142,7 +143,6 @@ def load(
     reports: tuple[Path, ...],
     detailed_exitcode: bool,
     settings: ApiSettings,
-    concurrency: int,
     screen: Screen,
 ) -> None:
     """Show what would change in Conversations. A dry run: it only reads.
@@ -157,7 +157,7 @@ def load(
 
     files = [(path, path.suffix) for path in reports] + ([(plan_out, ".json")] if plan_out else [])
     with open_api(settings) as api:
-        plan = make_plan(api, mapped, concurrency)
+        plan = make_plan(api, mapped)
     for path, suffix in files:
         _write_report(plan, path, suffix)
     screen.result(plan.to_json(), lambda: plan_view(plan))
@@ -170,7 +170,7 @@ def load(
 @extract_options
 @api_options
 @common_options
-def run(out: Path, options: ExtractOptions, settings: ApiSettings, screen: Screen) -> None:
+def run(out: Path, options: ExtractOptions, meter: Meter, settings: ApiSettings, screen: Screen) -> None:
     """Extract, map, and show what would change, in one go. Writes nothing to Twilio.
 
     \b
@@ -182,8 +182,8 @@ def run(out: Path, options: ExtractOptions, settings: ApiSettings, screen: Scree
     from migrate.twilio_api.api import open_api
 
     guard_paths({"reports": (out / "plan.json", out / "report.md")})
-    with open_api(settings) as api, screen.progress() as on_rows:
-        done = run_pipeline(api, out, options, on_rows)
+    with open_api(settings) as api, screen.progress(meter):
+        done = run_pipeline(api, out, options, meter)
     mapped, plan_file, report = out / "mapped", out / "plan.json", out / "report.md"
     _write_report(done.plan, plan_file, ".json")
     _write_report(done.plan, report, ".md")

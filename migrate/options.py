@@ -6,7 +6,7 @@ import functools
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import click
 
@@ -14,7 +14,12 @@ from migrate.model.errors import RefusedError, UsageError
 from migrate.model.sids import is_service_sid
 from migrate.screen import Screen, logging_to
 from migrate.twilio_api.addresses import CANONICAL
-from migrate.twilio_api.limits import DEFAULT_CONCURRENCY, DEFAULT_PAGE_SIZE, LARGEST_PAGE_SIZE
+from migrate.twilio_api.limits import (
+    DEFAULT_CONCURRENCY,
+    DEFAULT_PAGE_SIZE,
+    DEFAULT_RETRY_BUDGET,
+    LARGEST_PAGE_SIZE,
+)
 
 logger = logging.getLogger(__name__)
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -128,7 +133,7 @@ def common_options(command: Command) -> Command:
 
 
 def api_options(command: Command) -> Command:
-    """Options of commands that talk to Twilio; the command gets `settings` and `concurrency`."""
+    """Options of commands that talk to Twilio; the command gets `settings`."""
 
     @click.option(
         "--chat-url", metavar="URL", default=CANONICAL["chat"], envvar="CHAT_MIGRATE_CHAT_URL", show_default=True,
@@ -145,6 +150,10 @@ def api_options(command: Command) -> Command:
         "--concurrency", type=click.IntRange(1, 64), default=DEFAULT_CONCURRENCY, show_default=True, metavar="N",
         help="The most requests at a time.",
     )  # fmt: skip
+    @click.option(
+        "--retry-budget", type=click.FloatRange(0, 86_400), default=DEFAULT_RETRY_BUDGET, show_default=True,
+        metavar="SECONDS", help="How long one request is tried again.",
+    )  # fmt: skip
     @functools.wraps(command)
     def wrapped(
         *args: Any,
@@ -152,19 +161,22 @@ def api_options(command: Command) -> Command:
         conversations_url: str,
         record: Path | None,
         replay: Path | None,
+        concurrency: int,
+        retry_budget: float,
         **kwargs: Any,
     ) -> Any:
         if record and replay:
             raise click.UsageError("--record and --replay exclude each other")
         from migrate.twilio_api.api import ApiSettings
 
-        return command(*args, settings=ApiSettings(chat_url, conversations_url, record, replay), **kwargs)
+        settings = ApiSettings(chat_url, conversations_url, record, replay, concurrency, retry_budget)
+        return command(*args, settings=settings, **kwargs)
 
     return wrapped  # type: ignore[return-value]
 
 
 def extract_options(command: Command) -> Command:
-    """What to extract; the command gets `options`."""
+    """What to extract; the command gets `options` and a `meter`."""
 
     @click.option("--service", "services", type=ServiceSid(), multiple=True, help="Only this service. Repeatable.")
     @click.option(
@@ -173,25 +185,53 @@ def extract_options(command: Command) -> Command:
     )  # fmt: skip
     @click.option("--identity", "identities", type=Identity(), multiple=True, help="Only this user. Repeatable.")
     @click.option(
+        "--identity-file", type=click.Path(exists=True, path_type=Path), metavar="FILE",
+        help="Only these users: a text file with one a line, a .csv or .parquet file, or a snapshot.",
+    )  # fmt: skip
+    @click.option(
+        "--identity-column", default="identity", show_default=True, metavar="NAME", help="The column in that file."
+    )
+    @click.option(
+        "--source", type=click.Choice(["auto", "chat", "conversations"]), default="auto", show_default=True,
+        help="Where to read; auto is Chat, or Conversations where Chat is switched off.",
+    )  # fmt: skip
+    @click.option(
+        "--shard/--no-shard", default=True, help="Read each binding type of a service as a list of its own."
+    )
+    @click.option(
         "--page-size", type=click.IntRange(1, LARGEST_PAGE_SIZE), default=DEFAULT_PAGE_SIZE, show_default=True,
         metavar="N",
-        help="Rows to ask for at a time.",
+        help="Rows to ask for at a time; fewer where the server takes no more.",
     )  # fmt: skip
     @click.option("--restart", is_flag=True, help="Begin an unfinished snapshot anew, instead of resuming it.")
+    @click.option(
+        "--expect", type=FOLDER, metavar="SNAPSHOT", help="An earlier snapshot, to estimate the time that is left."
+    )
     @functools.wraps(command)
     def wrapped(
         *args: Any,
         services: tuple[str, ...],
         binding_types: tuple[str, ...],
         identities: tuple[str, ...],
+        identity_file: Path | None,
+        identity_column: str,
+        source: Literal["auto", "chat", "conversations"],
+        shard: bool,
         page_size: int,
         restart: bool,
-        concurrency: int,
+        expect: Path | None,
         **kwargs: Any,
     ) -> Any:
+        if identities and identity_file:
+            raise click.UsageError("--identity and --identity-file exclude each other")
+        from migrate.extract.meter import Meter
         from migrate.extract.run import ExtractOptions
+        from migrate.snapshot.manifest import read_manifest
 
-        options = ExtractOptions(services, binding_types, identities, page_size, concurrency, restart)
-        return command(*args, options=options, **kwargs)
+        meter = Meter(read_manifest(expect).rows_by_service if expect else {})
+        options = ExtractOptions(
+            services, binding_types, identities, identity_file, identity_column, source, shard, page_size, restart
+        )
+        return command(*args, options=options, meter=meter, **kwargs)
 
     return wrapped  # type: ignore[return-value]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 
-from migrate.extract.chains import OnRows
+from migrate.extract.meter import Meter
 from migrate.extract.run import ExtractOptions, extract_snapshot
 from migrate.load.planning import make_plan
 from migrate.map.run import map_snapshot
@@ -28,7 +28,7 @@ class Run:
     plan: Plan
 
 
-def run(api: TwilioApi, out: Path, options: ExtractOptions, on_rows: OnRows = lambda service, rows: None) -> Run:
+def run(api: TwilioApi, out: Path, options: ExtractOptions, meter: Meter | None = None) -> Run:
     """Make `out/snapshot` and `out/mapped`, and the plan; nothing is written to Twilio.
 
     Raises what the stages raise. An unfinished snapshot is gone on with; once it is finished, an error names the
@@ -36,12 +36,12 @@ def run(api: TwilioApi, out: Path, options: ExtractOptions, on_rows: OnRows = la
     """
     snapshot, mapped = out / "snapshot", out / "mapped"
     refuse_unless_free(mapped)
-    manifest = extract_snapshot(api, snapshot, options, on_rows)
+    manifest = extract_snapshot(api, snapshot, options, meter)
     command = f"chat-migrate map {quote(str(snapshot))} --out {quote(str(mapped))}"
     with _going_on(f"The snapshot is finished in {snapshot}", command):
         summary = map_snapshot(snapshot, mapped)
     with _going_on(f"The snapshot and the mapping are finished in {out}", f"chat-migrate load {quote(str(mapped))}"):
-        plan = make_plan(api, mapped, options.concurrency)
+        plan = make_plan(api, mapped)
     return Run(manifest, summary, plan)
 
 

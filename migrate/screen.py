@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from migrate.extract.chains import OnRows
+    from migrate.extract.meter import Meter
 
 
 @dataclass
@@ -50,29 +50,13 @@ class Screen:
         click.echo(message, err=True)
 
     @contextmanager
-    def progress(self) -> Iterator[OnRows]:
-        """Bars of the rows read from each service; silent unless standard error is a terminal."""
+    def progress(self, meter: Meter) -> Iterator[None]:
+        """Show how far an extract is: bars on a terminal, else a plain line every few seconds."""
+        from migrate.progress import bars, lines
+
         console = self._console(stderr=True)
-        if not console.is_terminal:
-            yield lambda service, rows: None
-            return
-        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-        columns = (
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            TextColumn("{task.completed:,.0f} bindings"),
-            TimeElapsedColumn(),
-        )
-        with Progress(*columns, console=console, transient=True) as bars:
-            tasks: dict[str, Any] = {}
-
-            def on_rows(service: str, rows: int) -> None:
-                if service not in tasks:
-                    tasks[service] = bars.add_task(service, total=None)
-                bars.advance(tasks[service], rows)
-
-            yield on_rows
+        with bars(console, meter) if console.is_terminal else lines(self.say, meter):
+            yield
 
 
 class _JsonLines(logging.Formatter):
@@ -105,7 +89,6 @@ def logging_to(verbose: int, log_file: Path | None) -> Iterator[None]:
     ours = logging.getLogger("migrate")
     ours.setLevel(logging.DEBUG)
     ours.propagate = False
-    logging.getLogger("stamina").propagate = False  # we log what is tried again ourselves
     for handler in handlers:
         ours.addHandler(handler)
     try:

@@ -61,7 +61,10 @@ def test_the_version_is_told(run: Run) -> None:
         (["extract", "--out", "x", "--chat-url", "http://chat.twilio.com"], "would send the credentials unprotected"),
         (["extract", "--out", "x", "--chat-url", "http://:s3cret@127.0.0.1"], "one with a user or a password in it"),
         (["extract", "--out", "x", "--identity", "\udcff"], "not valid text"),
-        (["extract", "--out", "x", "--source", "chat"], "No such option"),
+        (["extract", "--out", "x", "--source", "notify"], "'notify' is not one of"),
+        (["extract", "--out", "x", "--identity-file", "nowhere.txt"], "does not exist"),
+        (["extract", "--out", "x", "--identity-file", __file__, "--identity", "a"], "exclude each other"),
+        (["extract", "--out", "x", "--retry-budget", "-1"], "-1.0 is not in the range"),
         (["load", "x", "--report", "report.pdf"], "a report ends in .md or .json"),
         (["standin", "--page-size-over", "explode"], "'explode' is not one of"),
         (["migrate"], "No such command 'migrate'"),
@@ -124,7 +127,7 @@ def test_an_unreachable_host_is_one_line(tmp_path: Path, run: Run, serve: Serve)
     serve(tiny_world())
     result = run("extract", "--out", tmp_path / "s", "--chat-url", "http://127.0.0.1:1")
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
-    assert "No answer from http://127.0.0.1:1/v2/Services?PageSize=50: connection refused" in result.stderr
+    assert "No answer from http://127.0.0.1:1/v2/Services?PageSize=1000: connection refused" in result.stderr
 
 
 def test_a_server_that_speaks_no_http_is_one_line(tmp_path: Path, run: Run, serve: Serve) -> None:

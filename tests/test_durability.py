@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -18,11 +17,14 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from migrate.extract import chains
+from migrate.extract import parts
+from migrate.extract.chains import MOST_RESTARTS, Walk
 from migrate.snapshot import writer
 from migrate.snapshot.manifest import Manifest
 from migrate.snapshot.reader import open_snapshot
+from migrate.standin.faults import Faults
 from migrate.standin.server import StandInServer
+from migrate.standin.world import Binding
 from tests.conftest import Run, Serve, service_sid, tiny_world
 
 SERVICE = service_sid(1)
@@ -96,9 +98,9 @@ def test_no_step_is_left_out(
     tmp_path: Path, run: Run, serve: Serve, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     serve(tiny_world(bindings=REPEATING))
-    monkeypatch.setattr(chains, "PART_ROWS", 4)
+    monkeypatch.setattr(parts, "MOST_PART_ROWS", 4)
     kill_at(monkeypatch, name, STEPS[name] + 1)
-    assert not dies(run, "extract", "--out", tmp_path / "s", "--page-size", 2, "--concurrency", 1)
+    assert not dies(run, "extract", "--no-shard", "--out", tmp_path / "s", "--page-size", 2, "--concurrency", 1)
 
 
 @pytest.mark.parametrize(
@@ -109,8 +111,8 @@ def test_an_extract_that_dies_at_any_step_is_gone_on_with(
     tmp_path: Path, run: Run, serve: Serve, monkeypatch: pytest.MonkeyPatch, name: str, number: int, after: bool
 ) -> None:
     server = serve(tiny_world(bindings=REPEATING))
-    monkeypatch.setattr(chains, "PART_ROWS", 4)
-    options = ["extract", "--out", tmp_path / "s", "--page-size", 2, "--concurrency", 1]
+    monkeypatch.setattr(parts, "MOST_PART_ROWS", 4)
+    options = ["extract", "--out", tmp_path / "s", "--page-size", 2, "--concurrency", 1, "--no-shard"]
     with monkeypatch.context() as patched:
         kill_at(patched, name, number, after=after)
         assert dies(run, *options)
@@ -139,7 +141,7 @@ def test_the_disk_has_a_part_before_its_line_and_both_before_the_next_page(
         real(handle)
 
     monkeypatch.setattr(os, "fsync", fsync)
-    assert run("extract", "--out", tmp_path / "s", "--concurrency", 1).exit_code == 0
+    assert run("extract", "--no-shard", "--out", tmp_path / "s", "--concurrency", 1).exit_code == 0
     part = synced.index(".chat-00000.parquet.partial")
     assert synced[part : part + 3] == [".chat-00000.parquet.partial", f"service_sid={SERVICE}", "checkpoint.jsonl"]
     assert synced[-3:] == [".manifest.json.partial", "s", "s"]
@@ -172,6 +174,10 @@ def test_a_signal_in_the_middle_loses_nothing(tmp_path: Path, run: Run, serve: S
     assert set(codes) <= {-9, 130, 0, 4}
 
 
+def by_sid(binding: Binding) -> str:
+    return binding.sid
+
+
 def asked(server: StandInServer, times: int) -> bool:
     return server.world.requests >= times
 
@@ -200,13 +206,13 @@ def test_a_snapshot_that_another_process_finished_meanwhile_is_left_alone(
     def late(folder: Path) -> int:
         with monkeypatch.context() as patched:
             patched.setattr(writer, "_hold", real)
-            assert run("extract", "--out", folder).exit_code == 0
+            assert run("extract", "--no-shard", "--out", folder).exit_code == 0
         return real(folder)
 
     with monkeypatch.context() as patched:
         patched.setattr(writer, "_hold", late)
         for options in ([], ["--restart"]):
-            assert run("extract", "--out", tmp_path / "s", *options).exit_code == 4
+            assert run("extract", "--no-shard", "--out", tmp_path / "s", *options).exit_code == 4
     assert sids(tmp_path / "s") == expected(server)
     open_snapshot(tmp_path / "s")
 
@@ -217,8 +223,8 @@ def test_a_page_token_that_no_longer_works_restarts_that_chain_alone(
     content = tiny_world()
     content["services"] = [{**content["services"][0], "bindings": [{"count": 7}]} for _ in range(2)]
     server = serve(content)
-    monkeypatch.setattr(chains, "PART_ROWS", 2)
-    options = ["extract", "--out", tmp_path / "s", "--page-size", 2, "--concurrency", 1]
+    monkeypatch.setattr(parts, "MOST_PART_ROWS", 2)
+    options = ["extract", "--out", tmp_path / "s", "--page-size", 2, "--concurrency", 1, "--no-shard"]
     with monkeypatch.context() as patched:
         kill_at(patched, "append_synced", 7)
         assert dies(run, *options)
@@ -237,46 +243,32 @@ def test_a_snapshot_that_lacks_pages_is_never_finished(
     tmp_path: Path, run: Run, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     serve(tiny_world(bindings=[{"count": 7}]))
-    real = chains.Chain.walk
-
-    def stopped(self: chains.Chain, api: Any, writer: Any, size: int, stop: threading.Event, on_rows: Any) -> None:
-        stop.set()
-        real(self, api, writer, size, stop, on_rows)
-
-    monkeypatch.setattr(chains.Chain, "walk", stopped)
-    result = run("extract", "--out", tmp_path / "s", "--page-size", 2)
+    monkeypatch.setattr(Walk, "run", lambda self: None)
+    result = run("extract", "--no-shard", "--out", tmp_path / "s", "--page-size", 2)
     assert result.exit_code == 4
     assert "has not come to its end" in result.stderr
     assert json.loads((tmp_path / "s" / "manifest.json").read_bytes())["status"] == "unfinished"
 
 
-def test_a_refusal_in_the_middle_of_a_chain_is_no_reason_to_begin_anew(
-    tmp_path: Path, run: Run, serve: Serve, monkeypatch: pytest.MonkeyPatch
+def test_a_page_token_that_never_works_ends_its_chain_after_some_restarts(
+    tmp_path: Path, run: Run, serve: Serve
 ) -> None:
-    from migrate.model.errors import TwilioError
-    from migrate.twilio_api.api import TwilioApi
-
-    serve(tiny_world(bindings=[{"count": 7}]))
-    real = TwilioApi.pages
-
-    def refusing(self: TwilioApi, *args: Any, **options: Any) -> Any:
-        for number, page in enumerate(real(self, *args, **options)):
-            if options["key"] == "bindings" and number == 1:
-                raise TwilioError("refused", status=400)
-            yield page
-
-    monkeypatch.setattr(TwilioApi, "pages", refusing)
-    for _ in range(2):
-        assert run("extract", "--out", tmp_path / "s", "--page-size", 2).exit_code == 1
-    assert len(sids(tmp_path / "s")) == 4
+    server = serve(tiny_world(bindings=[{"count": 7}]), faults=Faults(token_expiry=1.0))
+    result = run("extract", "--no-shard", "--out", tmp_path / "s", "--page-size", 2)
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert f"Chain chat:{SERVICE} stopped" in result.stderr
+    assert sids(tmp_path / "s") == [b.sid for b in sorted(server.world.services[SERVICE].bindings[:2], key=by_sid)]
+    state = json.loads((tmp_path / "s" / "checkpoint.jsonl").read_text().splitlines()[-2])
+    assert state["restart"] is True
+    assert (tmp_path / "s" / "checkpoint.jsonl").read_text().count("restart") == MOST_RESTARTS
 
 
 def unfinished(folder: Path, run: Run, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> StandInServer:
     server = serve(tiny_world(bindings=[{"count": 7}]))
     with monkeypatch.context() as patched:
-        patched.setattr(chains, "PART_ROWS", 2)
+        patched.setattr(parts, "MOST_PART_ROWS", 2)
         kill_at(patched, "append_synced", 3)
-        assert dies(run, "extract", "--out", folder, "--page-size", 2)
+        assert dies(run, "extract", "--no-shard", "--out", folder, "--page-size", 2)
     return server
 
 
@@ -346,10 +338,10 @@ def test_an_unfinished_snapshot_that_was_damaged_is_refused_until_begun_anew(
 ) -> None:
     server = unfinished(tmp_path / "s", run, serve, monkeypatch)
     damage(tmp_path / "s")
-    result = run("extract", "--out", tmp_path / "s")
+    result = run("extract", "--no-shard", "--out", tmp_path / "s")
     assert (result.exit_code, result.stderr.count("\n")) == (4, 1)
     assert "--restart" in result.stderr
-    assert run("extract", "--out", tmp_path / "s", "--restart").exit_code == 0
+    assert run("extract", "--no-shard", "--out", tmp_path / "s", "--restart").exit_code == 0
     assert sids(tmp_path / "s") == expected(server)
 
 
@@ -361,7 +353,7 @@ def test_links_in_the_folder_lead_to_no_loss(
     (tmp_path / "real" / "keep").write_text("mine")
     (tmp_path / "s" / "bindings" / "link").symlink_to(tmp_path / "real")
     (tmp_path / "s" / "bindings" / f"service_sid={SERVICE}" / "link").symlink_to(tmp_path / "real" / "below")
-    assert run("extract", "--out", tmp_path / "s").exit_code == 0
+    assert run("extract", "--no-shard", "--out", tmp_path / "s").exit_code == 0
     assert (tmp_path / "real" / "keep").read_text() == "mine"
     assert (tmp_path / "real" / "below").exists()
     assert run("map", tmp_path / "s", "--out", tmp_path / "m").exit_code == 0
@@ -376,11 +368,11 @@ def test_ctrl_c_before_the_first_page_says_how_to_go_on_too(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("migrate.extract.run._list_credentials", interrupt)
-        result = run("extract", "--out", tmp_path / "s", "--binding-type", "apn")
+        patched.setattr("migrate.extract.run.list_credentials", interrupt)
+        result = run("extract", "--no-shard", "--out", tmp_path / "s", "--binding-type", "apn")
     assert (result.exit_code, result.stderr.count("\n")) == (130, 1)
     assert f"Go on with: chat-migrate extract --out {tmp_path / 's'} --binding-type apn" in result.stderr
-    assert run("extract", "--out", tmp_path / "s", "--binding-type", "apn").exit_code == 0
+    assert run("extract", "--no-shard", "--out", tmp_path / "s", "--binding-type", "apn").exit_code == 0
 
 
 def test_beginning_anew_takes_nothing_over(
@@ -388,7 +380,7 @@ def test_beginning_anew_takes_nothing_over(
 ) -> None:
     server = unfinished(tmp_path / "s", run, serve, monkeypatch)
     server.world.services[SERVICE].bindings.clear()
-    assert run("extract", "--out", tmp_path / "s", "--restart").exit_code == 0
+    assert run("extract", "--no-shard", "--out", tmp_path / "s", "--restart").exit_code == 0
     assert open_snapshot(tmp_path / "s").manifest.rows == 0
     assert not list((tmp_path / "s" / "bindings").iterdir())
 
@@ -398,9 +390,9 @@ def test_a_resumed_snapshot_is_of_the_time_when_it_began_and_of_its_account(
 ) -> None:
     unfinished(tmp_path / "s", run, serve, monkeypatch)
     serve({**tiny_world(bindings=[{"count": 7}]), "account_sid": "AC" + "2" * 32})
-    assert run("extract", "--out", tmp_path / "s").exit_code == 4
+    assert run("extract", "--no-shard", "--out", tmp_path / "s").exit_code == 4
     serve({**tiny_world(bindings=[{"count": 7}]), "now": "2026-09-09T00:00:00Z"})
-    assert run("extract", "--out", tmp_path / "s").exit_code == 0
+    assert run("extract", "--no-shard", "--out", tmp_path / "s").exit_code == 0
     assert open_snapshot(tmp_path / "s").manifest.as_of == "2026-06-15T08:00:00+00:00"
 
 
@@ -408,7 +400,7 @@ def test_rows_and_rejected_records_alike_are_stored_before_they_are_many(
     tmp_path: Path, run: Run, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     serve(tiny_world(bindings=[{"count": 8}, {"count": 8, "extra": {"identity": 5}}]))
-    monkeypatch.setattr(chains, "PART_ROWS", 4)
+    monkeypatch.setattr(parts, "MOST_PART_ROWS", 4)
     stored: list[int] = []
     real = writer.SnapshotWriter.add
 
@@ -417,7 +409,7 @@ def test_rows_and_rejected_records_alike_are_stored_before_they_are_many(
         real(self, chain, table, progress)
 
     monkeypatch.setattr(writer.SnapshotWriter, "add", add)
-    assert run("extract", "--out", tmp_path / "s", "--page-size", 2).exit_code == 0
+    assert run("extract", "--no-shard", "--out", tmp_path / "s", "--page-size", 2).exit_code == 0
     assert stored == [4, 4, 4, 4]
     assert [pq.read_metadata(path).num_rows for path in sorted((tmp_path / "s").glob("bindings/*/*"))] == [4, 4]
 
@@ -427,7 +419,7 @@ def test_rejected_records_are_under_the_checksum_too(
     tmp_path: Path, run: Run, serve: Serve, damage: bytes | None
 ) -> None:
     serve(tiny_world(bindings=[{}, {"extra": {"identity": 5}}]))
-    assert run("extract", "--out", tmp_path / "s").exit_code == 0
+    assert run("extract", "--no-shard", "--out", tmp_path / "s").exit_code == 0
     path = tmp_path / "s" / "rejected.jsonl"
     path.unlink()
     if damage:

@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from migrate.extract import chains
+from migrate.extract import parts
 from migrate.snapshot.files import append_synced
 from migrate.standin.paging import PageSizes
 from migrate.standin.world import World
@@ -121,6 +121,7 @@ def test_filters_narrow_the_snapshot_and_are_recorded(
         "services": [service_sid(1), service_sid(2)],
         "binding_types": ["fcm"],
         "identities": ["driver-0001", "three-devices"],
+        "identity_file": None,
     }
 
 
@@ -132,14 +133,32 @@ def test_a_capped_page_size_loses_nothing_and_is_recorded(
     assert run("extract", "--out", tmp_path / "s", "--page-size", 1000).exit_code == 0
     assert len(rows(tmp_path / "s")) == 120
     used = 50 if sizes.maxima == "openapi" else 1000
-    assert [chain["page_size"] for chain in manifest(tmp_path / "s")["chains"]] == [used]
+    assert {chain["page_size"] for chain in manifest(tmp_path / "s")["chains"]} == {used}
 
 
-def test_a_refused_page_size_is_one_line(tmp_path: Path, run: Run, serve: Serve) -> None:
-    serve(tiny_world(), PageSizes("openapi", "refuse"))
-    result = run("extract", "--out", tmp_path / "s", "--page-size", 99)
+@pytest.mark.parametrize(("asked", "used"), [(1000, 50), (99, 50), (7, 7)])
+def test_a_refused_page_size_falls_back_to_one_that_the_server_takes(
+    tmp_path: Path, run: Run, serve: Serve, asked: int, used: int
+) -> None:
+    serve(tiny_world(bindings=[{"count": 120}]), PageSizes("openapi", "refuse"))
+    assert run("extract", "--out", tmp_path / "s", "--page-size", asked).exit_code == 0
+    assert len(rows(tmp_path / "s")) == 120
+    assert {chain["page_size"] for chain in manifest(tmp_path / "s")["chains"]} == {used}
+
+
+def test_a_refusal_that_no_page_size_mends_is_one_line(
+    tmp_path: Path, run: Run, environment: pytest.MonkeyPatch
+) -> None:
+    def answer(server: Scripted, path: str) -> Reply:
+        if "/Bindings" in path:
+            return Reply({"code": 20001, "message": "BindingType is wrong"}, 400)
+        return _empty_account(server, path)
+
+    result, server = _extract(answer, tmp_path, run, environment)
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
-    assert "400, code 20001: PageSize must be a number from 1 to 50" in result.stderr
+    assert "400, code 20001: BindingType is wrong" in result.stderr
+    sizes = [path.rpartition("=")[2] for _, path, _ in server.seen if "/Bindings" in path]
+    assert sizes == ["1000", "100", "50", "1000"]
 
 
 def test_records_that_do_not_fit_are_kept_with_the_reason(tmp_path: Path, run: Run, serve: Serve) -> None:
@@ -198,7 +217,7 @@ def test_a_row_seen_twice_is_kept_once_as_the_later_page_had_it(
         {"count": 2},
     ]
     serve(tiny_world(bindings=groups))
-    monkeypatch.setattr(chains, "PART_ROWS", 2)
+    monkeypatch.setattr(parts, "MOST_PART_ROWS", 2)
     result = run("extract", "--out", tmp_path / "s", "--page-size", 2)
     assert "1 row seen twice, kept once" in result.stdout
     frame = rows(tmp_path / "s")
@@ -248,7 +267,7 @@ def _extract(answer: Answer, tmp_path: Path, run: Run, environment: pytest.Monke
     environment.setenv("TWILIO_AUTH_TOKEN", "planted-secret-token")
     with scripted(answer) as server:
         urls = ["--chat-url", server.url, "--conversations-url", server.url]
-        return run("extract", "--out", tmp_path / "s", *urls, *options), server
+        return run("extract", "--out", tmp_path / "s", "--no-shard", *urls, *options), server
 
 
 def test_a_link_to_another_host_is_refused_and_no_credential_goes_there(
@@ -431,7 +450,7 @@ def test_a_service_is_not_lost_over_a_field_that_does_not_fit(
 
 def test_a_full_disk_is_one_line_and_the_same_command_goes_on(tmp_path: Path, run: Run, serve: Serve) -> None:
     server = serve(tiny_world(bindings=[{"count": 2000}]))
-    command = f"ulimit -f 16; {sys.executable} -m migrate extract --out {tmp_path / 's'}"
+    command = f"ulimit -f 16; {sys.executable} -m migrate extract --no-shard --out {tmp_path / 's'}"
     # Coverage would write its own file in the process, and meet the same limit.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
     full = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, text=True, check=False)
@@ -440,7 +459,7 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(tmp_path: Path, ru
     assert f"chat-migrate extract --out {tmp_path / 's'}" in full.stderr
     assert "0 of 1 chains are complete" in full.stderr
     assert not list((tmp_path / "s").rglob("*.partial"))
-    assert run("extract", "--out", tmp_path / "s").exit_code == 0
+    assert run("extract", "--out", tmp_path / "s", "--no-shard").exit_code == 0
     assert list(rows(tmp_path / "s")["sid"]) == [b.sid for b in server.world.services[SERVICE].bindings]
 
 
@@ -487,16 +506,16 @@ def test_ctrl_c_keeps_what_was_read_and_the_same_command_goes_on(
     def interrupted(self: TwilioApi, *args: Any, **options: Any) -> Any:
         for number, page in enumerate(real(self, *args, **options)):
             yield page
-            if first and options["key"] == "bindings" and number == 1:
+            if first and args[1].endswith("/Bindings") and number == 1:
                 raise KeyboardInterrupt
 
     monkeypatch.setattr(TwilioApi, "pages", interrupted)
-    result = run("extract", "--out", tmp_path / "s", "--page-size", 5)
+    result = run("extract", "--out", tmp_path / "s", "--page-size", 5, "--no-shard")
     assert (result.exit_code, result.stderr.count("\n")) == (130, 1)
-    assert "chat-migrate extract --out" in result.stderr
+    assert f"chat-migrate extract --out {tmp_path / 's'} --no-shard" in result.stderr
     assert len(rows(tmp_path / "s")) == 10
     first = False
-    assert run("extract", "--out", tmp_path / "s", "--page-size", 5).exit_code == 0
+    assert run("extract", "--out", tmp_path / "s", "--page-size", 5, "--no-shard").exit_code == 0
     assert list(rows(tmp_path / "s")["sid"]) == [b.sid for b in server.world.services[SERVICE].bindings]
 
 

@@ -23,8 +23,9 @@ BELOW: dict[str, set[str]] = {
     "report": {"snapshot", "model"},
     "standin": {"model"},
     "pipeline": {"extract", "map", "load", "snapshot", "twilio_api", "model"},
-    "screen": {"extract", "model"},
-    "options": {"screen", "extract", "twilio_api", "model"},
+    "progress": {"extract"},
+    "screen": {"progress", "extract", "model"},
+    "options": {"screen", "extract", "snapshot", "twilio_api", "model"},
     "standin_options": {"options", "standin", "screen", "model"},
     "cli": {
         "options",
@@ -43,7 +44,7 @@ BELOW: dict[str, set[str]] = {
 }
 # `migrate/__init__.py` gives the version to all, and looks its public names up when they are asked for.
 ENTRANCES = {"__init__", "__main__"}
-HEAVY = ("pyarrow", "pandas", "duckdb", "twilio", "vcr", "aiohttp", "requests", "rich", "yaml", "stamina")
+HEAVY = ("pyarrow", "pandas", "duckdb", "twilio", "vcr", "aiohttp", "requests", "rich", "yaml", "tenacity")
 
 
 def room_of(path: Path) -> str:

@@ -43,9 +43,9 @@ def add_a_part(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "problem"),
     [
-        (change_a_byte, "chat-00000.parquet is not what was written"),
+        (change_a_byte, "chat-fcm-00000.parquet is not what was written"),
         (cut_a_file, "credentials.parquet is not what was written"),
-        (remove_a_part, "chat-00000.parquet is missing"),
+        (remove_a_part, "chat-fcm-00000.parquet is missing"),
         (add_a_part, "chat-00009.parquet does not belong to it"),
     ],
 )
@@ -61,9 +61,10 @@ def test_a_damaged_snapshot_is_refused(
 
 
 def test_all_damage_is_told_at_once_but_not_endlessly(snapshot: Path) -> None:
-    for part in snapshot.glob("bindings/*/*.parquet"):
+    parts = list(snapshot.glob("bindings/*/*.parquet"))
+    for part in parts:
         part.unlink()
-    with pytest.raises(RefusedError, match="and 3 more"):
+    with pytest.raises(RefusedError, match=f"and {len(parts) - 3} more"):
         open_snapshot(snapshot)
 
 

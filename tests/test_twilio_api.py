@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 
 import pytest
 
-from migrate.model.errors import RefusedError, TransientTwilioError, TwilioError, UsageError
+from migrate.model.errors import InterruptedRunError, RefusedError, TransientTwilioError, TwilioError, UsageError
 from migrate.standin.world import World
 from migrate.twilio_api.addresses import Addresses, public_url
 from migrate.twilio_api.api import ApiSettings, open_api
 from migrate.twilio_api.credentials import Credentials
-from migrate.twilio_api.retry import LONGEST_WAIT, _pause
+from migrate.twilio_api.pages import records_of
+from migrate.twilio_api.retry import FIRST_WAIT, LONGEST_WAIT, Patience
 from tests.conftest import Serve, service_sid
 from tests.scripted import Reply, Scripted, scripted
 
@@ -139,8 +142,8 @@ def test_threads_never_get_each_others_pages(serve: Serve, demo_world: World) ->
 
         def walk(item: tuple[str, int]) -> tuple[str, list[str]]:
             path = f"/Services/{item[0]}/Bindings"
-            pages = api.pages("chat", path, key="bindings", params=(("PageSize", "7"),))
-            return item[0], [record["service_sid"] + record["sid"] for page in pages for record in page.records]
+            pages = api.pages("chat", path, read=partial(records_of, key="bindings"), sizes=(7,))
+            return item[0], [record["service_sid"] + record["sid"] for page in pages for record in page.content]
 
         for sid, found in pool.map(walk, asked):
             assert found == [sid + binding.sid for binding in demo_world.services[sid].bindings]
@@ -162,7 +165,7 @@ def test_redirects_are_not_followed() -> None:
 
 @pytest.mark.parametrize(
     ("status", "tries"),
-    [(429, 4), (500, 4), (502, 4), (503, 4), (504, 4), (400, 1), (401, 1), (403, 1), (404, 1), (410, 1), (501, 1)],
+    [(429, 9), (500, 9), (502, 9), (503, 9), (504, 9), (400, 1), (401, 1), (403, 1), (404, 1), (410, 1), (501, 1)],
 )
 def test_what_may_pass_is_tried_again_and_nothing_else(status: int, tries: int) -> None:
     with (
@@ -171,24 +174,62 @@ def test_what_may_pass_is_tried_again_and_nothing_else(status: int, tries: int) 
     ):
         with pytest.raises(TwilioError, match=f"answered {status}") as error:
             api.get("chat", "/Services/x")
-        assert len(server.seen) == tries
+        assert len(server.seen) == 1 if tries == 1 else len(server.seen) >= tries
     assert "\x1b" not in str(error.value)
 
 
-def test_twilio_says_how_long_to_wait() -> None:
-    assert _pause(TransientTwilioError("x", retry_after=7.0)) == 7.0
-    assert _pause(TransientTwilioError("x", retry_after=7000.0)) == LONGEST_WAIT
-    assert _pause(TransientTwilioError("x")) is True
-    assert _pause(TwilioError("x")) is False
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses that are made from now on, in seconds."""
+    made: list[float] = []
+    monkeypatch.setattr(Patience, "sleep", lambda self, seconds: made.append(seconds))
+    return made
 
 
-@pytest.mark.parametrize("header", ["soon", "-5", None])
-def test_a_wait_that_makes_no_sense_is_no_error(header: str | None) -> None:
-    headers = {} if header is None else {"Retry-After": header}
-    with scripted(lambda server, path: Reply({}, 429, headers)) as server, open_api(live(server.url)) as api:
-        with pytest.raises(TransientTwilioError):
+@pytest.mark.parametrize(("header", "least"), [("7", 7.0), ("0", 0.0), ("soon", 0.0), ("-5", 0.0), ("nan", 0.0)])
+def test_twilio_says_how_long_to_wait(monkeypatch: pytest.MonkeyPatch, header: str, least: float) -> None:
+    made = waits(monkeypatch)
+    replies = [Reply({}, 429, {"Retry-After": header})]
+    with (
+        scripted(lambda server, path: replies.pop() if replies else Reply({"sid": "x"})) as server,
+        open_api(live(server.url)) as api,
+    ):
+        assert api.get("chat", "/Services/x") == {"sid": "x"}
+    assert least <= made[0] <= max(least, FIRST_WAIT)
+
+
+def test_pauses_grow_with_full_jitter_and_end_with_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = waits(monkeypatch)
+    with scripted(lambda server, path: Reply({}, 503)) as server:
+        settings = replace(live(server.url), retry_budget=100.0)
+        with open_api(settings) as api, pytest.raises(TransientTwilioError):
             api.get("chat", "/Services/x")
-        assert len(server.seen) == 4
+        assert len(server.seen) == len(made) + 1
+    bounds = [min(FIRST_WAIT * 2**number, LONGEST_WAIT) for number in range(len(made))]
+    assert all(0 <= wait <= bound for wait, bound in zip(made, bounds, strict=True))
+    assert 100.0 - LONGEST_WAIT < sum(made) <= 100.0
+
+
+def test_a_wait_longer_than_the_budget_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = waits(monkeypatch)
+    with scripted(lambda server, path: Reply({}, 429, {"Retry-After": "inf"})) as server:
+        with open_api(live(server.url)) as api, pytest.raises(TransientTwilioError, match="answered 429"):
+            api.get("chat", "/Services/x")
+        assert (len(server.seen), made) == (1, [])
+
+
+def test_a_stop_ends_a_pause_and_lets_nothing_further_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()  # real pauses
+    with scripted(lambda server, path: Reply({}, 429, {"Retry-After": "200"})) as server:
+        with open_api(live(server.url)) as api, ThreadPoolExecutor(1) as pool:
+            asking = pool.submit(api.get, "chat", "/Services/x")
+            while not server.seen:
+                pass
+            api.stop()
+            with pytest.raises(InterruptedRunError):
+                asking.result()
+            with pytest.raises(InterruptedRunError):
+                api.get("chat", "/Services/x")
+        assert len(server.seen) == 1
 
 
 @pytest.mark.parametrize("length", [1, 2, 3])
@@ -199,8 +240,8 @@ def test_pages_that_link_in_a_circle_end(length: int) -> None:
 
     with scripted(answer) as server, open_api(live(server.url)) as api:
         with pytest.raises(TwilioError, match="link in a circle"):
-            list(api.pages("chat", "/Services", key="services"))
-        assert len(server.seen) == length + 1
+            list(api.pages("chat", "/Services", read=partial(records_of, key="services")))
+        assert length < len(server.seen) <= 4 * length
 
 
 def test_a_port_that_goes_without_saying_may_be_said() -> None:

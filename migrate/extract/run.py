@@ -4,162 +4,195 @@ from __future__ import annotations
 
 import logging
 import shlex
-import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from migrate import __version__
-from migrate.extract.chains import Chain, OnRows
-from migrate.extract.records import UnfitError, credential_row, service_row
-from migrate.model.errors import InterruptedRunError, MigrateError, TwilioError
+from migrate.extract.chains import Chain, Walk
+from migrate.extract.crew import Crew
+from migrate.extract.identities import COLUMN, Identities, read_identities
+from migrate.extract.meter import Meter
+from migrate.extract.parts import Parts, part_rows
+from migrate.extract.source import (
+    BINDING_TYPES,
+    Source,
+    SourceChoice,
+    list_credentials,
+    open_source,
+    service_rows,
+    target_notifications,
+)
+from migrate.model.errors import InterruptedRunError, MigrateError
 from migrate.snapshot.manifest import Filters, Manifest
-from migrate.snapshot.writer import SnapshotWriter, open_writer, refuse_unless_unfinished
+from migrate.snapshot.writer import SnapshotWriter, begun_in, open_writer, refuse_unless_unfinished
 from migrate.twilio_api.api import TwilioApi
-from migrate.twilio_api.limits import DEFAULT_CONCURRENCY, DEFAULT_PAGE_SIZE
+from migrate.twilio_api.limits import DEFAULT_PAGE_SIZE
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class ExtractOptions:
-    """What to extract and how. Empty filters mean everything; `concurrency` is the most chains at a time."""
+    """What to extract and how. Empty filters mean everything.
+
+    `identity_file` names a file of identities (see `read_identities`), `identity_column` the column in it. `shard`
+    reads each service as one chain for each documented binding type, side by side.
+    """
 
     services: tuple[str, ...] = ()
     binding_types: tuple[str, ...] = ()
     identities: tuple[str, ...] = ()
+    identity_file: Path | None = None
+    identity_column: str = COLUMN
+    source: SourceChoice = "auto"
+    shard: bool = True
     page_size: int = DEFAULT_PAGE_SIZE
-    concurrency: int = DEFAULT_CONCURRENCY
     restart: bool = False
-
-    @property
-    def filters(self) -> Filters:
-        """The part that the manifest records, and a resumed extract must repeat."""
-        return Filters(
-            tuple(sorted(set(self.services))),
-            tuple(sorted(set(self.binding_types))),
-            tuple(sorted(set(self.identities))),
-        )
 
     def command(self, out: Path) -> str:
         """The command line of this extract; identities, being personal data, are left for the caller to fill in."""
         words = ["chat-migrate", "extract", "--out", str(out)]
         for option, values in (("--service", self.services), ("--binding-type", self.binding_types)):
             words += [word for value in values for word in (option, value)]
+        words += ["--identity-file", str(self.identity_file)] if self.identity_file else []
+        words += ["--identity-column", self.identity_column] if self.identity_column != COLUMN else []
+        words += ["--source", self.source] if self.source != "auto" else []
+        words += [] if self.shard else ["--no-shard"]
         return shlex.join(words) + " --identity …" * len(self.identities)
 
 
-def extract_snapshot(
-    api: TwilioApi, out: Path, options: ExtractOptions, on_rows: OnRows = lambda service, rows: None
-) -> Manifest:
+def extract_snapshot(api: TwilioApi, out: Path, options: ExtractOptions, meter: Meter | None = None) -> Manifest:
     """Page every binding of every (named) service into the snapshot folder `out`; an unfinished one is resumed.
 
-    Returns the manifest of the finished snapshot. Raises `RefusedError` where the folder is finished or
-    foreign, `TwilioError` where Twilio did not give what was asked, `InterruptedRunError` on Ctrl-C; then the
-    snapshot is unfinished and the same call goes on with it.
+    `meter` is kept up to date meanwhile. Returns the manifest of the finished snapshot. Raises `RefusedError` where
+    the folder is finished or foreign, `TwilioError` where Twilio did not give what was asked, `InterruptedRunError`
+    on Ctrl-C; then the snapshot is unfinished and the same call goes on with it.
     """
     try:
-        return _extract(api, out, options, on_rows)
-    except KeyboardInterrupt:
+        return _Extract(api, out, options, meter or Meter()).run()
+    except (KeyboardInterrupt, InterruptedRunError):
         kept = f"What was read is kept in {out}" if out.exists() else ""
         remedy = f"Go on with: {options.command(out)}"
         raise InterruptedRunError("Interrupted", kept=kept, remedy=remedy) from None
 
 
-def _extract(api: TwilioApi, out: Path, options: ExtractOptions, on_rows: OnRows) -> Manifest:
-    refuse_unless_unfinished(out)
-    started_at = datetime.now(UTC)
-    services = _list_services(api, options)
-    manifest = Manifest(
-        status="unfinished",
-        tool_version=__version__,
-        account_sid=api.account_sid,
-        source="chat",
-        as_of=(api.server_time or started_at).astimezone(UTC).isoformat(),
-        started_at=started_at.isoformat(),
-        filters=options.filters,
-    )
-    with (
-        open_writer(out, manifest, restart=options.restart) as writer,
-        ThreadPoolExecutor(options.concurrency, thread_name_prefix="chain") as pool,
-    ):
-        if not writer.has_tables():
-            notifications = list(pool.map(lambda sid: _target_notifications(api, sid), services))
-            rows = [service_row(services[sid], found) for sid, found in zip(services, notifications, strict=True)]
-            writer.write_tables(rows, _list_credentials(api, options.page_size))
-        _walk_all(api, writer, options, pool, on_rows)
-        return writer.commit(datetime.now(UTC))
+class _Extract:
+    """One extract, from the list of services to the finished manifest."""
 
+    def __init__(self, api: TwilioApi, out: Path, options: ExtractOptions, meter: Meter) -> None:
+        self.api = api
+        self.out = out
+        self.options = options
+        self.meter = meter
+        meter.requests_now = lambda: api.throttle.running
+        meter.trouble = lambda: api.trouble
 
-def _list_services(api: TwilioApi, options: ExtractOptions) -> dict[str, dict[str, Any]]:
-    """Chat's services by SID: the named ones, or all; in the order of their SID."""
-    if options.services:
-        records = [api.get("chat", f"/Services/{sid}") for sid in options.filters.services]
-    else:
-        params = (("PageSize", str(options.page_size)),)
-        pages = api.pages("chat", "/Services", key="services", params=params)
-        records = [record for page in pages for record in page.records]
-    try:
-        found = {service_row(record, None)["sid"]: record for record in records}
-    except UnfitError as error:
-        raise TwilioError(f"The list of services holds something that is no service: {error}") from None
-    return dict(sorted(found.items()))
+    def run(self) -> Manifest:
+        refuse_unless_unfinished(self.out)
+        options, started_at = self.options, datetime.now(UTC)
+        identities = (
+            read_identities(options.identity_file, options.identity_column) if options.identity_file else None
+        )
+        begun = None if options.restart else begun_in(self.out)
+        # An extract goes on from where it was begun, whatever Chat answers meanwhile.
+        choice = begun.source if begun and options.source == "auto" else options.source
+        source = open_source(self.api, choice, _sorted(options.services), options.page_size)
+        manifest = Manifest(
+            status="unfinished",
+            tool_version=__version__,
+            account_sid=self.api.account_sid,
+            source=source.api,
+            source_reason=source.reason,
+            as_of=(self.api.server_time or started_at).astimezone(UTC).isoformat(),
+            started_at=started_at.isoformat(),
+            filters=self._filters(identities),
+            shards=self._shards(source),
+        )
+        with open_writer(self.out, manifest, restart=options.restart) as writer:
+            if not writer.has_tables():
+                self._write_tables(writer, source)
+            chains = self._chains(writer, identities)
+            self._walk(writer, chains)
+            return writer.commit(datetime.now(UTC), [chain.id for chain in chains])
 
+    def _filters(self, identities: Identities | None) -> Filters:
+        """What the manifest records, and a resumed extract must repeat."""
+        return Filters(
+            _sorted(self.options.services),
+            _sorted(self.options.binding_types),
+            _sorted(self.options.identities),
+            identities.describe() if identities else None,
+        )
 
-def _list_credentials(api: TwilioApi, page_size: int) -> list[dict[str, Any]]:
-    params = (("PageSize", str(page_size)),)
-    pages = api.pages("chat", "/Credentials", key="credentials", params=params)
-    try:
-        rows = {row["sid"]: row for page in pages for row in map(credential_row, page.records)}
-    except UnfitError as error:
-        raise TwilioError(f"The list of credentials holds something that is no credential: {error}") from None
-    return [rows[sid] for sid in sorted(rows)]
+    def _shards(self, source: Source) -> tuple[str, ...]:
+        """The binding types that each service is split by; identities split it already, or make it small."""
+        if not self.options.shard or self.options.identities or self.options.identity_file:
+            return ()
+        return _sorted(self.options.binding_types) or BINDING_TYPES[source.api]
 
+    def _write_tables(self, writer: SnapshotWriter, source: Source) -> None:
+        found: dict[str, dict[str, Any] | None] = {}
 
-def _target_notifications(api: TwilioApi, service_sid: str) -> dict[str, Any] | None:
-    """What Conversations has for a service now, without the fields that only name the object.
+        def read(service_sid: str) -> None:
+            found[service_sid] = target_notifications(self.api, service_sid)
 
-    It is a courtesy of the snapshot: what cannot be read is None, and does not keep the bindings waiting.
-    """
-    try:
-        found = api.get("conversations", f"/Services/{service_sid}/Configuration/Notifications")
-    except TwilioError as error:
-        logger.warning("The snapshot goes without %s's settings in Conversations: %s", service_sid, error)
-        return None
-    return {key: found[key] for key in found if key not in ("account_sid", "chat_service_sid", "url")}
+        self._side_by_side(read, list(source.services))
+        credentials = list_credentials(self.api, source.api, self.options.page_size)
+        writer.write_tables(service_rows(source, found), credentials)
 
+    def _side_by_side(self, job: Callable[[T], object], items: list[T]) -> list[tuple[T, BaseException]]:
+        """Do a job for each item; the failures. Ctrl-C ends it."""
+        crew = Crew(job, items, self.api.throttle.most, self.api.stop)
+        crew.run()
+        return crew.failures
 
-def _walk_all(
-    api: TwilioApi, writer: SnapshotWriter, options: ExtractOptions, pool: ThreadPoolExecutor, on_rows: OnRows
-) -> None:
-    """Walk all chains side by side. One that fails does not stop the others; the first failure is then raised."""
-    filters = tuple(("BindingType", value) for value in options.filters.binding_types)
-    filters += tuple(("Identity", value) for value in options.filters.identities)
-    chains = [Chain("chat", service["sid"], filters) for service in writer.read_services()]
-    stop = threading.Event()
-    walks: dict[Future[None], Chain] = {
-        pool.submit(chain.walk, api, writer, options.page_size, stop, on_rows): chain for chain in chains
-    }
-    failed: list[tuple[Chain, MigrateError]] = []
-    try:
-        for walk, chain in walks.items():
-            try:
-                walk.result()
-            except MigrateError as error:
-                failed.append((chain, error))
-            except OSError as error:
-                stop.set()  # the disk is full, or worse: no use in reading on
-                reason = (error.strerror or str(error)).lower()
-                failed.append((chain, MigrateError(f"Cannot write {error.filename or writer.folder}: {reason}")))
-    except KeyboardInterrupt:
-        stop.set()
-        pool.shutdown(cancel_futures=True)
-        raise
-    if failed:
-        chain, failure = failed[0]
+    def _chains(self, writer: SnapshotWriter, identities: Identities | None) -> list[Chain]:
+        """All chains of the snapshot; those of one service stand apart, so that all services begin at once."""
+        side, shards = writer.manifest.source, writer.manifest.shards
+        filters = tuple(("BindingType", kind) for kind in _sorted(self.options.binding_types))
+        filters += tuple(("Identity", identity) for identity in _sorted(self.options.identities))
+        services = [row["sid"] for row in writer.read_services()]
+        if identities:
+            lanes = range(identities.lanes)
+            return [
+                Chain(side, sid, f"identities-{lane:02}", filters, identities, lane)
+                for lane in lanes
+                for sid in services
+            ]
+        if shards:
+            return [Chain(side, sid, kind, (("BindingType", kind),)) for kind in shards for sid in services]
+        return [Chain(side, sid, "", filters) for sid in services]
+
+    def _walk(self, writer: SnapshotWriter, chains: list[Chain]) -> None:
+        """Walk all chains side by side. One that fails does not stop the others; the first failure is then raised."""
+        many = min(self.api.throttle.most, len(chains)) or 1
+        with Parts(writer, part_rows(many), self.api.stop) as parts:
+            walks = [Walk(chain, self.api, parts, self.options.page_size, self.meter) for chain in chains]
+            failures = self._side_by_side(Walk.run, walks)
+        if parts.failure:
+            raise self._told(None, parts.failure, writer, chains)
+        if failures:
+            walk, error = failures[0]
+            raise self._told(walk.chain, error, writer, chains)
+
+    def _told(
+        self, chain: Chain | None, error: BaseException, writer: SnapshotWriter, chains: list[Chain]
+    ) -> BaseException:
+        """A failure with what is kept and how to go on; one that nobody foresaw as it is."""
+        if isinstance(error, OSError):
+            reason = (error.strerror or str(error)).lower()
+            error = MigrateError(f"Cannot write {error.filename or writer.folder}: {reason}")
+        if not isinstance(error, MigrateError):
+            return error
         complete = sum(writer.chain(each.id, each.service_sid).done for each in chains)
         kept = f"{complete} of {len(chains)} chains are complete; what was read is kept in {writer.folder}"
-        remedy = f"Go on with: {options.command(writer.folder)}"
-        raise failure.within(f"Chain {chain.id} stopped", kept=kept, remedy=remedy)
+        remedy = f"Go on with: {self.options.command(writer.folder)}"
+        return error.within(f"Chain {chain.id} stopped" if chain else "Stopped", kept=kept, remedy=remedy)
+
+
+def _sorted(values: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(set(values)))

@@ -14,10 +14,9 @@ from migrate.model.templates import check_templates
 from migrate.snapshot.mapped import Mapped, open_mapped
 from migrate.twilio_api.api import TwilioApi
 from migrate.twilio_api.credentials import REPLAY_ACCOUNT_SID
-from migrate.twilio_api.limits import DEFAULT_CONCURRENCY
 
 
-def make_plan(api: TwilioApi, mapped_folder: Path, concurrency: int = DEFAULT_CONCURRENCY) -> Plan:
+def make_plan(api: TwilioApi, mapped_folder: Path) -> Plan:
     """The plan that brings the live services to the push configuration in a mapped folder.
 
     The same folder and the same answers give the same plan. Raises `InputError` for a folder that is none or
@@ -25,8 +24,12 @@ def make_plan(api: TwilioApi, mapped_folder: Path, concurrency: int = DEFAULT_CO
     """
     mapped = open_mapped(mapped_folder)
     _refuse_other_account(api, mapped)
-    with ThreadPoolExecutor(concurrency) as pool:
-        live = list(pool.map(lambda config: read_live(api, config.service_sid), mapped.configs))
+    with ThreadPoolExecutor(api.throttle.most) as pool:
+        try:
+            live = list(pool.map(lambda config: read_live(api, config.service_sid), mapped.configs))
+        except BaseException:
+            api.stop()  # the others' answers are of no use any more, and nobody should wait for them
+            raise
     changes: list[Change] = []
     unchanged: list[str] = []
     missing: list[str] = []

@@ -76,3 +76,7 @@ class TransientTwilioError(TwilioError):
     ) -> None:
         super().__init__(what, status=status, remedy=remedy)
         self.retry_after = retry_after
+
+
+class HostNotFoundError(TransientTwilioError):
+    """The name of Twilio's host is not known: this machine's name service is amiss, or the host is gone."""

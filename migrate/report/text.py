@@ -80,6 +80,11 @@ def _source(manifest: Manifest) -> list[tuple[str, str]]:
     services = sum(file.rows for file in manifest.files if file.path == "services.parquet")
     found = f"{count(services, 'service')}, {count(manifest.rows, 'binding')}, as of {manifest.as_of[:16]} UTC"
     rows = [("Source", f"{found} (account {manifest.account_sid})")]
+    if manifest.source == "conversations":
+        why = manifest.source_reason or "as asked for"
+        rows.append(("Through", f"Conversations, which does not show Chat's push settings ({printable(why)})"))
+    if manifest.filters.identity_file:
+        rows.append(("Only", f"of the identities in the file ({manifest.filters.identity_file.count:,})"))
     if manifest.rejected:
         rows.append(("Rejected", f"{count(manifest.rejected, 'record')}, kept in rejected.jsonl"))
     if manifest.duplicates_removed:

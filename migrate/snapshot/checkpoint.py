@@ -1,7 +1,8 @@
 """The checkpoint: one synced line for everything that counts in an unfinished snapshot.
 
-A line names its chain and the part that it adds (null: none), and where the chain goes on; or the part that it
-`replaces`; or says that the chain starts over.
+A line names its chain and the part that it adds (null: none), and where the chain goes on: in which of its lists, and
+at which page (null: the first); or that it is done. Other lines name the part that they `replace`, or say that the
+chain starts over.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ CHECKPOINT = "checkpoint.jsonl"
 
 @dataclass
 class ChainState:
-    """How far a chain has come: its parts on disk, and the page to go on from (None: the first)."""
+    """How far a chain has come: its parts on disk, the list that it is in (`turn`), and the page to go on from there
+    (None: the first).
+    """
 
     service_sid: str
     parts: list[FileRecord] = field(default_factory=list)
@@ -29,6 +32,7 @@ class ChainState:
     rows: int = 0
     rejected: list[dict[str, Any]] = field(default_factory=list)
     page_size: int = 0
+    turn: int = 0
     next_url: str | None = None
     done: bool = False
 
@@ -50,28 +54,30 @@ class ChainState:
         self.requests += line["requests"]
         self.rejected += line["rejected"]
         self.page_size = line["page_size"] or self.page_size
-        self.next_url = line["next_url"]
-        self.done = line["next_url"] is None
+        self.turn, self.next_url, self.done = line["turn"], line["next_url"], line["done"]
 
 
 @dataclass(frozen=True)
 class Progress:
     """What a part adds to its chain: pages walked and the requests they took, records that did not fit, and where
-    the chain goes on.
+    the chain goes on: the list (`turn`) and the page in it, or that it is `done`.
     """
 
     pages: int
     requests: int
     page_size: int
+    turn: int
     next_url: str | None
+    done: bool
     rejected: tuple[dict[str, Any], ...] = ()
 
 
 def _check(line: dict[str, Any]) -> None:
     """Raise TypeError for values that no extract writes; what is not there raises KeyError anyway."""
-    numbers = (line["pages"], line["requests"], line["page_size"])
+    numbers = (line["pages"], line["requests"], line["page_size"], line["turn"])
     following, rejected = line["next_url"], line["rejected"]
-    sound = all(type(number) is int for number in numbers) and isinstance(rejected, list | tuple)
+    sound = all(type(number) is int and number >= 0 for number in numbers) and type(line["done"]) is bool
+    sound = sound and isinstance(rejected, list | tuple)
     sound = sound and all(isinstance(record, dict) for record in rejected)
     if not sound or not (following is None or (isinstance(following, str) and following.startswith("/"))):
         raise TypeError("not a line of a checkpoint")

@@ -18,12 +18,21 @@ NAME = "manifest.json"
 
 
 @dataclass(frozen=True)
+class IdentityFile:
+    """The identities of a file that an extract was narrowed to: how many, and the SHA-256 of them all."""
+
+    count: int
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Filters:
     """What an extract was narrowed to; empty means everything."""
 
     services: tuple[str, ...] = ()
     binding_types: tuple[str, ...] = ()
     identities: tuple[str, ...] = ()
+    identity_file: IdentityFile | None = None
 
 
 @dataclass(frozen=True)
@@ -60,16 +69,20 @@ class Manifest:
     """The content of manifest.json.
 
     `as_of` is the source's own time when the extract began (ISO 8601, UTC): the ages of bindings are measured
-    by it, so that mapping a snapshot again gives the same result on any day. `rows` counts the bindings.
+    by it, so that mapping a snapshot again gives the same result on any day. `rows` counts the bindings. `source` is
+    the API that was read, `source_reason` why it was not Programmable Chat where nobody asked for another. Each
+    service was read as one list for each of `shards`, which are binding types; none means one list for all.
     """
 
     status: Literal["unfinished", "finished"]
     tool_version: str
     account_sid: str
-    source: str
+    source: Literal["chat", "conversations"]
     as_of: str
     started_at: str
     filters: Filters
+    source_reason: str = ""
+    shards: tuple[str, ...] = ()
     finished_at: str | None = None
     rows: int = 0
     duplicates_removed: int = 0
@@ -105,6 +118,17 @@ class Manifest:
     def _content(self) -> dict[str, Any]:
         return {"format_version": FORMAT, **asdict(self)}
 
+    @property
+    def rows_by_service(self) -> dict[str, int]:
+        """How many bindings each service has, by SID; those without any are left out."""
+        found: dict[str, int] = {}
+        for file in self.files:
+            folder, _, rest = file.path.partition("/")
+            if folder == "bindings":
+                sid = rest.partition("/")[0].removeprefix("service_sid=")
+                found[sid] = found.get(sid, 0) + file.rows
+        return found
+
     def finished(self, **facts: Any) -> Manifest:
         """The manifest of the finished snapshot."""
         return replace(self, status="finished", **facts)
@@ -118,10 +142,11 @@ def read_manifest(folder: Path) -> Manifest:
             raise InputError(
                 f"{folder} was written in another snapshot format", remedy="Use the version that made it"
             )
-        filters = Filters(**{name: tuple(value) for name, value in content.pop("filters").items()})
+        filters = _filters(content.pop("filters"))
+        shards = tuple(content.pop("shards", ()))
         chains = tuple(ChainRecord(**record) for record in content.pop("chains"))
         files = tuple(FileRecord(**record) for record in content.pop("files"))
-        manifest = Manifest(filters=filters, chains=chains, files=files, **content)
+        manifest = Manifest(filters=filters, shards=shards, chains=chains, files=files, **content)
         _check(manifest)
     except (FileNotFoundError, NotADirectoryError):
         problem = "it has no manifest.json" if folder.is_dir() else "there is no such folder"
@@ -133,6 +158,13 @@ def read_manifest(folder: Path) -> Manifest:
     return manifest
 
 
+def _filters(found: dict[str, Any]) -> Filters:
+    file = found.pop("identity_file", None)
+    return Filters(
+        **{name: tuple(value) for name, value in found.items()}, identity_file=IdentityFile(**file) if file else None
+    )
+
+
 def _check(manifest: Manifest) -> None:
     """Raise ValueError for values of a type or size that no extract writes."""
     as_of = datetime.fromisoformat(manifest.as_of)
@@ -140,6 +172,8 @@ def _check(manifest: Manifest) -> None:
     texts += [file.sha256 for file in manifest.files] + [chain.service_sid for chain in manifest.chains]
     numbers = [manifest.rows, manifest.rejected, *(chain.rejected for chain in manifest.chains)]
     numbers += [number for file in manifest.files for number in (file.rows, file.bytes)]
+    if manifest.source not in ("chat", "conversations") or not all(isinstance(kind, str) for kind in manifest.shards):
+        raise ValueError("the source is none")
     if as_of.tzinfo is None or not 2000 < as_of.year < 9000:
         raise ValueError("as_of is not a time in UTC")
     if not all(isinstance(text, str) for text in texts) or not all(type(number) is int for number in numbers):

@@ -8,10 +8,12 @@ is there; the checkpoint goes last.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import shutil
 import threading
+from collections.abc import Collection
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -40,6 +42,9 @@ from migrate.snapshot.manifest import ChainRecord, FileRecord, Manifest, read_ma
 
 REJECTED = "rejected.jsonl"
 BINDINGS_FOLDER = "bindings"
+# Columns of few distinct values, which Parquet keeps as a dictionary; for the others it would only be tried in vain.
+_FEW_VALUES = ("account_sid", "binding_type", "credential_sid", "message_types.list.element")
+_FIXED = ("account_sid", "source", "filters", "shards")  # what an extract that goes on must share with its beginning
 _TABLES = {"services": SERVICES, "credentials": CREDENTIALS}
 
 
@@ -125,12 +130,14 @@ class SnapshotWriter:
         """Forget what a chain has, because it can go on from nowhere but its beginning."""
         self._log(chain_id, None, {"restart": True})
 
-    def commit(self, finished_at: datetime) -> Manifest:
-        """Remove duplicates, checksum everything, and declare the snapshot finished.
+    def commit(self, finished_at: datetime, chains: Collection[str]) -> Manifest:
+        """Remove duplicates, checksum everything, and declare the snapshot of these chains finished.
 
-        Raises `RefusedError` while a chain has not come to its end: a snapshot that lacks pages is never finished.
+        Raises `RefusedError` while one of them, or another that was begun, has not come to its end: a snapshot that
+        lacks pages is never finished.
         """
-        if unfinished := [chain for chain, state in self._chains.items() if not state.done]:
+        done = {chain for chain, state in self._chains.items() if state.done}
+        if unfinished := sorted({*chains, *self._chains} - done):
             raise RefusedError(f"Chain {unfinished[0]} has not come to its end")
         make_private_folder(self.folder / BINDINGS_FOLDER)
         self._drop_duplicates()
@@ -173,8 +180,10 @@ class SnapshotWriter:
         folder = self.folder / BINDINGS_FOLDER / f"service_sid={service_sid}"
         make_private_folder(folder.parent)
         make_private_folder(folder)
-        write_whole(folder / f"{name}.parquet", parquet_bytes(table), private=True)
-        return _record(self.folder, folder / f"{name}.parquet")
+        data, path = parquet_bytes(table), folder / f"{name}.parquet"
+        write_whole(path, data, private=True)
+        sha256 = hashlib.sha256(data).hexdigest()
+        return FileRecord(path.relative_to(self.folder).as_posix(), table.num_rows, len(data), sha256)
 
     def _log(self, chain_id: str, part: FileRecord | None, facts: dict[str, Any]) -> None:
         """Make something count: one synced line, and the same in memory."""
@@ -225,13 +234,9 @@ def open_writer(folder: Path, manifest: Manifest, *, restart: bool = False) -> S
             writer.begin()
             return writer
         begun = read_manifest(folder)
-        if (begun.account_sid, begun.source, begun.filters) != (
-            manifest.account_sid,
-            manifest.source,
-            manifest.filters,
-        ):
+        if any(getattr(begun, name) != getattr(manifest, name) for name in _FIXED):
             raise RefusedError(
-                f"{folder} was begun for another account or with other filters",
+                f"{folder} was begun for another account, from another source or with other filters",
                 kept="It is as it was",
                 remedy="Go on with the options that it was begun with, or begin anew with --restart",
             )
@@ -241,6 +246,11 @@ def open_writer(folder: Path, manifest: Manifest, *, restart: bool = False) -> S
         os.close(held)
         raise
     return writer
+
+
+def begun_in(folder: Path) -> Manifest | None:
+    """The manifest of the unfinished snapshot in a folder; None where there is none."""
+    return read_manifest(folder) if (folder / MANIFEST).exists() else None
 
 
 def refuse_unless_unfinished(folder: Path) -> None:
@@ -272,7 +282,8 @@ def _hold(folder: Path) -> int:
 def parquet_bytes(table: pa.Table) -> bytes:
     """A table as the bytes of a Parquet file; the same rows give the same bytes."""
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
+    few = [name for name in _FEW_VALUES if name.partition(".")[0] in table.schema.names]
+    pq.write_table(table, sink, compression="zstd", compression_level=1, use_dictionary=few)
     data: bytes = sink.getvalue().to_pybytes()
     return data
 

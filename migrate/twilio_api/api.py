@@ -2,155 +2,210 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from migrate.model.errors import TransientTwilioError, TwilioError, UsageError
+from migrate.model.errors import HostNotFoundError, MigrateError, TransientTwilioError, TwilioError, UsageError
 from migrate.twilio_api.addresses import CANONICAL, Addresses, Api, public_url
+from migrate.twilio_api.answers import count_of, raise_for_status
 from migrate.twilio_api.credentials import Credentials
-from migrate.twilio_api.retry import patiently
+from migrate.twilio_api.limits import DEFAULT_CONCURRENCY, DEFAULT_RETRY_BUDGET, PAGE_SIZES, TRIES_AT_A_SIZE
+from migrate.twilio_api.pages import Circle, NotAPageError, Page, Reader, decode, peek
+from migrate.twilio_api.retry import Patience
+from migrate.twilio_api.throttle import Throttle
 
+T = TypeVar("T")
 logger = logging.getLogger(__name__)
-
-_TRANSIENT = frozenset({429, 500, 502, 503, 504})
-_REMEDIES: Mapping[int, str] = {
-    401: "Check TWILIO_ACCOUNT_SID and the secret beside it: the token may have been rotated, or belong to "
-    "another account",
-    403: "The credentials lack the permission; Programmable Chat needs a standard API key or the auth token",
-    404: "Check the SID, and that it belongs to the account in TWILIO_ACCOUNT_SID",
-}
+_READERS = min(4, os.cpu_count() or 1)  # threads that read pages while others are on the wire
 
 
 @dataclass(frozen=True)
 class ApiSettings:
-    """How to reach the APIs. `record` and `replay` name a cassette and exclude each other."""
+    """How to reach the APIs. `record` and `replay` name a cassette and exclude each other. `concurrency` is the most
+    requests at a time, `retry_budget` how many seconds one request is tried again.
+    """
 
     chat_url: str = CANONICAL["chat"]
     conversations_url: str = CANONICAL["conversations"]
     record: Path | None = None
     replay: Path | None = None
-    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    concurrency: int = DEFAULT_CONCURRENCY
+    retry_budget: float = DEFAULT_RETRY_BUDGET
+    environment: Any = field(default_factory=lambda: os.environ)
 
 
 @dataclass(frozen=True)
-class Page:
-    """One page of a list: its records as decoded JSON, the size that the server used, where the next one is, and
-    how many requests it took.
-    """
+class _Fetched:
+    """A body that has come, and how many requests it took."""
 
-    records: list[Any]
-    page_size: int
-    next_url: str | None
+    url: str
+    body: bytes
     requests: int
 
 
 class TwilioApi:
     """Reads both APIs. Its methods may be called from several threads."""
 
-    def __init__(self, client: Any, addresses: Addresses, account_sid: str) -> None:
+    def __init__(
+        self,
+        client: Any,
+        addresses: Addresses,
+        credentials: Credentials,
+        throttle: Throttle,
+        patience: Patience,
+        readers: Executor,
+    ) -> None:
         self._client = client
+        self._credentials = credentials
+        self._patience = patience
+        self._readers = readers
         self.addresses = addresses
-        self.account_sid = account_sid
+        self.account_sid = credentials.account_sid
+        self.throttle = throttle
         self.server_time: datetime | None = None  # as the first answer's Date header had it
 
-    def get(self, api: Api, path: str) -> dict[str, Any]:
+    @property
+    def trouble(self) -> str:
+        """What some request is waiting for to pass, if any is; safe to show."""
+        return self._patience.trouble
+
+    def stop(self) -> None:
+        """End all waiting and begin no further request: what is asked from now on raises `InterruptedRunError`."""
+        self._patience.stopped.set()
+        self.throttle.stop()
+
+    def get(self, api: Api, path: str, tries: int | None = None) -> dict[str, Any]:
         """Fetch one object, such as `/Services/IS…`. Raises `TwilioError` for any answer but 200."""
-        return self._ask(self.addresses.url(api, path))[0]
+
+        def once(body: bytes) -> dict[str, Any]:
+            found = decode(body)
+            if not isinstance(found, dict):
+                raise NotAPageError("it is no JSON object")
+            return found
+
+        return self._ask(self.addresses.url(api, path), once, tries)[0]
 
     def pages(
         self,
         api: Api,
         path: str,
         *,
-        key: str,
+        read: Reader[T],
         params: tuple[tuple[str, str], ...] = (),
+        sizes: tuple[int, ...] = PAGE_SIZES,
         start: str | None = None,
-    ) -> Iterator[Page]:
-        """Walk a list page by page, following `next_page_url` as given. `key` names the list in the answer.
+        tries: int | None = None,
+    ) -> Iterator[Page[T]]:
+        """Walk a list page by page, following `next_page_url` as given; `read` makes a body into a page's content.
 
-        `start` is a `next_url` of an earlier walk to go on from. Raises `RefusedError` before any request to
-        another host, and `TwilioError` for what is not a page, or pages that link in a circle.
+        While a page is being read, in another thread, the next one is on the wire. `sizes` are the page sizes to try
+        for the first page, largest first; `start` is a `next_url` of an earlier walk to go on from; `tries` bounds
+        how often a request is repeated, beside the budget of time. Raises `RefusedError` before any request to a
+        foreign host, and `TwilioError` for what is not a page, or pages that link in a circle.
         """
-        url = self.addresses.follow(api, start) if start else self.addresses.url(api, path, params)
-        asked: set[str] = set()
+        circle = Circle()
+        if start:
+            fetched = self._fetch(self.addresses.follow(api, start), tries)
+        else:
+            fetched = self._first(api, path, params, sizes, tries)
         while True:
-            if url in asked:
-                raise TwilioError(f"The pages of {public_url(url)} link in a circle")
-            asked.add(url)
-            body, requests = self._ask(url, lambda found: _check_page(found, key))
-            following = body["meta"].get("next_page_url")
-            next_url = self.addresses.follow(api, following) if following else None
-            yield Page(body[key], body["meta"].get("page_size") or len(body[key]), next_url, requests)
+            reading = self._readers.submit(read, fetched.body)
+            ahead = self._look_ahead(api, fetched, tries)
+            requests = fetched.requests
+            try:
+                meta, content = reading.result()
+            except NotAPageError as problem:
+                logger.info("%s did not answer with a page: %s", public_url(fetched.url), problem)
+                (meta, content), again = self._ask(fetched.url, read, tries)
+                requests += again
+            next_url = self.addresses.follow(api, meta.next_page_url) if meta.next_page_url else None
+            yield Page(content, meta.page_size, next_url, requests)
             if next_url is None:
                 return
-            url = next_url
+            if circle.closes_at(next_url):
+                raise TwilioError(f"The pages of {public_url(next_url)} link in a circle")
+            if isinstance(ahead, MigrateError):
+                raise ahead
+            fetched = ahead if ahead and ahead.url == next_url else self._fetch(next_url, tries)
 
-    def _ask(self, url: str, check: Callable[[dict[str, Any]], None] | None = None) -> tuple[dict[str, Any], int]:
-        """GET a JSON object, trying again where that may help; the object, and how many requests it took."""
+    def _look_ahead(self, api: Api, fetched: _Fetched, tries: int | None) -> _Fetched | MigrateError | None:
+        """Ask for the page after this one, where this one says at its beginning which that is.
 
-        def once() -> dict[str, Any]:
-            answer = self._client.request("GET", url)
+        A failure is kept for its turn: the page before it is good.
+        """
+        meta = peek(fetched.body)
+        if meta is None or meta.next_page_url is None:
+            return None
+        try:
+            return self._fetch(self.addresses.follow(api, meta.next_page_url), tries)
+        except MigrateError as error:
+            return error
+
+    def _first(
+        self, api: Api, path: str, params: tuple[tuple[str, str], ...], sizes: tuple[int, ...], tries: int | None
+    ) -> _Fetched:
+        """The first page, at the largest size that the server takes."""
+
+        def fetch(size: int, tries: int | None) -> _Fetched:
+            return self._fetch(self.addresses.url(api, path, (*params, ("PageSize", str(size)))), tries)
+
+        largest, *smaller = sizes
+        if not smaller:
+            return fetch(largest, tries)
+        try:
+            return fetch(largest, min(tries or TRIES_AT_A_SIZE, TRIES_AT_A_SIZE))
+        except TwilioError as error:
+            if not may_be_the_size(error):
+                if tries or not isinstance(error, TransientTwilioError):
+                    raise
+                smaller = []
+            refused = error.status == 400
+        for size in smaller:
+            try:
+                return fetch(size, None if refused else 1)
+            except TwilioError as error:
+                if not may_be_the_size(error):
+                    raise
+        return fetch(largest, tries)  # it is not the size then
+
+    def _fetch(self, url: str, tries: int | None) -> _Fetched:
+        body, requests = self._ask(url, bytes, tries)
+        return _Fetched(url, body, requests)
+
+    def _ask(self, url: str, read: Callable[[bytes], T], tries: int | None = None) -> tuple[T, int]:
+        """GET what `read` makes of the body, trying again where that may help; and how many requests it took."""
+
+        def once() -> T:
+            with self.throttle.turn() as turn:
+                answer = self._client.request("GET", url)
+                running = count_of(answer.headers.get("twilio-concurrent-requests"))
+                self.throttle.note(turn, answer.status_code, running)
             logger.debug("GET %s: %s, %d bytes", public_url(url), answer.status_code, len(answer.body))
-            body = _decode(answer, url)
-            if check:
-                try:
-                    check(body)
-                except ValueError as error:
-                    raise TransientTwilioError(f"{public_url(url)} did not answer with a page: {error}") from None
+            raise_for_status(answer, url, self._credentials.shown)
+            try:
+                found = read(answer.body)
+            except NotAPageError as problem:
+                raise TransientTwilioError(
+                    f"{public_url(url)} gave an answer that cannot be used: {problem}"
+                ) from None
             self.server_time = self.server_time or _date(answer.headers.get("date"))
-            return body
+            return found
 
-        return patiently(once)
-
-
-def _decode(answer: Any, url: str) -> dict[str, Any]:
-    try:
-        body = json.loads(answer.body, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
-        body = None
-    status = answer.status_code
-    if status == 200 and isinstance(body, dict):
-        return body
-    if status == 200:
-        raise TransientTwilioError(f"{public_url(url)} answered with something that is no JSON object", status=status)
-    said = body if isinstance(body, dict) else {}
-    code = f", code {said['code']}" if isinstance(said.get("code"), int) else ""
-    message = f": {said['message']}" if isinstance(said.get("message"), str) else ""
-    what = f"{public_url(url)} answered {status}{code}{message}"
-    if status in _TRANSIENT:
-        raise TransientTwilioError(what, status=status, retry_after=_seconds(answer.headers.get("retry-after")))
-    raise TwilioError(what, status=status, remedy=_REMEDIES.get(status, ""))
+        return self._patience.ask(once, tries)
 
 
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _check_page(body: dict[str, Any], key: str) -> None:
-    meta = body.get("meta")
-    if not isinstance(meta, dict):
-        raise ValueError("it has no 'meta'")
-    if not isinstance(body.get(key), list):
-        raise ValueError(f"it has no list {key!r}")
-    if not isinstance(meta.get("next_page_url"), str | None):
-        raise ValueError("its next_page_url is no address")
-    if not isinstance(meta.get("page_size"), int | None):
-        raise ValueError("its page_size is no number")
-
-
-def _seconds(header: str | None) -> float | None:
-    try:
-        return max(0.0, float(header)) if header else None
-    except ValueError:
-        return None
+def may_be_the_size(error: TwilioError) -> bool:
+    """Whether a smaller page may help: a refusal, or a server that breaks over it (FACTS.md, "REST behaviour")."""
+    passing = isinstance(error, TransientTwilioError) and not isinstance(error, HostNotFoundError)
+    return error.status == 400 or (passing and error.status != 429)
 
 
 def _date(header: str | None) -> datetime | None:
@@ -196,7 +251,10 @@ def open_api(settings: ApiSettings) -> Iterator[TwilioApi]:
         environment={"-": ""},  # an empty one would mean os.environ; the region is in the addresses already
         user_agent_extensions=[f"chat-migrate/{__version__}"],
     )
+    throttle, patience = Throttle(settings.concurrency), Patience(settings.retry_budget, pauses=not settings.replay)
+    readers = ThreadPoolExecutor(_READERS, thread_name_prefix="reader")
     try:
-        yield TwilioApi(client, addresses, credentials.account_sid)
+        yield TwilioApi(client, addresses, credentials, throttle, patience, readers)
     finally:
+        readers.shutdown(wait=False, cancel_futures=True)
         transport.close()

@@ -48,6 +48,13 @@ class Credentials:
             remedy="Set TWILIO_AUTH_TOKEN, or TWILIO_API_KEY and TWILIO_API_SECRET",
         )
 
+    @property
+    def shown(self) -> str:
+        """What the requests are signed with, as an error may name it."""
+        return (
+            f"API key {self.username} (TWILIO_API_KEY)" if self.username != self.account_sid else "TWILIO_AUTH_TOKEN"
+        )
+
     @classmethod
     def for_replay(cls) -> Credentials:
         """Stand-ins for a replay, which needs none."""

@@ -7,6 +7,8 @@ each other's (FACTS.md, "twilio-python 9.13.0"). Here nothing is shared: each th
 from __future__ import annotations
 
 import logging
+import socket
+import ssl
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,11 +19,20 @@ import urllib3
 from twilio.http import HttpClient
 from twilio.http.response import Response
 
-from migrate.model.errors import TransientTwilioError, TwilioError
+from migrate.model.errors import HostNotFoundError, TransientTwilioError, TwilioError
 from migrate.twilio_api.addresses import public_url
 
 CONNECT_TIMEOUT = 10.0  # seconds
 READ_TIMEOUT = 60.0
+_NO_ANSWER = (
+    requests.ConnectionError,
+    requests.Timeout,
+    # From reading the body, which requests leaves to urllib3 here: cut short, timed out, not what its encoding says.
+    urllib3.exceptions.ProtocolError,
+    urllib3.exceptions.TimeoutError,
+    urllib3.exceptions.DecodeError,
+)
+_UNKNOWN_HOST = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
 _CHECK = "Check the address, and that this machine reaches it"
 logger = logging.getLogger(__name__)
 
@@ -80,20 +91,16 @@ class LiveTransport:
                 auth=request.auth,
                 timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
                 allow_redirects=False,
+                stream=True,
             )
-        except (
-            requests.ConnectionError,
-            requests.Timeout,
-            requests.exceptions.ChunkedEncodingError,
-            requests.exceptions.ContentDecodingError,
-        ) as error:
-            raise TransientTwilioError(
-                f"No answer from {public_url(request.url)}: {_reason(error)}",
-                remedy=_CHECK,
-            ) from None  # the library's own error holds the whole address, and identities with it
+            # In one piece: `response.content` puts it together from pieces of 10 KB, which costs as much again.
+            body = response.raw.read(decode_content=True)
+        except _NO_ANSWER as error:
+            # Not chained: the library's own error holds the whole address, and identities with it.
+            raise _no_answer(request, error) from None
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:  # requests lets some through
             raise TwilioError(f"Cannot ask {public_url(request.url)}: {_reason(error)}", remedy=_CHECK) from None
-        return Answer(response.status_code, response.content, response.headers)
+        return Answer(response.status_code, body, response.headers)
 
     def close(self) -> None:
         """Close every thread's connections."""
@@ -113,6 +120,26 @@ class LiveTransport:
 
 def _reason(error: BaseException) -> str:
     """The innermost cause in few words: the libraries' own wrap addresses and object names around it."""
+    error = _innermost(error)
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    text = str(error) or type(error).__name__
+    return text.rsplit(": ", 1)[-1]
+
+
+def _no_answer(request: Request, error: Exception) -> TwilioError:
+    """What it means that no whole answer came: most of it may pass, a certificate that is refused will not."""
+    what, inner = f"No answer from {public_url(request.url)}: {_reason(error)}", _innermost(error)
+    if isinstance(inner, ssl.SSLCertVerificationError):
+        return TwilioError(
+            what, remedy="Somebody else may be answering; a proxy's certificate goes into SSL_CERT_FILE"
+        )
+    # For certain: a name service that does not answer is no proof.
+    unknown = isinstance(inner, socket.gaierror) and inner.errno in _UNKNOWN_HOST
+    return (HostNotFoundError if unknown else TransientTwilioError)(what, remedy=_CHECK)
+
+
+def _innermost(error: BaseException) -> BaseException:
     seen: set[int] = set()
     while id(error) not in seen:
         seen.add(id(error))
@@ -121,10 +148,7 @@ def _reason(error: BaseException) -> str:
         if not isinstance(inner, BaseException):
             break
         error = inner
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
-    text = str(error) or type(error).__name__
-    return text.rsplit(": ", 1)[-1]
+    return error
 
 
 class TransportHttpClient(HttpClient):

@@ -1,43 +1,70 @@
-"""Trying again: for failures that may pass, with growing and jittered pauses, and not for long."""
+"""Trying again: for failures that may pass, with growing and fully jittered pauses, within a budget of time."""
 
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TypeVar
 
-import stamina
+import tenacity
 
-from migrate.model.errors import TransientTwilioError
+from migrate.model.errors import InterruptedRunError, TransientTwilioError
 
-ATTEMPTS = 4
-FIRST_WAIT = 0.25  # seconds; doubled each time, with as much jitter
+FIRST_WAIT = 0.5  # seconds; the bound of the first pause, doubled each time
 LONGEST_WAIT = 30.0
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
+_jittered = tenacity.wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT)
 
 
-def _pause(error: Exception) -> bool | float:
-    """Whether to try again, and after how many seconds where Twilio's `Retry-After` names them."""
-    if not isinstance(error, TransientTwilioError):
-        return False
-    logger.info("May pass, tried again unless it was the last time: %s", error)
-    return True if error.retry_after is None else min(error.retry_after, LONGEST_WAIT)
-
-
-def patiently(ask: Callable[[], T]) -> tuple[T, int]:
-    """Call `ask` until it succeeds; its result, and how many calls it took. At last its error is raised.
-
-    For reads only: 429 is never processed, and a repeated read changes nothing (FACTS.md, "REST behaviour").
+@dataclass
+class Patience:
+    """How long a request is tried again: `budget` seconds from its first failure on. `stopped` ends every pause; a
+    replay does not make any. `trouble` is what some request is waiting for now, if any does.
     """
-    for attempt in stamina.retry_context(
-        on=_pause,
-        attempts=ATTEMPTS,
-        timeout=None,
-        wait_initial=FIRST_WAIT,
-        wait_jitter=FIRST_WAIT,
-        wait_max=LONGEST_WAIT,
-    ):
-        with attempt:
-            return ask(), attempt.num
-    raise AssertionError("unreachable: the last attempt returns or raises")  # pragma: no cover
+
+    budget: float
+    pauses: bool = True
+    trouble: str = ""
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+    def ask(self, once: Callable[[], T], tries: int | None = None) -> tuple[T, int]:
+        """Call `once` until it succeeds; its result, and how many calls it took.
+
+        Raises its error where that is none that may pass, when the budget is spent, or after so many `tries`. For
+        reads only: 429 is never processed, and a repeated read changes nothing (FACTS.md, "REST behaviour").
+        """
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(TransientTwilioError),
+            wait=_pause,
+            stop=lambda state: self._is_spent(state) or (tries is not None and state.attempt_number >= tries),
+            sleep=self.sleep,
+            before_sleep=self._tell,
+            reraise=True,
+        )
+        result = retrying(once)
+        self.trouble = ""
+        return result, retrying.statistics["attempt_number"]
+
+    def _is_spent(self, state: tenacity.RetryCallState) -> bool:
+        return max(state.idle_for, state.seconds_since_start or 0) + state.upcoming_sleep > self.budget
+
+    def _tell(self, state: tenacity.RetryCallState) -> None:
+        self.trouble = str(state.outcome.exception()) if state.outcome else ""
+        logger.info("To be tried again in %.1f s: %s", state.upcoming_sleep, self.trouble)
+
+    def sleep(self, seconds: float) -> None:
+        """Wait. Raises `InterruptedRunError` as soon as the run is stopped."""
+        if self.stopped.wait(seconds if self.pauses else 0):
+            raise InterruptedRunError("Interrupted")
+
+
+def _pause(state: tenacity.RetryCallState) -> float:
+    """Seconds before the next try: Twilio's `Retry-After` where there is one, and never less than the jittered pause.
+
+    So a server that says 0 again and again is not asked without end.
+    """
+    error = state.outcome.exception() if state.outcome else None
+    return max(_jittered(state), getattr(error, "retry_after", None) or 0.0)

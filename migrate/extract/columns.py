@@ -1,0 +1,120 @@
+"""A page of bindings as columns, off the interpreter lock; what that way cannot take goes record by record.
+
+Arrow's JSON reader is given the whole page as one value of a known type. It takes only what is exactly of that type:
+another type, an unknown field, a null where none may be, or text that it cannot hold make it give up, and then the
+tolerant way (records.py) has the last word, so that both ways give the same rows.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.json as pj
+
+from migrate.extract.records import UnfitError, binding_row
+from migrate.model.schemas import BINDINGS, TIMESTAMP
+from migrate.twilio_api.pages import Meta, meta_of, records_of
+
+KEY = "bindings"
+logger = logging.getLogger(__name__)
+_TEXT = pa.string()
+_RECORD = pa.struct(
+    [
+        *((name, _TEXT) for name in ("sid", "account_sid", "endpoint", "identity", "binding_type", "credential_sid")),
+        ("message_types", pa.list_(_TEXT)),
+        ("date_created", TIMESTAMP),
+        ("date_updated", TIMESTAMP),
+        # Chat says `service_sid`, Conversations `chat_service_sid` and has no `links` (FACTS.md, "Binding").
+        ("service_sid", _TEXT),
+        ("chat_service_sid", _TEXT),
+        ("url", _TEXT),
+        ("links", pa.struct([("user", _TEXT)])),
+    ]
+)
+_LINKS = ("first_page_url", "previous_page_url", "url", "next_page_url", "key")
+_META = pa.struct([("page", pa.int64()), ("page_size", pa.int64()), *((name, _TEXT) for name in _LINKS)])
+_PAGE = pa.schema([("meta", _META), (KEY, pa.list_(_RECORD))])
+# Python's calendar, which the tolerant way goes by, is shorter than Arrow's.
+_FIRST, _LAST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of some pages in the form of the `BINDINGS` schema, and the records that did not fit, with why."""
+
+    table: pa.Table
+    rejected: list[dict[str, Any]] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows) + len(self.rejected)
+
+
+def read_rows(body: bytes, service_sid: str) -> tuple[Meta, Rows]:
+    """A page of a service's bindings. Raises `NotAPageError` for what is no page."""
+    try:
+        return _columnar(body, service_sid)
+    except (_NotColumnarError, pa.ArrowException, OverflowError) as reason:
+        logger.debug("A page of %s is read record by record: %s", service_sid, _kind(reason))
+    return _tolerant(body, service_sid)
+
+
+class _NotColumnarError(ValueError):
+    """A page that must be read record by record."""
+
+
+def _columnar(body: bytes, service_sid: str) -> tuple[Meta, Rows]:
+    """The quick way. Raises `_NotColumnarError`, `pa.ArrowException` or OverflowError for what it cannot take."""
+    found = pj.read_json(
+        pa.BufferReader(body),
+        read_options=pj.ReadOptions(use_threads=False, block_size=len(body) + 1),
+        # Unknown fields are inferred rather than ignored, and show in the schema.
+        parse_options=pj.ParseOptions(explicit_schema=_PAGE, unexpected_field_behavior="infer"),
+    )
+    if found.num_rows != 1 or found.schema != _PAGE:
+        raise _NotColumnarError("an unknown field, or several values")
+    found.validate(full=True)  # the reader takes bytes that are not UTF-8
+    records = found.column(KEY).chunk(0)
+    if not records.is_valid()[0].as_py():
+        raise _NotColumnarError("no list")
+    columns = dict(zip(_RECORD.names, records.flatten().flatten(), strict=True))
+    for name in ("service_sid", "chat_service_sid"):
+        if not _all(pc.equal(columns[name], service_sid)):
+            raise _NotColumnarError(f"{name} names another service")
+    if columns["sid"].null_count or not _all(pc.not_equal(columns["sid"], "")):
+        raise _NotColumnarError("a sid is missing")
+    if columns["message_types"].flatten().null_count:
+        raise _NotColumnarError("null where none was expected")
+    for name in ("date_created", "date_updated"):
+        earliest, latest = pc.min_max(columns[name]).values()
+        if earliest.is_valid and not _FIRST <= earliest.as_py() <= latest.as_py() <= _LAST:
+            raise _NotColumnarError(f"{name} is out of range")
+    columns["extra"] = pa.nulls(len(columns["sid"]), _TEXT)
+    table = pa.Table.from_arrays([columns[name] for name in BINDINGS.names], schema=BINDINGS)
+    return meta_of(found.column("meta")[0].as_py()), Rows(table)
+
+
+def _all(values: pa.Array) -> bool:
+    """Whether a condition holds wherever there is a value."""
+    return pc.all(values, min_count=0).as_py() is not False
+
+
+def _tolerant(body: bytes, service_sid: str) -> tuple[Meta, Rows]:
+    meta, records = records_of(body, KEY)
+    rows: list[dict[str, Any]] = []
+    rejected: list[dict[str, Any]] = []
+    for record in records:
+        try:
+            rows.append(binding_row(record, service_sid))
+        except UnfitError as error:
+            rejected.append({"reason": str(error), "record": record})
+    return meta, Rows(pa.Table.from_pylist(rows, schema=BINDINGS), rejected)
+
+
+def _kind(reason: Exception) -> str:
+    """Why, without values: Arrow's own messages quote what they could not read."""
+    return str(reason) if isinstance(reason, _NotColumnarError) else type(reason).__name__

@@ -1,0 +1,63 @@
+"""Jobs side by side: a bounded number of threads, each taking the next job when it is through with one."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from migrate.model.errors import InterruptedRunError
+
+GRACE = 5.0  # seconds that an interrupted run waits for requests under way
+T = TypeVar("T")
+
+
+class Crew(Generic[T]):
+    """Does a job for each of some items. A job that fails does not keep the others from being done.
+
+    `failures` are the items whose job failed, and why, in the order of their ends. The threads are daemons: one that
+    hangs on a dead connection must not keep the program from ending.
+    """
+
+    def __init__(
+        self, job: Callable[[T], object], items: Sequence[T], threads: int, stop: Callable[[], None]
+    ) -> None:
+        self.failures: list[tuple[T, BaseException]] = []
+        self._job = job
+        self._stop = stop
+        self._waiting: queue.SimpleQueue[T] = queue.SimpleQueue()
+        for item in items:
+            self._waiting.put(item)
+        names = [f"crew-{number}" for number in range(min(threads, len(items)))]
+        self._threads = [threading.Thread(target=self._work, name=name, daemon=True) for name in names]
+
+    def run(self) -> None:
+        """Do all jobs. On Ctrl-C `stop` is called, jobs under way get a little time, and it is raised again."""
+        for thread in self._threads:
+            thread.start()
+        try:
+            for thread in self._threads:
+                thread.join()
+        except KeyboardInterrupt:
+            self._stop()
+            end = time.monotonic() + GRACE
+            for thread in self._threads:
+                thread.join(max(0.0, end - time.monotonic()))
+            raise
+
+    def _work(self) -> None:
+        while True:
+            try:
+                item = self._waiting.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                self._job(item)
+            except InterruptedRunError:
+                return
+            except BaseException as error:  # told by whoever runs the crew
+                self.failures.append((item, error))
+                if not isinstance(error, Exception):
+                    return

@@ -1,0 +1,121 @@
+"""The identities of a file, and the lists that ask for them: many short ones instead of one long chain.
+
+A service's bindings can be asked for by identity, several in one request (FACTS.md, "Binding"). So a service that
+would be one sequential chain becomes as many lists as there are batches of identities, and these run side by side.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote_plus
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pv
+import pyarrow.dataset as ds
+
+from migrate.model.errors import InputError
+from migrate.snapshot.manifest import IdentityFile
+
+# A URL that every server and proxy takes: RFC 9110 (4.1) asks for 8000 octets at least, and links add to it.
+MOST_FILTER_CHARACTERS = 4000
+LANES = 32  # chains for one service: twice the default concurrency, so that none of it is idle at the end
+COLUMN = "identity"
+_LINES_AT_A_TIME = 100_000
+
+
+@dataclass(frozen=True)
+class Identities:
+    """Identities in their order, each once, and where each batch of them begins."""
+
+    values: pa.StringArray
+    starts: tuple[int, ...]
+
+    @property
+    def lanes(self) -> int:
+        """How many chains share the batches of a service."""
+        return min(LANES, len(self.starts))
+
+    def turns(self, lane: int) -> range:
+        """The batches of one lane: neighbours."""
+        many = len(self.starts)
+        return range(lane * many // self.lanes, (lane + 1) * many // self.lanes)
+
+    def batch(self, number: int) -> list[str]:
+        """The identities of one batch."""
+        ends = (*self.starts[1:], len(self.values))
+        found: list[str] = self.values[self.starts[number] : ends[number]].to_pylist()
+        return found
+
+    def describe(self) -> IdentityFile:
+        """What the manifest keeps of them. It covers where the batches begin: a chain goes on by their numbers."""
+        sha = hashlib.sha256(repr(self.starts).encode())
+        for batch in range(len(self.starts)):
+            sha.update("".join(f"{len(value)}:{value}" for value in self.batch(batch)).encode())
+        return IdentityFile(len(self.values), sha.hexdigest())
+
+
+def read_identities(path: Path, column: str = COLUMN) -> Identities:
+    """The identities in a text file (one a line), or in a column of a CSV file, a Parquet file, or a snapshot.
+
+    Raises `InputError` for what cannot be read, and where there is none in it.
+    """
+    try:
+        if path.is_dir() or path.suffix == ".parquet":
+            found = _from_parquet(path, column)
+        elif path.suffix == ".csv":
+            found = _from_csv(path, column)
+        else:
+            found = _from_text(path)
+        values = pc.unique(found).drop_null()
+        values = values.filter(pc.not_equal(values, ""))
+    except OSError as error:
+        raise InputError(f"Cannot read {path}: {(error.strerror or 'unreadable').lower()}") from None
+    except (pa.ArrowException, UnicodeDecodeError):
+        raise InputError(f"{path} holds no identities: it is damaged, or not what its name ends in") from None
+    if not len(values):
+        raise InputError(f"{path} holds no identity")
+    values = values.take(pc.sort_indices(values))
+    return Identities(values, _starts(values))
+
+
+def _from_text(path: Path) -> pa.ChunkedArray:
+    chunks: list[pa.Array] = []
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        while lines := file.readlines(_LINES_AT_A_TIME):
+            chunks.append(pa.array([line.rstrip("\r\n") for line in lines], pa.string()))
+    return pa.chunked_array(chunks, pa.string())
+
+
+def _from_csv(path: Path, column: str) -> pa.ChunkedArray:
+    with pv.open_csv(path) as reader:
+        _check_column(path, column, reader.schema.names)
+    options = pv.ConvertOptions(include_columns=[column], column_types={column: pa.string()})
+    return pv.read_csv(path, convert_options=options).column(column)
+
+
+def _from_parquet(path: Path, column: str) -> pa.ChunkedArray:
+    bindings = path / "bindings"
+    source = ds.dataset(bindings if bindings.is_dir() else path, format="parquet")
+    _check_column(path, column, source.schema.names)
+    return source.to_table(columns=[column]).column(column).cast(pa.string())
+
+
+def _check_column(path: Path, column: str, names: list[str]) -> None:
+    if column not in names:
+        shown = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
+        raise InputError(f"{path} has no column {column!r}, but: {shown}", remedy="Name one with --identity-column")
+
+
+def _starts(values: pa.StringArray) -> tuple[int, ...]:
+    """Where each batch begins, so that none makes an address too long; an identity that alone does stands alone."""
+    starts, length = [0], 0
+    for place, value in enumerate(values):
+        needed = len("&Identity=") + len(quote_plus(value.as_py()))
+        if length and length + needed > MOST_FILTER_CHARACTERS:
+            starts.append(place)
+            length = 0
+        length += needed
+    return tuple(starts)

@@ -1,0 +1,133 @@
+"""Where the bindings are read: Programmable Chat, or Conversations where Chat has been switched off.
+
+Services and users keep their SIDs, and the same bindings can be read from either side; Chat's `notifications` cannot
+(FACTS.md, "The two APIs"). What `chat.twilio.com` answers since its end of life is not known.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+from migrate.extract.records import UnfitError, credential_row, service_row
+from migrate.model.errors import HostNotFoundError, TransientTwilioError, TwilioError
+from migrate.twilio_api.addresses import Api
+from migrate.twilio_api.api import TwilioApi
+from migrate.twilio_api.limits import TRIES_AT_A_SIZE, page_sizes
+from migrate.twilio_api.pages import records_of
+
+logger = logging.getLogger(__name__)
+SourceChoice = Literal["auto", "chat", "conversations"]
+# The documented binding types of each API's list (FACTS.md, "Binding").
+BINDING_TYPES: dict[Api, tuple[str, ...]] = {
+    "chat": ("apn", "fcm", "gcm"),
+    "conversations": ("apn", "fcm", "gcm", "twilsock"),
+}
+_GONE = frozenset({403, 404, 410})
+
+
+@dataclass(frozen=True)
+class Source:
+    """The API that is read, its services by SID, and why it is not Chat where nobody asked for another."""
+
+    api: Api
+    services: dict[str, dict[str, Any]]
+    reason: str = ""
+
+
+def open_source(api: TwilioApi, choice: SourceChoice, wanted: tuple[str, ...], page_size: int) -> Source:
+    """Read the services, all or the `wanted` ones, from the API of choice.
+
+    `auto` is Chat; or Conversations, where Chat's answer means that it has been switched off: 410, 403 or 404 on the
+    list of services, or a host whose name is not known. A 401 never means that: the credentials are wrong then.
+    """
+    if choice == "conversations":
+        return Source("conversations", _services(api, "conversations", wanted, page_size))
+    try:
+        tries = TRIES_AT_A_SIZE if choice == "auto" else None
+        return Source("chat", _services(api, "chat", wanted, page_size, tries))
+    except TwilioError as error:
+        if choice == "chat":
+            raise
+        why = _why_gone(api, error, wanted)
+        if why is None and isinstance(error, TransientTwilioError):
+            return Source("chat", _services(api, "chat", wanted, page_size))  # now with all patience
+        if why is None:
+            raise
+    reason = f"Programmable Chat is switched off: {why.what}"
+    logger.warning("%s; reading through Conversations", reason)
+    return Source("conversations", _services(api, "conversations", wanted, page_size), reason)
+
+
+def _why_gone(api: TwilioApi, error: TwilioError, wanted: tuple[str, ...]) -> TwilioError | None:
+    """The error that shows that Chat is gone, if any does. Of a named service it shows nothing: the list decides."""
+    if isinstance(error, HostNotFoundError) or error.status == 410:
+        return error
+    if error.status not in _GONE:
+        return None
+    if not wanted:
+        return error
+    try:
+        next(_pages(api, "chat", "services", page_sizes(1), TRIES_AT_A_SIZE))
+    except TwilioError as problem:
+        return problem if problem.status in _GONE else None
+    return None
+
+
+def _services(
+    api: TwilioApi, side: Api, wanted: tuple[str, ...], page_size: int, tries: int | None = None
+) -> dict[str, dict[str, Any]]:
+    """Services by SID, in the order of their SID."""
+    if wanted:
+        records: list[Any] = [api.get(side, f"/Services/{sid}", tries) for sid in wanted]
+    else:
+        records = _records(api, side, "services", page_size, tries)
+    found = _by_sid(records, lambda record: service_row(record, None), "service")
+    return {sid: record for sid, (record, _) in found.items()}
+
+
+def service_rows(source: Source, notifications: dict[str, dict[str, Any] | None]) -> list[dict[str, Any]]:
+    """The rows of services.parquet, in the order of their SID; `notifications` are the target's settings by SID."""
+    return [service_row(record, notifications.get(sid)) for sid, record in source.services.items()]
+
+
+def list_credentials(api: TwilioApi, side: Api, page_size: int) -> list[dict[str, Any]]:
+    """The rows of credentials.parquet, in the order of their SID; both APIs show the same objects."""
+    records = _records(api, side, "credentials", page_size)
+    return [row for _, row in _by_sid(records, credential_row, "credential").values()]
+
+
+def target_notifications(api: TwilioApi, service_sid: str) -> dict[str, Any] | None:
+    """What Conversations has for a service now, without the fields that only name the object.
+
+    It is a courtesy of the snapshot: what cannot be read is None, and does not keep the bindings waiting.
+    """
+    try:
+        found = api.get("conversations", f"/Services/{service_sid}/Configuration/Notifications")
+    except TwilioError as error:
+        logger.warning("The snapshot goes without %s's settings in Conversations: %s", service_sid, error)
+        return None
+    return {key: found[key] for key in found if key not in ("account_sid", "chat_service_sid", "url")}
+
+
+def _records(api: TwilioApi, side: Api, key: str, page_size: int, tries: int | None = None) -> list[Any]:
+    pages = _pages(api, side, key, page_sizes(page_size), tries)
+    return [record for page in pages for record in page.content]
+
+
+def _pages(api: TwilioApi, side: Api, key: str, sizes: tuple[int, ...], tries: int | None) -> Any:
+    return api.pages(side, f"/{key.title()}", read=partial(records_of, key=key), sizes=sizes, tries=tries)
+
+
+def _by_sid(
+    records: list[Any], row_of: Callable[[Any], dict[str, Any]], kind: str
+) -> dict[str, tuple[Any, dict[str, Any]]]:
+    """Records with their rows, each SID once and in order. Raises `TwilioError` for what is none of its kind."""
+    try:
+        found = {row["sid"]: (record, row) for record, row in ((record, row_of(record)) for record in records)}
+    except UnfitError as error:
+        raise TwilioError(f"The list of {kind}s holds something that is no {kind}: {error}") from None
+    return dict(sorted(found.items()))

@@ -1,0 +1,52 @@
+"""What an answer's status and headers mean, and what helps the operator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from migrate.model.errors import TransientTwilioError, TwilioError
+from migrate.twilio_api.addresses import public_url
+from migrate.twilio_api.pages import NotAPageError, decode
+
+_TRANSIENT = frozenset({429, 500, 502, 503, 504})
+_REMEDIES: Mapping[int, str] = {
+    400: "Check the options of this command: Twilio does not take one of the values in that address",
+    401: "Check TWILIO_ACCOUNT_SID and {credential}: the secret may have been rotated, or be another account's",
+    403: "{credential} lacks the permission; Programmable Chat needs a standard API key or the auth token",
+    404: "Check the SID in that address, and that it belongs to the account in TWILIO_ACCOUNT_SID",
+    410: "Twilio has switched this off; --source conversations reads the same bindings as Programmable Chat",
+}
+
+
+def raise_for_status(answer: Any, url: str, credential: str) -> None:
+    """Raise for any status but 200: `TransientTwilioError` where it may pass, else `TwilioError` with what helps.
+
+    `credential` names what the request was signed with.
+    """
+    status = answer.status_code
+    if status == 200:
+        return
+    try:
+        body = decode(answer.body)
+    except NotAPageError:
+        body = None
+    said = body if isinstance(body, dict) else {}
+    code = f", code {said['code']}" if isinstance(said.get("code"), int) else ""
+    message = f": {said['message']}" if isinstance(said.get("message"), str) else ""
+    what = f"{public_url(url)} answered {status}{code}{message}"
+    if status in _TRANSIENT:
+        raise TransientTwilioError(what, status=status, retry_after=_seconds(answer.headers.get("retry-after")))
+    raise TwilioError(what, status=status, remedy=_REMEDIES.get(status, "").format(credential=credential))
+
+
+def count_of(header: str | None) -> int | None:
+    """A header that is a count; None for anything else."""
+    return int(header) if header and header.isascii() and header.isdigit() else None
+
+
+def _seconds(header: str | None) -> float | None:
+    try:
+        return max(0.0, float(header)) if header else None
+    except ValueError:
+        return None

@@ -1,0 +1,109 @@
+"""One page of a list: its `meta`, read ahead of the records or with them, and the check that it is a page at all."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+_META_FIRST = re.compile(rb'\s*\{\s*"meta"\s*:\s*(?=\{)')
+
+
+class NotAPageError(ValueError):
+    """A body that is no page; the message says why."""
+
+
+@dataclass(frozen=True)
+class Meta:
+    """What a page says of itself: the size that the server used, and where the next one is."""
+
+    page_size: int | None
+    next_page_url: str | None
+
+
+# What makes a body into a page's content. It may run in another thread; raises `NotAPageError`.
+Reader = Callable[[bytes], tuple[Meta, T]]
+
+
+@dataclass(frozen=True)
+class Page(Generic[T]):
+    """One page of a list: its content as its reader made it, the size that the server used (None: not said), the
+    address of the next page, and how many requests this one took.
+    """
+
+    content: T
+    page_size: int | None
+    next_url: str | None
+    requests: int
+
+
+def meta_of(found: Any) -> Meta:
+    """A decoded `meta` object, checked. Raises `NotAPageError`."""
+    if not isinstance(found, dict):
+        raise NotAPageError("it has no 'meta'")
+    link, size = found.get("next_page_url"), found.get("page_size")
+    if not isinstance(link, str | None):
+        raise NotAPageError("its next_page_url is no address")
+    if size is not None and type(size) is not int:
+        raise NotAPageError("its page_size is no number")
+    return Meta(size, link)
+
+
+def peek(body: bytes) -> Meta | None:
+    """The `meta` of a page that begins with it, without reading the rest; None where that cannot be told.
+
+    It lets the next page be asked for while this one is being read. What comes of reading decides all the same.
+    """
+    start = _META_FIRST.match(body)
+    end = body.find(b"}", start.end()) if start else -1
+    if start is None or end < 0:
+        return None
+    try:
+        return meta_of(json.loads(body[start.end() : end + 1]))
+    except ValueError:
+        return None
+
+
+def decode(body: bytes) -> Any:
+    """A body as JSON by the letter. Raises `NotAPageError`."""
+    try:
+        return json.loads(body, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise NotAPageError("it is no JSON") from None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def records_of(body: bytes, key: str) -> tuple[Meta, list[Any]]:
+    """A page's `meta`, and the list under `key` as decoded JSON. Raises `NotAPageError`."""
+    found = decode(body)
+    if not isinstance(found, dict):
+        raise NotAPageError("it is no JSON object")
+    meta = meta_of(found.get("meta"))
+    if not isinstance(found.get(key), list):
+        raise NotAPageError(f"it has no list {key!r}")
+    return meta, found[key]
+
+
+class Circle:
+    """Notices links that lead back to where they came from, whatever their number, in little memory (Brent's way:
+    the landmark is set anew at the 1st, 2nd, 4th, 8th … link).
+    """
+
+    def __init__(self) -> None:
+        self._landmark = ""
+        self._steps, self._until = 0, 1
+
+    def closes_at(self, url: str) -> bool:
+        """Whether the walk, going on to this address, has been there before."""
+        if url == self._landmark:
+            return True
+        self._steps += 1
+        if self._steps == self._until:
+            self._landmark, self._steps, self._until = url, 0, self._until * 2
+        return False
