@@ -4,6 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+BENCH := .venv-bench
 DEMO := out/demo
 
 .PHONY: help demo test lint format lock cassettes bench clean
@@ -30,20 +31,30 @@ format: $(READY)  ## apply the formatter and the safe fixes
 cassettes: $(READY)  ## record the demo cassette again, from the stand-in; leaves no difference
 	$(BIN)/python -m cassettes.record
 
-bench: $(READY)  ## measure extract beside stock twilio-python
-	$(BIN)/python -m bench.extract
+bench: $(BENCH)/.ready  ## measure extract beside stock twilio-python and dlt
+	$(BENCH)/bin/python -m bench.extract
 
 lock:  ## resolve the pinned versions again (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-annotate --custom-compile-command 'make lock' --output-file requirements.lock
+	uv pip compile pyproject.toml --extra bench --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-annotate --custom-compile-command 'make lock' --constraint requirements.lock \
+		--output-file bench/requirements.lock
 
 clean:  ## remove everything that the other targets made
-	rm -rf $(VENV) out dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(BENCH) out dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(READY): requirements.lock pyproject.toml
+define install  # a virtual environment, a lock: nothing but what the lock names, with its hashes
 	@test -n "$(PYTHON)" || { echo "chat-migrate needs Python 3.11 or newer on the PATH (or: make PYTHON=/path/to/python3)" >&2; exit 1; }
-	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	@touch $@
+	$(PYTHON) -m venv --clear $(1)
+	$(1)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(2)
+	$(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(1)/.ready
+endef
+
+$(READY): requirements.lock pyproject.toml
+	$(call install,$(VENV),requirements.lock)
+
+$(BENCH)/.ready: bench/requirements.lock pyproject.toml
+	$(call install,$(BENCH),bench/requirements.lock)

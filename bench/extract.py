@@ -1,117 +1,205 @@
-"""Extract beside stock twilio-python, on loopback against the stand-in; run by `make bench`.
+"""Extract beside other ways to read the same bindings, on loopback against the stand-in; run by `make bench`.
 
-Both read the same bindings, page by page, into Parquet. The peer is what one would write without this project:
-`bindings.stream()`, a pandas DataFrame, `to_parquet`. Each is run several times in turn and the best time counts,
-because other work on the machine can only make a run slower. A third figure says how much of the time is the
-stand-in's own: fetching the same pages and doing nothing with them.
+The stand-in serves pages that it rendered before. Each reader runs several times in turn and its best time counts,
+because other work on the machine can only make a run slower; ratios are of best times of the same run. Nothing here
+has spoken to Twilio, whose own speed will be the limit.
 """
 
 from __future__ import annotations
 
+import json
+import os
+import platform
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
-import pandas as pd
-import requests
+import psutil
 import yaml
-from twilio.rest import Client
 
-from migrate.extract.run import ExtractOptions, extract_snapshot
-from migrate.twilio_api.api import ApiSettings, open_api
+from bench.readers import ACCOUNT, PAGE_SIZE, TOKEN
 
-ACCOUNT, TOKEN, SERVICE = "AC" + "1" * 32, "synthetic-token", "IS" + "1".zfill(32)
-PAGE_SIZE = 1000
+LATENCY = 0.05  # seconds
+SERVICES = 8
+TYPES = ["apn", "fcm", "gcm"]
 
 
-def world(bindings: int) -> dict[str, Any]:
-    """A world file's content: one service with so many bindings."""
+def world(services: int, bindings: int) -> dict[str, Any]:
+    """A world file's content: so many services, each with so many bindings, of all types in turn."""
     group = {
         "count": bindings,
         "identity": "user-{n}",
+        "binding_type": TYPES,
         "message_types": [["new_message"], ["new_message", "added_to_channel"]],
     }
-    service = {"name": "bench", "credentials": {"apn": "push"}, "bindings": [group]}
+    service = {"name": "bench", "credentials": dict.fromkeys(TYPES, "push"), "bindings": [group]}
     return {
         "now": "2026-06-15T08:00:00Z",
         "account_sid": ACCOUNT,
         "auth_token": TOKEN,
         "credentials": [{"name": "push", "type": "apn"}],
-        "services": [service],
+        "services": [service] * services,
     }
 
 
-def chat_migrate(url: str, folder: Path) -> int:
-    """This project, through its public functions."""
-    environment = {"TWILIO_ACCOUNT_SID": ACCOUNT, "TWILIO_AUTH_TOKEN": TOKEN}
-    with open_api(ApiSettings(url, url, environment=environment)) as api:
-        return extract_snapshot(api, folder / "snapshot", ExtractOptions(page_size=PAGE_SIZE)).rows
+@dataclass(frozen=True)
+class Standin:
+    """A running stand-in."""
+
+    url: str
+    process: psutil.Process
+    bindings: int
+
+    def cpu(self) -> float:
+        """Seconds of processor time that it has used."""
+        times = self.process.cpu_times()
+        return float(times.user + times.system)
 
 
-def stock_twilio(url: str, folder: Path) -> int:
-    """Stock twilio-python, pandas, Parquet."""
-    client: Any = Client(ACCOUNT, TOKEN)  # type: ignore[no-untyped-call]
-    client.chat.base_url = url
-    names = ["sid", "account_sid", "endpoint", "identity", "binding_type", "credential_sid", "message_types"]
-    names += ["date_created", "date_updated"]
-    bindings = client.chat.v2.services(SERVICE).bindings.stream(page_size=PAGE_SIZE)
-    frame = pd.DataFrame([{name: getattr(item, name) for name in names} for item in bindings])
-    frame.to_parquet(folder / "bindings.parquet")
-    return len(frame)
-
-
-def bytes_only(url: str, folder: Path) -> int:
-    """The stand-in's share: the same pages, read and thrown away."""
-    rows, link = 0, f"{url}/v2/Services/{SERVICE}/Bindings?PageSize={PAGE_SIZE}"
-    with requests.Session() as session:
-        while link:
-            page = session.get(link, auth=(ACCOUNT, TOKEN), timeout=60).json()
-            rows, link = rows + len(page["bindings"]), page["meta"]["next_page_url"]
-    return rows
-
-
-def timed(work: Callable[[str, Path], int], url: str, bindings: int) -> float:
-    """Seconds for one run, which must bring every binding."""
+@contextmanager
+def standin(services: int, bindings: int, latency: float = 0.0) -> Iterator[Standin]:
+    """Serve a world of so many services with so many bindings each."""
     with tempfile.TemporaryDirectory() as folder:
-        start = time.perf_counter()
-        rows = work(url, Path(folder))
-        seconds = time.perf_counter() - start
-    if rows != bindings:
-        raise SystemExit(f"{work.__name__} brought {rows:,} of {bindings:,} bindings")
-    return seconds
+        file = Path(folder, "world.yaml")
+        file.write_text(yaml.safe_dump(world(services, bindings)))
+        command = [sys.executable, "-m", "migrate", "standin", "--world", str(file), "--port", "0", "--prerendered"]
+        command += ["--page-size-maxima", "docs", "--latency", str(latency)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+            assert server.stdout is not None
+            try:
+                url = server.stdout.readline().strip().partition("=")[2]
+                yield Standin(url, psutil.Process(server.pid), services * bindings)
+            finally:
+                server.terminate()
+
+
+@dataclass(frozen=True)
+class Result:
+    """The best of some runs: seconds, rows, peak memory in MB, and the stand-in's processor seconds meanwhile."""
+
+    seconds: float
+    rows: int
+    peak: float
+    server: float
+
+    @property
+    def speed(self) -> float:
+        """Rows a second."""
+        return self.rows / self.seconds
+
+
+def measure(server: Standin, rounds: int, *names: str) -> dict[str, Result]:
+    """Run readers in turn. Each must bring every binding."""
+    best: dict[str, Result] = {}
+    for name in names * rounds:
+        with tempfile.TemporaryDirectory() as folder:
+            before = server.cpu()
+            command = [sys.executable, "-m", "bench.worker", name, server.url, folder]
+            environment = {**os.environ, "BENCH_BINDINGS": str(server.bindings)}
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise click.ClickException(f"{name} failed: {done.stderr[-2000:]}")
+            found = json.loads(done.stdout.splitlines()[-1])
+        if found["rows"] != server.bindings:
+            raise click.ClickException(f"{name} brought {found['rows']:,} of {server.bindings:,} bindings")
+        result = Result(found["seconds"], found["rows"], found["peak"], server.cpu() - before)
+        if name not in best or result.seconds < best[name].seconds:
+            best[name] = result
+    return best
+
+
+def show(title: str, results: dict[str, Result]) -> None:
+    """A table of results."""
+    print(f"\n{title}")
+    for name, result in results.items():
+        speed, peak = f"{result.speed:11,.0f} rows/s", f"{result.peak:6,.0f} MB"
+        print(f"  {name:18}{result.seconds:8.2f} s {speed} {peak}   stand-in {result.server:.2f} s of processor time")
+
+
+def target(what: str, value: float, limit: float, *, least: bool) -> None:
+    """A target, and whether it was met."""
+    met = value >= limit if least else value <= limit
+    print(f"  {'met   ' if met else 'MISSED'}  {what}: {value:.2f} (at {'least' if least else 'most'} {limit:g})")
+
+
+def no_latency(bindings: int, rounds: int) -> float:
+    """One service, no latency, all peers. Gives chat-migrate's seconds."""
+    with standin(1, bindings) as server:
+        measure(server, 1, "fetch_and_decode", "chat_migrate")  # renders the pages
+        found = measure(server, rounds, "chat_migrate", "fetch_and_decode", "stock_twilio")
+        found |= measure(server, 1, "dlt_rest")
+    show(f"1 service of {bindings:,} bindings, pages of {PAGE_SIZE:,}, no latency", found)
+    ours = found["chat_migrate"]
+    target("times the rows/s of stock twilio-python", ours.speed / found["stock_twilio"].speed, 8, least=True)
+    target("times the rows/s of fetch and orjson.loads", ours.speed / found["fetch_and_decode"].speed, 1, least=True)
+    print(f"          times the rows/s of dlt: {ours.speed / found['dlt_rest'].speed:.1f}")
+    return ours.seconds
+
+
+def with_latency(bindings: int, rounds: int) -> None:
+    """Several services and a latency, beside what the latency and this machine alone would take."""
+    each = bindings // SERVICES
+    with standin(SERVICES, each) as server:
+        measure(server, 1, "chat_migrate")
+        machine = measure(server, rounds, "chat_migrate")["chat_migrate"].seconds
+    with standin(SERVICES, each, LATENCY) as server:
+        measure(server, 1, "chat_migrate")
+        found = measure(server, rounds, "chat_migrate")
+    show(f"{SERVICES} services of {each:,} bindings, pages of {PAGE_SIZE:,}, {LATENCY * 1000:.0f} ms", found)
+    chain = -(-each // len(TYPES) // PAGE_SIZE) * LATENCY
+    print(
+        f"          floors: the longest chain's latency {chain:.2f} s, this machine without latency {machine:.2f} s"
+    )
+    target("times the larger floor", found["chat_migrate"].seconds / max(chain, machine), 1.5, least=False)
+
+
+def small_pages(bindings: int, rounds: int) -> None:
+    """One service, small pages and a latency: one chain, and an identity file."""
+    with standin(1, bindings, LATENCY) as server:
+        measure(server, 1, "identity_file")
+        found = measure(server, 1, "one_chain") | measure(server, rounds, "identity_file")
+    show(f"1 service of {bindings:,} bindings, pages of 50, {LATENCY * 1000:.0f} ms", found)
+    target("times faster than one chain", found["one_chain"].seconds / found["identity_file"].seconds, 6, least=True)
+
+
+def memory(small: int, large: int) -> None:
+    """Peak memory at two sizes."""
+    found: dict[str, Result] = {}
+    for bindings in (small, large):
+        with standin(1, bindings) as server:
+            found[f"{bindings:,} bindings"] = measure(server, 1, "chat_migrate")["chat_migrate"]
+    show("chat_migrate's memory (here the stand-in renders each page)", found)
+    peaks = [result.peak for result in found.values()]
+    target("MB at most", max(peaks), 250, least=False)
+    target("times as much for the larger", max(peaks) / min(peaks), 1.2, least=False)
 
 
 @click.command()
-@click.option("--bindings", default=20_000, show_default=True, help="How many bindings one service has.")
+@click.option("--bindings", default=200_000, show_default=True, help="Bindings of the speed runs.")
+@click.option("--small", default=20_000, show_default=True, help="Bindings of the runs with small pages.")
+@click.option("--large", default=2_000_000, show_default=True, help="Bindings of the larger memory run.")
 @click.option("--rounds", default=3, show_default=True, help="How often each is run.")
-def main(bindings: int, rounds: int) -> None:
-    """Print rows a second for each, and the ratio."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "world.yaml")
-        file.write_text(yaml.safe_dump(world(bindings)))
-        command = [sys.executable, "-m", "migrate", "standin", "--world", str(file), "--port", "0"]
-        command += ["--page-size-maxima", "docs"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
-            assert server.stdout is not None
-            url = server.stdout.readline().strip().partition("=")[2]
-            try:
-                runs = [[timed(work, url, bindings) for work in WORKS] for _ in range(rounds)]
-            finally:
-                server.terminate()
-    best = [min(times) for times in zip(*runs, strict=True)]
-    print(f"{bindings:,} bindings, pages of {PAGE_SIZE:,}, no latency, best of {rounds}")
-    for work, seconds in zip(WORKS, best, strict=True):
-        print(f"  {work.__name__:14} {seconds:7.2f} s  {bindings / seconds:10,.0f} rows/s")
-    print(f"  chat-migrate reads {best[1] / best[0]:.1f} times as many rows a second as stock twilio-python")
-    print(f"  {best[2] / best[0]:.0%} of chat-migrate's time is the stand-in's and its client's, reading alone")
+@click.option(
+    "--only", type=click.Choice(["speed", "latency", "identities", "memory"]), multiple=True, help="Only these."
+)
+def main(bindings: int, small: int, large: int, rounds: int, only: tuple[str, ...]) -> None:
+    """Print all tables, and whether the targets are met."""
+    print(f"Python {platform.python_version()}, {os.cpu_count()} processors, best of {rounds}")
+    if not only or "speed" in only:
+        no_latency(bindings, rounds)
+    if not only or "latency" in only:
+        with_latency(bindings, rounds)
+    if not only or "identities" in only:
+        small_pages(small, rounds)
+    if not only or "memory" in only:
+        memory(bindings, large)
 
-
-WORKS = (chat_migrate, stock_twilio, bytes_only)
 
 if __name__ == "__main__":
     main()

@@ -19,7 +19,7 @@ import pytest
 
 from migrate.extract import parts
 from migrate.extract.chains import MOST_RESTARTS, Walk
-from migrate.snapshot import writer
+from migrate.snapshot import lock, writer
 from migrate.snapshot.manifest import Manifest
 from migrate.snapshot.reader import open_snapshot
 from migrate.standin.faults import Faults
@@ -201,16 +201,16 @@ def test_a_snapshot_that_another_process_finished_meanwhile_is_left_alone(
 ) -> None:
     """The folder looks unfinished, but when the lock is free it is finished: nothing of it may go."""
     server = unfinished(tmp_path / "s", run, serve, monkeypatch)
-    real = writer._hold
+    real = lock.hold
 
     def late(folder: Path) -> int:
         with monkeypatch.context() as patched:
-            patched.setattr(writer, "_hold", real)
+            patched.setattr(writer, "hold", real)
             assert run("extract", "--no-shard", "--out", folder).exit_code == 0
         return real(folder)
 
     with monkeypatch.context() as patched:
-        patched.setattr(writer, "_hold", late)
+        patched.setattr(writer, "hold", late)
         for options in ([], ["--restart"]):
             assert run("extract", "--no-shard", "--out", tmp_path / "s", *options).exit_code == 4
     assert sids(tmp_path / "s") == expected(server)
@@ -230,13 +230,15 @@ def test_a_page_token_that_no_longer_works_restarts_that_chain_alone(
         assert dies(run, *options)
     checkpoint = tmp_path / "s" / "checkpoint.jsonl"
     lines = [json.loads(line) for line in checkpoint.read_text().splitlines()]
-    assert lines[-1]["service_sid"] == service_sid(2)
-    lines[-1]["next_url"] = lines[-1]["next_url"].replace("PageToken=PA", "PageToken=expired")
+    last = {line["service_sid"]: line for line in lines}  # of each chain
+    expired = next(line for line in last.values() if not line["done"])
+    expired["next_url"] = expired["next_url"].replace("PageToken=PA", "PageToken=expired")
     checkpoint.write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert run(*options).exit_code == 0
     assert sids(tmp_path / "s") == expected(server)
     facts = json.loads((tmp_path / "s" / "manifest.json").read_bytes())["chains"]
-    assert [(chain["pages"], chain["restarts"]) for chain in facts] == [(4, 0), (4, 1)]
+    found = {chain["service_sid"]: (chain["pages"], chain["restarts"]) for chain in facts}
+    assert found == {sid: (4, int(sid == expired["service_sid"])) for sid in map(service_sid, (1, 2))}
 
 
 def test_a_snapshot_that_lacks_pages_is_never_finished(

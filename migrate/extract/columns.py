@@ -20,6 +20,8 @@ from migrate.extract.records import UnfitError, binding_row
 from migrate.model.schemas import BINDINGS, TIMESTAMP
 from migrate.twilio_api.pages import Meta, meta_of, records_of
 
+# The default pool keeps what many threads have freed, tens of megabytes of it.
+_POOL = pa.system_memory_pool()
 KEY = "bindings"
 logger = logging.getLogger(__name__)
 _TEXT = pa.string()
@@ -39,8 +41,10 @@ _RECORD = pa.struct(
 _LINKS = ("first_page_url", "previous_page_url", "url", "next_page_url", "key")
 _META = pa.struct([("page", pa.int64()), ("page_size", pa.int64()), *((name, _TEXT) for name in _LINKS)])
 _PAGE = pa.schema([("meta", _META), (KEY, pa.list_(_RECORD))])
-# Python's calendar, which the tolerant way goes by, is shorter than Arrow's.
-_FIRST, _LAST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
+# Python's calendar, which the tolerant way goes by, is shorter than Arrow's. In microseconds, as Arrow counts.
+_FIRST, _LAST = (
+    pa.scalar(date, TIMESTAMP).value for date in (datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC))
+)
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ def read_rows(body: bytes, service_sid: str) -> tuple[Meta, Rows]:
     """A page of a service's bindings. Raises `NotAPageError` for what is no page."""
     try:
         return _columnar(body, service_sid)
-    except (_NotColumnarError, pa.ArrowException, OverflowError) as reason:
+    except (_NotColumnarError, pa.ArrowException) as reason:
         logger.debug("A page of %s is read record by record: %s", service_sid, _kind(reason))
     return _tolerant(body, service_sid)
 
@@ -68,12 +72,13 @@ class _NotColumnarError(ValueError):
 
 
 def _columnar(body: bytes, service_sid: str) -> tuple[Meta, Rows]:
-    """The quick way. Raises `_NotColumnarError`, `pa.ArrowException` or OverflowError for what it cannot take."""
+    """The quick way. Raises `_NotColumnarError` or `pa.ArrowException` for what it cannot take."""
     found = pj.read_json(
         pa.BufferReader(body),
         read_options=pj.ReadOptions(use_threads=False, block_size=len(body) + 1),
         # Unknown fields are inferred rather than ignored, and show in the schema.
         parse_options=pj.ParseOptions(explicit_schema=_PAGE, unexpected_field_behavior="infer"),
+        memory_pool=_POOL,
     )
     if found.num_rows != 1 or found.schema != _PAGE:
         raise _NotColumnarError("an unknown field, or several values")
@@ -83,24 +88,19 @@ def _columnar(body: bytes, service_sid: str) -> tuple[Meta, Rows]:
         raise _NotColumnarError("no list")
     columns = dict(zip(_RECORD.names, records.flatten().flatten(), strict=True))
     for name in ("service_sid", "chat_service_sid"):
-        if not _all(pc.equal(columns[name], service_sid)):
+        if not {service_sid, None}.issuperset(columns[name].unique().to_pylist()):
             raise _NotColumnarError(f"{name} names another service")
-    if columns["sid"].null_count or not _all(pc.not_equal(columns["sid"], "")):
+    if columns["sid"].null_count or pc.index(columns["sid"], "").as_py() >= 0:
         raise _NotColumnarError("a sid is missing")
     if columns["message_types"].flatten().null_count:
         raise _NotColumnarError("null where none was expected")
     for name in ("date_created", "date_updated"):
         earliest, latest = pc.min_max(columns[name]).values()
-        if earliest.is_valid and not _FIRST <= earliest.as_py() <= latest.as_py() <= _LAST:
+        if earliest.is_valid and not _FIRST <= earliest.value <= latest.value <= _LAST:
             raise _NotColumnarError(f"{name} is out of range")
     columns["extra"] = pa.nulls(len(columns["sid"]), _TEXT)
     table = pa.Table.from_arrays([columns[name] for name in BINDINGS.names], schema=BINDINGS)
     return meta_of(found.column("meta")[0].as_py()), Rows(table)
-
-
-def _all(values: pa.Array) -> bool:
-    """Whether a condition holds wherever there is a value."""
-    return pc.all(values, min_count=0).as_py() is not False
 
 
 def _tolerant(body: bytes, service_sid: str) -> tuple[Meta, Rows]:

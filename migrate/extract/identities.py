@@ -14,7 +14,7 @@ from urllib.parse import quote_plus
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pv
-import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
 from migrate.model.errors import InputError
 from migrate.snapshot.manifest import IdentityFile
@@ -97,10 +97,13 @@ def _from_csv(path: Path, column: str) -> pa.ChunkedArray:
 
 
 def _from_parquet(path: Path, column: str) -> pa.ChunkedArray:
-    bindings = path / "bindings"
-    source = ds.dataset(bindings if bindings.is_dir() else path, format="parquet")
-    _check_column(path, column, source.schema.names)
-    return source.to_table(columns=[column]).column(column).cast(pa.string())
+    files = sorted((path / "bindings").rglob("*.parquet")) or sorted(path.rglob("*.parquet"))
+    chunks: list[pa.Array] = []
+    for file in files if path.is_dir() else [path]:
+        with pq.ParquetFile(file) as source:
+            _check_column(file, column, source.schema_arrow.names)
+            chunks += source.read([column]).column(column).cast(pa.string()).chunks
+    return pa.chunked_array(chunks, pa.string())
 
 
 def _check_column(path: Path, column: str, names: list[str]) -> None:

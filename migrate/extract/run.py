@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shlex
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +34,7 @@ from migrate.twilio_api.limits import DEFAULT_PAGE_SIZE
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+THREADS_A_REQUEST = 2  # chains under way for each request that may be: some are storing, or waiting for the reader
 
 
 @dataclass(frozen=True)
@@ -140,13 +142,16 @@ class _Extract:
         def read(service_sid: str) -> None:
             found[service_sid] = target_notifications(self.api, service_sid)
 
-        self._side_by_side(read, list(source.services))
-        credentials = list_credentials(self.api, source.api, self.options.page_size)
-        writer.write_tables(service_rows(source, found), credentials)
+        with ThreadPoolExecutor(1) as pool:
+            listing = pool.submit(list_credentials, self.api, source.api, self.options.page_size)
+            self._side_by_side(read, list(source.services), self.api.throttle.most)
+            writer.write_tables(service_rows(source, found), listing.result())
 
-    def _side_by_side(self, job: Callable[[T], object], items: list[T]) -> list[tuple[T, BaseException]]:
+    def _side_by_side(
+        self, job: Callable[[T], object], items: list[T], threads: int
+    ) -> list[tuple[T, BaseException]]:
         """Do a job for each item; the failures. Ctrl-C ends it."""
-        crew = Crew(job, items, self.api.throttle.most, self.api.stop)
+        crew = Crew(job, items, threads, self.api.stop)
         crew.run()
         return crew.failures
 
@@ -169,10 +174,10 @@ class _Extract:
 
     def _walk(self, writer: SnapshotWriter, chains: list[Chain]) -> None:
         """Walk all chains side by side. One that fails does not stop the others; the first failure is then raised."""
-        many = min(self.api.throttle.most, len(chains)) or 1
+        many = min(THREADS_A_REQUEST * self.api.throttle.most, len(chains)) or 1
         with Parts(writer, part_rows(many), self.api.stop) as parts:
             walks = [Walk(chain, self.api, parts, self.options.page_size, self.meter) for chain in chains]
-            failures = self._side_by_side(Walk.run, walks)
+            failures = self._side_by_side(Walk.run, walks, many)
         if parts.failure:
             raise self._told(None, parts.failure, writer, chains)
         if failures:

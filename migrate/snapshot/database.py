@@ -12,12 +12,13 @@ from typing import Any
 import duckdb
 
 MEMORY_LIMIT = "512MB"  # beyond it DuckDB goes to the disk
+LOW_MEMORY_LIMIT = "64MB"
 
 Query = Any  # a function: SQL and its parameters to rows
 
 
 @contextmanager
-def over_parts(parts: list[Path], scratch: Path) -> Iterator[Query]:
+def over_parts(parts: list[Path], scratch: Path, memory_limit: str = MEMORY_LIMIT) -> Iterator[Query]:
     """A function that queries the view `bindings`: the rows of some Parquet parts.
 
     What does not fit into memory goes into a private folder in `scratch`, and is gone afterwards.
@@ -26,7 +27,7 @@ def over_parts(parts: list[Path], scratch: Path) -> Iterator[Query]:
     escaped = [glob.escape(str(part)) for part in parts]
     with tempfile.TemporaryDirectory(dir=scratch, prefix=".duckdb-") as folder:
         settings: dict[str, Any] = {
-            "memory_limit": MEMORY_LIMIT,
+            "memory_limit": memory_limit,
             "temp_directory": folder,
             "autoload_known_extensions": False,
         }

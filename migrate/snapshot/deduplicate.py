@@ -2,13 +2,59 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from migrate.snapshot.database import over_parts
+MOST_KEYS = 4_000_000  # of 8 bytes
+SID_LENGTH = 34  # two letters and 32 hexadecimal digits
+
+
+class Keys:
+    """A number for each `sid` that this process has stored: where no two are the same, no sid repeats.
+
+    That is nearly always so, and then the parts need not be read again. Past `MOST_KEYS`, or with SIDs of another
+    form than Twilio's, it does not know. Its methods may be called from several threads.
+    """
+
+    def __init__(self) -> None:
+        self._arrays: dict[str, list[np.ndarray]] = {}
+        self._many = 0
+        self._lock = threading.Lock()
+
+    def add(self, service_sid: str, sids: pa.ChunkedArray) -> None:
+        """Take the sids of a part."""
+        keys = [_keys(chunk) for chunk in sids.chunks]
+        with self._lock:
+            self._many += len(sids)
+            if self._many > MOST_KEYS:
+                self._arrays.clear()
+            else:
+                self._arrays.setdefault(service_sid, []).extend(array for array in keys if array is not None)
+
+    def are_distinct(self, service_sid: str, rows: int) -> bool:
+        """Whether so many rows of a service have been taken, all that there are, and no two have the same key."""
+        arrays = self._arrays.pop(service_sid, [])
+        if sum(map(len, arrays)) != rows:
+            return False
+        keys = np.sort(np.concatenate(arrays)) if arrays else np.empty(0)
+        return not bool((keys[1:] == keys[:-1]).any())
+
+
+def _keys(sids: pa.StringArray) -> np.ndarray | None:
+    """A key for each sid, from its last 16 characters; None if one is not as long as a SID."""
+    _, offsets, data = sids.buffers()
+    ends = np.frombuffer(offsets, np.int32)[sids.offset : sids.offset + len(sids) + 1]
+    if not (np.diff(ends) == SID_LENGTH).all():
+        return None
+    text = np.frombuffer(data, np.uint8)[ends[0] : ends[-1]].reshape(len(sids), SID_LENGTH)
+    halves = np.ascontiguousarray(text[:, -16:]).view(np.uint64)
+    keys: np.ndarray = halves[:, 0] * np.uint64(0x9E3779B97F4A7C15) ^ halves[:, 1]
+    return keys
 
 
 def without_duplicates(parts: list[Path]) -> Iterator[tuple[Path, pa.Table]]:
@@ -33,5 +79,12 @@ def without_duplicates(parts: list[Path]) -> Iterator[tuple[Path, pa.Table]]:
 def _repeated_sids(parts: list[Path]) -> set[str]:
     if not parts:
         return set()
-    with over_parts(parts, parts[0].parent) as query:
-        return {row[0] for row in query("SELECT sid FROM bindings GROUP BY sid HAVING count(*) > 1")}
+    from migrate.snapshot.database import LOW_MEMORY_LIMIT, over_parts  # DuckDB is rarely needed here
+
+    with over_parts(parts, parts[0].parent, LOW_MEMORY_LIMIT) as query:
+        # By hashes first, which are few bytes each: two sids that share one are told apart in the second step.
+        suspects = [row[0] for row in query("SELECT hash(sid) h FROM bindings GROUP BY h HAVING count(*) > 1")]
+        if not suspects:
+            return set()
+        repeated = "SELECT sid FROM bindings WHERE hash(sid) IN $suspects GROUP BY sid HAVING count(*) > 1"
+        return {row[0] for row in query(repeated, suspects=suspects)}

@@ -7,12 +7,12 @@ is there; the checkpoint goes last.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import shutil
 import threading
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import asdict
 from datetime import datetime
@@ -28,7 +28,7 @@ from migrate.model.errors import RefusedError
 from migrate.model.schemas import CREDENTIALS, SERVICES
 from migrate.model.sids import is_service_sid
 from migrate.snapshot.checkpoint import CHECKPOINT, ChainState, Progress, complete_lines
-from migrate.snapshot.deduplicate import without_duplicates
+from migrate.snapshot.deduplicate import Keys, without_duplicates
 from migrate.snapshot.files import (
     PARTIAL,
     append_synced,
@@ -37,13 +37,13 @@ from migrate.snapshot.files import (
     sync_folder,
     write_whole,
 )
+from migrate.snapshot.lock import hold
 from migrate.snapshot.manifest import NAME as MANIFEST
 from migrate.snapshot.manifest import ChainRecord, FileRecord, Manifest, read_manifest
+from migrate.snapshot.parquet import file_record, parquet_bytes
 
 REJECTED = "rejected.jsonl"
 BINDINGS_FOLDER = "bindings"
-# Columns of few distinct values, which Parquet keeps as a dictionary; for the others it would only be tried in vain.
-_FEW_VALUES = ("account_sid", "binding_type", "credential_sid", "message_types.list.element")
 _FIXED = ("account_sid", "source", "filters", "shards")  # what an extract that goes on must share with its beginning
 _TABLES = {"services": SERVICES, "credentials": CREDENTIALS}
 
@@ -56,6 +56,7 @@ class SnapshotWriter:
         self.manifest = manifest
         self._held = held  # the lock on the folder
         self._chains: dict[str, ChainState] = {}
+        self._keys = Keys()
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -99,7 +100,7 @@ class SnapshotWriter:
     def read_services(self) -> list[dict[str, Any]]:
         """The stored services, as plain values."""
         try:
-            rows: list[dict[str, Any]] = pq.read_table(self.folder / "services.parquet").to_pylist()
+            rows: list[dict[str, Any]] = pq.ParquetFile(self.folder / "services.parquet").read().to_pylist()
         except (pa.ArrowException, OSError):
             raise RefusedError(
                 f"{self.folder / 'services.parquet'} cannot be read", remedy="Begin anew with --restart"
@@ -122,6 +123,7 @@ class SnapshotWriter:
         state = self._chains[chain_id]
         part = None
         if table.num_rows:
+            self._keys.add(state.service_sid, table.column("sid"))
             shard = chain_id.replace(f":{state.service_sid}", "").replace(":", "-")
             part = self._write_part(state.service_sid, f"{shard}-{state.written:05}", table)
         self._log(chain_id, part, asdict(progress))
@@ -145,7 +147,7 @@ class SnapshotWriter:
         states = dict(sorted(self._chains.items()))
         files = [part for state in states.values() for part in state.parts]
         rows = sum(file.rows for file in files)
-        files += [_record(self.folder, self.folder / f"{name}.parquet") for name in _TABLES]
+        files += [file_record(self.folder, self.folder / f"{name}.parquet") for name in _TABLES]
         rejected = [record for state in states.values() for record in state.rejected]
         if rejected:
             path = self.folder / REJECTED
@@ -167,10 +169,14 @@ class SnapshotWriter:
     def _drop_duplicates(self) -> None:
         """Replace parts by ones without their repeated rows, service by service, by lines of the checkpoint."""
         owners: dict[str, dict[Path, str]] = {}
+        rows: Counter[str] = Counter()
         for chain, state in sorted(self._chains.items()):
             for part in state.parts:
                 owners.setdefault(state.service_sid, {})[self.folder / part.path] = chain
+                rows[state.service_sid] += part.rows
         for service_sid, chains in owners.items():
+            if self._keys.are_distinct(service_sid, rows[service_sid]):
+                continue
             for path, table in without_duplicates(list(chains)):
                 new = self._write_part(service_sid, f"{path.stem}-once", table) if table.num_rows else None
                 old = path.relative_to(self.folder).as_posix()
@@ -226,7 +232,7 @@ def open_writer(folder: Path, manifest: Manifest, *, restart: bool = False) -> S
     """
     refuse_unless_unfinished(folder)
     make_private_folder(folder)
-    held = _hold(folder)
+    held = hold(folder)
     try:
         refuse_unless_unfinished(folder)  # it may have been finished since, by whoever held it
         if restart or not (folder / MANIFEST).exists():
@@ -268,37 +274,12 @@ def refuse_unless_unfinished(folder: Path) -> None:
         )
 
 
-def _hold(folder: Path) -> int:
-    """Lock a folder for as long as the handle is open, or the process lives. Raises `RefusedError` if it is held."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(handle)
-        raise RefusedError(f"Another extract is writing {folder}", remedy="Wait for it, or stop it") from None
-    return handle
-
-
-def parquet_bytes(table: pa.Table) -> bytes:
-    """A table as the bytes of a Parquet file; the same rows give the same bytes."""
-    sink = pa.BufferOutputStream()
-    few = [name for name in _FEW_VALUES if name.partition(".")[0] in table.schema.names]
-    pq.write_table(table, sink, compression="zstd", compression_level=1, use_dictionary=few)
-    data: bytes = sink.getvalue().to_pybytes()
-    return data
-
-
 def _remove(path: Path) -> None:
     """Remove a file or a folder, if there is one; of a link only the link."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def _record(folder: Path, path: Path) -> FileRecord:
-    rows = pq.read_metadata(path).num_rows
-    return FileRecord(path.relative_to(folder).as_posix(), rows, path.stat().st_size, sha256_of(path))
 
 
 def _chain_record(chain: str, state: ChainState) -> ChainRecord:

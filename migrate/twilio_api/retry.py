@@ -36,6 +36,16 @@ class Patience:
         Raises its error where that is none that may pass, when the budget is spent, or after so many `tries`. For
         reads only: 429 is never processed, and a repeated read changes nothing (FACTS.md, "REST behaviour").
         """
+        try:
+            return once(), 1  # as nearly always; what tenacity keeps count of costs more than the call
+        except TransientTwilioError as error:
+            failed: list[TransientTwilioError] = [error]
+
+        def again() -> T:
+            if failed:
+                raise failed.pop()
+            return once()
+
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(TransientTwilioError),
             wait=_pause,
@@ -44,7 +54,7 @@ class Patience:
             before_sleep=self._tell,
             reraise=True,
         )
-        result = retrying(once)
+        result = retrying(again)
         self.trouble = ""
         return result, retrying.statistics["attempt_number"]
 

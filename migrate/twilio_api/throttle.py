@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from migrate.model.errors import InterruptedRunError
 
-FIRST = 4  # requests at a time to begin with
+FIRST = 8  # requests at a time to begin with
 TOO_MANY = 429
 
 
