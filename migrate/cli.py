@@ -5,6 +5,7 @@ Everything heavy is imported inside the command that needs it, so that `--help` 
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from shlex import quote
@@ -266,6 +267,8 @@ def main() -> None:
         # A terminal that lacks a character shows its escape, instead of the program failing on it.
         if stream is not None:  # closed by whoever called
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    # Whoever ends it by SIGTERM gets what Ctrl-C does: pages in hand are stored, and the exit code says so.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         cli(prog_name="chat-migrate")
     except KeyboardInterrupt:  # before a command was there to say more
