@@ -293,7 +293,7 @@ def test_pages_do_not_stay_in_hand_for_long(
 def test_ctrl_c_does_not_wait_for_a_server_that_hangs(
     tmp_path: Path, extract: Callable[..., Any], number: signal.Signals
 ) -> None:
-    """The hung request is left behind, and what is in hand is stored; so it is when the program is told to end."""
+    """The hung request is left behind after a moment, and what is in hand is stored; SIGTERM is taken the same way."""
     hanging, release = threading.Event(), threading.Event()
 
     def bindings(server: Scripted, path: str, size: int, place: int) -> Reply:

@@ -30,22 +30,31 @@ class Crew(Generic[T]):
         self._waiting: queue.SimpleQueue[T] = queue.SimpleQueue()
         for item in items:
             self._waiting.put(item)
-        names = [f"crew-{number}" for number in range(min(threads, len(items)))]
-        self._threads = [threading.Thread(target=self._work, name=name, daemon=True) for name in names]
+        self._threads = min(threads, len(items))
+        self._over = threading.Semaphore(0)  # released by each thread at its end
 
     def run(self) -> None:
         """Do all jobs. On Ctrl-C `stop` is called, jobs under way get a little time, and it is raised again."""
-        for thread in self._threads:
-            thread.start()
+        for number in range(self._threads):
+            threading.Thread(target=self._begin, name=f"crew-{number}", daemon=True).start()
+        ended = 0
         try:
-            for thread in self._threads:
-                thread.join()
+            # Not by `Thread.join`: until Python 3.13 one that Ctrl-C interrupts takes the thread for ended.
+            while ended < self._threads:
+                self._over.acquire()
+                ended += 1
         except KeyboardInterrupt:
             self._stop()
             end = time.monotonic() + GRACE
-            for thread in self._threads:
-                thread.join(max(0.0, end - time.monotonic()))
+            while ended < self._threads and self._over.acquire(timeout=max(0.0, end - time.monotonic())):
+                ended += 1
             raise
+
+    def _begin(self) -> None:
+        try:
+            self._work()
+        finally:
+            self._over.release()
 
     def _work(self) -> None:
         while True:

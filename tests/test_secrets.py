@@ -1,0 +1,124 @@
+"""No secret in any output: planted, and then looked for in everything that a run leaves behind or says."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from migrate.standin.faults import Faults
+from tests.conftest import Run, Serve, tiny_world
+from tests.scripted import Reply, Scripted, scripted
+
+SECRET = "planted-7f3a-secret"
+ACCOUNT = "AC" + "1" * 32
+KEY = "SK" + "2" * 32
+
+
+def forms(*names: str) -> list[str]:
+    """The secret as it is, and as Basic authentication carries it."""
+    return [SECRET, *(base64.b64encode(f"{name}:{SECRET}".encode()).decode() for name in names)]
+
+
+def assert_nowhere(folder: Path, *told: str) -> None:
+    """Neither a file's content, nor its name, nor what was said holds the secret."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert files
+    for secret in forms(ACCOUNT, KEY):
+        for path in files:
+            assert secret.encode() not in path.read_bytes(), path
+            assert secret not in str(path)
+        for text in told:
+            assert secret not in text
+
+
+@pytest.fixture(params=["auth token", "api key"])
+def signed(request: pytest.FixtureRequest, environment: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """The planted secret in the environment, as either kind of credential."""
+    environment.setenv("TWILIO_ACCOUNT_SID", ACCOUNT)
+    if request.param == "auth token":
+        environment.setenv("TWILIO_AUTH_TOKEN", SECRET)
+    else:
+        environment.setenv("TWILIO_API_KEY", KEY)
+        environment.setenv("TWILIO_API_SECRET", SECRET)
+    return environment
+
+
+def test_a_whole_run_with_faults_and_all_logging_keeps_the_secret(
+    tmp_path: Path, run: Run, serve: Serve, environment: pytest.MonkeyPatch
+) -> None:
+    content = tiny_world(bindings=[{"count": 40, "binding_type": ["apn", "fcm", "gcm"]}])
+    serve({**content, "auth_token": SECRET}, faults=Faults(rate=0.3, seed=5, token_expiry=0.1))
+    logs = ["-v", "-v", "--log-file", tmp_path / "log.jsonl"]
+    result = run("run", "--out", tmp_path / "o", "--record", tmp_path / "c.yaml", "--page-size", 3, *logs)
+    assert result.exit_code == 0, result.output
+    assert "GET " in result.stderr
+    assert_nowhere(tmp_path, result.stdout, result.stderr)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply({"code": 20003, "message": f"no: {SECRET[:0]}"}, 401),
+        Reply({}, 403),
+        Reply({}, 500),
+        Reply(b"not json"),
+        Reply(b"cut", 200, {"Content-Length": "500", "Connection": "close"}),
+        Reply(b"", 302, {"Location": "http://elsewhere.example.test/"}),
+        Reply({"meta": {"next_page_url": "http://elsewhere.example.test/x"}, "services": []}),
+    ],
+)
+def test_no_failure_tells_the_secret(tmp_path: Path, run: Run, signed: pytest.MonkeyPatch, reply: Reply) -> None:
+    with scripted(lambda server, path: reply) as server:
+        urls = ["--chat-url", server.url, "--conversations-url", server.url]
+        logs = ["-v", "-v", "--log-file", tmp_path / "log.jsonl"]
+        result = run("extract", "--out", tmp_path / "s", "--record", tmp_path / "c.yaml", *urls, *logs)
+        (sent,) = {headers["Authorization"] for _, _, headers in server.seen}
+    assert result.exit_code != 0
+    assert any(secret in sent for secret in forms(ACCOUNT, KEY))  # it was there to be told
+    assert_nowhere(tmp_path, result.stdout, result.stderr)
+
+
+def test_a_crash_tells_no_secret_not_even_with_its_traceback(
+    tmp_path: Path, run: Run, signed: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def crash(self: Any, request: Any) -> Any:
+        raise RuntimeError("a mistake in the program")
+
+    signed.setattr("migrate.twilio_api.http.LiveTransport.send", crash)
+    with caplog.at_level(logging.DEBUG):
+        logs = ["-v", "-v", "--log-file", tmp_path / "log.jsonl"]
+        result = run("extract", "--out", tmp_path / "s", "--chat-url", "http://127.0.0.1:1", *logs)
+    assert result.exit_code == 1
+    assert "Unexpected RuntimeError" in result.stderr
+    assert "Traceback" in result.stderr
+    assert_nowhere(tmp_path, result.stdout, result.stderr, caplog.text)
+
+
+def test_a_crash_of_the_whole_process_tells_no_secret(tmp_path: Path, signed: pytest.MonkeyPatch) -> None:
+    """In a process of its own, where nothing of the tests catches what is written."""
+
+    def answer(server: Scripted, path: str) -> Reply:
+        if path.startswith("/v2/Services?"):
+            return server.page("services", [{"sid": "IS" + "1" * 32}])
+        return Reply({}, 500) if "/Bindings" in path else server.page("credentials", [])
+
+    with scripted(answer) as server:
+        command = [sys.executable, "-m", "migrate", "extract", "--out", str(tmp_path / "s"), "-v", "-v"]
+        command += ["--chat-url", server.url, "--conversations-url", server.url, "--retry-budget", "0"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=dict(os.environ))
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert_nowhere(tmp_path, done.stdout, done.stderr)
+
+
+def test_no_argument_takes_a_secret(run: Run) -> None:
+    for command in ("extract", "run", "load"):
+        words = run(command, "--help").stdout.lower()
+        assert not {"--token", "--auth-token", "--api-secret", "--password"} & set(words.split())
