@@ -38,12 +38,14 @@ def _table(meter: Meter, seconds: float) -> RenderableType:
     from rich.text import Text
 
     table = Table.grid(padding=(0, 2))
-    for service, reading in meter.read().items():
-        total = reading.rows if reading.is_complete else reading.expected
+    # What is complete goes below: of many services the screen shows the first.
+    for service, reading in sorted(meter.read().items(), key=lambda item: item[1].is_complete):
+        total = 1 if reading.is_complete else reading.expected or None
+        done = 1 if reading.is_complete else reading.rows
         table.add_row(
             service,
             # With nothing to measure by, the bar only moves.
-            ProgressBar(total=total or None, completed=reading.rows, width=20, pulse=not total),
+            ProgressBar(total=total, completed=done, width=20, pulse=total is None),
             f"{reading.rows:,} bindings",
             f"{reading.read / seconds:,.0f}/s" if seconds else "",
             f"{reading.pages:,} pages",

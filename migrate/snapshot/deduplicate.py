@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+_Keys = np.ndarray[Any, np.dtype[np.uint64]]
 MOST_KEYS = 4_000_000  # of 8 bytes
 SID_LENGTH = 34  # two letters and 32 hexadecimal digits
 
@@ -22,30 +24,33 @@ class Keys:
     """
 
     def __init__(self) -> None:
-        self._arrays: dict[str, list[np.ndarray]] = {}
+        self._parts: dict[Path, _Keys] = {}
         self._many = 0
         self._lock = threading.Lock()
 
-    def add(self, service_sid: str, sids: pa.ChunkedArray) -> None:
+    def add(self, part: Path, sids: pa.ChunkedArray) -> None:
         """Take the sids of a part."""
-        keys = [_keys(chunk) for chunk in sids.chunks]
+        arrays = [array for chunk in sids.chunks if (array := _keys(chunk)) is not None]
+        keys = np.concatenate(arrays) if arrays else np.empty(0, np.uint64)
         with self._lock:
             self._many += len(sids)
             if self._many > MOST_KEYS:
-                self._arrays.clear()
-            else:
-                self._arrays.setdefault(service_sid, []).extend(array for array in keys if array is not None)
+                self._parts.clear()
+            elif len(keys) == len(sids):
+                self._parts[part] = keys
 
-    def are_distinct(self, service_sid: str, rows: int) -> bool:
-        """Whether so many rows of a service have been taken, all that there are, and no two have the same key."""
-        arrays = self._arrays.pop(service_sid, [])
-        if sum(map(len, arrays)) != rows:
+    def are_distinct(self, parts: list[Path]) -> bool:
+        """Whether all these parts are known, and no two of their sids have the same key. The parts are let go."""
+        arrays = [keys for part in parts if (keys := self._parts.pop(part, None)) is not None]
+        if len(arrays) != len(parts):
             return False
-        keys = np.sort(np.concatenate(arrays)) if arrays else np.empty(0)
+        keys: _Keys = np.concatenate(arrays)
+        arrays.clear()
+        keys.sort()  # in place: there may be millions
         return not bool((keys[1:] == keys[:-1]).any())
 
 
-def _keys(sids: pa.StringArray) -> np.ndarray | None:
+def _keys(sids: pa.StringArray) -> _Keys | None:
     """A key for each sid, from its last 16 characters; None if one is not as long as a SID."""
     _, offsets, data = sids.buffers()
     ends = np.frombuffer(offsets, np.int32)[sids.offset : sids.offset + len(sids) + 1]
@@ -53,7 +58,7 @@ def _keys(sids: pa.StringArray) -> np.ndarray | None:
         return None
     text = np.frombuffer(data, np.uint8)[ends[0] : ends[-1]].reshape(len(sids), SID_LENGTH)
     halves = np.ascontiguousarray(text[:, -16:]).view(np.uint64)
-    keys: np.ndarray = halves[:, 0] * np.uint64(0x9E3779B97F4A7C15) ^ halves[:, 1]
+    keys: _Keys = halves[:, 0] * np.uint64(0x9E3779B97F4A7C15) ^ halves[:, 1]
     return keys
 
 

@@ -12,7 +12,6 @@ import json
 import os
 import shutil
 import threading
-from collections import Counter
 from collections.abc import Collection
 from dataclasses import asdict
 from datetime import datetime
@@ -123,9 +122,9 @@ class SnapshotWriter:
         state = self._chains[chain_id]
         part = None
         if table.num_rows:
-            self._keys.add(state.service_sid, table.column("sid"))
             shard = chain_id.replace(f":{state.service_sid}", "").replace(":", "-")
             part = self._write_part(state.service_sid, f"{shard}-{state.written:05}", table)
+            self._keys.add(self.folder / part.path, table.column("sid"))
         self._log(chain_id, part, asdict(progress))
 
     def start_over(self, chain_id: str) -> None:
@@ -169,13 +168,11 @@ class SnapshotWriter:
     def _drop_duplicates(self) -> None:
         """Replace parts by ones without their repeated rows, service by service, by lines of the checkpoint."""
         owners: dict[str, dict[Path, str]] = {}
-        rows: Counter[str] = Counter()
         for chain, state in sorted(self._chains.items()):
             for part in state.parts:
                 owners.setdefault(state.service_sid, {})[self.folder / part.path] = chain
-                rows[state.service_sid] += part.rows
         for service_sid, chains in owners.items():
-            if self._keys.are_distinct(service_sid, rows[service_sid]):
+            if self._keys.are_distinct(list(chains)):
                 continue
             for path, table in without_duplicates(list(chains)):
                 new = self._write_part(service_sid, f"{path.stem}-once", table) if table.num_rows else None
