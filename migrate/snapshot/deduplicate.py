@@ -41,7 +41,7 @@ class Keys:
 
     def are_distinct(self, parts: list[Path]) -> bool:
         """Whether all these parts are known, and no two of their sids have the same key. The parts are let go."""
-        arrays = [keys for part in parts if (keys := self._parts.pop(part, None)) is not None]
+        arrays = [found for part in parts if (found := self._parts.pop(part, None)) is not None]
         if len(arrays) != len(parts):
             return False
         keys: _Keys = np.concatenate(arrays)
