@@ -108,8 +108,9 @@ def test_only_the_http_room_speaks_http() -> None:
     assert speakers == {"twilio_api"}
 
 
-def test_the_lock_pins_every_package_with_hashes_and_names_no_index() -> None:
-    lock = (ROOT / "requirements.lock").read_text("utf-8")
+@pytest.mark.parametrize("name", ["requirements.lock", "bench/requirements.lock"])
+def test_the_lock_pins_every_package_with_hashes_and_names_no_index(name: str) -> None:
+    lock = (ROOT / name).read_text("utf-8")
     packages = [line for line in lock.splitlines() if line and not line.startswith((" ", "#"))]
     assert packages
     for line in packages:

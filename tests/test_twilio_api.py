@@ -124,6 +124,9 @@ def test_missing_credentials_are_wrong_usage(environment: dict[str, str]) -> Non
 def test_an_address_is_shown_without_personal_data_and_tokens() -> None:
     shown = public_url("https://x/v2/B?Identity=alice%40example.test&BindingType=apn&PageToken=PAabc")
     assert shown == "https://x/v2/B?Identity=al…st (18)&BindingType=apn"
+    many = "&".join(f"Identity=person-{number:04}-of-many" for number in range(300))
+    shown = public_url(f"https://x/v2/B?{many}&PageSize=5")
+    assert shown == "https://x/v2/B?Identity=pe…ny (19)&(and 299 more)&PageSize=5"
 
 
 def test_record_and_replay_exclude_each_other(tmp_path: object) -> None:

@@ -113,6 +113,8 @@ class Manifest:
     def to_public_json(self) -> dict[str, Any]:
         """The content of manifest.json with identities masked, for showing."""
         filters = replace(self.filters, identities=tuple(map(mask, self.filters.identities)))
+        if file := filters.identity_file:
+            filters = replace(filters, identity_file=replace(file, sha256=mask(file.sha256)))
         return replace(self, filters=filters)._content()
 
     def _content(self) -> dict[str, Any]:

@@ -111,12 +111,13 @@ def _resolve(url: str, environment: Mapping[str, str]) -> str:
 
 
 def public_url(url: str) -> str:
-    """The URL as it may be shown: identities are masked, page tokens left out."""
+    """The URL as it may be shown: identities are masked, and but one of many; page tokens are left out."""
     parts = urlsplit(url)
-    query = [
-        (key, mask(value) if key == "Identity" else value)
-        for key, value in parse_qsl(parts.query, keep_blank_values=True)
-        if key != "PageToken"
-    ]
-    shown = "&".join(f"{quote(key)}={value}" for key, value in query)
+    query = parse_qsl(parts.query, keep_blank_values=True)
+    identities = [mask(value) for key, value in query if key == "Identity"]
+    if len(identities) > 1:
+        identities[0] += f"&(and {len(identities) - 1} more)"
+    named = iter(identities[:1])
+    pairs = [(key, next(named, None) if key == "Identity" else value) for key, value in query if key != "PageToken"]
+    shown = "&".join(f"{quote(key)}={value}" for key, value in pairs if value is not None)
     return urlunsplit((parts.scheme, parts.netloc, parts.path, shown, ""))
