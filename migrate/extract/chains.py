@@ -16,7 +16,7 @@ from migrate.extract.parts import Parts, Position
 from migrate.model.errors import TransientTwilioError, TwilioError
 from migrate.twilio_api.addresses import Api
 from migrate.twilio_api.api import TwilioApi, may_be_the_size
-from migrate.twilio_api.limits import TRIES_AT_A_SIZE, page_sizes
+from migrate.twilio_api.limits import FEW_TRIES, page_sizes
 from migrate.twilio_api.pages import Page
 
 logger = logging.getLogger(__name__)
@@ -127,7 +127,7 @@ class Walk:
     @property
     def _tries(self) -> int | None:
         """How often a request is repeated before the size of the page is looked at; None: as the budget allows."""
-        return TRIES_AT_A_SIZE if self._smaller and not self._patient else None
+        return FEW_TRIES if self._smaller and not self._patient else None
 
     @property
     def _smaller(self) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ from migrate.extract.records import UnfitError, credential_row, service_row
 from migrate.model.errors import HostNotFoundError, TransientTwilioError, TwilioError
 from migrate.twilio_api.addresses import Api
 from migrate.twilio_api.api import TwilioApi
-from migrate.twilio_api.limits import TRIES_AT_A_SIZE, page_sizes
+from migrate.twilio_api.limits import FEW_TRIES, page_sizes
 from migrate.twilio_api.pages import records_of
 
 logger = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ def open_source(api: TwilioApi, choice: SourceChoice, wanted: tuple[str, ...], p
     if choice == "conversations":
         return Source("conversations", _services(api, "conversations", wanted, page_size))
     try:
-        tries = TRIES_AT_A_SIZE if choice == "auto" else None
+        tries = FEW_TRIES if choice == "auto" else None
         return Source("chat", _services(api, "chat", wanted, page_size, tries))
     except TwilioError as error:
         if choice == "chat":
@@ -71,7 +71,7 @@ def _why_gone(api: TwilioApi, error: TwilioError, wanted: tuple[str, ...]) -> Tw
     if not wanted:
         return error
     try:
-        next(_pages(api, "chat", "services", page_sizes(1), TRIES_AT_A_SIZE))
+        next(_pages(api, "chat", "services", page_sizes(1), FEW_TRIES))
     except TwilioError as problem:
         return problem if problem.status in _GONE else None
     return None
@@ -106,7 +106,8 @@ def target_notifications(api: TwilioApi, service_sid: str) -> dict[str, Any] | N
     It is a courtesy of the snapshot: what cannot be read is None, and does not keep the bindings waiting.
     """
     try:
-        found = api.get("conversations", f"/Services/{service_sid}/Configuration/Notifications")
+        path = f"/Services/{service_sid}/Configuration/Notifications"
+        found = api.get("conversations", path, FEW_TRIES)
     except TwilioError as error:
         logger.warning("The snapshot goes without %s's settings in Conversations: %s", service_sid, error)
         return None

@@ -17,7 +17,7 @@ from migrate.model.errors import HostNotFoundError, MigrateError, TransientTwili
 from migrate.twilio_api.addresses import CANONICAL, Addresses, Api, public_url
 from migrate.twilio_api.answers import count_of, raise_for_status
 from migrate.twilio_api.credentials import Credentials
-from migrate.twilio_api.limits import DEFAULT_CONCURRENCY, DEFAULT_RETRY_BUDGET, PAGE_SIZES, TRIES_AT_A_SIZE
+from migrate.twilio_api.limits import DEFAULT_CONCURRENCY, DEFAULT_RETRY_BUDGET, FEW_TRIES, PAGE_SIZES
 from migrate.twilio_api.pages import Circle, NotAPageError, Page, Reader, decode, peek
 from migrate.twilio_api.retry import Patience
 from migrate.twilio_api.throttle import Throttle
@@ -161,7 +161,7 @@ class TwilioApi:
         if not smaller:
             return fetch(largest, tries)
         try:
-            return fetch(largest, min(tries or TRIES_AT_A_SIZE, TRIES_AT_A_SIZE))
+            return fetch(largest, min(tries or FEW_TRIES, FEW_TRIES))
         except TwilioError as error:
             if not may_be_the_size(error):
                 if tries or not isinstance(error, TransientTwilioError):

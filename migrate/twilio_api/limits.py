@@ -4,7 +4,7 @@
 # the others are fallen back to where the server refuses it or repeatedly fails with it.
 PAGE_SIZES = (1000, 100, 50)
 LARGEST_PAGE_SIZE = DEFAULT_PAGE_SIZE = PAGE_SIZES[0]
-TRIES_AT_A_SIZE = 5  # failures in a row before a smaller page is tried
+FEW_TRIES = 5  # failures in a row before something else is tried: a smaller page, another source
 DEFAULT_CONCURRENCY = 16  # requests at a time; 429 is by concurrency (FACTS.md, "REST behaviour")
 DEFAULT_RETRY_BUDGET = 300.0  # seconds that one request is tried again before its chain is given up
 
