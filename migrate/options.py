@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -208,30 +209,15 @@ def extract_options(command: Command) -> Command:
         "--expect", type=FOLDER, metavar="SNAPSHOT", help="An earlier snapshot, to estimate the time that is left."
     )
     @functools.wraps(command)
-    def wrapped(
-        *args: Any,
-        services: tuple[str, ...],
-        binding_types: tuple[str, ...],
-        identities: tuple[str, ...],
-        identity_file: Path | None,
-        identity_column: str,
-        source: Literal["auto", "chat", "conversations"],
-        shard: bool,
-        page_size: int,
-        restart: bool,
-        expect: Path | None,
-        **kwargs: Any,
-    ) -> Any:
-        if identities and identity_file:
+    def wrapped(*args: Any, expect: Path | None, **kwargs: Any) -> Any:
+        if kwargs["identities"] and kwargs["identity_file"]:
             raise click.UsageError("--identity and --identity-file exclude each other")
         from migrate.extract.meter import Meter
         from migrate.extract.run import ExtractOptions
         from migrate.snapshot.manifest import read_manifest
 
         meter = Meter(read_manifest(expect).rows_by_service if expect else {})
-        options = ExtractOptions(
-            services, binding_types, identities, identity_file, identity_column, source, shard, page_size, restart
-        )
+        options = ExtractOptions(**{field.name: kwargs.pop(field.name) for field in fields(ExtractOptions)})
         return command(*args, options=options, meter=meter, **kwargs)
 
     return wrapped  # type: ignore[return-value]
