@@ -1,0 +1,337 @@
+"""Progress: how far an extract is, for whoever looks at standard error, and never a word of it in the result."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from migrate import progress
+from migrate.extract.meter import Meter
+from migrate.progress import bars, lines
+from migrate.screen import Screen
+from migrate.standin.faults import Faults
+from migrate.twilio_api.retry import Patience
+from tests.conftest import Run, Serve, service_sid, tiny_world
+
+ONE, TWO = service_sid(1), service_sid(2)
+SECONDS = 30  # after which a test gives up
+LINE = re.compile(
+    r"^(?P<rows>[\d,]+)( of about (?P<expected>[\d,]+))? bindings · (?P<done>\d+) of (?P<chains>\d+) chains complete"
+    r" · (?P<pages>[\d,]+) pages, (?P<retries>[\d,]+) retries, (?P<now>\d+) requests under way"
+    r"( · waiting: (?P<trouble>.*))? · (?P<speed>[\d,]+) bindings/s$"
+)
+
+
+def read(line: str) -> dict[str, Any]:
+    """The numbers of a line."""
+    found = LINE.match(line)
+    assert found, line
+    return found.groupdict()
+
+
+def number(text: str) -> int:
+    return int(text.replace(",", ""))
+
+
+# --- lines ------------------------------------------------------------------------------------------------
+
+
+class Reader:
+    """Takes lines, and says when there are enough of them."""
+
+    def __init__(self, enough: int) -> None:
+        self.lines: list[str] = []
+        self._enough = enough
+        self._there = threading.Event()
+
+    def __call__(self, line: str) -> None:
+        self.lines.append(line)
+        if len(self.lines) == self._enough:
+            self._there.set()
+
+    def wait(self) -> None:
+        assert self._there.wait(SECONDS)
+
+
+@pytest.fixture
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line is due at nearly every moment."""
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.005)
+
+
+@pytest.mark.usefixtures("often")
+def test_a_line_has_the_numbers_of_all_services_together() -> None:
+    meter = Meter({ONE: 4000, TWO: 1000})
+    meter.requests_now = lambda: 7
+    meter.add(ONE, rows=1200, read=1200, pages=12, retries=3, chains=3, chains_done=1)
+    meter.add(TWO, rows=34, read=34, pages=1, chains=1, chains_done=1)
+    with lines(said := Reader(1), meter):
+        said.wait()
+    found = read(said.lines[0])
+    assert (number(found["rows"]), number(found["expected"])) == (1234, 5000)
+    assert (found["done"], found["chains"], found["pages"], found["retries"], found["now"]) == (
+        "2",
+        "4",
+        "13",
+        "3",
+        "7",
+    )
+    assert found["trouble"] is None
+
+
+@pytest.mark.usefixtures("often")
+def test_lines_go_on_with_what_has_changed_and_end_with_the_run() -> None:
+    meter = Meter()
+    meter.add(ONE, rows=1, read=1, pages=1, chains=1)
+    with lines(said := Reader(2), meter):
+        said.wait()
+        meter.add(ONE, rows=1, read=1, pages=1, chains_done=1)
+        meter.trouble = lambda: "a storm"
+        after = len(said.lines)
+        while len(said.lines) < after + 2:
+            threading.Event().wait(0.001)
+    there = len(said.lines)
+    first, last = read(said.lines[0]), read(said.lines[-1])
+    assert (first["rows"], first["done"], first["trouble"]) == ("1", "0", None)
+    assert (last["rows"], last["done"], last["trouble"]) == ("2", "1", "a storm")
+    assert last["expected"] is None
+    assert not [thread for thread in threading.enumerate() if thread.name == "progress"]
+    assert len(said.lines) == there
+
+
+def test_what_is_over_before_a_line_is_due_gets_none() -> None:
+    with lines(said := Reader(1), Meter()):
+        pass
+    assert said.lines == []
+
+
+@pytest.mark.usefixtures("often")
+def test_lines_end_with_a_run_that_fails_too() -> None:
+    said = Reader(1)
+
+    def fail() -> None:
+        said.wait()
+        raise OSError("full")
+
+    with pytest.raises(OSError, match="full"), lines(said, Meter()):
+        fail()
+    assert not [thread for thread in threading.enumerate() if thread.name == "progress"]
+
+
+# --- through the command line, where standard error is no terminal -------------------------------------------
+
+
+def slow(**more: Any) -> Faults:
+    return Faults(latency=0.03, **more)
+
+
+def world() -> dict[str, Any]:
+    return tiny_world(bindings=[{"count": 40, "binding_type": ["apn", "fcm"]}])
+
+
+@pytest.mark.usefixtures("often")
+def test_a_slow_extract_prints_plain_lines_on_standard_error_and_only_there(
+    tmp_path: Path, run: Run, serve: Serve
+) -> None:
+    serve(world(), faults=slow())
+    result = run("extract", "--out", tmp_path / "s", "--page-size", 2)
+    assert result.exit_code == 0, result.output
+    told = [read(line) for line in result.stderr.splitlines()]
+    assert len(told) > 2
+    assert "\x1b" not in result.stderr
+    assert "chains complete" not in result.stdout
+    counted = [number(each["rows"]) for each in told]
+    assert counted == sorted(counted)
+    assert counted[-1] <= 40
+    assert {each["chains"] for each in told} <= {"0", "1", "2", "3"}
+    assert told[-1]["chains"] == "3"
+    assert told[-1]["done"] in ("1", "2", "3"), "the list without a row ends at once"
+    assert any(number(each["now"]) for each in told)
+    assert {each["expected"] for each in told} == {None}
+
+
+@pytest.mark.usefixtures("often")
+def test_with_an_earlier_snapshot_the_lines_say_how_many_are_to_come(
+    tmp_path: Path, run: Run, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve(world())
+    assert run("extract", "--out", tmp_path / "old").exit_code == 0
+    serve(world(), faults=slow())
+    result = run("extract", "--out", tmp_path / "s", "--page-size", 2, "--expect", tmp_path / "old")
+    assert result.exit_code == 0
+    assert {read(line)["expected"] for line in result.stderr.splitlines()} == {"40"}
+
+
+@pytest.mark.parametrize("folder", ["absent", "empty"])
+def test_what_is_expected_must_be_a_snapshot(tmp_path: Path, run: Run, serve: Serve, folder: str) -> None:
+    server = serve(world())
+    (tmp_path / "empty").mkdir()
+    result = run("extract", "--out", tmp_path / "s", "--expect", tmp_path / folder)
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "is not a snapshot" in result.stderr
+    assert server.world.requests == 0
+
+
+@pytest.mark.usefixtures("often")
+def test_the_result_as_json_stays_one_document(tmp_path: Path, run: Run, serve: Serve) -> None:
+    serve(world(), faults=slow())
+    result = run("extract", "--out", tmp_path / "s", "--page-size", 2, "--json")
+    assert json.loads(result.stdout)["rows"] == 40
+    assert [read(line) for line in result.stderr.splitlines()]
+
+
+def test_a_quick_run_prints_nothing_but_its_result(tmp_path: Path, run: Run, serve: Serve) -> None:
+    serve(world())
+    for command in ("extract", "run"):
+        result = run(command, "--out", tmp_path / command)
+        assert (result.exit_code, result.stderr) == (0, "")
+
+
+def wait_for_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a request that is to be tried again wait until a line has told of it."""
+    told = threading.Event()
+    say = Screen.say
+
+    def heard(self: Screen, message: str) -> None:
+        say(self, message)
+        if "waiting" in message:
+            told.set()
+
+    monkeypatch.setattr(Screen, "say", heard)
+    monkeypatch.setattr(Patience, "sleep", lambda self, seconds: told.wait(SECONDS))
+
+
+@pytest.mark.usefixtures("often")
+def test_what_a_request_waits_for_is_shown_and_names_nobody(
+    tmp_path: Path, run: Run, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = "somebody@example.com"
+    serve(tiny_world(bindings=[{"count": 20, "identity": secret}]), faults=slow(rate=0.5, kinds=("503",), seed=2))
+    wait_for_a_line(monkeypatch)
+    (tmp_path / "people.txt").write_text(f"{secret}\nsomebody-else@example.com\n")
+    for options in (["--identity", secret], ["--identity-file", tmp_path / "people.txt"]):
+        out = tmp_path / str(options[0]).strip("-")
+        result = run("extract", "--out", out, "--page-size", 2, "--service", ONE, *options)
+        assert result.exit_code == 0, result.output
+        told = [read(line) for line in result.stderr.splitlines()]
+        troubles = {each["trouble"] for each in told if each["trouble"]}
+        assert any("answered 503" in trouble for trouble in troubles)
+        assert any(f"/Services/{ONE}" in trouble for trouble in troubles)
+        assert "example.com" not in result.stderr
+        assert not [trouble for trouble in troubles if "PageToken" in trouble]
+        assert max(number(each["retries"]) for each in told) > 0
+
+
+# --- bars, where it is one ----------------------------------------------------------------------------------
+
+
+def drawn(meter: Meter, monkeypatch: pytest.MonkeyPatch, *, seconds: float = 10, width: int = 160) -> list[str]:
+    """The last picture on a terminal without colours, so many seconds after the beginning: its lines."""
+    clock = iter([1000.0])
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(clock, 1000.0 + seconds)))
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=width, height=40, no_color=True, markup=False, emoji=False)
+    with bars(console, meter):
+        pass
+    shown = out.getvalue()
+    assert "\x1b[" in shown
+    return [line.rstrip() for line in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\r", "", shown).split("\n") if line.strip()]
+
+
+def line_of(picture: list[str], service: str) -> str:
+    (found,) = {line for line in picture if line.startswith(service)}
+    return found
+
+
+def test_a_bar_has_a_services_numbers_and_what_is_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    meter = Meter({ONE: 4000})
+    meter.add(ONE, rows=1000, read=1000, pages=12, retries=3, chains=2, chains_done=1)
+    meter.add(TWO, rows=7, read=7, pages=1, chains=1)
+    meter.requests_now = lambda: 5
+    picture = drawn(meter, monkeypatch)
+    line = line_of(picture, ONE)
+    for shown in ("1,000 bindings", "100/s", "12 pages", "3 retries", "about 0:00:30 left"):
+        assert shown in line
+    assert "left" not in line_of(picture, TWO), "without an earlier snapshot nobody knows"
+    assert any("5 requests under way" in line for line in picture)
+    assert line.count("━") == 5, "a quarter of the bar's twenty cells"
+
+
+def test_the_time_left_is_told_by_the_speed_of_this_run_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    meter = Meter({ONE: 5000})
+    meter.add(ONE, rows=4000, chains=1)  # from before an interruption
+    assert "left" not in line_of(drawn(meter, monkeypatch), ONE)
+    meter.add(ONE, rows=500, read=500, pages=1)
+    line = line_of(drawn(meter, monkeypatch, seconds=60), ONE)
+    assert "about 0:01:00 left" in line
+    assert "8/s" in line
+
+
+def test_a_service_that_has_grown_since_is_not_a_negative_time_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    meter = Meter({ONE: 10})
+    meter.add(ONE, rows=500, read=500, pages=1, chains=1)
+    assert "about 0:00:00 left" in line_of(drawn(meter, monkeypatch), ONE)
+
+
+def test_a_service_all_of_whose_chains_have_ended_is_complete(monkeypatch: pytest.MonkeyPatch) -> None:
+    meter = Meter({ONE: 4000, TWO: 0})
+    meter.add(ONE, rows=1000, read=1000, pages=12, chains=2, chains_done=2)
+    meter.add(TWO, chains=1, chains_done=1)
+    for service in (ONE, TWO):
+        line = line_of(drawn(meter, monkeypatch), service)
+        assert line.endswith("complete")
+        assert line.count("━") == 20
+        assert "left" not in line
+
+
+def test_what_is_complete_goes_below_what_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    meter = Meter()
+    meter.add(ONE, rows=1, chains=1, chains_done=1)
+    meter.add(TWO, rows=1, chains=1)
+    services = [line[:34] for line in drawn(meter, monkeypatch) if line.startswith("IS")]
+    assert services[:2] == [TWO, ONE]
+
+
+def test_before_anything_has_come_there_is_a_picture_already(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert drawn(Meter(), monkeypatch, seconds=0)
+    meter = Meter({ONE: 100})
+    meter.add(ONE, chains=1)
+    assert "0 bindings" in line_of(drawn(meter, monkeypatch, seconds=0), ONE)
+
+
+@pytest.mark.parametrize("width", [160, 60])
+def test_what_a_request_waits_for_is_shown_in_one_line_whatever_it_says(
+    monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    meter = Meter()
+    meter.add(ONE, chains=1)
+    meter.trouble = lambda: "[red]https://chat.twilio.com[/red] answered 503 :warning: " + "and more " * 50
+    picture = drawn(meter, monkeypatch, width=width)
+    (trouble,) = {line for line in picture if "answered" in line or "[red]" in line}
+    assert trouble.startswith("[red]https://chat.twilio.com[/red] answered 503"[: width - 1])
+    assert len(trouble) <= width
+
+
+@pytest.mark.parametrize("total", [None, 4000])
+def test_a_bar_draws_on_however_the_numbers_change(monkeypatch: pytest.MonkeyPatch, total: int | None) -> None:
+    """Also when a chain begins anew, and takes its rows away again."""
+    meter = Meter({ONE: total} if total else {})
+    meter.add(ONE, rows=100, read=100, pages=1, chains=1)
+    meter.add(ONE, rows=-100)
+    assert "0 bindings" in line_of(drawn(meter, monkeypatch), ONE)
+
+
+def test_bars_end_with_a_run_that_fails_too() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True)
+    with pytest.raises(OSError, match="full"), bars(console, Meter()):
+        raise OSError("full")
+    with bars(console, Meter()):  # the screen is free again
+        pass
