@@ -152,9 +152,9 @@ class Mishaps:
             await response.prepare(request)
             for start in range(0, len(body), size):
                 chunk = body[start : start + size]
-                await response.write(chunk)
                 if speed:
                     await sleep(len(chunk) / speed)
+                await response.write(chunk)
         except ConnectionError:
             request.protocol.force_close()  # the client has left
         return response
