@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 BENCH := .venv-bench
 DEMO := out/demo
 
-.PHONY: help demo test lint format lock cassettes bench clean
+.PHONY: help demo test test-long lint format lock cassettes bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -18,6 +18,9 @@ demo: $(READY)  ## rehearse a whole migration offline, from the recorded demo ca
 
 test: $(READY)  ## run the tests, with coverage
 	$(BIN)/python -m pytest --cov --cov-report=term
+
+test-long: $(READY)  ## run the tests that take minutes: chaos, kills, scale
+	$(BIN)/python -m pytest -m long
 
 lint: $(READY)  ## lint, formatting, types
 	$(BIN)/ruff check .

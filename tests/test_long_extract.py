@@ -1,0 +1,146 @@
+"""The extractor at length: among faults of every kind, and with many bindings."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+import yaml
+
+from migrate.snapshot.reader import open_snapshot
+from migrate.standin.faults import KINDS, Faults
+from migrate.standin.paging import PageSizes
+from migrate.standin.world import Binding, World
+from migrate.twilio_api import http
+from tests.conftest import ROOT, Run, Serve, service_sid
+from tests.whole import account, ending, messages, whole
+
+pytestmark = pytest.mark.long
+
+# 100,000 bindings: one large service, some of middling size, small ones, and one without any.
+COUNTS = (30_000, 20_000, 15_000, 10_000, *([3_000] * 7), *([400] * 9), 351, 47, 1, 1, 0)
+CHAOS = Faults(rate=0.25, kinds=KINDS, stall=0.01, token_expiry=0.004, most_at_once=8)
+MOST_RUNS = 6  # of the same command, until it succeeds
+
+
+def facts(row: dict[str, Any]) -> tuple[object, ...]:
+    kinds = tuple(row["message_types"] or ())
+    names = ("service_sid", "identity", "endpoint", "binding_type", "credential_sid", "date_created", "date_updated")
+    return (*(row[name] for name in names), kinds)
+
+
+def facts_of(service: str, binding: Binding) -> tuple[object, ...]:
+    names = ("identity", "endpoint", "binding_type", "credential_sid", "created", "updated")
+    return (service, *(getattr(binding, name) for name in names), tuple(binding.message_types or ()))
+
+
+def everything(world: World) -> dict[str, tuple[object, ...]]:
+    """All that there is to know of each binding that is there now, by sid."""
+    return {b.sid: facts_of(s.sid, b) for s in world.services.values() for b in s.bindings}
+
+
+def found_in(table: pa.Table) -> dict[str, tuple[object, ...]]:
+    return {row["sid"]: facts(row) for row in table.to_pylist()}
+
+
+def extract(run: Run, *options: object) -> None:
+    """Extract. Only where page tokens of one chain failed too often may it take the same command again."""
+    for _ in range(MOST_RUNS):
+        result = run("extract", *options)
+        if result.exit_code == 0:
+            return
+        (said,) = messages(result.stderr)
+        assert result.exit_code == 1
+        assert "PageToken is not valid" in said
+        assert "Go on with: chat-migrate extract --out" in said
+    pytest.fail(f"It did not come to an end: {said}")
+
+
+@pytest.mark.parametrize(
+    ("seed", "sizes", "options"),
+    [
+        (1, PageSizes("docs"), ("--page-size", 1000)),
+        (2, PageSizes("docs"), ("--page-size", 137)),
+        (3, PageSizes("openapi"), ()),
+        (4, PageSizes("openapi", "refuse"), ("--source", "conversations", "--concurrency", 32)),
+        (5, PageSizes("docs", "refuse"), ("--page-size", 400, "--no-shard")),
+    ],
+)
+def test_in_chaos_every_binding_arrives_once_and_as_it_is(
+    tmp_path: Path,
+    run: Run,
+    serve: Serve,
+    monkeypatch: pytest.MonkeyPatch,
+    seed: int,
+    sizes: PageSizes,
+    options: tuple[object, ...],
+) -> None:
+    faults = replace(CHAOS, seed=seed)
+    if seed == 1:  # it has the fewest requests; let those that stall run into the client's own time-out
+        faults = replace(faults, stall=0.8)
+        monkeypatch.setattr(http, "READ_TIMEOUT", 0.5)
+    server = serve(account(*COUNTS), sizes, faults=faults)
+    assert sum(COUNTS) == 100_000
+    extract(run, "--out", tmp_path / "s", *options)
+    assert found_in(whole(tmp_path / "s")) == everything(server.world)
+    chains = open_snapshot(tmp_path / "s").manifest.chains
+    assert sum(chain.retries for chain in chains) > sum(chain.pages for chain in chains) / 5
+
+
+@pytest.mark.parametrize("seed", [11, 12, 13])
+def test_what_comes_and_goes_meanwhile_does_not_disturb_what_stays(
+    tmp_path: Path, run: Run, serve: Serve, seed: int
+) -> None:
+    faults = replace(CHAOS, seed=seed, growth=2 + seed % 3, deletion=3)
+    server = serve(account(9_000, 6_000, 3_000, 1_500, 300, 150, 40, 9, 1, 0), faults=faults)
+    before = everything(server.world)
+    extract(run, "--out", tmp_path / "s", "--page-size", (20, 50)[seed % 2])
+    found = found_in(whole(tmp_path / "s"))
+    came = everything(server.world).keys() - before.keys() | {b.sid for b in server.world.registered}
+    stayed = before.keys() & everything(server.world).keys()
+    assert len(server.world.deleted) > 100
+    assert len(server.world.registered) > 100
+    assert stayed <= found.keys() <= before.keys() | came
+    assert {sid: found[sid] for sid in found.keys() & before.keys()}.items() <= before.items()
+
+
+SCALE = 1_000_000
+SERVICES = 8
+# The measured process is the child of a small one: a child's peak is never less than that of whom it was forked from.
+MEASURE = """
+import json, os, subprocess, sys
+process = subprocess.Popen([sys.executable, "-m", "migrate", *sys.argv[1:]], stdout=subprocess.DEVNULL)
+_, status, usage = os.wait4(process.pid, 0)
+print(json.dumps([os.waitstatus_to_exitcode(status), usage.ru_maxrss]))
+"""
+
+
+def test_a_million_bindings_need_no_more_than_300_megabytes(tmp_path: Path, environment: pytest.MonkeyPatch) -> None:
+    world = tmp_path / "world.yaml"
+    world.write_text(yaml.safe_dump(account(*[SCALE // SERVICES] * SERVICES)))
+    command = [sys.executable, "-m", "migrate", "standin", "--world", str(world), "--port", "0", "--json"]
+    command += ["--page-size-maxima", "docs", "--prerendered"]
+    with ending(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)) as standin:
+        assert standin.stdout is not None
+        told = ""
+        while not told.endswith("}\n"):
+            told += standin.stdout.readline() or pytest.fail("The stand-in did not start")
+        for name, value in json.loads(told).items():
+            environment.setenv(name, value)
+        measure = [sys.executable, "-c", MEASURE, "extract", "--out", str(tmp_path / "s")]
+        done = subprocess.run(measure, cwd=ROOT, capture_output=True, text=True, check=True)
+    code, kilobytes = json.loads(done.stdout)
+    assert code == 0, done.stderr
+    assert kilobytes < 300 * 1024
+    sids = whole(tmp_path / "s").column("sid")
+    assert pc.count_distinct(sids).as_py() == SCALE
+    counted = Counter(open_snapshot(tmp_path / "s").manifest.rows_by_service)
+    assert counted == {service_sid(number): SCALE // SERVICES for number in range(1, SERVICES + 1)}
