@@ -209,6 +209,7 @@ def test_each_identity_is_in_one_batch_in_order_and_no_batch_makes_an_address_to
         read = read_identities(path)
         batches = [read.batch(number) for number in range(len(read.starts))]
         assert [each for batch in batches for each in batch] == sorted(set(people))
+        assert all(batches), "an empty one would ask for everybody"
         for batch in batches:
             query = "&" + urlencode([("Identity", each) for each in batch])
             assert len(batch) == 1 or len(query) <= most

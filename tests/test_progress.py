@@ -318,6 +318,7 @@ def test_what_a_request_waits_for_is_shown_in_one_line_whatever_it_says(
     (trouble,) = {line for line in picture if "answered" in line or "[red]" in line}
     assert trouble.startswith("[red]https://chat.twilio.com[/red] answered 503"[: width - 1])
     assert len(trouble) <= width
+    assert {line for line in picture if "more" in line} <= {trouble}
 
 
 @pytest.mark.parametrize("total", [None, 4000])

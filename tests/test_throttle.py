@@ -28,6 +28,7 @@ def answers(throttle: Throttle, *statuses: int, running: int | None = None) -> l
     """How many places there are after each of some answers, one request after the other."""
     places = []
     for status in statuses:
+        assert throttle.places >= 1, "else nothing would ever be let through again"
         with throttle.turn() as began:
             throttle.note(began, status, running)
         places.append(throttle.places)
@@ -184,9 +185,11 @@ def test_once_stopped_it_lets_nothing_through_and_wakes_all_who_wait() -> None:
         for thread in threads:
             thread.start()
         here.wait(SECONDS)
+        assert not threading.Event().wait(0.1), "they have had the time to begin waiting"
         throttle.stop()
         for thread in threads:
             thread.join(SECONDS)
+            assert not thread.is_alive()
         assert ended == ["interrupted"] * 10
         throttle.note(began, 200, None)  # those under way end as ever
     assert throttle.running == 0
