@@ -92,6 +92,8 @@ class Identity(click.ParamType):  # type: ignore[type-arg]
             value.encode()
         except UnicodeEncodeError:
             self.fail("not valid text in this terminal's encoding", param, ctx)
+        if not value:
+            self.fail("an identity is not empty", param, ctx)
         return str(value)
 
 
@@ -216,7 +218,10 @@ def extract_options(command: Command) -> Command:
         from migrate.extract.run import ExtractOptions
         from migrate.snapshot.manifest import read_manifest
 
-        meter = Meter(read_manifest(expect).rows_by_service if expect else {})
+        earlier = read_manifest(expect) if expect else None
+        if earlier and earlier.status != "finished":
+            raise UsageError(f"--expect: the snapshot {expect} is unfinished")
+        meter = Meter(earlier.rows_by_service if earlier else {})
         options = ExtractOptions(**{field.name: kwargs.pop(field.name) for field in fields(ExtractOptions)})
         return command(*args, options=options, meter=meter, **kwargs)
 

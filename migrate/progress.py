@@ -72,11 +72,11 @@ def lines(say: Callable[[str], None], meter: Meter) -> Iterator[None]:
     over = threading.Event()
 
     def tell() -> None:
-        rows, then = 0, time.monotonic()
+        read, then = 0, time.monotonic()
         while not over.wait(SECONDS_BETWEEN_LINES):
-            now, before = time.monotonic(), rows
-            line, rows = _line(meter)
-            say(f"{line} · {(rows - before) / (now - then):,.0f} bindings/s")
+            now, before = time.monotonic(), read
+            line, read = _line(meter)
+            say(f"{line} · {(read - before) / (now - then):,.0f} bindings/s")
             then = now
 
     thread = threading.Thread(target=tell, name="progress", daemon=True)
@@ -89,15 +89,15 @@ def lines(say: Callable[[str], None], meter: Meter) -> Iterator[None]:
 
 
 def _line(meter: Meter) -> tuple[str, int]:
-    """All services' numbers in one line, and the rows in it."""
+    """All services' numbers in one line, and the rows that this run has read."""
     readings = list(meter.read().values())
 
     def total(name: str) -> int:
         return sum(getattr(reading, name) for reading in readings)
 
-    rows, expected = total("rows"), sum(meter.expected.values())
+    rows, expected = total("rows"), sum(reading.expected or 0 for reading in readings)
     of = f" of about {expected:,}" if expected else ""
     chains = f"{total('chains_done')} of {total('chains')} chains complete"
     details = f"{total('pages'):,} pages, {total('retries'):,} retries, {meter.requests_now()} requests under way"
     trouble = f" · waiting: {meter.trouble()}" if meter.trouble() else ""
-    return f"{rows:,}{of} bindings · {chains} · {details}{trouble}", rows
+    return f"{rows:,}{of} bindings · {chains} · {details}{trouble}", total("read")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import codecs
 import json
 import string
+import subprocess
+import sys
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -453,7 +455,7 @@ def test_a_page_that_says_something_odd_of_itself_is_none(meta: dict[str, Any]) 
         read_rows(page(ORDINARY, **meta), SERVICE)
 
 
-@pytest.mark.parametrize("size", [0, -1, 2**31, 2**63 - 1, 2**63, 2**70, None])
+@pytest.mark.parametrize("size", [0, 2**31, 2**63 - 1, 2**63, 2**70, None])
 def test_a_page_size_is_taken_as_it_is_given(size: int | None) -> None:
     check_both_ways(page(ORDINARY, page_size=size))
     found, rows = read_rows(page(ORDINARY, page_size=size), SERVICE)
@@ -505,3 +507,32 @@ def test_why_a_page_goes_the_slow_way_is_logged_without_its_values(caplog: pytes
         read_rows(page({**ORDINARY, **odd}), SERVICE)
     assert len(caplog.messages) == 3
     assert all(SERVICE in message and "secret-person" not in message for message in caplog.messages)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"null",
+        b" null\n",
+        b"null{}",
+        b'{"a":' * 50_000 + b"1" + b"}" * 50_000,
+        b'{"meta":{},"bindings":[{"sid":"BS1","x":' + b"[" * 50_000 + b"]" * 50_000 + b"}]}",
+        b'{"meta":{},"bindings":[{"sid":"BS1","message_types":' + b"[" * 50_000 + b"]" * 50_000 + b"}]}",
+        b'{"meta":{},"bindings":' + b"[" * 50_000 + b"]" * 50_000 + b"}",
+    ],
+    ids=["null", "null and spaces", "null and more", "objects", "an unknown field", "a known field", "the list"],
+)
+def test_no_body_ends_the_process(body: bytes) -> None:
+    """Arrow's reader has no bottom, and a bare null is its end; in a process of its own, for that reason."""
+    code = (
+        f"import sys; from migrate.extract.columns import read_rows; read_rows(sys.stdin.buffer.read(), {SERVICE!r})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], input=body, capture_output=True, check=False)
+    assert done.returncode == 1
+    assert b"NotAPageError" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("text", ["1e999", "-1e999"])
+def test_a_number_beyond_all_bounds_stays_json(text: str) -> None:
+    _, rows = read_rows(b'{"meta":{},"bindings":[{"sid":"BS1","x":' + text.encode() + b"}]}", SERVICE)
+    assert json.loads(rows.table.column("extra")[0].as_py()) == {"x": text}

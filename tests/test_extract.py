@@ -540,3 +540,35 @@ def test_the_age_of_bindings_is_measured_by_the_local_clock_where_the_server_has
     facts = manifest(tmp_path / "s")
     assert facts["as_of"] >= facts["started_at"]
     assert run("map", tmp_path / "s", "--out", tmp_path / "m").exit_code == 0
+
+
+@pytest.mark.parametrize("depth", [100, 480, 700, 900, 940, 960, 970, 975, 980, 985, 990, 2000])
+@pytest.mark.parametrize("field", ["identity", "unheard_of"])
+def test_a_record_of_any_depth_is_no_reason_to_stop(
+    tmp_path: Path, run: Run, environment: pytest.MonkeyPatch, depth: int, field: str
+) -> None:
+    """It is set aside, or kept; where it is too deep even to be read, the page is none, and that is said."""
+    record = b'{"sid":"BS1","%s":%s}' % (field.encode(), b"[" * depth + b"]" * depth)
+
+    def answer(server: Scripted, path: str) -> Reply:
+        if "/Bindings" in path:
+            return Reply(b'{"meta":{"page_size":50},"bindings":[{"sid":"BS2"},' + record + b"]}")
+        return _empty_account(server, path)
+
+    result, _ = _extract(answer, tmp_path, run, environment)
+    if depth < 2000 or result.exit_code == 0:
+        assert result.exit_code == 0 or "it is no JSON" in result.stderr, result.stderr
+    else:
+        assert "it is no JSON" in result.stderr
+
+
+@pytest.mark.parametrize("link", ["http://half-a-pair/\ud83d", "http://ä/"])
+def test_a_link_that_is_no_address_is_no_page(
+    tmp_path: Path, run: Run, environment: pytest.MonkeyPatch, link: str
+) -> None:
+    def answer(server: Scripted, path: str) -> Reply:
+        return server.page("bindings", [], link) if "/Bindings" in path else _empty_account(server, path)
+
+    result, _ = _extract(answer, tmp_path, run, environment)
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "its next_page_url is no address" in result.stderr

@@ -387,3 +387,18 @@ def test_a_service_without_a_name_is_mapped(tmp_path: Path, run: Run, serve: Ser
     serve(tiny_world(name=None))
     assert run("run", "--out", tmp_path).exit_code == 0
     assert 'friendly_name: ""' in (tmp_path / "mapped" / "push-config.yaml").read_text()
+
+
+def test_the_identities_of_a_file_are_not_taken_for_everybody(tmp_path: Path, run: Run, serve: Serve) -> None:
+    kinds = [["new_message"], ["added_to_channel"]]
+    serve(tiny_world(notifications={}, bindings=[{"count": 4, "message_types": kinds}]))
+    (tmp_path / "names.txt").write_text("user-0002\n")
+    found = []
+    for name, options in (("a", ["--identity", "user-0002"]), ("b", ["--identity-file", tmp_path / "names.txt"])):
+        assert run("extract", "--out", tmp_path / name, *options).exit_code == 0
+        assert run("map", tmp_path / name, "--out", tmp_path / f"{name}m").exit_code == 0
+        summary = json.loads((tmp_path / f"{name}m" / "summary.json").read_bytes())
+        codes = sorted(finding["code"] for finding in summary["findings"])
+        found.append((codes, (tmp_path / f"{name}m" / "push-config.yaml").read_text()))
+    assert "snapshot-filtered" in found[0][0]
+    assert found[0] == found[1]

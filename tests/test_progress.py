@@ -6,6 +6,7 @@ import io
 import json
 import re
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -167,7 +168,8 @@ def test_with_an_earlier_snapshot_the_lines_say_how_many_are_to_come(
     serve(world(), faults=slow())
     result = run("extract", "--out", tmp_path / "s", "--page-size", 2, "--expect", tmp_path / "old")
     assert result.exit_code == 0
-    assert {read(line)["expected"] for line in result.stderr.splitlines()} == {"40"}
+    told = {read(line)["expected"] for line in result.stderr.splitlines()}
+    assert told - {None} == {"40"}, "none before the services are known"
 
 
 @pytest.mark.parametrize("folder", ["absent", "empty"])
@@ -336,3 +338,38 @@ def test_bars_end_with_a_run_that_fails_too() -> None:
         raise OSError("full")
     with bars(console, Meter()):  # the screen is free again
         pass
+
+
+def said(meter: Meter, monkeypatch: pytest.MonkeyPatch, then: Callable[[], None] = lambda: None) -> list[str]:
+    """Two lines of progress; `then` happens between them."""
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.05)
+    told: list[str] = []
+    enough = threading.Event()
+
+    def say(line: str) -> None:
+        told.append(line)
+        then()
+        if len(told) > 1:
+            enough.set()
+
+    with progress.lines(say, meter):
+        assert enough.wait(20)
+    return told
+
+
+def test_the_speed_is_that_of_this_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    meter = Meter()
+    meter.add(service_sid(1), rows=1_000_000, chains=1)  # stored before an interruption
+    assert said(meter, monkeypatch)[0].endswith(" 0 bindings/s")
+
+
+def test_a_chain_that_begins_anew_is_not_read_backwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    meter = Meter()
+    meter.add(service_sid(1), rows=1_000, read=1_000, chains=1)
+    assert "-" not in said(meter, monkeypatch, lambda: meter.add(service_sid(1), rows=-100))[1]
+
+
+def test_only_what_is_asked_for_is_expected(monkeypatch: pytest.MonkeyPatch) -> None:
+    meter = Meter({service_sid(1): 10, service_sid(2): 10})
+    meter.add(service_sid(1), chains=1)
+    assert said(meter, monkeypatch)[0].startswith("0 of about 10 bindings")

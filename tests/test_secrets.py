@@ -65,7 +65,7 @@ def test_a_whole_run_with_faults_and_all_logging_keeps_the_secret(
 @pytest.mark.parametrize(
     "reply",
     [
-        Reply({"code": 20003, "message": f"no: {SECRET[:0]}"}, 401),
+        Reply({"code": 20003, "message": f"no: {SECRET}, "}, 401),
         Reply({}, 403),
         Reply({}, 500),
         Reply(b"not json"),
@@ -75,7 +75,13 @@ def test_a_whole_run_with_faults_and_all_logging_keeps_the_secret(
     ],
 )
 def test_no_failure_tells_the_secret(tmp_path: Path, run: Run, signed: pytest.MonkeyPatch, reply: Reply) -> None:
-    with scripted(lambda server, path: reply) as server:
+    def answer(server: Scripted, path: str) -> Reply:
+        """A server may say what it was sent."""
+        if reply.status != 401:
+            return reply
+        return Reply({**reply.body, "message": reply.body["message"] + server.seen[-1][2]["Authorization"]}, 401)
+
+    with scripted(answer) as server:
         urls = ["--chat-url", server.url, "--conversations-url", server.url]
         logs = ["-v", "-v", "--log-file", tmp_path / "log.jsonl"]
         result = run("extract", "--out", tmp_path / "s", "--record", tmp_path / "c.yaml", *urls, *logs)
@@ -122,3 +128,19 @@ def test_no_argument_takes_a_secret(run: Run) -> None:
     for command in ("extract", "run", "load"):
         words = run(command, "--help").stdout.lower()
         assert not {"--token", "--auth-token", "--api-secret", "--password"} & set(words.split())
+
+
+def test_an_identity_that_a_server_names_is_masked(tmp_path: Path, run: Run, signed: pytest.MonkeyPatch) -> None:
+    name = "alice.wonderland@example.test"
+
+    def answer(server: Scripted, path: str) -> Reply:
+        if "/Bindings" in path:
+            return Reply({"message": f"Identity '{name}' is not valid"}, 403)
+        return server.page("services" if "/Services?" in path else "credentials", [{"sid": "IS" + "1" * 32}])
+
+    with scripted(answer) as server:
+        urls = ["--chat-url", server.url, "--conversations-url", server.url]
+        result = run("extract", "--out", tmp_path / "s", "--identity", name, *urls, "-v", "-v")
+    assert result.exit_code == 1
+    assert "Identity 'al…st (29)' is not valid" in result.stderr
+    assert name not in result.stderr

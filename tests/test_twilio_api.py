@@ -265,3 +265,16 @@ def test_requests_say_who_asks() -> None:
     assert headers["User-Agent"].startswith("twilio-python/")
     assert " chat-migrate/" in headers["User-Agent"]
     assert json.dumps(headers).count("Authorization") == 1
+
+
+def test_trouble_that_is_over_is_told_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    monkeypatch.setattr(Patience, "sleep", lambda self, seconds: seen.append(self.trouble))
+    patience = Patience(300.0)
+
+    def fail() -> None:
+        raise TransientTwilioError("gone wrong")
+
+    with pytest.raises(TransientTwilioError):
+        patience.ask(fail, 3)
+    assert (seen, patience.trouble) == (["gone wrong"] * 2, "")

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
-import pyarrow as pa
-
 from migrate.extract.columns import Rows, read_rows
 from migrate.extract.identities import Identities
 from migrate.extract.meter import Meter
@@ -17,11 +15,13 @@ from migrate.model.errors import TransientTwilioError, TwilioError
 from migrate.twilio_api.addresses import Api
 from migrate.twilio_api.api import TwilioApi, may_be_the_size
 from migrate.twilio_api.limits import FEW_TRIES, page_sizes
-from migrate.twilio_api.pages import Page
+from migrate.twilio_api.pages import Circle, Page
 
 logger = logging.getLogger(__name__)
-MOST_RESTARTS = 5  # of one chain in one run
+MOST_RESTARTS = 5  # of one list in one run
 MOST_EMPTY_PAGES = 100  # in a row
+# What may answer a link that was good when it came. Which it is for an expired token is not known.
+_DEAD_TOKEN = frozenset({400, 404, 410})
 
 
 @dataclass(frozen=True)
@@ -88,16 +88,13 @@ class Walk:
 
     def _pages(self) -> Iterator[Page[Rows]]:
         """The pages from here to the end of the list that it is in. Raises `TwilioError` for one that comes twice."""
-        before: pa.ChunkedArray | None = None
-        empty = 0
+        circle, empty = Circle(), 0
         for page in self._list(page_sizes(self._most), self._tries, self._at.next_url):
-            sids = page.content.table.column("sid")
             empty = 0 if len(page.content) else empty + 1
-            if len(sids) and before is not None and sids.equals(before):
+            if len(page.content) and circle.closes_at(page.content.mark):
                 raise TwilioError("Twilio gave the same page twice, under different addresses")
             if empty > MOST_EMPTY_PAGES:
                 raise TwilioError(f"Twilio gave more than {MOST_EMPTY_PAGES} pages in a row without a binding")
-            before = sids
             yield page
 
     def _list(self, sizes: tuple[int, ...], tries: int | None, next_url: str | None) -> Iterator[Page[Rows]]:
@@ -118,9 +115,13 @@ class Walk:
         turn = self._at.turn + (next_url is None)
         at = Position(turn, next_url, turn == self.chain.turns)
         self._size = page.page_size or self._size
+        if self._at.next_url is None:  # further lists need not find out again what the server takes
+            self._most = min(self._most, page.page_size or self._most)
         self._parts.add(self.chain.id, page.content, page.requests, self._size, at)
         self._at = at
         self._rows += rows
+        if next_url is None:
+            self._restarts = 0  # they count for a list
         done, retries = int(at.done), page.requests - 1
         self._meter.add(self.chain.service_sid, rows=rows, read=rows, pages=1, retries=retries, chains_done=done)
 
@@ -136,29 +137,45 @@ class Walk:
 
     def _recover(self, error: TwilioError) -> None:
         """Find a way to go on after a failure, or raise it."""
-        passing = isinstance(error, TransientTwilioError)
-        if passing and self._tries:
-            if self._at.next_url and may_be_the_size(error) and self._a_smaller_page_comes():
-                self._most = self._smaller[0]
-                self._start_over(f"pages of {self._size} fail and smaller ones do not")
+        if isinstance(error, TransientTwilioError) and self._tries:
+            if may_be_the_size(error) and self._is_the_size():
+                smaller = self._smaller[0]
+                self._begin_anew(f"pages of {self._size or self._most} fail, and smaller ones do not")
+                self._most = smaller
             else:
                 self._patient = True
-        elif not passing and error.status == 400 and self._at.next_url and self._restarts < MOST_RESTARTS:
-            self._start_over(f"its page token no longer works ({error})")
+        elif error.status in _DEAD_TOKEN and self._at.next_url and self._restarts < MOST_RESTARTS and self._begins():
+            self._begin_anew(f"its page token no longer works ({error})")
         else:
             raise error
 
-    def _a_smaller_page_comes(self) -> bool:
-        """Whether the first page of this list, at a smaller size, comes at once."""
+    def _is_the_size(self) -> bool:
+        """Whether a smaller page comes at once, and the page that failed does not come even then."""
+        largest = page_sizes(self._most)[:1]
+        return self._comes(self._smaller[:1], 1, None) and not self._comes(largest, FEW_TRIES, self._at.next_url)
+
+    def _begins(self) -> bool:
+        """Whether the first page of this list comes."""
+        return self._comes(page_sizes(self._most), FEW_TRIES, None)
+
+    def _comes(self, sizes: tuple[int, ...], tries: int, next_url: str | None) -> bool:
         try:
-            next(self._list(self._smaller[:1], 1, None))
+            next(self._list(sizes, tries, next_url))
         except TwilioError:
             return False
         return True
 
-    def _start_over(self, why: str) -> None:
+    def _begin_anew(self, why: str) -> None:
+        """Go back to the beginning: of the list that it is in, where that is not the first; what then comes twice is
+        stored once.
+        """
+        if self._at.next_url is None:
+            return
         logger.info("%s begins anew: %s", self.chain.id, why)
+        self._restarts += 1
+        if self._at.turn:
+            self._at = Position(self._at.turn)
+            return
         self._parts.start_over(self.chain.id)
         self._meter.add(self.chain.service_sid, rows=-self._rows)
         self._at, self._rows = Position(), 0
-        self._restarts += 1

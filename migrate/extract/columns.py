@@ -7,6 +7,7 @@ tolerant way (records.py) has the last word, so that both ways give the same row
 
 from __future__ import annotations
 
+import json
 import logging
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from migrate.twilio_api.pages import Meta, meta_of, records_of
 # The default pool keeps what many threads have freed, tens of megabytes of it.
 _POOL = pa.system_memory_pool()
 KEY = "bindings"
+_ROOM = 300  # levels to spare, for whoever writes it again may stand deeper on the stack
 logger = logging.getLogger(__name__)
 _TEXT = pa.string()
 _RECORD = pa.struct(
@@ -54,6 +56,14 @@ class Rows:
     table: pa.Table
     rejected: list[dict[str, Any]] = field(default_factory=list)
 
+    @property
+    def mark(self) -> str:
+        """What tells a page that is not empty from others: its size, and its first and last records."""
+        if self.table.num_rows:
+            sids = self.table.column("sid")
+            return f"{len(self)} {sids[0]} {sids[-1]}"
+        return json.dumps([len(self), self.rejected[0], self.rejected[-1]])
+
     def __len__(self) -> int:
         return int(self.table.num_rows) + len(self.rejected)
 
@@ -73,15 +83,17 @@ class _NotColumnarError(ValueError):
 
 def _columnar(body: bytes, service_sid: str) -> tuple[Meta, Rows]:
     """The quick way. Raises `_NotColumnarError` or `pa.ArrowException` for what it cannot take."""
+    if not body.lstrip().startswith(b"{"):
+        raise _NotColumnarError("no object")  # Arrow's reader does not survive a bare null (apache/arrow#47409)
     found = pj.read_json(
         pa.BufferReader(body),
         read_options=pj.ReadOptions(use_threads=False, block_size=len(body) + 1),
-        # Unknown fields are inferred rather than ignored, and show in the schema.
-        parse_options=pj.ParseOptions(explicit_schema=_PAGE, unexpected_field_behavior="infer"),
+        # Neither ignored nor inferred: it would follow an unknown field into any depth, and not come back.
+        parse_options=pj.ParseOptions(explicit_schema=_PAGE, unexpected_field_behavior="error"),
         memory_pool=_POOL,
     )
-    if found.num_rows != 1 or found.schema != _PAGE:
-        raise _NotColumnarError("an unknown field, or several values")
+    if found.num_rows != 1:
+        raise _NotColumnarError("several values")
     found.validate(full=True)  # the reader takes bytes that are not UTF-8
     records = found.column(KEY).chunk(0)
     if not records.is_valid()[0].as_py():
@@ -111,8 +123,20 @@ def _tolerant(body: bytes, service_sid: str) -> tuple[Meta, Rows]:
         try:
             rows.append(binding_row(record, service_sid))
         except UnfitError as error:
-            rejected.append({"reason": str(error), "record": record})
+            rejected.append({"reason": str(error), "record": _kept(record)})
     return meta, Rows(pa.Table.from_pylist(rows, schema=BINDINGS), rejected)
+
+
+def _kept(record: Any) -> Any:
+    """A record that did not fit, as rejected.jsonl can hold it."""
+    nested = record
+    for _ in range(_ROOM):
+        nested = [nested]
+    try:
+        json.dumps(nested)
+    except RecursionError:
+        return "(nested too deeply to be written again)"
+    return record
 
 
 def _kind(reason: Exception) -> str:

@@ -17,12 +17,14 @@ import pyarrow.csv as pv
 import pyarrow.parquet as pq
 
 from migrate.model.errors import InputError
-from migrate.snapshot.manifest import IdentityFile
+from migrate.snapshot.manifest import IdentityFile, read_manifest
 
 # A URL that every server and proxy takes: RFC 9110 (4.1) asks for 8000 octets at least, and links add to it.
 MOST_FILTER_CHARACTERS = 4000
+MOST_ALONE = 7000  # for one identity by itself
 LANES = 32  # chains for one service: twice the default concurrency, so that none of it is idle at the end
 COLUMN = "identity"
+_DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _LINES_AT_A_TIME = 100_000
 
 
@@ -63,12 +65,14 @@ def read_identities(path: Path, column: str = COLUMN) -> Identities:
     Raises `InputError` for what cannot be read, and where there is none in it.
     """
     try:
-        if path.is_dir() or path.suffix == ".parquet":
+        kind = path.suffix.lower()
+        if path.is_dir() or kind == ".parquet":
             found = _from_parquet(path, column)
-        elif path.suffix == ".csv":
-            found = _from_csv(path, column)
+        elif kind in _DELIMITERS:
+            found = _from_csv(path, column, _DELIMITERS[kind])
         else:
             found = _from_text(path)
+        found.validate(full=True)  # that it is UTF-8
         values = pc.unique(found).drop_null()
         values = values.filter(pc.not_equal(values, ""))
     except OSError as error:
@@ -78,7 +82,7 @@ def read_identities(path: Path, column: str = COLUMN) -> Identities:
     if not len(values):
         raise InputError(f"{path} holds no identity")
     values = values.take(pc.sort_indices(values))
-    return Identities(values, _starts(values))
+    return Identities(values, _starts(path, values))
 
 
 def _from_text(path: Path) -> pa.ChunkedArray:
@@ -89,34 +93,45 @@ def _from_text(path: Path) -> pa.ChunkedArray:
     return pa.chunked_array(chunks, pa.string())
 
 
-def _from_csv(path: Path, column: str) -> pa.ChunkedArray:
-    with pv.open_csv(path) as reader:
-        _check_column(path, column, reader.schema.names)
+def _from_csv(path: Path, column: str, delimiter: str) -> pa.ChunkedArray:
+    form = pv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
+    with pv.open_csv(path, parse_options=form) as reader:
+        _check_column(path, column, reader.schema)
     options = pv.ConvertOptions(include_columns=[column], column_types={column: pa.string()})
-    return pv.read_csv(path, convert_options=options).column(column)
+    return pv.read_csv(path, parse_options=form, convert_options=options).column(column)
 
 
 def _from_parquet(path: Path, column: str) -> pa.ChunkedArray:
+    if (path / "manifest.json").exists() and read_manifest(path).status != "finished":
+        raise InputError(f"The snapshot {path} is unfinished: it does not hold everybody")
     files = sorted((path / "bindings").rglob("*.parquet")) or sorted(path.rglob("*.parquet"))
     chunks: list[pa.Array] = []
     for file in files if path.is_dir() else [path]:
         with pq.ParquetFile(file) as source:
-            _check_column(file, column, source.schema_arrow.names)
+            _check_column(file, column, source.schema_arrow)
             chunks += source.read([column]).column(column).cast(pa.string()).chunks
     return pa.chunked_array(chunks, pa.string())
 
 
-def _check_column(path: Path, column: str, names: list[str]) -> None:
+def _check_column(path: Path, column: str, schema: pa.Schema) -> None:
+    names = schema.names
+    if names.count(column) > 1:
+        raise InputError(f"{path} has more than one column {column!r}")
+    if column in names and pa.types.is_floating(schema.field(column).type) and path.suffix.lower() == ".parquet":
+        # As text they would be written in another way than whoever registered them did.
+        raise InputError(f"The column {column!r} of {path} holds numbers with fractions", remedy="Write them as text")
     if column not in names:
         shown = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
         raise InputError(f"{path} has no column {column!r}, but: {shown}", remedy="Name one with --identity-column")
 
 
-def _starts(values: pa.StringArray) -> tuple[int, ...]:
-    """Where each batch begins, so that none makes an address too long; an identity that alone does stands alone."""
+def _starts(path: Path, values: pa.StringArray) -> tuple[int, ...]:
+    """Where each batch begins, so that none makes an address too long. Raises `InputError` where one alone does."""
     starts, length = [0], 0
     for place, value in enumerate(values):
         needed = len("&Identity=") + len(quote_plus(value.as_py()))
+        if needed > MOST_ALONE:
+            raise InputError(f"{path} holds an identity of {len(value.as_py()):,} characters, too long to ask for")
         if length and length + needed > MOST_FILTER_CHARACTERS:
             starts.append(place)
             length = 0

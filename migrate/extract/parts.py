@@ -107,12 +107,15 @@ class Parts:
                 self._changed.notify_all()
 
     def start_over(self, chain_id: str) -> None:
-        """Forget what a chain has in hand and stored, because it can go on from nowhere but its beginning."""
+        """Forget what a chain has in hand and stored, because it can go on from nowhere but its beginning. Raises
+        `InterruptedRunError` once nothing is taken any more.
+        """
         with self._changed:
+            self._changed.wait_for(lambda: self._is_over() or self._writing != chain_id)
+            if self._is_over():
+                raise InterruptedRunError("Interrupted")
             self._hands.pop(chain_id, None)
-            self._changed.wait_for(lambda: self._writing != chain_id or self.failure is not None)
-            if self.failure is None:
-                self._writer.start_over(chain_id)
+            self._writer.start_over(chain_id)
 
     def _is_over(self) -> bool:
         return self._closing or self.failure is not None
@@ -140,17 +143,16 @@ class Parts:
             while (chain_id := self._ripe()) is None:
                 if self._closing:
                     return None
-                self._changed.wait(LONGEST_IN_HAND / 2)
+                self._changed.wait(min(1.0, LONGEST_IN_HAND))  # the oldest may be too old by then
             self._writing = chain_id
             return chain_id, self._hands.pop(chain_id)
 
     def _ripe(self) -> str | None:
         """A chain whose hand is to be stored now: it is full, the oldest is too old, or the end has come."""
-        full = next((chain_id for chain_id in self._hands if self._is_full(chain_id)), None)
         oldest = next(iter(self._hands), None)
-        if full is None and oldest and (self._closing or self._age(oldest) >= LONGEST_IN_HAND):
+        if oldest and (self._closing or self._age(oldest) >= LONGEST_IN_HAND):
             return oldest
-        return full
+        return next((chain_id for chain_id in self._hands if self._is_full(chain_id)), None)
 
     def _age(self, chain_id: str) -> float:
         return time.monotonic() - self._hands[chain_id].since

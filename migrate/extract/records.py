@@ -120,4 +120,7 @@ def _extra(record: Mapping[str, Any], known: frozenset[str]) -> str | None:
 
 
 def _json(value: Any) -> str | None:
-    return None if value is None else json.dumps(value, sort_keys=True)
+    try:
+        return None if value is None else json.dumps(value, sort_keys=True)
+    except RecursionError:
+        raise UnfitError("a field is nested too deeply") from None

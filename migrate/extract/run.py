@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import shlex
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,9 +26,10 @@ from migrate.extract.source import (
     service_rows,
     target_notifications,
 )
-from migrate.model.errors import InterruptedRunError, MigrateError
+from migrate.model.errors import InterruptedRunError, MigrateError, TwilioError
 from migrate.snapshot.manifest import Filters, Manifest
 from migrate.snapshot.writer import SnapshotWriter, begun_in, open_writer, refuse_unless_unfinished
+from migrate.twilio_api.addresses import Addresses
 from migrate.twilio_api.api import TwilioApi
 from migrate.twilio_api.limits import DEFAULT_PAGE_SIZE
 
@@ -55,7 +56,7 @@ class ExtractOptions:
     page_size: int = DEFAULT_PAGE_SIZE
     restart: bool = False
 
-    def command(self, out: Path) -> str:
+    def command(self, out: Path, addresses: Addresses) -> str:
         """The command line of this extract; identities, being personal data, are left for the caller to fill in."""
         words = ["chat-migrate", "extract", "--out", str(out)]
         for option, values in (("--service", self.services), ("--binding-type", self.binding_types)):
@@ -64,6 +65,8 @@ class ExtractOptions:
         words += ["--identity-column", self.identity_column] if self.identity_column != COLUMN else []
         words += ["--source", self.source] if self.source != "auto" else []
         words += [] if self.shard else ["--no-shard"]
+        for option, url in (("--chat-url", addresses.chat), ("--conversations-url", addresses.conversations)):
+            words += [] if url.endswith(".twilio.com") else [option, url]
         return shlex.join(words) + " --identity …" * len(self.identities)
 
 
@@ -78,7 +81,7 @@ def extract_snapshot(api: TwilioApi, out: Path, options: ExtractOptions, meter: 
         return _Extract(api, out, options, meter or Meter()).run()
     except (KeyboardInterrupt, InterruptedRunError):
         kept = f"What was read is kept in {out}" if out.exists() else ""
-        remedy = f"Go on with: {options.command(out)}"
+        remedy = f"Go on with: {options.command(out, api.addresses)}"
         raise InterruptedRunError("Interrupted", kept=kept, remedy=remedy) from None
 
 
@@ -142,10 +145,15 @@ class _Extract:
         def read(service_sid: str) -> None:
             found[service_sid] = target_notifications(self.api, service_sid)
 
-        with ThreadPoolExecutor(1) as pool:
-            listing = pool.submit(list_credentials, self.api, source.api, self.options.page_size)
-            self._side_by_side(read, list(source.services), self.api.throttle.most)
-            writer.write_tables(service_rows(source, found), listing.result())
+        credentials: list[dict[str, Any]] = []
+
+        def list_them() -> None:
+            credentials.extend(list_credentials(self.api, source.api, self.options.page_size))
+
+        jobs: list[Callable[[], None]] = [list_them, *(partial(read, sid) for sid in source.services)]
+        if failures := self._side_by_side(lambda job: job(), jobs, self.api.throttle.most):
+            raise self._told("The credentials could not be read", failures[0][1], writer, [])
+        writer.write_tables(service_rows(source, found), credentials)
 
     def _side_by_side(
         self, job: Callable[[T], object], items: list[T], threads: int
@@ -177,16 +185,23 @@ class _Extract:
         many = min(THREADS_A_REQUEST * self.api.throttle.most, len(chains)) or 1
         with Parts(writer, part_rows(many), self.api.stop) as parts:
             walks = [Walk(chain, self.api, parts, self.options.page_size, self.meter) for chain in chains]
-            failures = self._side_by_side(Walk.run, walks, many)
+            failures = self._side_by_side(self._walk_one, walks, many)
         if parts.failure:
-            raise self._told(None, parts.failure, writer, chains)
+            raise self._told("Stopped", parts.failure, writer, chains)
         if failures:
             walk, error = failures[0]
-            raise self._told(walk.chain, error, writer, chains)
+            more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
+            raise self._told(f"Chain {walk.chain.id}{more} stopped", error, writer, chains)
 
-    def _told(
-        self, chain: Chain | None, error: BaseException, writer: SnapshotWriter, chains: list[Chain]
-    ) -> BaseException:
+    def _walk_one(self, walk: Walk) -> None:
+        try:
+            walk.run()
+        except TwilioError as error:
+            if error.status == 401:
+                self.api.stop()  # the others would only be told the same
+            raise
+
+    def _told(self, what: str, error: BaseException, writer: SnapshotWriter, chains: list[Chain]) -> BaseException:
         """A failure with what is kept and how to go on; one that nobody foresaw as it is."""
         if isinstance(error, OSError):
             reason = (error.strerror or str(error)).lower()
@@ -195,8 +210,8 @@ class _Extract:
             return error
         complete = sum(writer.chain(each.id, each.service_sid).done for each in chains)
         kept = f"{complete} of {len(chains)} chains are complete; what was read is kept in {writer.folder}"
-        remedy = f"Go on with: {self.options.command(writer.folder)}"
-        return error.within(f"Chain {chain.id} stopped" if chain else "Stopped", kept=kept, remedy=remedy)
+        remedy = f"Go on with: {self.options.command(writer.folder, self.api.addresses)}"
+        return error.within(what, kept=kept, remedy=remedy)
 
 
 def _sorted(values: tuple[str, ...]) -> tuple[str, ...]:

@@ -42,7 +42,8 @@ def open_source(api: TwilioApi, choice: SourceChoice, wanted: tuple[str, ...], p
     """Read the services, all or the `wanted` ones, from the API of choice.
 
     `auto` is Chat; or Conversations, where Chat's answer means that it has been switched off: 410, 403 or 404 on the
-    list of services, or a host whose name is not known. A 401 never means that: the credentials are wrong then.
+    list of services, or a host whose name is not known. A 401 never means that, nor a 403 for an API key: the
+    credentials are wrong then, or lack the permission.
     """
     if choice == "conversations":
         return Source("conversations", _services(api, "conversations", wanted, page_size))
@@ -66,7 +67,8 @@ def _why_gone(api: TwilioApi, error: TwilioError, wanted: tuple[str, ...]) -> Tw
     """The error that shows that Chat is gone, if any does. Of a named service it shows nothing: the list decides."""
     if isinstance(error, HostNotFoundError) or error.status == 410:
         return error
-    if error.status not in _GONE:
+    if error.status not in _GONE or (error.status == 403 and api.is_signed_by_key):
+        # An API key may be one that has Conversations, and not Chat (FACTS.md, "REST behaviour").
         return None
     if not wanted:
         return error

@@ -26,7 +26,7 @@ def map_snapshot(snapshot: Path, out: Path, rules: Rules | None = None) -> Summa
     with MappedWriter(out) as writer:
         source = open_snapshot(snapshot)
         filters = source.manifest.filters
-        filtered = bool(filters.binding_types or filters.identities)
+        filtered = bool(filters.binding_types or filters.identities or filters.identity_file)
         configs: list[ServiceConfig] = []
         services: list[dict[str, Any]] = []
         findings = [Finding("snapshot-filtered", None)] if filtered else []

@@ -80,6 +80,8 @@ def _source(manifest: Manifest) -> list[tuple[str, str]]:
     services = sum(file.rows for file in manifest.files if file.path == "services.parquet")
     found = f"{count(services, 'service')}, {count(manifest.rows, 'binding')}, as of {manifest.as_of[:16]} UTC"
     rows = [("Source", f"{found} (account {manifest.account_sid})")]
+    if manifest.shards:
+        rows.append(("Types", f"{', '.join(manifest.shards)}; any other would need --no-shard"))
     if manifest.source == "conversations":
         why = manifest.source_reason or "as asked for"
         rows.append(("Through", f"Conversations, which does not show Chat's push settings ({printable(why)})"))

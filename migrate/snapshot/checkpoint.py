@@ -38,6 +38,7 @@ class ChainState:
 
     def take(self, line: dict[str, Any]) -> None:
         """Add what a line of the checkpoint says. Raises KeyError, TypeError or ValueError if it says nothing."""
+        check_line(line)
         part = FileRecord(**line["part"]) if line["part"] else None
         if part and not part.path.startswith(f"bindings/service_sid={self.service_sid}/"):
             raise ValueError(f"{part.path} is no part of this service")
@@ -45,7 +46,6 @@ class ChainState:
             place = [old.path for old in self.parts].index(line["replaces"])
             self.parts[place : place + 1] = [part] if part else []
             return
-        _check(line)
         if part:
             self.parts.append(part)
             self.written += 1
@@ -72,8 +72,10 @@ class Progress:
     rejected: tuple[dict[str, Any], ...] = ()
 
 
-def _check(line: dict[str, Any]) -> None:
+def check_line(line: dict[str, Any]) -> None:
     """Raise TypeError for values that no extract writes; what is not there raises KeyError anyway."""
+    if "replaces" in line or line.get("restart"):
+        return
     numbers = (line["pages"], line["requests"], line["page_size"], line["turn"])
     following, rejected = line["next_url"], line["rejected"]
     sound = all(type(number) is int and number >= 0 for number in numbers) and type(line["done"]) is bool

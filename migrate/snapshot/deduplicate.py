@@ -44,7 +44,7 @@ class Keys:
         arrays = [found for part in parts if (found := self._parts.pop(part, None)) is not None]
         if len(arrays) != len(parts):
             return False
-        keys: _Keys = np.concatenate(arrays)
+        keys: _Keys = np.concatenate([np.empty(0, np.uint64), *arrays])
         arrays.clear()
         keys.sort()  # in place: there may be millions
         return not bool((keys[1:] == keys[:-1]).any())

@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 from migrate.model.errors import RefusedError
 from migrate.model.schemas import CREDENTIALS, SERVICES
 from migrate.model.sids import is_service_sid
-from migrate.snapshot.checkpoint import CHECKPOINT, ChainState, Progress, complete_lines
+from migrate.snapshot.checkpoint import CHECKPOINT, ChainState, Progress, check_line, complete_lines
 from migrate.snapshot.deduplicate import Keys, without_duplicates
 from migrate.snapshot.files import (
     PARTIAL,
@@ -54,6 +54,7 @@ class SnapshotWriter:
         self.folder = folder
         self.manifest = manifest
         self._held = held  # the lock on the folder
+        self._is_open = True
         self._chains: dict[str, ChainState] = {}
         self._keys = Keys()
         self._lock = threading.Lock()
@@ -64,6 +65,8 @@ class SnapshotWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        with self._lock:  # what comes later belongs to whoever holds the folder then
+            self._is_open = False
         os.close(self._held)
 
     def begin(self) -> None:
@@ -125,7 +128,7 @@ class SnapshotWriter:
             shard = chain_id.replace(f":{state.service_sid}", "").replace(":", "-")
             part = self._write_part(state.service_sid, f"{shard}-{state.written:05}", table)
             self._keys.add(self.folder / part.path, table.column("sid"))
-        self._log(chain_id, part, asdict(progress))
+        self._log(chain_id, part, vars(progress))  # as they are: `asdict` would copy each rejected record
 
     def start_over(self, chain_id: str) -> None:
         """Forget what a chain has, because it can go on from nowhere but its beginning."""
@@ -197,6 +200,9 @@ class SnapshotWriter:
             **facts,
         }
         with self._lock:
+            if not self._is_open:
+                raise RefusedError(f"{self.folder} is not open any more")
+            check_line(line)  # one that cannot be read again would spoil all the others
             append_synced(self.folder / CHECKPOINT, json.dumps(line))
             self._take(line)
 

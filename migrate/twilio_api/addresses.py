@@ -61,7 +61,7 @@ class Addresses:
                 "no credentials were sent there",
                 remedy="Find out who answers under that address before you try again",
             )
-        return urlunsplit((target.scheme, target.netloc, parts.path, parts.query, ""))
+        return urlunsplit((target.scheme, target.netloc, parts.path or "/", parts.query, ""))
 
     def api_of(self, url: str) -> Api:
         """Which of the two APIs a URL belongs to."""

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from migrate.model.errors import TransientTwilioError, TwilioError
+from migrate.model.masking import mask
 from migrate.twilio_api.addresses import public_url
+from migrate.twilio_api.credentials import Credentials
 from migrate.twilio_api.pages import NotAPageError, decode
 
 _TRANSIENT = frozenset({429, 500, 502, 503, 504})
 _REMEDIES: Mapping[int, str] = {
     400: "Check the options of this command: Twilio does not take one of the values in that address",
     401: "Check TWILIO_ACCOUNT_SID and {credential}: the secret may have been rotated, or be another account's",
-    403: "{credential} lacks the permission; Programmable Chat needs a standard API key or the auth token",
+    403: "{credential} lacks the permission (Chat needs a standard API key or the auth token), or Chat is "
+    "switched off: --source conversations",
     404: "Check the SID in that address, and that it belongs to the account in TWILIO_ACCOUNT_SID",
     410: "Twilio has switched this off; --source conversations reads the same bindings as Programmable Chat",
 }
 
 
-def raise_for_status(answer: Any, url: str, credential: str) -> None:
+def raise_for_status(answer: Any, url: str, credentials: Credentials) -> None:
     """Raise for any status but 200: `TransientTwilioError` where it may pass, else `TwilioError` with what helps.
 
-    `credential` names what the request was signed with.
+    What a server says is told, but for the credentials, and the identities that it was asked for.
     """
     status = answer.status_code
     if status == 200:
@@ -33,16 +37,25 @@ def raise_for_status(answer: Any, url: str, credential: str) -> None:
         body = None
     said = body if isinstance(body, dict) else {}
     code = f", code {said['code']}" if isinstance(said.get("code"), int) else ""
-    message = f": {said['message']}" if isinstance(said.get("message"), str) else ""
+    message = f": {_concealed(said['message'], url, credentials)}" if isinstance(said.get("message"), str) else ""
     what = f"{public_url(url)} answered {status}{code}{message}"
     if status in _TRANSIENT:
         raise TransientTwilioError(what, status=status, retry_after=_seconds(answer.headers.get("retry-after")))
-    raise TwilioError(what, status=status, remedy=_REMEDIES.get(status, "").format(credential=credential))
+    raise TwilioError(what, status=status, remedy=_REMEDIES.get(status, "").format(credential=credentials.shown))
+
+
+def _concealed(message: str, url: str, credentials: Credentials) -> str:
+    for secret in credentials.secrets:
+        message = message.replace(secret, "…")
+    for key, value in parse_qsl(urlsplit(url).query):
+        if key == "Identity":
+            message = message.replace(value, mask(value))
+    return message
 
 
 def count_of(header: str | None) -> int | None:
     """A header that is a count; None for anything else."""
-    return int(header) if header and header.isascii() and header.isdigit() else None
+    return int(header) if header and len(header) < 10 and header.isascii() and header.isdigit() else None
 
 
 def _seconds(header: str | None) -> float | None:

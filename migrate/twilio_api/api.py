@@ -77,6 +77,11 @@ class TwilioApi:
         """What some request is waiting for to pass, if any is; safe to show."""
         return self._patience.trouble
 
+    @property
+    def is_signed_by_key(self) -> bool:
+        """Whether requests are signed with an API key, which may lack permissions that the auth token has."""
+        return self._credentials.username != self.account_sid
+
     def stop(self) -> None:
         """End all waiting and begin no further request: what is asked from now on raises `InterruptedRunError`."""
         self._patience.stopped.set()
@@ -189,7 +194,7 @@ class TwilioApi:
                 running = count_of(answer.headers.get("twilio-concurrent-requests"))
                 self.throttle.note(turn, answer.status_code, running)
             logger.debug("GET %s: %s, %d bytes", public_url(url), answer.status_code, len(answer.body))
-            raise_for_status(answer, url, self._credentials.shown)
+            raise_for_status(answer, url, self._credentials)
             try:
                 found = read(answer.body)
             except NotAPageError as problem:
@@ -242,7 +247,7 @@ def open_api(settings: ApiSettings) -> Iterator[TwilioApi]:
         if settings.record:
             from migrate.twilio_api.cassette import Recorder
 
-            transport = Recorder(transport, settings.record, addresses, credentials.account_sid)
+            transport = Recorder(transport, settings.record, addresses, credentials)
     client = Client(  # type: ignore[no-untyped-call]
         credentials.username,
         credentials.password,

@@ -23,7 +23,7 @@ from vcr.serializers import yamlserializer
 
 from migrate.model.errors import InputError, RefusedError
 from migrate.twilio_api.addresses import CANONICAL, Addresses, public_url
-from migrate.twilio_api.credentials import REPLAY_ACCOUNT_SID
+from migrate.twilio_api.credentials import REPLAY_ACCOUNT_SID, Credentials
 from migrate.twilio_api.http import Answer, Request, Transport
 
 # `Date` is the source's clock: the age of a binding is measured by it. `Retry-After` steers the client.
@@ -38,7 +38,7 @@ class CassetteMissError(InputError):
 class Recorder:
     """Passes requests on to a transport and keeps each exchange; `close` writes the cassette."""
 
-    def __init__(self, inner: Transport, path: Path, addresses: Addresses, account_sid: str) -> None:
+    def __init__(self, inner: Transport, path: Path, addresses: Addresses, credentials: Credentials) -> None:
         if path.exists():
             raise RefusedError(
                 f"The cassette {path} is there already", remedy="Move it away, or record under another name"
@@ -50,7 +50,7 @@ class Recorder:
         self._inner = inner
         self._path = path
         self._addresses = addresses
-        self._account_sid = account_sid
+        self._credentials = credentials
         self._exchanges: list[tuple[RecordedRequest, dict[str, Any]]] = []
         self._lock = threading.Lock()
 
@@ -81,7 +81,9 @@ class Recorder:
         self._unfinished.replace(self._path)
 
     def _anonymous(self, data: bytes) -> bytes:
-        return data.replace(self._account_sid.encode(), REPLAY_ACCOUNT_SID.encode())
+        for secret in self._credentials.secrets:  # a server may say what it was sent
+            data = data.replace(secret.encode(), b"hidden")
+        return data.replace(self._credentials.account_sid.encode(), REPLAY_ACCOUNT_SID.encode())
 
 
 class Player:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -47,6 +48,12 @@ class Credentials:
             "No credentials: TWILIO_ACCOUNT_SID is set, but no secret",
             remedy="Set TWILIO_AUTH_TOKEN, or TWILIO_API_KEY and TWILIO_API_SECRET",
         )
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must never be shown: the password, as it is and as Basic authentication carries it."""
+        basic = base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
+        return (basic, self.password) if self.password else ()
 
     @property
     def shown(self) -> str:

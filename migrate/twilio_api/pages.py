@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -45,9 +46,9 @@ def meta_of(found: Any) -> Meta:
     if not isinstance(found, dict):
         raise NotAPageError("it has no 'meta'")
     link, size = found.get("next_page_url"), found.get("page_size")
-    if not isinstance(link, str | None):
+    if not isinstance(link, str | None) or (link and not link.isascii()):
         raise NotAPageError("its next_page_url is no address")
-    if size is not None and type(size) is not int:
+    if size is not None and (type(size) is not int or size < 0):
         raise NotAPageError("its page_size is no number")
     return Meta(size, link)
 
@@ -63,20 +64,26 @@ def peek(body: bytes) -> Meta | None:
         return None
     try:
         return meta_of(json.loads(body[start.end() : end + 1]))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
 def decode(body: bytes) -> Any:
     """A body as JSON by the letter. Raises `NotAPageError`."""
     try:
-        return json.loads(body, parse_constant=_refuse_constant)
+        return json.loads(body, parse_constant=_refuse_constant, parse_float=_number)
     except (ValueError, RecursionError):
         raise NotAPageError("it is no JSON") from None
 
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+def _number(text: str) -> float | str:
+    """A number with a fraction; one beyond all bounds stays as it is written, for JSON knows no infinity."""
+    number = float(text)
+    return number if math.isfinite(number) else text
 
 
 def records_of(body: bytes, key: str) -> tuple[Meta, list[Any]]:
@@ -91,19 +98,19 @@ def records_of(body: bytes, key: str) -> tuple[Meta, list[Any]]:
 
 
 class Circle:
-    """Notices links that lead back to where they came from, whatever their number, in little memory (Brent's way:
-    the landmark is set anew at the 1st, 2nd, 4th, 8th … link).
+    """Notices a walk that comes back to where it was, however long the way, in little memory (Brent's way: the
+    landmark is set anew at the 1st, 2nd, 4th, 8th … step).
     """
 
     def __init__(self) -> None:
         self._landmark = ""
         self._steps, self._until = 0, 1
 
-    def closes_at(self, url: str) -> bool:
-        """Whether the walk, going on to this address, has been there before."""
-        if url == self._landmark:
+    def closes_at(self, place: str) -> bool:
+        """Whether the walk, coming to this place, has been there before; if not at once, then some time later."""
+        if place == self._landmark:
             return True
         self._steps += 1
         if self._steps == self._until:
-            self._landmark, self._steps, self._until = url, 0, self._until * 2
+            self._landmark, self._steps, self._until = place, 0, self._until * 2
         return False

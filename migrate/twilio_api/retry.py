@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -21,14 +22,20 @@ _jittered = tenacity.wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_
 
 @dataclass
 class Patience:
-    """How long a request is tried again: `budget` seconds from its first failure on. `stopped` ends every pause; a
-    replay does not make any. `trouble` is what some request is waiting for now, if any does.
+    """How long a request is tried again: `budget` seconds from its first failure on; not at all where none has
+    succeeded for so long. `stopped` ends every pause; a replay does not make any.
     """
 
     budget: float
     pauses: bool = True
-    trouble: str = ""
     stopped: threading.Event = field(default_factory=threading.Event)
+    _succeeded: float = field(default_factory=time.monotonic)  # when a request last did
+    _waiting: dict[int, str] = field(default_factory=dict)  # by thread
+
+    @property
+    def trouble(self) -> str:
+        """What some request is waiting for to pass; empty if none is."""
+        return next(iter(list(self._waiting.values())), "")
 
     def ask(self, once: Callable[[], T], tries: int | None = None) -> tuple[T, int]:
         """Call `once` until it succeeds; its result, and how many calls it took.
@@ -37,9 +44,12 @@ class Patience:
         reads only: 429 is never processed, and a repeated read changes nothing (FACTS.md, "REST behaviour").
         """
         try:
-            return once(), 1  # as nearly always; what tenacity keeps count of costs more than the call
+            result = once()  # as nearly always; what tenacity keeps count of costs more than the call
         except TransientTwilioError as error:
             failed: list[TransientTwilioError] = [error]
+        else:
+            self._succeeded = time.monotonic()
+            return result, 1
 
         def again() -> T:
             if failed:
@@ -54,16 +64,21 @@ class Patience:
             before_sleep=self._tell,
             reraise=True,
         )
-        result = retrying(again)
-        self.trouble = ""
+        try:
+            result = retrying(again)
+            self._succeeded = time.monotonic()
+        finally:
+            self._waiting.pop(threading.get_ident(), None)
         return result, retrying.statistics["attempt_number"]
 
     def _is_spent(self, state: tenacity.RetryCallState) -> bool:
-        return max(state.idle_for, state.seconds_since_start or 0) + state.upcoming_sleep > self.budget
+        waited = max(state.idle_for, state.seconds_since_start or 0, time.monotonic() - self._succeeded)
+        return waited + state.upcoming_sleep > self.budget
 
     def _tell(self, state: tenacity.RetryCallState) -> None:
-        self.trouble = str(state.outcome.exception()) if state.outcome else ""
-        logger.info("To be tried again in %.1f s: %s", state.upcoming_sleep, self.trouble)
+        trouble = str(state.outcome.exception()) if state.outcome else ""
+        self._waiting[threading.get_ident()] = trouble
+        logger.info("To be tried again in %.1f s: %s", state.upcoming_sleep, trouble)
 
     def sleep(self, seconds: float) -> None:
         """Wait. Raises `InterruptedRunError` as soon as the run is stopped."""
