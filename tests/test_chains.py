@@ -509,3 +509,23 @@ def test_nothing_is_written_to_a_snapshot_that_is_not_open_any_more(tmp_path: Pa
     with pytest.raises(RefusedError, match="not open any more"):
         writer.start_over("chat:" + SERVICE)
     assert not (tmp_path / "s" / "checkpoint.jsonl").exists()
+
+
+@pytest.mark.parametrize("failures", [4, 5, 6, 12])
+def test_a_capped_page_size_takes_no_patience_away(
+    tmp_path: Path, extract: Callable[..., Any], failures: int
+) -> None:
+    """1,000 rows were asked for and 50 came: there is no smaller page to look at, and the whole budget to wait."""
+    left = failures
+
+    def bindings(server: Scripted, path: str, size: int, place: int) -> Reply:
+        nonlocal left
+        if place == 50 and left:
+            left -= 1
+            return Reply({}, 503)
+        return ordinary(server, 50, place, 120)
+
+    result, _ = extract(bindings)
+    assert result.exit_code == 0, result.output
+    assert numbers(tmp_path) == list(range(120))
+    assert facts(tmp_path)["restarts"] == 0

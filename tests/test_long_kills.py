@@ -70,7 +70,7 @@ def test_a_hundred_kills_at_any_instant_lose_nothing(tmp_path: Path, run: Run, s
         before = server.world.requests
         with ending(program("extract", "--out", out, *options)) as process:
             if chance.random() < 0.85:
-                wait_until(process, partial(asked, server, before + chance.randint(1, 200)))
+                wait_until(process, partial(asked, server, before + chance.randint(1, 120)))
                 time.sleep(chance.uniform(0, 0.01))
             else:  # while the program starts, or soon after
                 time.sleep(chance.uniform(0, 1))
@@ -101,7 +101,7 @@ def test_a_kill_at_any_step_of_the_work_on_the_disk_loses_nothing(
     assert open_snapshot(tmp_path / "undisturbed").manifest.rejected == 5 * (kind != "identities")
     chance, steps, folders = random.Random(kind), Counter[str](), 0
     with children() as family:
-        while steps.total() < 50:
+        while steps.total() < 40:
             out, told = tmp_path / f"s{folders}", tmp_path / "told"
             command = ["extract", "--out", str(out), *options]
             when = chance.choice(["before", "middle", "after"])
@@ -117,7 +117,7 @@ def test_a_kill_at_any_step_of_the_work_on_the_disk_loses_nothing(
         if not is_finished(out):
             assert family.run(Child(command, str(told), rows=25)) == [0], told.read_text()
             assert whole(out).equals(expected)
-    assert folders > 2
+    assert folders > 1
     assert min(steps[name] for name in OFTEN) > 0
     assert server.world.writes == []
 
@@ -155,7 +155,7 @@ def test_ctrl_c_at_any_step_of_the_work_on_the_disk_loses_nothing(tmp_path: Path
     expected = undisturbed(run, tmp_path / "undisturbed", "--page-size", 10)
     chance, stops, folders = random.Random(2), 0, 0
     with children() as family:
-        while stops < 30:
+        while stops < 25:
             out, told = tmp_path / f"s{folders}", tmp_path / "told"
             command = ["extract", "--out", str(out), "--page-size", "10"]
             child = Child(command, str(told), rows=25, step=chance.randint(1, 120), signal=signal.SIGINT)
@@ -169,7 +169,7 @@ def test_ctrl_c_at_any_step_of_the_work_on_the_disk_loses_nothing(tmp_path: Path
                 assert refused_as_finished(run, out)
                 assert whole(out).equals(expected)
                 folders += 1
-    assert folders > 2
+    assert folders > 1
 
 
 def test_ctrl_c_is_heeded_at_once_whichever_thread_the_signal_reaches(tmp_path: Path, serve: Serve) -> None:

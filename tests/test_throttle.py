@@ -16,12 +16,22 @@ import pytest
 from migrate.model.errors import InterruptedRunError
 from migrate.standin.faults import Faults
 from migrate.twilio_api import api
-from migrate.twilio_api.throttle import FIRST, TOO_MANY, Throttle
+from migrate.twilio_api import throttle as throttle_module
+from migrate.twilio_api.throttle import TOO_MANY, Throttle
 from tests.conftest import Run, Serve, service_sid, tiny_world
 from tests.scripted import Reply, Scripted, scripted
 
 SECONDS = 30  # after which a test gives up; nothing here takes any time
 CONCURRENT = "Twilio-Concurrent-Requests"
+
+
+FIRST = 8  # places to begin with, here
+
+
+@pytest.fixture(autouse=True)
+def _eight_at_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the numbers below stay as they are, whatever the program begins with."""
+    monkeypatch.setattr(throttle_module, "FIRST", FIRST)
 
 
 def answers(throttle: Throttle, *statuses: int, running: int | None = None) -> list[int]:

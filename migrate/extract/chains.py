@@ -79,17 +79,18 @@ class Walk:
         `InterruptedRunError` when the run was stopped; what came before is stored, and the chain can be gone on with.
         """
         while not self._at.done:
+            tries = self._tries
             try:
-                for page in self._pages():
+                for page in self._pages(tries):
                     self._take(page)
             except TwilioError as error:
-                self._recover(error)
+                self._recover(error, tries)
         logger.info("%s is complete: %d rows", self.chain.id, self._rows)
 
-    def _pages(self) -> Iterator[Page[Rows]]:
+    def _pages(self, tries: int | None) -> Iterator[Page[Rows]]:
         """The pages from here to the end of the list that it is in. Raises `TwilioError` for one that comes twice."""
         circle, empty = Circle(), 0
-        for page in self._list(page_sizes(self._most), self._tries, self._at.next_url):
+        for page in self._list(page_sizes(self._most), tries, self._at.next_url):
             empty = 0 if len(page.content) else empty + 1
             if len(page.content) and circle.closes_at(page.content.mark):
                 raise TwilioError("Twilio gave the same page twice, under different addresses")
@@ -135,10 +136,10 @@ class Walk:
         """The page sizes below the one in use, largest first."""
         return page_sizes(min(self._size or self._most, self._most))[1:]
 
-    def _recover(self, error: TwilioError) -> None:
-        """Find a way to go on after a failure, or raise it."""
-        if isinstance(error, TransientTwilioError) and self._tries:
-            if may_be_the_size(error) and self._is_the_size():
+    def _recover(self, error: TwilioError, tries: int | None) -> None:
+        """Find a way to go on after a failure, or raise it; with so many `tries` patience is not yet at its end."""
+        if isinstance(error, TransientTwilioError) and tries:
+            if self._smaller and may_be_the_size(error) and self._is_the_size():
                 smaller = self._smaller[0]
                 self._begin_anew(f"pages of {self._size or self._most} fail, and smaller ones do not")
                 self._most = smaller

@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 from migrate.model.errors import InterruptedRunError
 
+HEED = 0.2  # seconds after which Ctrl-C is heard at the latest
 GRACE = 5.0  # seconds that an interrupted run waits for requests under way
 T = TypeVar("T")
 
@@ -35,14 +36,14 @@ class Crew(Generic[T]):
 
     def run(self) -> None:
         """Do all jobs. On Ctrl-C `stop` is called, jobs under way get a little time, and it is raised again."""
-        for number in range(self._threads):
-            threading.Thread(target=self._begin, name=f"crew-{number}", daemon=True).start()
         ended = 0
         try:
-            # Not by `Thread.join`: until Python 3.13 one that Ctrl-C interrupts takes the thread for ended.
+            for number in range(self._threads):
+                threading.Thread(target=self._begin, name=f"crew-{number}", daemon=True).start()
+            # Not by `Thread.join`: until Python 3.13 one that Ctrl-C interrupts takes the thread for ended. Not for
+            # long at a time either: a signal that reaches another thread does not wake this one.
             while ended < self._threads:
-                self._over.acquire()
-                ended += 1
+                ended += self._over.acquire(timeout=HEED)
         except KeyboardInterrupt:
             self._stop()
             end = time.monotonic() + GRACE

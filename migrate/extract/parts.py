@@ -80,7 +80,8 @@ class Parts:
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-        self._thread.join()
+        while self._thread.is_alive():
+            self._thread.join(1.0)  # a signal that reaches another thread would not end a longer wait
 
     def state(self, chain_id: str, service_sid: str) -> ChainState:
         """What is stored of a chain."""

@@ -77,12 +77,17 @@ def extract_snapshot(api: TwilioApi, out: Path, options: ExtractOptions, meter: 
     the folder is finished or foreign, `TwilioError` where Twilio did not give what was asked, `InterruptedRunError`
     on Ctrl-C; then the snapshot is unfinished and the same call goes on with it.
     """
+    remedy = f"Go on with: {options.command(out, api.addresses)}"
+
+    def kept() -> str:
+        return f"What was read is kept in {out}" if out.exists() else ""
+
     try:
         return _Extract(api, out, options, meter or Meter()).run()
     except (KeyboardInterrupt, InterruptedRunError):
-        kept = f"What was read is kept in {out}" if out.exists() else ""
-        remedy = f"Go on with: {options.command(out, api.addresses)}"
-        raise InterruptedRunError("Interrupted", kept=kept, remedy=remedy) from None
+        raise InterruptedRunError("Interrupted", kept=kept(), remedy=remedy) from None
+    except OSError as error:
+        raise MigrateError(_unwritable(error, out), kept=kept(), remedy=remedy) from error
 
 
 class _Extract:
@@ -204,14 +209,17 @@ class _Extract:
     def _told(self, what: str, error: BaseException, writer: SnapshotWriter, chains: list[Chain]) -> BaseException:
         """A failure with what is kept and how to go on; one that nobody foresaw as it is."""
         if isinstance(error, OSError):
-            reason = (error.strerror or str(error)).lower()
-            error = MigrateError(f"Cannot write {error.filename or writer.folder}: {reason}")
+            error = MigrateError(_unwritable(error, writer.folder))
         if not isinstance(error, MigrateError):
             return error
         complete = sum(writer.chain(each.id, each.service_sid).done for each in chains)
         kept = f"{complete} of {len(chains)} chains are complete; what was read is kept in {writer.folder}"
         remedy = f"Go on with: {self.options.command(writer.folder, self.api.addresses)}"
         return error.within(what, kept=kept, remedy=remedy)
+
+
+def _unwritable(error: OSError, folder: Path) -> str:
+    return f"Cannot write {error.filename or folder}: {(error.strerror or str(error)).lower()}"
 
 
 def _sorted(values: tuple[str, ...]) -> tuple[str, ...]:

@@ -7,12 +7,13 @@ say how many are running (FACTS.md, "REST behaviour").
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from migrate.model.errors import InterruptedRunError
 
-FIRST = 8  # requests at a time to begin with
+FIRST = 12  # requests at a time to begin with
 TOO_MANY = 429
 
 
@@ -27,6 +28,7 @@ class Throttle:
         self.most = most
         self._places = float(min(most, FIRST))
         self._running = 0
+        self._line: deque[object] = deque()
         self._round = 0  # counts the halvings
         self._refused_at: int | None = None  # how many requests the account was running when it refused one
         self._stopped = False
@@ -51,18 +53,23 @@ class Throttle:
     @contextmanager
     def turn(self) -> Iterator[int]:
         """Wait for a place and hold it; gives what `note` wants to know. Raises `InterruptedRunError` if stopped."""
+        waiter = object()
         with self._changed:
-            self._changed.wait_for(lambda: self._stopped or self._running < self.places)
+            # In the order of their coming, or a thread that asks again at once would always be the first.
+            self._line.append(waiter)
+            self._changed.wait_for(lambda: self._stopped or (self._line[0] is waiter and self._running < self.places))
             if self._stopped:
                 raise InterruptedRunError("Interrupted")
+            self._line.popleft()
             self._running += 1
             began = self._round
+            self._changed.notify_all()  # the next in line may have a place too
         try:
             yield began
         finally:
             with self._changed:
                 self._running -= 1
-                self._changed.notify()
+                self._changed.notify_all()
 
     def note(self, began: int, status: int, account_running: int | None) -> None:
         """Learn from an answer: its status, and how many requests the account was running by Twilio's count."""
@@ -74,7 +81,7 @@ class Throttle:
                     self._refused_at = account_running
             elif status < TOO_MANY and self._has_room(account_running):
                 self._places = min(self.most, self._places + (1 if self._round == 0 else 1 / self._places))
-                self._changed.notify()
+                self._changed.notify_all()
 
     def _has_room(self, account_running: int | None) -> bool:
         """Whether the account, with whatever else uses it, is below the point where it refused before."""
