@@ -140,7 +140,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path, run: Run) -
     (tmp_path / "file").write_text("in the way")
     result = run("extract", "--out", tmp_path / "file" / "s", "--replay", CASSETTE)
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
-    assert f"Cannot use {tmp_path / 'file'}: file exists" in result.stderr
+    assert f"Cannot write {tmp_path / 'file'}: file exists" in result.stderr
 
 
 def test_json_is_one_document_on_standard_output(tmp_path: Path, run: Run) -> None:
