@@ -161,7 +161,7 @@ def test_ctrl_c_at_any_step_of_the_work_on_the_disk_loses_nothing(tmp_path: Path
             child = Child(command, str(told), rows=25, step=chance.randint(1, 120), signal=signal.SIGINT)
             (code,) = family.run(child)
             assert code in (0, 130), told.read_text()
-            said = child.said()
+            said = messages("\n".join(child.said()))
             assert len(said) == (code == 130)
             assert all(line.startswith("Error: Interrupted") for line in said)
             stops += code == 130

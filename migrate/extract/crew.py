@@ -32,29 +32,30 @@ class Crew(Generic[T]):
         for item in items:
             self._waiting.put(item)
         self._threads = min(threads, len(items))
-        self._over = threading.Semaphore(0)  # released by each thread at its end
+        self._ended: list[int] = []  # the threads that are through
+        self._over = threading.Semaphore(0)  # wakes whoever waits for them
 
     def run(self) -> None:
         """Do all jobs. On Ctrl-C `stop` is called, jobs under way get a little time, and it is raised again."""
-        ended = 0
         try:
             for number in range(self._threads):
                 threading.Thread(target=self._begin, name=f"crew-{number}", daemon=True).start()
             # Not by `Thread.join`: until Python 3.13 one that Ctrl-C interrupts takes the thread for ended. Not for
             # long at a time either: a signal that reaches another thread does not wake this one.
-            while ended < self._threads:
-                ended += self._over.acquire(timeout=HEED)
+            while len(self._ended) < self._threads:
+                self._over.acquire(timeout=HEED)
         except KeyboardInterrupt:
             self._stop()
             end = time.monotonic() + GRACE
-            while ended < self._threads and self._over.acquire(timeout=max(0.0, end - time.monotonic())):
-                ended += 1
+            while len(self._ended) < self._threads and (left := end - time.monotonic()) > 0:
+                self._over.acquire(timeout=min(left, HEED))
             raise
 
     def _begin(self) -> None:
         try:
             self._work()
         finally:
+            self._ended.append(threading.get_ident())
             self._over.release()
 
     def _work(self) -> None:
