@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable
@@ -18,7 +17,6 @@ from migrate.model.schemas import BINDINGS
 from migrate.snapshot.checkpoint import ChainState, Progress
 from migrate.snapshot.writer import SnapshotWriter
 
-logger = logging.getLogger(__name__)
 ROWS_IN_HAND = 160_000  # of all chains together: some 60 MB
 MOST_PART_ROWS = 20_000
 LONGEST_IN_HAND = 30.0  # seconds; then even a few pages become a part, so that a crash costs no more

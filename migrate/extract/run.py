@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,7 +32,6 @@ from migrate.twilio_api.addresses import Addresses
 from migrate.twilio_api.api import TwilioApi
 from migrate.twilio_api.limits import DEFAULT_PAGE_SIZE
 
-logger = logging.getLogger(__name__)
 T = TypeVar("T")
 THREADS_A_REQUEST = 2  # chains under way for each request that may be: some are storing, or waiting for the reader
 
