@@ -9,12 +9,12 @@ import signal
 import sys
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from migrate import __version__
-from migrate.model.errors import MigrateError
+from migrate.failures import INTERRUPTED, Commands
 from migrate.options import (
     FILE,
     FOLDER,
@@ -23,6 +23,7 @@ from migrate.options import (
     common_options,
     extract_options,
     guard_paths,
+    rules_option,
 )
 from migrate.screen import Screen
 from migrate.standin_options import standin_options
@@ -30,47 +31,16 @@ from migrate.standin_options import standin_options
 if TYPE_CHECKING:
     from migrate.extract.meter import Meter
     from migrate.extract.run import ExtractOptions
+    from migrate.map.rules import Rules
     from migrate.model.plan import Plan
     from migrate.standin.faults import Faults
     from migrate.standin.paging import PageSizes
     from migrate.twilio_api.api import ApiSettings
 
 CHANGES_PENDING = 3
-INTERRUPTED = 130
 
 
-class _Failure(click.ClickException):
-    """An error as click shows it: one line, and its own exit code."""
-
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code  # type: ignore[misc]  # click's is one for the class
-
-
-class _Commands(click.Group):
-    """Turns every expected failure into one line and an exit code."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except MigrateError as error:
-            raise _Failure(str(error), error.exit_code) from error
-        except KeyboardInterrupt:
-            raise _Failure("Interrupted", INTERRUPTED) from None
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            where = f" {error.filename}" if error.filename else ""
-            raise _Failure(f"Cannot use{where}: {(error.strerror or str(error)).lower()}", 1) from error
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
-            raise
-        except Exception as error:
-            # Its text is left out: nobody has looked for secrets in it.
-            message = f"Unexpected {type(error).__name__}, which is a mistake in this program; -v shows where"
-            raise _Failure(message, 1) from error
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="chat-migrate")
 def cli() -> None:
     """Move push notifications from Twilio Programmable Chat to Conversations.
@@ -111,8 +81,11 @@ def extract(out: Path, options: ExtractOptions, meter: Meter, settings: ApiSetti
 @cli.command("map")
 @click.argument("snapshot", type=FOLDER)
 @click.option("--out", type=FOLDER, required=True, metavar="DIR", help="The mapped folder.")
+@click.option("--overwrite", is_flag=True, help="Map anew; an edited push-config.yaml is kept under a second name.")
+@click.option("--csv", type=FILE, metavar="FILE", help="Also write who must register again, for a spreadsheet.")
+@rules_option
 @common_options
-def map_(snapshot: Path, out: Path, screen: Screen) -> None:
+def map_(snapshot: Path, out: Path, overwrite: bool, csv: Path | None, rules: Rules, screen: Screen) -> None:
     """Translate a snapshot into push configuration, for review.
 
     Writes push-config.yaml, to be reviewed and edited, and what becomes of every binding. Stays offline.
@@ -120,12 +93,61 @@ def map_(snapshot: Path, out: Path, screen: Screen) -> None:
     \b
     Example:
       chat-migrate map snapshot --out mapped
+      chat-migrate map snapshot --out mapped --overwrite --rules rules.toml --csv devices.csv
     """
     from migrate.map.run import map_snapshot
-    from migrate.report.text import map_view
+    from migrate.report.mapping import map_view
+    from migrate.snapshot.mapped_writer import edited_copies
+    from migrate.snapshot.spreadsheet import write_spreadsheet
 
-    summary = map_snapshot(snapshot, out)
-    screen.result(summary.to_json(), lambda: map_view(summary, str(out)))
+    summary = map_snapshot(snapshot, out, rules, overwrite=overwrite)
+    files = [("Edited", f"kept as {path}") for path in edited_copies(out)[-1:]]
+    if csv:
+        rows = write_spreadsheet(out, summary, csv)
+        files.append(("Devices", f"{csv} ({rows:,} rows; it holds identities: keep it as you keep the snapshot)"))
+    screen.result(summary.to_json(), lambda: map_view(summary, str(out), files))
+
+
+@cli.command()
+@rules_option
+@common_options
+def rules(rules: Rules, screen: Screen) -> None:
+    """Show the rules of the mapper, and the reason for each.
+
+    The output is a rules file itself: with some of it, --rules changes what the mapper does.
+
+    \b
+    Example:
+      chat-migrate rules
+      chat-migrate rules --rules rules.toml
+    """
+    from rich.text import Text
+
+    screen.result(rules.to_json(), lambda: Text(rules.text))
+
+
+@cli.command()
+@click.argument("mapped", type=FOLDER)
+@click.argument("sid")
+@click.option("--show-identities", is_flag=True, help="Show the identity whole, instead of masked.")
+@common_options
+def explain(mapped: Path, sid: str, show_identities: bool, screen: Screen) -> None:
+    """Account for one binding, by its SID.
+
+    Says what it was, what it becomes, by which rules, and what its device must do.
+
+    \b
+    Example:
+      chat-migrate explain mapped BS00000001000000000000000000000000
+    """
+    from migrate.map.explain import explain as explain_binding
+    from migrate.report.explanation import explanation_view
+
+    found = explain_binding(mapped, sid)
+    screen.result(
+        found.to_json(whole_identity=show_identities),
+        lambda: explanation_view(found, whole_identity=show_identities),
+    )
 
 
 @cli.command()
@@ -168,10 +190,13 @@ def load(
 
 @cli.command()
 @click.option("--out", type=FOLDER, required=True, metavar="DIR", help="The folder for everything.")
+@rules_option
 @extract_options
 @api_options
 @common_options
-def run(out: Path, options: ExtractOptions, meter: Meter, settings: ApiSettings, screen: Screen) -> None:
+def run(
+    out: Path, rules: Rules, options: ExtractOptions, meter: Meter, settings: ApiSettings, screen: Screen
+) -> None:
     """Extract, map, and show what would change, in one go. Writes nothing to Twilio.
 
     \b
@@ -184,7 +209,7 @@ def run(out: Path, options: ExtractOptions, meter: Meter, settings: ApiSettings,
 
     guard_paths({"reports": (out / "plan.json", out / "report.md")})
     with open_api(settings) as api, screen.progress(meter):
-        done = run_pipeline(api, out, options, meter)
+        done = run_pipeline(api, out, options, meter, rules)
     mapped, plan_file, report = out / "mapped", out / "plan.json", out / "report.md"
     _write_report(done.plan, plan_file, ".json")
     _write_report(done.plan, report, ".md")

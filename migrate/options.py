@@ -39,7 +39,10 @@ def guard_paths(parameters: dict[str, Any]) -> None:
     would be lost: within a snapshot or a mapped folder, over the cassette that is played, over what is no file.
     """
     out = parameters.get("out")
-    files = [*parameters.get("reports", ()), *(parameters.get(name) for name in ("plan_out", "record", "log_file"))]
+    files = [
+        *parameters.get("reports", ()),
+        *(parameters.get(name) for name in ("plan_out", "record", "log_file", "csv")),
+    ]
     files = [path for path in files if path is not None]
     given = [value for value in (*parameters.values(), *files) if isinstance(value, Path)]
     if not all(path.name for path in files) or not all(map(_is_text, given)):
@@ -53,6 +56,8 @@ def guard_paths(parameters: dict[str, Any]) -> None:
         raise UsageError("A path leads in a circle") from None
     if len({*places, replayed}) <= len(places):
         raise UsageError("One file is named twice")
+    if out and parameters.get("csv") and out.resolve() in parameters["csv"].resolve().parents:
+        raise UsageError("--csv is within the folder that --out makes", remedy="Name a file beside that folder")
     for parent in sorted(parents):
         if any(all((parent / name).exists() for name in names) for names in _OURS):
             raise RefusedError(f"{parent} is a snapshot or a mapped folder: nothing else is written into it")
@@ -131,6 +136,22 @@ def common_options(command: Command) -> Command:
             except Exception as error:
                 logger.info("%s", type(error).__name__, exc_info=True)
                 raise
+
+    return wrapped  # type: ignore[return-value]
+
+
+def rules_option(command: Command) -> Command:
+    """The option for rules of one's own; the command gets all of them as `rules`."""
+
+    @click.option(
+        "--rules", "rules_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
+        help="A TOML file with the rules to change; `chat-migrate rules` shows them all.",
+    )  # fmt: skip
+    @functools.wraps(command)
+    def wrapped(*args: Any, rules_file: Path | None, **kwargs: Any) -> Any:
+        from migrate.map.rules_toml import load_rules
+
+        return command(*args, rules=load_rules(rules_file), **kwargs)
 
     return wrapped  # type: ignore[return-value]
 

@@ -11,11 +11,13 @@ from shlex import quote
 from migrate.extract.meter import Meter
 from migrate.extract.run import ExtractOptions, extract_snapshot
 from migrate.load.planning import make_plan
+from migrate.map.rules import Rules
 from migrate.map.run import map_snapshot
 from migrate.model.errors import InterruptedRunError, MigrateError
 from migrate.model.plan import Plan
 from migrate.snapshot.manifest import Manifest
-from migrate.snapshot.mapped import Summary, refuse_unless_free
+from migrate.snapshot.mapped import Summary
+from migrate.snapshot.mapped_writer import refuse_unless_free
 from migrate.twilio_api.api import TwilioApi
 
 
@@ -28,7 +30,9 @@ class Run:
     plan: Plan
 
 
-def run(api: TwilioApi, out: Path, options: ExtractOptions, meter: Meter | None = None) -> Run:
+def run(
+    api: TwilioApi, out: Path, options: ExtractOptions, meter: Meter | None = None, rules: Rules | None = None
+) -> Run:
     """Make `out/snapshot` and `out/mapped`, and the plan; nothing is written to Twilio.
 
     Raises what the stages raise. An unfinished snapshot is gone on with; once it is finished, an error names the
@@ -39,7 +43,7 @@ def run(api: TwilioApi, out: Path, options: ExtractOptions, meter: Meter | None 
     manifest = extract_snapshot(api, snapshot, options, meter)
     command = f"chat-migrate map {quote(str(snapshot))} --out {quote(str(mapped))}"
     with _going_on(f"The snapshot is finished in {snapshot}", command):
-        summary = map_snapshot(snapshot, mapped)
+        summary = map_snapshot(snapshot, mapped, rules)
     with _going_on(f"The snapshot and the mapping are finished in {out}", f"chat-migrate load {quote(str(mapped))}"):
         plan = make_plan(api, mapped)
     return Run(manifest, summary, plan)

@@ -24,12 +24,14 @@ BELOW: dict[str, set[str]] = {
     "standin": {"model"},
     "pipeline": {"extract", "map", "load", "snapshot", "twilio_api", "model"},
     "progress": {"extract"},
+    "failures": {"model"},
     "screen": {"progress", "extract", "model"},
-    "options": {"screen", "extract", "snapshot", "twilio_api", "model"},
+    "options": {"screen", "extract", "map", "snapshot", "twilio_api", "model"},
     "standin_options": {"options", "standin", "screen", "model"},
     "cli": {
         "options",
         "standin_options",
+        "failures",
         "screen",
         "pipeline",
         "extract",
@@ -44,7 +46,7 @@ BELOW: dict[str, set[str]] = {
 }
 # `migrate/__init__.py` gives the version to all, and looks its public names up when they are asked for.
 ENTRANCES = {"__init__", "__main__"}
-HEAVY = ("pyarrow", "pandas", "duckdb", "twilio", "vcr", "aiohttp", "requests", "rich", "yaml", "tenacity")
+HEAVY = ("pyarrow", "pandas", "duckdb", "twilio", "vcr", "aiohttp", "requests", "rich", "yaml", "tenacity", "tomlkit")
 
 
 def room_of(path: Path) -> str:

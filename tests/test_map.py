@@ -14,18 +14,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from migrate.map.bindings import Tally, map_batch, mask_column
+from migrate.map.bindings import Mapper, mask_column
+from migrate.map.credentials import Credentials
+from migrate.map.crowds import Crowds
 from migrate.map.fate import Facts, decide
 from migrate.map.notifications import service_config
-from migrate.map.rules import default_rules
+from migrate.map.rules import DROP
+from migrate.map.rules_toml import default_rules
+from migrate.map.tally import Tally
 from migrate.model.masking import mask
 from migrate.model.outcome import OUTCOMES
 from migrate.model.push_config_yaml import parse
 from migrate.model.schemas import BINDINGS, MAPPED_BINDINGS
 from tests.conftest import Demo, Run, Serve, service_sid, tiny_world
+from tests.snapshots import credential_sid
 
 RULES = default_rules()
 AS_OF = datetime(2026, 6, 15, 8, tzinfo=UTC)
+NOBODY = Credentials({})
+MAPPER = Mapper(AS_OF, RULES, NOBODY, Crowds(pa.array(["a", "b"]), pa.array(["a", "c"])))
 SERVICE = service_sid(1)
 
 
@@ -118,7 +125,7 @@ def test_disagreements_are_findings_and_change_nothing() -> None:
 
 def test_invites_are_reported_as_lost() -> None:
     _, findings = config({"invited_to_channel": {"enabled": True, "template": "${X}"}})
-    assert findings == {("push-invites-lost", "invited_to_channel"): 1}
+    assert findings == {("push-dropped", "invited_to_channel"): 1}
 
 
 booleans = st.none() | st.booleans() | st.text(max_size=2)
@@ -128,7 +135,7 @@ push = st.none() | st.fixed_dictionaries(
 notifications = st.none() | st.dictionaries(
     st.sampled_from([*RULES.message_types, "log_enabled", "other"]), push | booleans
 )
-subscribers = st.dictionaries(st.sampled_from([t for t in RULES.message_types.values() if t]), st.integers(1, 9))
+subscribers = st.dictionaries(st.sampled_from(RULES.targets), st.integers(1, 9))
 
 
 @given(notifications, subscribers)
@@ -137,16 +144,18 @@ def test_never_more_is_enabled_than_chat_enables_or_bindings_subscribe_to(
 ) -> None:
     found, _ = config(chat, **subscribers)
     for name, target in RULES.message_types.items():
-        if target and found.get(f"{target}.enabled"):
+        if target != DROP and found.get(f"{target}.enabled"):
             source = (chat or {}).get(name)
             said = source.get("enabled") if isinstance(source, dict) else None
             assert said is True or (not isinstance(said, bool) and subscribers.get(target))
     assert found.get("new_message.with_media.enabled") == found.get("new_message.enabled")
 
 
-texts = st.none() | st.text(max_size=14)
+texts = st.none() | st.sampled_from("abc") | st.text(max_size=14)
 message_types = st.none() | st.lists(
-    st.text(max_size=3) | st.sampled_from([*RULES.message_types, "twilio.channel.new_message", ",", "0", "1,2"]),
+    st.none()
+    | st.text(max_size=3)
+    | st.sampled_from([*RULES.message_types, "twilio.channel.new_message", ",", "0", "1,2"]),
     max_size=4,
 )
 dates = st.none() | st.integers(-800, 800).map(lambda days: AS_OF + timedelta(days=days))
@@ -170,11 +179,15 @@ binding_rows = st.lists(
 def expected_facts(row: dict[str, Any]) -> Facts:
     last_seen = row["date_updated"] or row["date_created"]
     kinds = row["message_types"]
+    dated = {**row, "date": last_seen}
     return Facts(
         row["binding_type"],
+        row["credential_sid"],
         None if kinds is None else tuple(kinds),
         expired=last_seen is not None and last_seen < AS_OF - timedelta(days=365),
-        incomplete=last_seen is None or None in (row["identity"], row["endpoint"], row["credential_sid"]),
+        missing=tuple(name for name in ("identity", "endpoint", "credential_sid", "date") if dated[name] is None),
+        shared=row["endpoint"] in ("a", "c"),
+        crowded=row["identity"] in ("a", "b"),
     )
 
 
@@ -183,22 +196,23 @@ def expected_facts(row: dict[str, Any]) -> Facts:
 def test_a_batch_is_mapped_as_its_rows_are_one_by_one_however_it_is_cut(rows: list[dict[str, Any]], cut: int) -> None:
     batch = pa.RecordBatch.from_pylist(rows, schema=BINDINGS)
     whole, parts = Tally(), Tally()
-    mapped = map_batch(batch, AS_OF, RULES, whole)
+    mapped = MAPPER.map_batch(batch, whole)
     assert mapped.schema == MAPPED_BINDINGS
     for row, found in zip(rows, mapped.to_pylist(), strict=True):
-        fate = decide(expected_facts(row), RULES)
-        assert (found["sid"], found["outcome"], found["target_binding_type"]) == (
-            row["sid"],
-            fate.outcome,
-            fate.target_binding_type,
-        )
+        fate = decide(expected_facts(row), RULES, NOBODY)
+        assert [found[name] for name in ("sid", "outcome", "action")] == [row["sid"], fate.outcome, fate.action]
+        assert found["target_binding_type"] == fate.target_binding_type
+        assert found["target_credential_sid"] == fate.target_credential_sid
         targets = fate.target_message_types
         assert found["target_message_types"] == (None if targets is None else list(targets))
         assert found["findings"] == sorted({code for code, _ in fate.notes})
         assert found["device"] == (None if row["endpoint"] is None else mask(row["endpoint"]))
     assert whole.rows == sum(whole.outcomes.values()) == sum(whole.binding_types.values()) == len(rows)
     for piece in (batch.slice(cut), batch.slice(0, cut)):
-        map_batch(piece, AS_OF, RULES, parts)
+        part = Tally()
+        MAPPER.map_batch(piece, part)
+        parts.merge(part)
+    assert parts == whole
     assert sorted(map(str, parts.findings("x"))) == sorted(map(str, whole.findings("x")))
     assert (parts.outcomes, parts.subscribers) == (whole.outcomes, whole.subscribers)
 
@@ -227,7 +241,7 @@ def one_binding(**changes: Any) -> Tally:
     }
     row |= {"message_types": ["new_message"], "date_created": None, "date_updated": AS_OF, **changes}
     tally = Tally()
-    map_batch(pa.RecordBatch.from_pylist([row], schema=BINDINGS), AS_OF, RULES, tally)
+    Mapper(AS_OF, RULES, NOBODY).map_batch(pa.RecordBatch.from_pylist([row], schema=BINDINGS), tally)
     return tally
 
 
@@ -309,14 +323,20 @@ def test_the_demos_outcomes_are_those_counted_by_hand(demo: Demo) -> None:
 
 def test_the_demos_findings_name_every_odd_thing_in_it(demo: Demo) -> None:
     found = {
-        (item["code"], item["service_sid"][-1], item["subject"]): item["count"]
+        (item["code"], (item["service_sid"] or "-")[-1], item["subject"]): item["count"]
         for item in demo.json("mapped", "summary.json")["findings"]
     }
     assert found == {
-        ("binding-gcm", "2", ""): 9,
+        ("binding-gcm", "2", credential_sid(5)): 9,
         ("binding-expired", "1", ""): 14,
         ("binding-expired", "2", ""): 6,
-        ("binding-incomplete", "3", ""): 2,
+        ("binding-incomplete", "3", "identity"): 1,
+        ("binding-incomplete", "3", "date"): 1,
+        # Apple devices: half of the 8 beta testers, the 4 curious, 6 of 7 odd identities, 1 with none, 1 undated.
+        ("credential-sandbox", "3", credential_sid(2)): 16,
+        # Every other of the 40 drivers.
+        ("credential-fcm-legacy", "2", credential_sid(4)): 20,
+        ("credential-unused", "-", credential_sid(6)): 1,
         ("endpoint-shared", "1", ""): 2,
         ("identity-crowded", "1", ""): 12,
         ("message-type-dropped", "1", "invited_to_channel"): 56,
@@ -326,7 +346,8 @@ def test_the_demos_findings_name_every_odd_thing_in_it(demo: Demo) -> None:
         ("message-types-missing", "3", ""): 4,
         # 4 beta testers whose list is not null, 2 of the curious, 7 odd identities, 1 with none, 1 without dates.
         ("push-inferred", "3", "new_message.enabled"): 4 + 2 + 7 + 1 + 1,
-        ("push-invites-lost", "1", "invited_to_channel"): 1,
+        ("push-dropped", "1", "invited_to_channel"): 1,
+        ("template-reworded", "2", "new_message.template"): 1,
         ("template-message-unavailable", "2", "added_to_conversation.template"): 1,
         ("template-variable-unknown", "2", "removed_from_conversation.template: ${CHANEL}"): 1,
         ("binding-on-conversations", "2", ""): 5,

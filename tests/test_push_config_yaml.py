@@ -73,7 +73,7 @@ def test_an_edited_file_may_leave_out_and_reorder_keys() -> None:
             "unknown key 'new_mesage' under notifications; did you mean 'new_message'?",
         ),
         (HEAD + "      new_message: {enabeld: true}", 5, "under new_message; did you mean 'enabled'?"),
-        (HEAD + "      new_message:\n        zzz: 1", 6, "known keys: badge_count_enabled, enabled, sound"),
+        (HEAD + "      new_message:\n        zzz: 1", 6, "known: badge_count_enabled, enabled, sound"),
         (HEAD + "      new_message:\n        enabled: 'true'", 6, "new_message.enabled must be true or false"),
         (HEAD + "      new_message:\n        enabled:", 6, "new_message.enabled must be true or false"),
         (HEAD + "      new_message:\n        template: 5", 6, "new_message.template must be a text in quotes"),

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from migrate.map.rules import default_rules
+from migrate.map.rules import DROP
+from migrate.map.rules_toml import default_rules
 from migrate.model import errors
 from migrate.standin.world import World
 from tests.conftest import ROOT, Serve
@@ -79,12 +80,13 @@ def test_the_mapping_table_is_the_rules() -> None:
     rules = default_rules()
     rows = dict(re.findall(r"^\| `(\w+)` \| (`?\w+`?) \|", README, re.MULTILINE))
     for source, target in rules.message_types.items():
-        assert rows[source] == (f"`{target}`" if target else "none")
-    for ignored in rules.ignored_message_types:
+        assert rows[source] == ("none" if target == DROP else f"`{target}`")
+    names = rules.tables["message_type_names"]
+    for ignored in names["ignored"]:
         assert f"`{ignored}`" in README
-    for prefix in (*rules.chat_prefixes, rules.conversations_prefix):
+    for prefix in (*names["chat_prefixes"], *names["conversations_prefixes"]):
         assert f"`{prefix}…`" in README
-    for source, target in rules.template_variables.items():
+    for source, target in rules.tables["template_variables"].items():
         first = source.split("_")[0]
         assert f"`${{{first}" in README
         assert f"`${{{target.split('_')[0]}" in README

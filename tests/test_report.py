@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from migrate.model.finding import CATALOGUE, Finding
+from migrate.model.catalogue import CATALOGUE
+from migrate.model.finding import Finding
 from migrate.model.plan import Change, Plan
 from migrate.model.text import printable
 from migrate.report.markdown import code, escape, plan_report

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migrate.map.rules import default_rules
+from migrate.map.rules_toml import default_rules
 from migrate.map.templates import translate_template
 from migrate.model.push_config import ServiceConfig
-from migrate.model.templates import VARIABLES, check_templates
+from migrate.model.templates import PUSH_CHARACTERS, VARIABLES, Lengths, check_templates, estimate
 from tests.conftest import service_sid
 
 RULES = default_rules()
@@ -22,7 +22,20 @@ RULES = default_rules()
         ("${CHANNEL};${USER}: ${MESSAGE}", "${CONVERSATION};${PARTICIPANT}: ${MESSAGE}"),
         (
             "You have been added to channel ${CHANNEL} by ${USER}",
-            "You have been added to channel ${CONVERSATION} by ${PARTICIPANT}",
+            "You have been added to conversation ${CONVERSATION} by ${PARTICIPANT}",
+        ),
+        (
+            "${USER} has invited you to join the channel ${CHANNEL}",
+            "${PARTICIPANT} has added you to the conversation ${CONVERSATION}",
+        ),
+        (
+            "${USER} has removed you from the channel ${CHANNEL}",
+            "${PARTICIPANT} has removed you from the conversation ${CONVERSATION}",
+        ),
+        # Nearly a default: nobody else's words are touched.
+        (
+            "${USER} has removed you from the channel ${CHANNEL}!",
+            "${PARTICIPANT} has removed you from the channel ${CONVERSATION}!",
         ),
         (
             "${USER_FRIENDLY_NAME} ${USER_IDENTITY} ${USER_SID}",
@@ -48,7 +61,7 @@ def test_variables_are_renamed_and_the_rest_is_left_alone(text: str, expected: s
 
 
 def test_every_variable_that_the_rules_give_exists_in_conversations() -> None:
-    assert set(RULES.template_variables.values()) <= VARIABLES
+    assert set(RULES.tables["template_variables"].values()) <= VARIABLES
 
 
 def test_an_unknown_variable_is_kept() -> None:
@@ -57,7 +70,7 @@ def test_an_unknown_variable_is_kept() -> None:
 
 def found(path: str, text: str) -> list[tuple[str, str]]:
     config = ServiceConfig(service_sid(1), "x", {path: text})
-    return [(finding.code, finding.subject) for finding in check_templates([config])]
+    return [(finding.code, finding.subject) for finding in check_templates([config], Lengths())]
 
 
 @pytest.mark.parametrize(
@@ -74,7 +87,13 @@ def found(path: str, text: str) -> list[tuple[str, str]]:
             [("template-message-unavailable", "added_to_conversation.template")],
         ),
         ("new_message.template", "x" * 178, []),
-        ("new_message.template", "x" * 179, [("template-long", "new_message.template")]),
+        ("new_message.template", "x" * 179, [("template-long", "new_message.template: about 179 characters")]),
+        (
+            "new_message.template",
+            "${ MESSAGE }",
+            [("template-variable-unknown", "new_message.template: ${ MESSAGE }")],
+        ),
+        ("new_message.template", "${}$5 {x}", [("template-variable-unknown", "new_message.template: ${}")]),
         ("new_message.sound", "${MESSAGE}${X}", []),
     ],
 )
@@ -82,7 +101,33 @@ def test_what_is_wrong_in_a_template_is_found(path: str, text: str, codes: list[
     assert found(path, text) == codes
 
 
-pieces = st.lists(st.text(max_size=5) | st.sampled_from(["${", "}", "${USER}", "${CHANNEL}", "${MESSAGE}", "${X}"]))
+@pytest.mark.parametrize(
+    ("text", "characters"),
+    [
+        ("", 0),
+        ("x" * 200, 200),
+        ("${MESSAGE}", 40),  # a message of the rules' length
+        ("${PARTICIPANT}: ${MESSAGE}", 20 + 2 + 40),  # a name of the rules' length
+        ("${CONVERSATION_SID}", 34),  # SIDs are 34 characters
+        ("${MEDIA_COUNT} files", 1 + 6),
+        ("${CHANEL}", 9),  # shows as it stands
+    ],
+)
+def test_the_length_of_a_push_is_estimated(text: str, characters: int) -> None:
+    assert estimate(text, Lengths()) == characters
+
+
+def test_a_push_that_is_probably_cut_is_found() -> None:
+    room = PUSH_CHARACTERS - 20 - 40
+    assert found("new_message.template", "x" * room + "${PARTICIPANT}${MESSAGE}") == []
+    codes = found("new_message.template", "x" * (room + 1) + "${PARTICIPANT}${MESSAGE}")
+    assert codes == [("template-long", "new_message.template: about 179 characters")]
+
+
+defaults = st.sampled_from([*RULES.tables["template_texts"], *RULES.tables["template_texts"].values()])
+pieces = defaults.map(lambda text: [text]) | st.lists(
+    st.text(max_size=5) | st.sampled_from(["${", "}", "${USER}", "${CHANNEL}", "${MESSAGE}", "${X}"])
+)
 
 
 @given(pieces)

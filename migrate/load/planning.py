@@ -35,7 +35,7 @@ def make_plan(api: TwilioApi, mapped_folder: Path) -> Plan:
     missing: list[str] = []
     # What the mapper said of templates may have been mended since: they are checked as they stand now.
     findings = [found for found in mapped.summary.findings if not found.code.startswith("template-")]
-    findings += check_templates(mapped.configs)
+    findings += check_templates(mapped.configs, mapped.summary.lengths)
     for config, settings in zip(mapped.configs, live, strict=True):
         if settings is None:
             missing.append(config.service_sid)

@@ -6,10 +6,8 @@ once, and the rows take the result.
 
 from __future__ import annotations
 
-import heapq
-from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -17,101 +15,106 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from migrate.map.fate import Facts, Fate, Note, decide
+from migrate.map.credentials import Credentials
+from migrate.map.crowds import NO_CROWDS, Crowds
+from migrate.map.fate import Facts, Fate, decide
 from migrate.map.rules import Rules
-from migrate.model.finding import MAX_EXAMPLES, Finding
+from migrate.map.tally import Tally
+from migrate.model.finding import MAX_EXAMPLES
 from migrate.model.schemas import MAPPED_BINDINGS
 
-_REQUIRED = ("identity", "endpoint", "credential_sid")
+# The fields that a device cannot be followed without, by the column that shows whether they are there.
+_REQUIRED = {"identity": "identity", "endpoint": "endpoint", "credential_sid": "credential_sid", "last_seen": "date"}
 
 
-@dataclass
-class Tally:
-    """What is counted over the bindings of one service. Tallies add up in any order to the same result."""
+@dataclass(frozen=True)
+class Mapper:
+    """All that the fate of a service's bindings depends on, beside themselves. `as_of` is the source's time."""
 
-    rows: int = 0
-    outcomes: Counter[str] = field(default_factory=Counter)
-    binding_types: Counter[str] = field(default_factory=Counter)
-    subscribers: Counter[str] = field(default_factory=Counter)  # live bindings by target message type
-    notes: Counter[Note] = field(default_factory=Counter)
-    examples: dict[Note, list[str]] = field(default_factory=dict)
+    as_of: datetime
+    rules: Rules
+    credentials: Credentials
+    crowds: Crowds = NO_CROWDS
 
-    def add(self, fate: Fate, facts: Facts, count: int, sids: Iterable[str]) -> None:
-        """Count the bindings that share a fate; `sids` holds at least the smallest of theirs."""
-        self.rows += count
-        self.outcomes[fate.outcome] += count
-        self.binding_types[facts.binding_type or "none"] += count
-        if not facts.expired:
-            self.subscribers.update(dict.fromkeys(fate.target_message_types or (), count))
-        sids = list(sids)
-        for note in fate.notes:
-            self.note(note, count, sids)
+    def map_batch(self, batch: pa.RecordBatch, tally: Tally) -> pa.RecordBatch:
+        """Map rows of the `BINDINGS` schema to as many rows of `MAPPED_BINDINGS`, and count them.
 
-    def note(self, note: Note, count: int, sids: Iterable[str]) -> None:
-        """Count bindings that something is to be said about."""
-        self.notes[note] += count
-        self.examples[note] = heapq.nsmallest(MAX_EXAMPLES, (*self.examples.get(note, ()), *sids))
-
-    def findings(self, service_sid: str) -> list[Finding]:
-        """The notes as findings of a service."""
-        return [
-            Finding(code, service_sid, subject, count, tuple(self.examples[code, subject]))
-            for (code, subject), count in self.notes.items()
-        ]
-
-
-def map_batch(batch: pa.RecordBatch, as_of: datetime, rules: Rules, tally: Tally) -> pa.RecordBatch:
-    """Map rows of the `BINDINGS` schema to as many rows of `MAPPED_BINDINGS`, and count them."""
-    last_seen = pc.coalesce(batch.column("date_updated"), batch.column("date_created"))
-    combination, distinct = _facts(batch, last_seen, as_of - rules.lifetime)
-    _, first, inverse, counts = np.unique(combination, return_index=True, return_inverse=True, return_counts=True)
-    fates: list[Fate] = []
-    for number, row in enumerate(first):
-        facts = distinct(int(row))
-        fate = decide(facts, rules)
-        fates.append(fate)
-        sids = _smallest(batch.column("sid").filter(pa.array(inverse == number))) if fate.notes else ()
-        tally.add(fate, facts, int(counts[number]), sids)
-    taken = pa.array(inverse)
-    codes = [sorted({code for code, _ in fate.notes}) for fate in fates]
-    columns = {
-        "sid": batch.column("sid"),
-        "identity": batch.column("identity"),
-        "device": mask_column(batch.column("endpoint")),
-        "binding_type": batch.column("binding_type"),
-        "target_binding_type": _take([fate.target_binding_type for fate in fates], pa.string(), taken),
-        "message_types": batch.column("message_types"),
-        "target_message_types": _take([fate.target_message_types for fate in fates], pa.list_(pa.string()), taken),
-        "credential_sid": batch.column("credential_sid"),
-        "last_seen": last_seen,
-        "outcome": _take([fate.outcome for fate in fates], pa.string(), taken),
-        "findings": _take(codes, pa.list_(pa.string()), taken),
-    }
-    return pa.RecordBatch.from_arrays([columns[name] for name in MAPPED_BINDINGS.names], schema=MAPPED_BINDINGS)
+        A batch has at most `migrate.snapshot.reader.BATCH_ROWS` rows.
+        """
+        last_seen = pc.coalesce(batch.column("date_updated"), batch.column("date_created"))
+        kinds = _Kinds(batch, last_seen, self)
+        fates: list[Fate] = []
+        for facts, rows in kinds:
+            fate = decide(facts, self.rules, self.credentials)
+            fates.append(fate)
+            tally.add(fate, facts, len(rows), _smallest(batch.column("sid"), rows) if fate.notes else ())
+        columns = {
+            "sid": batch.column("sid"),
+            "identity": batch.column("identity"),
+            "device": mask_column(batch.column("endpoint")),
+            "binding_type": batch.column("binding_type"),
+            "target_binding_type": kinds.column([fate.target_binding_type for fate in fates]),
+            "message_types": batch.column("message_types"),
+            "target_message_types": kinds.column(
+                [fate.target_message_types for fate in fates], pa.list_(pa.string())
+            ),
+            "credential_sid": batch.column("credential_sid"),
+            "target_credential_sid": kinds.column([fate.target_credential_sid for fate in fates]),
+            "last_seen": last_seen,
+            "outcome": kinds.column([fate.outcome for fate in fates]),
+            "action": kinds.column([fate.action for fate in fates]),
+            "findings": kinds.column([fate.codes for fate in fates], pa.list_(pa.string())),
+        }
+        return pa.RecordBatch.from_arrays([columns[name] for name in MAPPED_BINDINGS.names], schema=MAPPED_BINDINGS)
 
 
-def _facts(batch: pa.RecordBatch, last_seen: pa.Array, born_after: datetime) -> tuple[Any, Any]:
-    """A number for each row that is equal where the facts are, and a function from a row to its facts."""
-    types = _encode(batch.column("binding_type"))
-    lists = _encode(_list_keys(batch.column("message_types")))
-    expired = _flags(pc.fill_null(pc.less(last_seen, pa.scalar(born_after, last_seen.type)), False))
-    missing = pc.is_null(last_seen)
-    for name in _REQUIRED:
-        missing = pc.or_(missing, pc.is_null(batch.column(name)))
-    incomplete = _flags(missing)
-    width = int(types.max(initial=0)) + 1
-    combination = ((lists * width + types) * 2 + expired) * 2 + incomplete
+class _Kinds:
+    """The rows of a batch by the facts that decide their fate."""
 
-    def distinct(row: int) -> Facts:
-        message_types = batch.column("message_types")[row].as_py()
+    def __init__(self, batch: pa.RecordBatch, last_seen: pa.Array, mapper: Mapper) -> None:
+        self._batch = batch
+        born_after = pa.scalar(mapper.as_of - mapper.rules.lifetime, last_seen.type)
+        tests = {
+            "expired": pc.less(last_seen, born_after),
+            "shared": pc.is_in(batch.column("endpoint"), value_set=mapper.crowds.endpoints),
+            "crowded": pc.is_in(batch.column("identity"), value_set=mapper.crowds.identities),
+        }
+        for name in _REQUIRED:
+            tests[name] = pc.is_null(last_seen if name == "last_seen" else batch.column(name))
+        self._tests = {name: _numbers(pc.fill_null(test, False)) for name, test in tests.items()}
+        combination = _encode(_list_keys(batch.column("message_types")))
+        for name in ("binding_type", "credential_sid"):
+            values = _encode(batch.column(name))
+            combination = combination * (int(values.max(initial=0)) + 1) + values
+        for test in self._tests.values():
+            combination = combination * 2 + test
+        _, self._first, inverse, counts = np.unique(
+            combination, return_index=True, return_inverse=True, return_counts=True
+        )
+        self._kind_of_row = pa.array(inverse)
+        self._groups = np.split(np.argsort(inverse, kind="stable"), np.cumsum(counts)[:-1])
+
+    def __iter__(self) -> Iterator[tuple[Facts, Any]]:
+        """Each kind: its facts, and the numbers of its rows."""
+        for first, rows in zip(self._first, self._groups, strict=False):  # no rows are one group, of no kind
+            yield self._facts(int(first)), rows
+
+    def _facts(self, row: int) -> Facts:
+        types = self._batch.column("message_types")[row].as_py()
+        holds = {name for name, test in self._tests.items() if test[row]}
         return Facts(
-            batch.column("binding_type")[row].as_py(),
-            None if message_types is None else tuple(message_types),
-            bool(expired[row]),
-            bool(incomplete[row]),
+            self._batch.column("binding_type")[row].as_py(),
+            self._batch.column("credential_sid")[row].as_py(),
+            None if types is None else tuple(types),
+            "expired" in holds,
+            tuple(said for name, said in _REQUIRED.items() if name in holds),
+            "shared" in holds,
+            "crowded" in holds,
         )
 
-    return combination, distinct
+    def column(self, values: list[Any], kind: pa.DataType | None = None) -> pa.Array:
+        """A column in which each row has the value of its kind."""
+        return pa.array(values, kind or pa.string()).take(self._kind_of_row)
 
 
 def _list_keys(column: pa.Array) -> pa.Array:
@@ -119,7 +122,7 @@ def _list_keys(column: pa.Array) -> pa.Array:
 
     The names are numbered first, because any text could stand in a name, a separator too.
     """
-    numbers = column.flatten().dictionary_encode().indices.cast(pa.string())
+    numbers = column.flatten().dictionary_encode(null_encoding="encode").indices.cast(pa.string())
     offsets = pc.subtract(column.offsets, column.offsets[0])
     joined = pc.binary_join(pa.ListArray.from_arrays(offsets, numbers), ",")
     return pc.if_else(pc.is_null(column), pa.scalar(None, pa.string()), joined)
@@ -127,22 +130,19 @@ def _list_keys(column: pa.Array) -> pa.Array:
 
 def _encode(column: pa.Array) -> Any:
     """The rows' values as numbers from 0; null has one of its own."""
-    indices = column.dictionary_encode(null_encoding="encode").indices
-    return indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    return _numbers(column.dictionary_encode(null_encoding="encode").indices)
 
 
-def _flags(column: pa.Array) -> Any:
+def _numbers(column: pa.Array) -> Any:
     return column.to_numpy(zero_copy_only=False).astype(np.int64)
 
 
-def _take(values: list[Any], kind: pa.DataType, rows: pa.Array) -> pa.Array:
-    return pa.array(values, kind).take(rows)
-
-
-def _smallest(sids: pa.Array) -> list[str]:
-    order = pc.select_k_unstable(sids, k=min(MAX_EXAMPLES, len(sids)), sort_keys=[("", "ascending")])
-    found: list[str] = sids.take(order).to_pylist()
-    return found
+def _smallest(sids: pa.Array, rows: Any) -> list[str]:
+    """The first few of some rows' SIDs, in the order of texts."""
+    found = sids.take(pa.array(rows))
+    order = pc.select_k_unstable(found, k=min(MAX_EXAMPLES, len(found)), sort_keys=[("", "ascending")])
+    smallest: list[str] = found.take(order).to_pylist()
+    return smallest
 
 
 def mask_column(column: pa.Array) -> pa.Array:

@@ -11,13 +11,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from migrate.map.rules import Rules
+from migrate.map.rules import AS_NEW_MESSAGE, DROP, LEAVE, Rules
 from migrate.map.templates import translate_template
 from migrate.model.finding import Finding
 from migrate.model.push_config import ServiceConfig, Value
 from migrate.model.push_config_yaml import quoted
 
 AS_IN_CHAT = "as in Chat"
+_TEXTS = ("template", "sound")
+Sources = Mapping[str, Mapping[str, Any]]  # Chat's settings by message type
 
 
 @dataclass
@@ -39,34 +41,62 @@ class _Draft:
     def find(self, code: str, subject: str, count: int = 1) -> None:
         self.findings.append(Finding(code, self.service_sid, subject, count))
 
-    def push(self, source: Mapping[str, Any], target: str) -> None:
-        """All settings of one push type."""
-        self.enabled(source.get("enabled"), target)
-        if isinstance(template := source.get("template"), str):
-            path = f"{target}.template"
-            text = translate_template(template, self.rules)
-            self.put(path, text, AS_IN_CHAT if text == template else f"in Chat: {quoted(template)}")
-        if isinstance(sound := source.get("sound"), str):
-            self.put(f"{target}.sound", sound, AS_IN_CHAT)
+    def push(self, target: str, sources: Sources) -> None:
+        """All settings of one push, from the settings of the Chat pushes that become it."""
+        self.enabled(target, sources)
+        # The first that is on decides about the texts; where none is on, the first that says anything.
+        lead = next((name for name, said in sources.items() if said.get("enabled") is True), None)
+        lead = lead or next((name for name, said in sources.items() if said), None)
+        for name, said in sources.items():
+            for key in _TEXTS:
+                text = said.get(key)
+                if not isinstance(text, str):
+                    continue
+                if name == lead:
+                    self.text(f"{target}.{key}", text, name if len(sources) > 1 else "")
+                elif said.get("enabled") is True and text != sources[str(lead)].get(key):
+                    self.find("setting-folded", f"{name}.{key}")
 
-    def enabled(self, enabled: Any, target: str) -> None:
+    def text(self, path: str, text: str, source: str) -> None:
+        """A template or a sound; `source` is Chat's message type where that does not go without saying."""
+        chat = f"in Chat's {source}" if source else "in Chat"
+        translated = translate_template(text, self.rules) if path.endswith(".template") else text
+        if translated != text and text in self.rules.tables["template_texts"]:
+            self.find("template-reworded", path)
+        self.put(path, translated, f"as {chat}" if translated == text else f"{chat}: {quoted(text)}")
+
+    def enabled(self, target: str, sources: Sources) -> None:
         path, count = f"{target}.enabled", self.subscribers.get(target, 0)
-        if isinstance(enabled, bool):
-            self.put(path, enabled, AS_IN_CHAT)
-            if enabled and not count and self.whole:
+        said = {name: found for name, one in sources.items() if isinstance(found := one.get("enabled"), bool)}
+        if said:
+            names = [name for name, enabled in said.items() if enabled] or list(said)
+            folded = len(sources) > 1
+            self.put(path, any(said.values()), f"as in Chat's {', '.join(names)}" if folded else AS_IN_CHAT)
+            if any(said.values()) and not count and self.whole:
                 self.find("push-unsubscribed", path)
-            elif count and not enabled:
+            elif count and not any(said.values()):
                 self.find("push-disabled", path, count)
         elif count:
             self.put(path, True, f"inferred: Chat does not say; {count:,} live bindings subscribe to it")
             self.find("push-inferred", path, count)
 
     def media(self) -> None:
-        """Chat pushes media messages like all others; Conversations has a switch for them."""
-        enabled = self.settings.get("new_message.enabled")
-        if isinstance(enabled, bool):
-            origin = "follows new_message.enabled: Chat pushes media messages too"
-            self.put("new_message.with_media.enabled", enabled, origin)
+        """Chat pushes media messages like all others; Conversations has a switch and a text for them."""
+        media, enabled = self.rules.tables["media"], self.settings.get("new_message.enabled")
+        if media["enabled"] != AS_NEW_MESSAGE or not isinstance(enabled, bool):
+            return
+        self.put(
+            "new_message.with_media.enabled",
+            enabled,
+            "follows new_message.enabled: Chat pushes media messages too",
+        )
+        template: Value | None = media["template"]
+        if template == AS_NEW_MESSAGE:
+            template = self.settings.get("new_message.template")
+        if enabled and template not in (None, LEAVE):
+            self.put(
+                "new_message.with_media.template", template, f"by the rules, media.template: {media['template']}"
+            )
 
 
 def service_config(
@@ -82,15 +112,15 @@ def service_config(
     draft = _Draft(service["sid"], rules, subscribers, whole)
     if isinstance(log_enabled := chat.get("log_enabled"), bool):
         draft.put("log_enabled", log_enabled, AS_IN_CHAT)
+    pushes = {name: found if isinstance(found := chat.get(name), Mapping) else {} for name in rules.message_types}
+    for target in rules.targets:
+        draft.push(target, {name: pushes[name] for name, to in rules.message_types.items() if to == target})
     for name, target in rules.message_types.items():
-        source = chat.get(name)
-        source = source if isinstance(source, Mapping) else {}
-        if target:
-            draft.push(source, target)
-        elif source.get("enabled") is True:
-            draft.find("push-invites-lost", name)
-        if target == "new_message" and isinstance(badge := source.get("badge_count_enabled"), bool):
-            draft.put("new_message.badge_count_enabled", badge, AS_IN_CHAT)
+        if target == DROP and pushes[name].get("enabled") is True:
+            draft.find("push-dropped", name)
+    badge = pushes["new_message"].get("badge_count_enabled")
+    if isinstance(badge, bool) and rules.message_types["new_message"] == "new_message":
+        draft.put("new_message.badge_count_enabled", badge, AS_IN_CHAT)
     draft.media()
     for path in _not_understood(said, rules):
         draft.find("setting-unknown", path)

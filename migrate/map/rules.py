@@ -1,56 +1,94 @@
-"""The rules of the translation, read from one file that people can read too."""
+"""The rules of the translation: values that the mapper goes by, and the reason for each."""
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from datetime import timedelta
-from functools import cache
-from pathlib import Path
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any
 
 from migrate.model.digest import digest
+from migrate.model.templates import Lengths
 
-DEFAULT_RULES = Path(__file__).with_name("default_rules.toml")
+DROP = "drop"  # a message type without an equivalent
+BLOCK = "block"  # a binding type that somebody must decide about
+LEAVE = "leave"  # a setting that stays as it is in Conversations
+AS_NEW_MESSAGE = "as new_message"
 
 
 @dataclass(frozen=True)
 class Rules:
-    """The tables of default_rules.toml. An empty target means that there is no equivalent."""
+    """All rules, by table and key as in default_rules.toml.
 
-    message_types: Mapping[str, str]
-    chat_prefixes: tuple[str, ...]
-    conversations_prefix: str
-    ignored_message_types: frozenset[str]
-    binding_types: Mapping[str, str]
-    template_variables: Mapping[str, str]
-    lifetime: timedelta
-    bindings_per_identity: int
+    `reasons` says why, by the rule's name (`message_types.new_message`); `text` is all of it as TOML.
+    """
+
+    tables: Mapping[str, Mapping[str, Any]]
+    reasons: Mapping[str, str] = field(repr=False)
+    text: str = field(repr=False)
 
     @property
     def digest(self) -> str:
-        """What a plan names the rules by."""
-        return digest({name: _plain(value) for name, value in asdict(self).items()})
+        """What a plan names the rules by: it changes with any value, not with a reason."""
+        return digest(_plain(self.tables))
+
+    def to_json(self) -> dict[str, Any]:
+        """All rules with their reasons."""
+        return {
+            name: {key: {"value": value, "reason": self.reasons[f"{name}.{key}"]} for key, value in table.items()}
+            for name, table in _plain(self.tables).items()
+        }
+
+    @property
+    def message_types(self) -> Mapping[str, str]:
+        """Chat's message types to Conversations', or `DROP`."""
+        return self.tables["message_types"]
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Conversations' message types that something becomes, each once, in the order of the rules."""
+        return tuple(dict.fromkeys(target for target in self.message_types.values() if target != DROP))
+
+    @property
+    def binding_types(self) -> Mapping[str, str]:
+        """Chat's binding types to Conversations', or `BLOCK`."""
+        return self.tables["binding_types"]
+
+    @property
+    def credentials(self) -> Mapping[str, str]:
+        """Credential SIDs to those in their place."""
+        return self.tables["credentials"]
+
+    @property
+    def leave_out(self) -> frozenset[str]:
+        """The services that get no entry in the push configuration."""
+        return frozenset(self.tables["services"]["leave_out"])
+
+    @property
+    def lifetime(self) -> timedelta:
+        """How long a binding lives from its last registration."""
+        return timedelta(days=self.tables["limits"]["lifetime_days"])
+
+    @property
+    def bindings_per_identity(self) -> int:
+        """How many bindings of an identity are no reason for a warning."""
+        return int(self.tables["limits"]["bindings_per_identity"])
+
+    @property
+    def fcm_legacy_before(self) -> date:
+        """FCM credentials not updated since are probably legacy ones."""
+        found: date = self.tables["limits"]["fcm_legacy_before"]
+        return found
+
+    @property
+    def lengths(self) -> Lengths:
+        """What the length of a push is estimated with."""
+        limits = self.tables["limits"]
+        return Lengths(limits["name_characters"], limits["message_characters"])
 
 
-def _plain(value: object) -> object:
-    if isinstance(value, timedelta):
-        return value.days
-    return sorted(value) if isinstance(value, frozenset) else value
-
-
-@cache
-def default_rules() -> Rules:
-    """The rules that come with the program."""
-    tables = tomllib.loads(DEFAULT_RULES.read_text("utf-8"))
-    names, limits = tables["message_type_names"], tables["limits"]
-    return Rules(
-        message_types=tables["message_types"],
-        chat_prefixes=tuple(names["chat_prefixes"]),
-        conversations_prefix=names["conversations_prefix"],
-        ignored_message_types=frozenset(names["ignored"]),
-        binding_types=tables["binding_types"],
-        template_variables=tables["template_variables"],
-        lifetime=timedelta(days=limits["lifetime_days"]),
-        bindings_per_identity=limits["bindings_per_identity"],
-    )
+def _plain(value: Any) -> Any:
+    """A value of a TOML document as JSON has it."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return value.isoformat() if isinstance(value, date) else value

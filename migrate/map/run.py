@@ -1,75 +1,179 @@
-"""Map: a snapshot to a mapped folder, batch by batch. Everything that is decided is decided by pure functions."""
+"""Map: a snapshot to a mapped folder, part by part. Everything that is decided is decided by pure functions."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from migrate.map.bindings import Tally, map_batch
-from migrate.map.crowds import note_crowds
+from migrate.map.bindings import Mapper
+from migrate.map.credentials import Credentials
+from migrate.map.crowds import find_crowds
 from migrate.map.notifications import service_config
-from migrate.map.rules import Rules, default_rules
+from migrate.map.rules import Rules
+from migrate.map.rules_toml import default_rules
+from migrate.map.tally import Tally
+from migrate.model.credential import Credential
 from migrate.model.finding import Finding
 from migrate.model.push_config import ServiceConfig
 from migrate.model.templates import check_templates
-from migrate.snapshot.mapped import MappedWriter, Summary
-from migrate.snapshot.reader import Snapshot, open_snapshot
+from migrate.snapshot.mapped import Summary
+from migrate.snapshot.mapped_writer import MappedWriter, open_part
+from migrate.snapshot.reader import Snapshot, batches, open_snapshot
+
+ROWS_A_TASK = 500_000  # bindings that one task maps, and that one file of the mapped folder has
 
 
-def map_snapshot(snapshot: Path, out: Path, rules: Rules | None = None) -> Summary:
-    """Translate the snapshot in one folder into the mapped folder `out`, and return its summary.
+@dataclass(frozen=True)
+class Task:
+    """Some parts of one service's bindings, to be mapped into one file: paths and values, for any process to do."""
 
-    Every binding has exactly one outcome, and the counts add up to the snapshot's rows. Raises `InputError`
-    and `RefusedError` as `open_snapshot` does, and `RefusedError` if `out` is not empty.
-    """
-    rules = rules or default_rules()
-    with MappedWriter(out) as writer:
-        source = open_snapshot(snapshot)
-        filters = source.manifest.filters
-        filtered = bool(filters.binding_types or filters.identities or filters.identity_file)
-        configs: list[ServiceConfig] = []
-        services: list[dict[str, Any]] = []
-        findings = [Finding("snapshot-filtered", None)] if filtered else []
-        for service in source.services():
-            tally = _map_bindings(source, service["sid"], rules, writer)
-            config, said = service_config(service, tally.subscribers, rules, whole=not filtered)
-            configs.append(config)
-            services.append(_numbers(config, tally))
-            findings += [*said, *tally.findings(service["sid"]), *_rejected(source, service["sid"])]
-        findings += check_templates(configs)
-        summary = Summary(
-            account_sid=source.manifest.account_sid,
-            as_of=source.manifest.as_of,
-            snapshot=source.manifest.digest,
-            rules=rules.digest,
-            services=tuple(services),
-            findings=tuple(sorted(findings, key=Finding.sort_key)),
-        )
-        writer.finish(summary, configs)
-    return summary
+    parts: tuple[Path, ...]
+    out: Path
+    mapper: Mapper
 
 
-def _map_bindings(source: Snapshot, service_sid: str, rules: Rules, writer: MappedWriter) -> Tally:
+def map_part(task: Task) -> Tally:
+    """Do one task. Tasks know nothing of each other, and what they count adds up."""
     tally = Tally()
-    parts = source.parts(service_sid)
-    if parts:
-        with writer.bindings(service_sid) as file:
-            for batch in source.bindings(service_sid):
-                file.write_batch(map_batch(batch, source.as_of, rules, tally))
-        note_crowds(parts, rules, tally, writer.scratch)
+    with open_part(task.out) as file:
+        for batch in batches(task.parts):
+            file.write_batch(task.mapper.map_batch(batch, tally))
     return tally
 
 
-def _numbers(config: ServiceConfig, tally: Tally) -> dict[str, Any]:
-    return {
-        "service_sid": config.service_sid,
-        "friendly_name": config.friendly_name,
-        "bindings": tally.rows,
-        "outcomes": dict(sorted(tally.outcomes.items())),
-        "binding_types": dict(sorted(tally.binding_types.items())),
-    }
+def map_snapshot(
+    snapshot: Path,
+    out: Path,
+    rules: Rules | None = None,
+    *,
+    overwrite: bool = False,
+    executor: Executor | None = None,
+) -> Summary:
+    """Translate the snapshot in one folder into the mapped folder `out`, and return its summary.
+
+    Every binding has exactly one outcome, and the counts add up to the snapshot's rows. The tasks run on `executor`,
+    else on a few threads of this process. Raises `InputError` and `RefusedError` as `open_snapshot` does, and
+    `RefusedError` if `out` is not empty; with `overwrite` it may be a mapped folder, whose edited push
+    configuration is kept beside the new one.
+    """
+    with MappedWriter(out, overwrite=overwrite) as writer, ExitStack() as stack:
+        executor = executor or stack.enter_context(ThreadPoolExecutor(os.cpu_count()))
+        mapping = _Mapping(open_snapshot(snapshot), rules or default_rules(), writer, executor)
+        stack.callback(mapping.stop)  # before the writer clears away, and before the threads are waited for
+        return mapping.run()
 
 
-def _rejected(source: Snapshot, service_sid: str) -> list[Finding]:
-    count = sum(chain.rejected for chain in source.manifest.chains if chain.service_sid == service_sid)
-    return [Finding("bindings-rejected", service_sid, "", count)] if count else []
+class _Mapping:
+    """One snapshot being mapped, service by service."""
+
+    def __init__(self, source: Snapshot, rules: Rules, writer: MappedWriter, executor: Executor) -> None:
+        self._source = source
+        self._rules = rules
+        self._writer = writer
+        self._executor = executor
+        self._credentials = Credentials.of(map(Credential.from_row, source.credentials()))
+        filters = source.manifest.filters
+        self._whole = not (filters.binding_types or filters.identities or filters.identity_file)
+        self._used: set[str] = set()
+        self._tasks: dict[str, list[Future[Tally]]] = {}  # by service
+
+    def run(self) -> Summary:
+        """Map everything, and put the folder in its place."""
+        configs: list[ServiceConfig] = []
+        services: list[dict[str, Any]] = []
+        findings = [] if self._whole else [Finding("snapshot-filtered", None)]
+        left_out: dict[str, str] = {}
+        for service in self._source.services():
+            self._tasks[service["sid"]] = self._begin(service["sid"])
+        for service in self._source.services():
+            sid = service["sid"]
+            tally = self._tally(sid)
+            self._used |= {credential for credential, _ in tally.used}
+            services.append(self._numbers(service, tally))
+            if sid in self._rules.leave_out:
+                left_out[sid] = service["friendly_name"] or ""
+                findings.append(Finding("service-left-out", sid, "", tally.rows))
+                continue
+            config, said = service_config(service, tally.subscribers, self._rules, whole=self._whole)
+            configs.append(config)
+            findings += [*said, *tally.findings(sid), *self._rejected(sid)]
+        findings += check_templates(configs, self._rules.lengths)
+        findings += self._account({service["service_sid"] for service in services})
+        summary = Summary(
+            account_sid=self._source.manifest.account_sid,
+            as_of=self._source.manifest.as_of,
+            snapshot=self._source.manifest.digest,
+            rules=self._rules.digest,
+            services=tuple(services),
+            credentials=tuple(self._credentials.account.values()),
+            lengths=self._rules.lengths,
+            findings=tuple(sorted(findings, key=Finding.sort_key)),
+        )
+        self._writer.finish(summary, configs, self._rules.text, left_out)
+        return summary
+
+    def stop(self) -> None:
+        """Leave nothing behind that runs."""
+        tasks = [task for some in self._tasks.values() for task in some]
+        for task in tasks:
+            task.cancel()
+        wait(tasks)
+
+    def _begin(self, service_sid: str) -> list[Future[Tally]]:
+        """Begin to map the bindings of a service, while those before it are still being mapped."""
+        parts = self._source.parts(service_sid)
+        crowds = find_crowds([path for path, _ in parts], self._rules.bindings_per_identity, self._writer.scratch)
+        mapper = Mapper(self._source.as_of, self._rules, self._credentials, crowds)
+        return [
+            self._executor.submit(map_part, Task(tuple(some), self._writer.part(service_sid, number), mapper))
+            for number, some in enumerate(_groups(parts))
+        ]
+
+    def _tally(self, service_sid: str) -> Tally:
+        tally = Tally()
+        for task in self._tasks[service_sid]:
+            tally.merge(task.result())
+        return tally
+
+    def _numbers(self, service: dict[str, Any], tally: Tally) -> dict[str, Any]:
+        return {
+            "service_sid": service["sid"],
+            "friendly_name": service["friendly_name"] or "",
+            "left_out": service["sid"] in self._rules.leave_out,
+            "bindings": tally.rows,
+            "outcomes": dict(sorted(tally.outcomes.items())),
+            "actions": dict(sorted(tally.actions.items())),
+            "binding_types": dict(sorted(tally.binding_types.items())),
+            "credentials": tally.credentials(),
+        }
+
+    def _rejected(self, service_sid: str) -> list[Finding]:
+        chains = self._source.manifest.chains
+        count = sum(chain.rejected for chain in chains if chain.service_sid == service_sid)
+        return [Finding("bindings-rejected", service_sid, "", count)] if count else []
+
+    def _account(self, services: set[str]) -> list[Finding]:
+        """What is to be said of the account, and of rules that have nothing to apply to."""
+        whole = self._whole and not self._source.manifest.filters.services
+        found = self._credentials.findings(self._used, self._rules, whole=whole)
+        strange = sorted(self._rules.leave_out - services) if whole else []
+        return found + [Finding("rule-unused", None, f"services.leave_out: {sid}") for sid in strange]
+
+
+def _groups(parts: list[tuple[Path, int]]) -> Iterator[list[Path]]:
+    """Parts in their order, as many together as have about `ROWS_A_TASK` rows."""
+    group: list[Path] = []
+    rows = 0
+    for path, count in parts:
+        if group and rows + count > ROWS_A_TASK:
+            yield group
+            group, rows = [], 0
+        group.append(path)
+        rows += count
+    if group:
+        yield group

@@ -41,6 +41,8 @@ FIELDS: tuple[Field, ...] = (
     Field("removed_from_conversation.template", "RemovedFromConversation.Template", str),
     Field("removed_from_conversation.sound", "RemovedFromConversation.Sound", str),
 )
+# Conversations' message types: each has a push, and settings for it.
+PUSHES = ("new_message", "added_to_conversation", "removed_from_conversation")
 FIELD_BY_PATH: Mapping[str, Field] = {item.path: item for item in FIELDS}
 
 

@@ -6,8 +6,7 @@ an error names the line and, for a misspelt key, what was probably meant.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NoReturn
 
 import yaml
@@ -15,6 +14,7 @@ import yaml
 from migrate.model.errors import InputError
 from migrate.model.push_config import FIELD_BY_PATH, FIELDS, ServiceConfig, Settings, Value, in_order
 from migrate.model.sids import is_service_sid
+from migrate.model.text import did_you_mean
 
 FORMAT = 1
 _HEADER = """\
@@ -26,8 +26,11 @@ _INT_TAG = "tag:yaml.org,2002:int"
 _STR_TAG = "tag:yaml.org,2002:str"
 
 
-def dump(configs: Iterable[ServiceConfig]) -> str:
-    """The file's text, services in the order of their SID, values in the order of `FIELDS`."""
+def dump(configs: Iterable[ServiceConfig], left_out: Mapping[str, str] | None = None) -> str:
+    """The file's text, services in the order of their SID, values in the order of `FIELDS`.
+
+    `left_out` are the names by SID of services that have no entry; a comment names them.
+    """
     lines = [_HEADER, f"format_version: {FORMAT}", "services:"]
     ordered = sorted(configs, key=lambda config: config.service_sid)
     for config in ordered:
@@ -35,6 +38,8 @@ def dump(configs: Iterable[ServiceConfig]) -> str:
         lines += _dump_settings(config)
     if not ordered:
         lines[-1] += " {}"
+    for sid, name in sorted((left_out or {}).items()):
+        lines += ["", f"  # {sid} {_scalar(name)}: left out by the rules, and so left as it is"]
     return "\n".join(lines) + "\n"
 
 
@@ -116,10 +121,7 @@ class _Reader:
         return entries
 
     def unknown(self, key: yaml.Node, name: str, what: str, known: Iterable[str]) -> NoReturn:
-        known = sorted(known)
-        close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
-        self.fail(key, f"unknown key {name!r} under {what}; {hint}")
+        self.fail(key, f"unknown key {name!r} under {what}; {did_you_mean(name, known)}")
 
     def configs(self, root: yaml.Node | None) -> tuple[ServiceConfig, ...]:
         top = self.mapping(root, "the file")

@@ -5,8 +5,20 @@ from __future__ import annotations
 import re
 
 _SERVICE = re.compile(r"IS[0-9a-fA-F]{32}")
+_CREDENTIAL = re.compile(r"CR[0-9a-fA-F]{32}")
+_BINDING = re.compile(r"BS[0-9a-fA-F]{32}")
 
 
 def is_service_sid(text: str) -> bool:
     """Whether a text has the form of a service's SID; only Twilio knows whether there is such a service."""
     return _SERVICE.fullmatch(text) is not None
+
+
+def is_credential_sid(text: str) -> bool:
+    """Whether a text has the form of a credential's SID."""
+    return _CREDENTIAL.fullmatch(text) is not None
+
+
+def is_binding_sid(text: str) -> bool:
+    """Whether a text has the form of a binding's SID."""
+    return _BINDING.fullmatch(text) is not None

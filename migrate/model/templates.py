@@ -4,38 +4,61 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from migrate.model.finding import Finding
 from migrate.model.push_config import FIELDS, ServiceConfig
 
 VARIABLE = re.compile(r"\$\{([A-Za-z0-9_]+)\}")
+VARIABLE_LIKE = re.compile(r"\$\{([^{}]*)\}")  # also what was probably meant for one
 PUSH_CHARACTERS = 178  # where Twilio cuts a rendered push
+_SID_CHARACTERS = 34
 _PEOPLE = ("PARTICIPANT", "PARTICIPANT_FRIENDLY_NAME", "PARTICIPANT_IDENTITY", "PARTICIPANT_SID")
 _PLACES = ("CONVERSATION", "CONVERSATION_FRIENDLY_NAME", "CONVERSATION_SID", "CONVERSATION_UNIQUE_NAME")
 _MEDIA = ("MEDIA", "MEDIA_COUNT")
 VARIABLES = frozenset((*_PEOPLE, *_PLACES, *_MEDIA, "MESSAGE"))
 
 
-def check_templates(configs: Iterable[ServiceConfig]) -> list[Finding]:
+@dataclass(frozen=True)
+class Lengths:
+    """What variables are taken to be long, in characters, when the cut of a push is estimated."""
+
+    name: int = 20
+    message: int = 40
+
+    def of(self, variable: str) -> int:
+        """The characters that a variable is taken to become."""
+        if variable.endswith("_SID"):
+            return _SID_CHARACTERS
+        return {"MESSAGE": self.message, "MEDIA_COUNT": 1}.get(variable, self.name)
+
+
+def estimate(text: str, lengths: Lengths) -> int:
+    """How long the push of a template probably is, in characters."""
+    variables = [found for found in VARIABLE.finditer(text) if found[1] in VARIABLES]
+    return len(text) + sum(lengths.of(found[1]) - len(found[0]) for found in variables)
+
+
+def check_templates(configs: Iterable[ServiceConfig], lengths: Lengths) -> list[Finding]:
     """Findings about the templates of a push configuration, as they stand now."""
     return [
         Finding(code, config.service_sid, subject)
         for config in configs
         for item in FIELDS
         if item.path.endswith(".template")
-        for code, subject in _check(item.path, str(config.settings.get(item.path, "")))
+        for code, subject in _check(item.path, str(config.settings.get(item.path, "")), lengths)
     ]
 
 
-def _check(path: str, text: str) -> list[tuple[str, str]]:
+def _check(path: str, text: str, lengths: Lengths) -> list[tuple[str, str]]:
     notes: set[tuple[str, str]] = set()
-    for found in VARIABLE.finditer(text):
+    for found in VARIABLE_LIKE.finditer(text):
         if found[1] not in VARIABLES:
             notes.add(("template-variable-unknown", f"{path}: {found[0]}"))
         elif found[1] == "MESSAGE" and not path.startswith("new_message."):
             notes.add(("template-message-unavailable", path))
         elif found[1] in _MEDIA and ".with_media." not in path:
             notes.add(("template-media-unavailable", path))
-    if len(text) > PUSH_CHARACTERS:
-        notes.add(("template-long", path))
+    if (length := estimate(text, lengths)) > PUSH_CHARACTERS:
+        notes.add(("template-long", f"{path}: about {length} characters"))
     return sorted(notes)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import unicodedata
+from collections.abc import Iterable
 
 _JOINERS = "\u200c\u200d"  # invisible, but letters and emoji are made with them
 
@@ -24,3 +26,10 @@ def _shows(character: str) -> bool:
 
 def _escape(character: str) -> str:
     return json.dumps(character)[1:-1] if ord(character) < 0x80 else f"\\u{{{ord(character):x}}}"
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """What to say beside a name that is not known: the nearest that is, or all of them."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"

@@ -14,7 +14,7 @@ from migrate.report.wording import FindingGroup, by_code, count, counts, name, s
 from migrate.snapshot.manifest import Manifest
 from migrate.snapshot.mapped import Summary
 
-_COLOURS = {"blocker": "bold red", "warning": "yellow", "info": "cyan"}
+COLOURS = {"blocker": "bold red", "warning": "yellow", "info": "cyan"}
 
 
 def plan_view(plan: Plan, *, explain: bool = True) -> Text:
@@ -41,9 +41,7 @@ def _change(change: Change) -> Text:
 
 
 def _finding(group: FindingGroup, services: Mapping[str, str]) -> Text:
-    text = (
-        Text().append(f"{group.severity:8}", _COLOURS[group.severity]).append(f" {group.code}", "bold").append("\n")
-    )
+    text = Text().append(f"{group.severity:8}", COLOURS[group.severity]).append(f" {group.code}", "bold").append("\n")
     text.append(f"         {group.entry.meaning}.\n", "default")
     for finding in group.findings:
         about = f"  {printable(finding.subject)}" if finding.subject else ""
@@ -56,24 +54,19 @@ def _finding(group: FindingGroup, services: Mapping[str, str]) -> Text:
 
 def extract_view(manifest: Manifest, folder: str) -> Text:
     """What an extract brought."""
-    return _table([("Snapshot", folder), *_source(manifest)])
-
-
-def map_view(summary: Summary, folder: str) -> Text:
-    """What a mapping found."""
-    return _table([("Mapped", folder), *_mapping(summary)])
+    return table([("Snapshot", folder), *_source(manifest)])
 
 
 def run_view(manifest: Manifest, summary: Summary, plan: Plan, files: Sequence[tuple[str, str]]) -> Text:
     """The closing summary of a run; `files` are names and paths."""
     rows = [
         *_source(manifest),
-        *_mapping(summary)[:-1],
+        *mapping_rows(summary)[:-1],
         ("Changes", verdict(plan)),
         ("Findings", severities(count_by_severity(plan.findings))),
         *files,
     ]
-    return _table(rows)
+    return table(rows)
 
 
 def _source(manifest: Manifest) -> list[tuple[str, str]]:
@@ -94,7 +87,8 @@ def _source(manifest: Manifest) -> list[tuple[str, str]]:
     return rows
 
 
-def _mapping(summary: Summary) -> list[tuple[str, str]]:
+def mapping_rows(summary: Summary) -> list[tuple[str, str]]:
+    """A mapping in numbers."""
     outcomes = summary.totals("outcomes")
     ordered: dict[str, int] = {outcome: outcomes[outcome] for outcome in OUTCOMES if outcome in outcomes}
     return [
@@ -104,7 +98,8 @@ def _mapping(summary: Summary) -> list[tuple[str, str]]:
     ]
 
 
-def _table(rows: Sequence[tuple[str, str]]) -> Text:
+def table(rows: Sequence[tuple[str, str]]) -> Text:
+    """Labels and values, one pair a line."""
     text = Text()
     width = max(len(label) for label, _ in rows)
     for label, value in rows:

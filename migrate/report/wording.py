@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from migrate.model.finding import CATALOGUE, CatalogueEntry, Finding, Severity
+from migrate.model.catalogue import CATALOGUE, CatalogueEntry, Severity
+from migrate.model.finding import Finding
 from migrate.model.plan import Plan
 from migrate.model.push_config import Settings
 from migrate.model.text import printable

@@ -1,35 +1,42 @@
-"""The mapped folder: push-config.yaml for people, bindings/*.parquet for every device, summary.json for the rest."""
+"""The mapped folder: push-config.yaml for people, bindings/*.parquet for every device, rules.toml, summary.json."""
 
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-import pyarrow.parquet as pq
+import pyarrow as pa
+from pyarrow import dataset
 
+from migrate.model.credential import Credential
 from migrate.model.digest import canonical_json, digest
-from migrate.model.errors import InputError, RefusedError, UsageError
+from migrate.model.errors import InputError
 from migrate.model.finding import Finding
 from migrate.model.push_config import ServiceConfig, configs_as_json
-from migrate.model.push_config_yaml import dump, parse
+from migrate.model.push_config_yaml import parse
 from migrate.model.schemas import MAPPED_BINDINGS
-from migrate.snapshot.files import PARTIAL, make_private_folder, sync_folder, write_whole
+from migrate.model.templates import Lengths
 
-FORMAT = 1
+FORMAT = 2
 CONFIG = "push-config.yaml"
 SUMMARY = "summary.json"
+RULES = "rules.toml"
+BINDINGS = "bindings"
+_FOUND = MAPPED_BINDINGS.append(pa.field("service_sid", pa.string()))
+_BY_SERVICE = dataset.partitioning(pa.schema([_FOUND.field("service_sid")]), flavor="hive")
 
 
 @dataclass(frozen=True)
 class Summary:
     """What the mapper found, in numbers; the content of summary.json.
 
-    `services` has an entry for each service: `service_sid`, `friendly_name`, `bindings` (their number),
-    `outcomes` and `binding_types` (numbers by name). `snapshot` and `rules` are digests.
+    `services` has an entry for each service: `service_sid`, `friendly_name`, `left_out` (by the rules), `bindings`
+    (their number), `outcomes`, `actions` and `binding_types` (numbers by name), and `credentials`: those that its
+    bindings use, each with `credential_sid`, `bindings` (numbers by type), `live` (their number), and the
+    `push_credential_sid` that the token server is to hand out in its place, null where nobody has decided.
+    `credentials` are the account's, `lengths` what pushes are estimated with; `snapshot` and `rules` are digests.
     """
 
     account_sid: str
@@ -37,6 +44,8 @@ class Summary:
     snapshot: str
     rules: str
     services: tuple[dict[str, Any], ...]
+    credentials: tuple[Credential, ...]
+    lengths: Lengths
     findings: tuple[Finding, ...]
 
     @property
@@ -45,7 +54,7 @@ class Summary:
         return sum(service["bindings"] for service in self.services)
 
     def totals(self, what: str) -> dict[str, int]:
-        """`outcomes` or `binding_types`, summed over the services."""
+        """`outcomes`, `actions` or `binding_types`, summed over the services."""
         sums: dict[str, int] = {}
         for service in self.services:
             for name, count in service[what].items():
@@ -60,10 +69,13 @@ class Summary:
             "as_of": self.as_of,
             "digests": {"snapshot": self.snapshot, "rules": self.rules},
             "services": list(self.services),
+            "credentials": [credential.to_json() for credential in self.credentials],
+            "lengths": vars(self.lengths),
             "findings": [finding.to_json() for finding in self.findings],
             "totals": {
                 "bindings": self.bindings,
                 "outcomes": self.totals("outcomes"),
+                "actions": self.totals("actions"),
                 "binding_types": self.totals("binding_types"),
             },
         }
@@ -83,54 +95,17 @@ class Mapped:
         return digest(configs_as_json(self.configs))
 
 
-class MappedWriter:
-    """Writes a mapped folder beside its place; it appears, whole, when `finish` is called."""
+def find_binding(folder: Path, sid: str) -> dict[str, Any] | None:
+    """The row of one binding in a mapped folder, with its `service_sid`; None if it has none.
 
-    def __init__(self, folder: Path) -> None:
-        folder = folder.resolve()
-        refuse_unless_free(folder)
-        if folder == Path.cwd():
-            raise UsageError("The mapped folder cannot be the current one", remedy="Name another with --out")
-        self.folder = folder
-        self.scratch = folder.with_name(f".{folder.name}{PARTIAL}")
-        if self.scratch.exists():
-            shutil.rmtree(self.scratch)
-        make_private_folder(self.scratch)
-        make_private_folder(self.scratch / "bindings")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self.scratch.exists():
-            shutil.rmtree(self.scratch)
-
-    def bindings(self, service_sid: str) -> pq.ParquetWriter:
-        """A Parquet writer for the mapped bindings of one service; the caller closes it."""
-        folder = self.scratch / "bindings" / f"service_sid={service_sid}"
-        make_private_folder(folder)
-        path = folder / "part-00000.parquet"
-        path.touch(mode=0o600)
-        return pq.ParquetWriter(path, MAPPED_BINDINGS, compression="zstd")
-
-    def finish(self, summary: Summary, configs: list[ServiceConfig]) -> None:
-        """Write the summary and the push configuration, and put the folder in place."""
-        write_whole(self.scratch / SUMMARY, canonical_json(summary.to_json()))
-        write_whole(self.scratch / CONFIG, dump(configs))
-        self.scratch.replace(self.folder)  # which may be there, but empty
-        sync_folder(self.folder.parent)
-
-
-def refuse_unless_free(folder: Path) -> None:
-    """Raise `RefusedError` if a folder holds anything: a push configuration that was edited is never lost."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise RefusedError(
-            f"{folder} is not empty, and a push configuration in it may have been edited",
-            kept="It is as it was",
-            remedy="Name another folder with --out",
-        )
+    Raises `InputError` where the folder's bindings cannot be read.
+    """
+    try:
+        bindings = dataset.dataset(folder / BINDINGS, schema=_FOUND, format="parquet", partitioning=_BY_SERVICE)
+        rows: list[dict[str, Any]] = bindings.to_table(filter=dataset.field("sid") == sid).to_pylist()
+    except (pa.ArrowException, OSError):
+        raise InputError(f"The bindings in {folder} cannot be read", remedy="Map the snapshot anew") from None
+    return rows[0] if rows else None
 
 
 def open_mapped(folder: Path) -> Mapped:
@@ -145,8 +120,11 @@ def open_mapped(folder: Path) -> Mapped:
             snapshot=content["digests"]["snapshot"],
             rules=content["digests"]["rules"],
             services=tuple(content["services"]),
+            credentials=tuple(Credential.from_json(credential) for credential in content["credentials"]),
+            lengths=Lengths(**content["lengths"]),
             findings=tuple(Finding.from_json(finding) for finding in content["findings"]),
         )
+        del content["push_config_sha256"]
         if canonical_json(summary.to_json()) != canonical_json(content):
             raise ValueError("it does not add up")
         if not all(isinstance(service["friendly_name"], str) for service in summary.services):

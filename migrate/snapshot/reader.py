@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -39,19 +39,21 @@ class Snapshot:
         """The credentials in the order of their SID, one dictionary a row of the `CREDENTIALS` schema."""
         return self._rows("credentials")
 
-    def parts(self, service_sid: str) -> list[Path]:
-        """The Parquet files with the bindings of one service."""
+    def parts(self, service_sid: str) -> list[tuple[Path, int]]:
+        """The Parquet files with the bindings of one service, and how many rows each has."""
         prefix = f"{BINDINGS_FOLDER}/service_sid={service_sid}/"
-        return [self.folder / file.path for file in self.manifest.files if file.path.startswith(prefix)]
-
-    def bindings(self, service_sid: str) -> Iterator[pa.RecordBatch]:
-        """The bindings of one service, in batches of at most `BATCH_ROWS` rows of the `BINDINGS` schema."""
-        for path in self.parts(service_sid):
-            yield from pq.ParquetFile(path).iter_batches(BATCH_ROWS)
+        return [(self.folder / file.path, file.rows) for file in self.manifest.files if file.path.startswith(prefix)]
 
     def _rows(self, name: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = pq.ParquetFile(self.folder / f"{name}.parquet").read().to_pylist()
         return sorted(rows, key=lambda row: str(row["sid"]))
+
+
+def batches(parts: Iterable[Path]) -> Iterator[pa.RecordBatch]:
+    """The rows of some Parquet files, in batches of at most `BATCH_ROWS`."""
+    for path in parts:
+        with pq.ParquetFile(path) as file:
+            yield from file.iter_batches(BATCH_ROWS)
 
 
 def open_snapshot(folder: Path) -> Snapshot:

@@ -1,0 +1,87 @@
+"""Credentials: what there is to say of the one that a binding uses, and which one takes its place.
+
+A binding's credential comes from the access token when its device registers, so a new one means new tokens and a
+new registration (FACTS.md, "Credentials").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from migrate.map.rules import Rules
+from migrate.model.credential import Credential
+from migrate.model.finding import Finding
+
+Note = tuple[str, str]  # a finding's code, and what it is about
+
+
+@dataclass(frozen=True)
+class Succession:
+    """Which credential a device is to register with; None: nobody has said yet."""
+
+    credential_sid: str | None
+    notes: tuple[Note, ...]
+    rules: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """The account's credentials by SID, as the snapshot has them. Twilio does not show more than it has of each."""
+
+    account: Mapping[str, Credential]
+
+    @classmethod
+    def of(cls, credentials: Iterable[Credential]) -> Credentials:
+        """From credentials in any order."""
+        return cls({credential.sid: credential for credential in credentials})
+
+    def succession(self, sid: str | None, binding_type: str | None, target: str | None, rules: Rules) -> Succession:
+        """What follows on a live binding's credential, and all that is to be said of both.
+
+        `target` is the binding's type in Conversations, None where there is none.
+        """
+        if target is None:
+            return Succession(None, ())
+        new = rules.credentials.get(sid or "")
+        if sid is None or new is None:
+            # GCM is gone: what a device registered with cannot be what it registers with again.
+            if binding_type != target:
+                return Succession(None, (("binding-gcm", sid or "no credential"),))
+            return Succession(sid, tuple(self._notes(sid, rules)) if sid else ())
+        known = self.account.get(new)
+        about, named = f"{sid} → {new}", (f"credentials.{sid}",)
+        notes = list(self._notes(new, rules))
+        if known and known.type != target:
+            return Succession(None, (*notes, ("credential-replacement-unfit", about)), named)
+        if new != sid:
+            notes.append(("credential-replaced", about))
+        return Succession(new, tuple(notes), named)
+
+    def _notes(self, sid: str, rules: Rules) -> Iterable[Note]:
+        """What is to be said of the credential that devices are to register with."""
+        found = self.account.get(sid)
+        if found is None:
+            yield "credential-missing", sid
+            return
+        if found.sandbox:
+            yield "credential-sandbox", sid
+        if found.type == "fcm" and _is_before(found.updated, rules.fcm_legacy_before):
+            yield "credential-fcm-legacy", sid
+
+    def findings(self, used: set[str], rules: Rules, *, whole: bool) -> list[Finding]:
+        """What is to be said of the account's credentials; `used` are those that any binding has.
+
+        `whole` is false where only some bindings were extracted, and nothing follows from there being none.
+        """
+        named = set(rules.credentials.values())
+        unused = sorted(set(self.account) - used - named) if whole else []
+        strange = sorted(set(rules.credentials) - used) if whole else []
+        return [Finding("credential-unused", None, sid) for sid in unused] + [
+            Finding("rule-unused", None, f"credentials.{sid}") for sid in strange
+        ]
+
+
+def _is_before(updated: date | None, day: date) -> bool:
+    return updated is not None and updated < day

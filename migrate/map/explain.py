@@ -1,0 +1,111 @@
+"""Explain: one binding of a mapped folder, decided once more, with the rules that decided it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from migrate.map.credentials import Credentials
+from migrate.map.fate import Facts, Fate, decide
+from migrate.map.rules import Rules
+from migrate.map.rules_toml import read_rules, shown
+from migrate.model.errors import InputError
+from migrate.model.explanation import Explanation, RuleUsed
+from migrate.snapshot.mapped import RULES, Mapped, find_binding, open_mapped
+
+
+def explain(folder: Path, sid: str) -> Explanation:
+    """Account for the binding with one SID, from a mapped folder alone.
+
+    Raises `InputError` for a folder that is none, or in which something other than push-config.yaml was changed, and
+    for a binding that is not there.
+    """
+    mapped = open_mapped(folder)
+    rules = _rules(mapped)
+    row = find_binding(folder, sid)
+    if row is None:
+        summary = mapped.summary
+        raise InputError(
+            f"{folder} has no binding {sid!r} among its {summary.bindings:,}, as of {summary.as_of[:16]} UTC",
+            remedy="It may be newer than the snapshot, or in the snapshot's rejected.jsonl",
+        )
+    service_sid = row.pop("service_sid")
+    as_of = datetime.fromisoformat(mapped.summary.as_of)
+    fate = decide(_facts(row, as_of, rules), rules, Credentials.of(mapped.summary.credentials))
+    if not _agrees(fate, row):
+        raise InputError(f"The bindings in {folder} are not as they were mapped", remedy="Map the snapshot anew")
+    service = next((item for item in mapped.summary.services if item["service_sid"] == service_sid), None)
+    if service is None:
+        raise InputError(f"The bindings in {folder} are not as they were mapped", remedy="Map the snapshot anew")
+    return Explanation(
+        service_sid,
+        service["friendly_name"],
+        service["left_out"],
+        as_of,
+        row,
+        _pushes(mapped, service_sid, row["target_message_types"] or ()),
+        tuple(RuleUsed(name, shown(_value(rules, name)), rules.reasons[name]) for name in fate.rules),
+        fate.notes,
+    )
+
+
+def _rules(mapped: Mapped) -> Rules:
+    """The rules that the folder was mapped by."""
+    path = mapped.folder / RULES
+    try:
+        rules = read_rules(path.read_bytes().decode(), str(path))
+    except (FileNotFoundError, UnicodeDecodeError):
+        raise InputError(f"{path} cannot be read", remedy="Map the snapshot anew") from None
+    if rules.digest != mapped.summary.rules:
+        raise InputError(f"{path} is not what {mapped.folder} was mapped by", remedy="Map the snapshot anew")
+    return rules
+
+
+def _value(rules: Rules, name: str) -> Any:
+    table, _, key = name.partition(".")
+    return rules.tables[table][key]
+
+
+def _facts(row: Mapping[str, Any], as_of: datetime, rules: Rules) -> Facts:
+    """What `migrate.map.bindings` knew when it decided."""
+    needed = {"identity": "identity", "device": "endpoint", "credential_sid": "credential_sid", "last_seen": "date"}
+    types, last_seen = row["message_types"], row["last_seen"]
+    return Facts(
+        row["binding_type"],
+        row["credential_sid"],
+        None if types is None else tuple(types),
+        last_seen is not None and last_seen < as_of - rules.lifetime,
+        tuple(said for name, said in needed.items() if row[name] is None),
+        "endpoint-shared" in row["findings"],
+        "identity-crowded" in row["findings"],
+    )
+
+
+def _agrees(fate: Fate, row: Mapping[str, Any]) -> bool:
+    targets = row["target_message_types"]
+    found = (
+        row["target_binding_type"],
+        row["target_credential_sid"],
+        None if targets is None else tuple(targets),
+        row["outcome"],
+        row["action"],
+        row["findings"],
+    )
+    return found == (
+        fate.target_binding_type,
+        fate.target_credential_sid,
+        fate.target_message_types,
+        fate.outcome,
+        fate.action,
+        fate.codes,
+    )
+
+
+def _pushes(mapped: Mapped, service_sid: str, message_types: list[str] | tuple[str, ...]) -> dict[str, bool | None]:
+    """Whether push-config.yaml, as it stands now, has the pushes on that a binding is to receive."""
+    settings: Mapping[str, Any] = next(
+        (config.settings for config in mapped.configs if config.service_sid == service_sid), {}
+    )
+    return {name: settings.get(f"{name}.enabled") for name in message_types}

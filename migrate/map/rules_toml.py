@@ -1,0 +1,157 @@
+"""The file of the rules: the program's own, and what an operator's file changes of it.
+
+Every key and value is checked, and an error names the line and, for a misspelt key, what was probably meant.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, NoReturn
+
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
+
+from migrate.map.rules import Rules
+from migrate.map.rules_schema import TABLES, contradictions
+from migrate.model.errors import InputError
+from migrate.model.text import did_you_mean, printable
+
+DEFAULT_RULES = Path(__file__).with_name("default_rules.toml")
+_LINE = re.compile(r"\(at line (\d+), column \d+\)|\(at end of document\)")
+_OURS = re.compile(r" ?\[[^\[\]]* line \d+; by default .*\]$")  # what `_annotate` put behind a reason
+
+
+@cache
+def default_rules() -> Rules:
+    """The rules that come with the program."""
+    return read_rules(DEFAULT_RULES.read_text("utf-8"), DEFAULT_RULES.name)
+
+
+def read_rules(text: str, source: str) -> Rules:
+    """All rules, from a text that has all of them, such as the rules.toml of a mapped folder.
+
+    Raises `InputError` with the line for what is no TOML, no rule, or not a value that the rule can have; `source`
+    is the name that errors give.
+    """
+    _Reader(text, source).check()
+    return _rules(tomlkit.parse(text))
+
+
+def override(text: str, source: str) -> Rules:
+    """The default rules with the changes in a text, which has only some of them. Raises as `read_rules` does."""
+    reader = _Reader(text, source)
+    said = reader.check()
+    theirs, document = tomlkit.parse(text), tomlkit.parse(DEFAULT_RULES.read_text("utf-8"))
+    for name, table in said.items():
+        for key, value in table.items():
+            _put(
+                document[name],
+                key,
+                value,
+                _comment(theirs[name], key),
+                f"{Path(source).name} line {reader.line(name, key)}",
+            )
+    rules = _rules(document)
+    for name, key, problem in contradictions(rules.tables):
+        reader.fail(problem, name, key)
+    return rules
+
+
+def load_rules(path: Path | None) -> Rules:
+    """The default rules with the changes in a file, if one is named. Raises `InputError`, as `override` does."""
+    if path is None:
+        return default_rules()
+    try:
+        text = path.read_bytes().decode()
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not UTF-8 text") from None
+    return override(text, str(path))
+
+
+def _rules(document: tomlkit.TOMLDocument) -> Rules:
+    tables = document.unwrap()
+    reasons = {f"{name}.{key}": _comment(document[name], key) for name, table in tables.items() for key in table}
+    return Rules(tables, reasons, tomlkit.dumps(document))
+
+
+def _comment(table: Any, key: str) -> str:
+    """The comment behind a value."""
+    return str(table.item(key).trivia.comment).lstrip("#").strip()
+
+
+def _put(table: Any, key: str, value: Any, reason: str, where: str) -> None:
+    """Put a value in the place of the default, with the reason, and the words where it comes from."""
+    default = table.unwrap().get(key)
+    if value == default:
+        return
+    table[key] = value
+    before = "there is none" if default is None else shown(default)
+    reason = _OURS.sub("", reason)
+    table.item(key).trivia.comment_ws = "  "
+    table.item(key).comment(printable(f"{reason or 'no reason given'} [{where}; by default {before}]"))
+
+
+def shown(value: Any) -> str:
+    """A rule's value as TOML has it."""
+    return str(tomlkit.item(value).as_string())
+
+
+class _Reader:
+    """Reads one text, and knows its lines."""
+
+    def __init__(self, text: str, source: str) -> None:
+        self._text = text
+        self._source = source
+
+    def check(self) -> dict[str, dict[str, Any]]:
+        """The tables in the text, all checked."""
+        try:
+            tables = tomllib.loads(self._text)
+            tomlkit.parse(self._text)
+        except tomllib.TOMLDecodeError as error:
+            problem, found = str(error), _LINE.search(str(error))
+            line = int(found[1] or self._text.count("\n") + 1) if found else None
+            self._fail(f"not valid TOML: {_LINE.sub('', problem).strip().lower()}", line)
+        except (TOMLKitError, RecursionError, ValueError):
+            self._fail("not TOML that can be read", None)
+        for name, table in tables.items():
+            if name not in TABLES:
+                self.fail(f"unknown table {name!r}; {did_you_mean(name, TABLES)}", name)
+            if not isinstance(table, dict):
+                self.fail(f"{name} must be a table: [{name}]", name)
+            for key, value in table.items():
+                if problem := TABLES[name].problem(name, key, value):
+                    self.fail(problem, name, key)
+        return tables
+
+    def fail(self, problem: str, *path: str) -> NoReturn:
+        """Raise the error about what stands at a path."""
+        self._fail(problem, self.line(*path))
+
+    def _fail(self, problem: str, line: int | None) -> NoReturn:
+        where = f"{self._source} line {line}" if line else self._source
+        raise InputError(f"{where}: {problem}", remedy="chat-migrate rules shows all rules and their reasons")
+
+    def line(self, *path: str) -> int:
+        """The line where the statement begins that gives a path its value.
+
+        TOML's readers do not tell: it is the first after the longest beginning of the text that can be read
+        and does not have the path yet.
+        """
+        lines = self._text.splitlines(keepends=True)
+        begins = 0
+        for number in range(1, len(lines) + 1):
+            try:
+                found: Any = tomllib.loads("".join(lines[:number]))
+            except tomllib.TOMLDecodeError:
+                continue  # in the middle of a value of several lines
+            for name in path:
+                found = found.get(name) if isinstance(found, Mapping) else None
+            if found is not None:
+                break
+            begins = number
+        return begins + 1

@@ -1,0 +1,89 @@
+"""What is counted over the bindings of one service while they are mapped."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from migrate.map.credentials import Note
+from migrate.map.fate import Facts, Fate
+from migrate.model.finding import MAX_EXAMPLES, Finding
+
+NONE = "none"  # a field that is null
+
+
+@dataclass
+class Tally:
+    """Tallies add up, in any order, to the same result."""
+
+    rows: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    actions: Counter[str] = field(default_factory=Counter)
+    binding_types: Counter[str] = field(default_factory=Counter)
+    subscribers: Counter[str] = field(default_factory=Counter)  # live bindings by target message type
+    used: Counter[tuple[str, str]] = field(default_factory=Counter)  # bindings by credential and binding type
+    live: Counter[str] = field(default_factory=Counter)  # live bindings by credential
+    successors: dict[str, set[str | None]] = field(default_factory=dict)  # what live bindings are to register with
+    notes: Counter[Note] = field(default_factory=Counter)
+    examples: dict[Note, list[str]] = field(default_factory=dict)
+
+    def add(self, fate: Fate, facts: Facts, count: int, sids: Iterable[str]) -> None:
+        """Count the bindings that share a fate; `sids` holds at least the smallest of theirs."""
+        binding_type, credential = facts.binding_type or NONE, facts.credential_sid or NONE
+        self.rows += count
+        self.outcomes[fate.outcome] += count
+        self.actions[fate.action] += count
+        self.binding_types[binding_type] += count
+        self.used[credential, binding_type] += count
+        if not facts.expired:
+            self.subscribers.update(dict.fromkeys(fate.target_message_types or (), count))
+            self.live[credential] += count
+            self.successors.setdefault(credential, set()).add(fate.target_credential_sid)
+        sids = list(sids)
+        for note in fate.notes:
+            self._note(note, count, sids)
+
+    def merge(self, other: Tally) -> None:
+        """Add what another has counted."""
+        self.rows += other.rows
+        for name in ("outcomes", "actions", "binding_types", "subscribers", "used", "live"):
+            getattr(self, name).update(getattr(other, name))
+        for credential, successors in other.successors.items():
+            self.successors.setdefault(credential, set()).update(successors)
+        for note, count in other.notes.items():
+            self._note(note, count, other.examples[note])
+
+    def _note(self, note: Note, count: int, sids: Iterable[str]) -> None:
+        self.notes[note] += count
+        self.examples[note] = heapq.nsmallest(MAX_EXAMPLES, (*self.examples.get(note, ()), *sids))
+
+    def findings(self, service_sid: str) -> list[Finding]:
+        """The notes as findings of a service."""
+        return [
+            Finding(code, service_sid, subject, count, tuple(self.examples[code, subject]))
+            for (code, subject), count in self.notes.items()
+        ]
+
+    def credentials(self) -> list[dict[str, Any]]:
+        """The credentials that the bindings use, as they stand in summary.json, in the order of their SID.
+
+        `push_credential_sid` is what the token server is to hand out in their place: the same one, another, or
+        null while nobody has decided. Those that only expired bindings have need none.
+        """
+        found = []
+        for sid in sorted({credential for credential, _ in self.used} - {NONE}):
+            types = {kind: count for (credential, kind), count in sorted(self.used.items()) if credential == sid}
+            successors = self.successors.get(sid, {sid})
+            decided = successors.pop() if len(successors) == 1 else None
+            found.append(
+                {
+                    "credential_sid": sid,
+                    "bindings": types,
+                    "live": self.live[sid],
+                    "push_credential_sid": decided,
+                }
+            )
+        return found

@@ -1,0 +1,207 @@
+"""The catalogue of findings: each code with its severity, what it means, and what the operator can do.
+
+Codes are stable: scripts and people refer to them. docs/findings.md is made from this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Severity = Literal["info", "warning", "blocker"]
+SEVERITIES: tuple[Severity, ...] = ("blocker", "warning", "info")  # the worst first
+
+
+@dataclass(frozen=True)
+class CatalogueEntry:
+    """What a code stands for: its severity, what it means and what the operator can do."""
+
+    severity: Severity
+    meaning: str
+    remedy: str
+
+
+CATALOGUE: Mapping[str, CatalogueEntry] = {
+    "service-missing-on-target": CatalogueEntry(
+        "blocker",
+        "The service is not there on the Conversations side, so its push configuration cannot be written",
+        "Ask Twilio why this Chat service has no Conversations service, or take it out of push-config.yaml",
+    ),
+    "binding-gcm": CatalogueEntry(
+        "blocker",
+        "The binding uses GCM, which has been gone since 2019: its device can only come back as FCM",
+        "Create an FCM credential from a service-account key, and name it in the rules under [credentials] in the "
+        "place of this one; the token server hands it out as push_credential_sid",
+    ),
+    "binding-type-unknown": CatalogueEntry(
+        "blocker",
+        "The binding's type has no counterpart in Conversations",
+        "Find out which app registers it, and how that app is to receive pushes",
+    ),
+    "binding-type-blocked": CatalogueEntry(
+        "blocker",
+        "The rules block this binding type, until somebody has decided about its devices",
+        "Decide, and say so in the rules under [binding_types]",
+    ),
+    "credential-replacement-unfit": CatalogueEntry(
+        "blocker",
+        "The rules put a credential in the place of another, and it is of a push technology that its devices lack",
+        "Correct it in the rules under [credentials]",
+    ),
+    "binding-expired": CatalogueEntry(
+        "warning",
+        "Not updated for longer than a binding lives: the device is probably gone",
+        "None, if those users have left; otherwise expect them only after they open the new app",
+    ),
+    "binding-incomplete": CatalogueEntry(
+        "warning",
+        "The binding has no identity, endpoint, credential or date",
+        "Look the binding up in the snapshot; its device cannot be followed",
+    ),
+    "bindings-rejected": CatalogueEntry(
+        "warning",
+        "Records that do not have the shape of a binding; they are kept as they came in rejected.jsonl",
+        "Read the reasons in the snapshot's rejected.jsonl",
+    ),
+    "message-type-dropped": CatalogueEntry(
+        "warning",
+        "Subscribed to a message type that nothing takes the place of (by default invited_to_channel alone)",
+        "Tell the app's owners: people are added to a conversation directly, there are no invites",
+    ),
+    "message-type-unknown": CatalogueEntry(
+        "warning",
+        "Subscribed to a message type that is not known; it has no counterpart here",
+        "Find out which app registers it, and what it was for",
+    ),
+    "message-type-ignored": CatalogueEntry(
+        "info",
+        "Subscribed to an SDK's internal message type that is no push (consumption_update, typing_indicator)",
+        "None: the Conversations SDK registers what it needs",
+    ),
+    "message-types-missing": CatalogueEntry(
+        "warning",
+        "The binding names no message types, so what it receives is not known",
+        "None before the move; check such a device by hand after it",
+    ),
+    "binding-on-conversations": CatalogueEntry(
+        "info",
+        "Already registered through the Conversations SDK",
+        "None",
+    ),
+    "endpoint-shared": CatalogueEntry(
+        "warning",
+        "One endpoint stands under several identities: pushes may reach the wrong person",
+        "Let the app unregister on sign-out; on the next sign-in the device registers anew",
+    ),
+    "identity-crowded": CatalogueEntry(
+        "warning",
+        "More bindings for one identity than the rules find usual (10, which is what sister products allow)",
+        "Look for an app that registers a new device at each start",
+    ),
+    "credential-missing": CatalogueEntry(
+        "warning",
+        "Bindings are to register with a credential that the account does not have",
+        "Create it, or name another in its place in the rules under [credentials]",
+    ),
+    "credential-sandbox": CatalogueEntry(
+        "warning",
+        "Live bindings use a credential of Apple's sandbox, through which only development builds get pushes",
+        "None, if these are test devices; otherwise name the production credential in the rules under [credentials]",
+    ),
+    "credential-fcm-legacy": CatalogueEntry(
+        "warning",
+        "An FCM credential not changed since 2024-03 probably holds a legacy server key, and those stopped working",
+        "Update the same credential with a service-account key: its SID stays, and so do the registrations",
+    ),
+    "credential-replaced": CatalogueEntry(
+        "warning",
+        "The rules put another credential in the place of this one: its devices need new tokens and register anew",
+        "Let the token server hand out the new one as push_credential_sid, before the app is opened again",
+    ),
+    "credential-unused": CatalogueEntry(
+        "info",
+        "No binding uses this credential",
+        "None; never delete one on that ground: it deletes every registration that was made with it",
+    ),
+    "service-left-out": CatalogueEntry(
+        "warning",
+        "The rules leave this service out: it has no entry in push-config.yaml and stays as it is in Conversations",
+        "None, if that is meant; its bindings are in the mapped folder, what was found about them is not told",
+    ),
+    "rule-unused": CatalogueEntry(
+        "warning",
+        "A rule names something that the snapshot does not have",
+        "Correct it, if it is misspelt",
+    ),
+    "setting-unknown": CatalogueEntry(
+        "warning",
+        "Set in Chat's notifications, but not known here or not of the type that it must have; it is not carried",
+        "Look it up in the snapshot's services.parquet, and set in push-config.yaml what it was for",
+    ),
+    "snapshot-filtered": CatalogueEntry(
+        "warning",
+        "The snapshot holds only some binding types or identities, so counts of subscribers are not the whole",
+        "Map a snapshot without --binding-type and --identity before you rely on them",
+    ),
+    "push-inferred": CatalogueEntry(
+        "warning",
+        "Chat does not say whether this push is enabled; it is taken from what the bindings subscribe to",
+        "Check the values that push-config.yaml marks as inferred",
+    ),
+    "push-unsubscribed": CatalogueEntry(
+        "info",
+        "Enabled in Chat, though no live binding subscribes to it",
+        "None: it stays enabled, as it was",
+    ),
+    "push-disabled": CatalogueEntry(
+        "info",
+        "Bindings subscribe to it, though it is disabled in Chat",
+        "None: it stays disabled, as it was",
+    ),
+    "push-dropped": CatalogueEntry(
+        "warning",
+        "Chat pushes this, and by the rules nothing takes its place: Conversations has no push for invites",
+        "Tell the app's owners; invites can be folded into added_to_conversation in the rules under [message_types]",
+    ),
+    "setting-folded": CatalogueEntry(
+        "warning",
+        "Several of Chat's pushes become one by the rules; this text of one of them has no place",
+        "Look at the text in its place in push-config.yaml",
+    ),
+    "template-reworded": CatalogueEntry(
+        "info",
+        "The template is one of Chat's default texts, and is put in the words of Conversations by the rules",
+        "None, or write in push-config.yaml what phones should show",
+    ),
+    "template-variable-unknown": CatalogueEntry(
+        "warning",
+        "The template holds a variable that is not known; it is kept as it is",
+        "Correct it in push-config.yaml, or it may show as it stands on phones",
+    ),
+    "template-message-unavailable": CatalogueEntry(
+        "warning",
+        "The template uses ${MESSAGE}, which only new-message pushes have",
+        "Take ${MESSAGE} out of the template in push-config.yaml",
+    ),
+    "template-media-unavailable": CatalogueEntry(
+        "warning",
+        "The template uses ${MEDIA} or ${MEDIA_COUNT}, which only media pushes have",
+        "Take it out of the template in push-config.yaml, or move it to with_media",
+    ),
+    "template-long": CatalogueEntry(
+        "warning",
+        "With names and a message of usual length, the push is longer than 178 characters, where Twilio cuts it",
+        "Shorten it in push-config.yaml",
+    ),
+    "change-disables": CatalogueEntry(
+        "warning",
+        "The change would switch off a push that is on in Conversations now",
+        "If it is on by intention, take the key out of push-config.yaml",
+    ),
+    "target-value-kept": CatalogueEntry(
+        "info",
+        "Set in Conversations, though Chat says nothing about it; it is left as it is",
+        "None, or state the value that you want in push-config.yaml",
+    ),
+}

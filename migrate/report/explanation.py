@@ -1,0 +1,67 @@
+"""The terminal's view of one binding accounted for."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from migrate.model.catalogue import CATALOGUE
+from migrate.model.explanation import Explanation
+from migrate.model.text import printable
+from migrate.report.text import COLOURS, table
+from migrate.report.wording import name
+
+
+def explanation_view(found: Explanation, *, whole_identity: bool) -> Text:
+    """What it was, what it becomes, by which rules, and what its device must do."""
+    binding, days = found.binding, found.days
+    seen = "never dated" if days is None else f"last seen {binding['last_seen']:%Y-%m-%d}, {_ago(days)}"
+    service = f"{found.service_sid}  {name(found.service_name)}"
+    device = f"{_value(binding['device'])}, {seen}"
+    was = f"{_value(binding['binding_type'])} with {_value(binding['credential_sid'])}"
+    becomes = f"{_value(binding['target_binding_type'])} with {_value(binding['target_credential_sid'])}"
+    text = table(
+        [
+            ("Binding", binding["sid"]),
+            ("Service", service + (" (left out by the rules)" if found.left_out else "")),
+            ("Identity", _value(found.identity(whole=whole_identity))),
+            ("Device", device),
+            ("Was", f"{was}, for {_list(binding['message_types'])}"),
+            ("Becomes", f"{becomes}, for {_pushes(found)}"),
+            ("Outcome", binding["outcome"]),
+        ]
+    )
+    text.append("\nBy the rules\n", "bold")
+    for rule in found.rules:
+        text.append(f"  {printable(rule.name)} = {printable(rule.value)}\n")
+        text.append(f"    {printable(rule.reason)}\n", "dim")
+    text.append("\nFindings\n" if found.notes else "\nNo findings.\n", "bold")
+    for code, subject in found.notes:
+        entry = CATALOGUE[code]
+        text.append(f"  {entry.severity:8}", COLOURS[entry.severity]).append(f" {code}", "bold")
+        text.append(f"  {printable(subject)}\n" if subject else "\n")
+        remedy = "" if entry.remedy.startswith("None") else f" → {entry.remedy}."
+        text.append(f"    {entry.meaning}.{remedy}\n", "dim")
+    return text.append("\nIts device\n", "bold").append(f"  {found.device_must}.\n")
+
+
+def _ago(days: int) -> str:
+    return f"{days:,} day{'' if days == 1 else 's'} before the snapshot"
+
+
+def _value(value: str | None) -> str:
+    return "(none)" if value is None else printable(value) or '""'
+
+
+def _list(names: list[str | None] | None) -> str:
+    if names is None:
+        return "message types that Twilio does not name"
+    return ", ".join(map(_value, names)) or "no message type"
+
+
+def _pushes(found: Explanation) -> str:
+    """The message types, and whether the push configuration pushes them."""
+    words = {True: "on", False: "off", None: "not stated"}
+    shown = ", ".join(f"{push} ({words[on]} in push-config.yaml)" for push, on in found.pushes.items())
+    if not shown and found.binding["target_message_types"] is None:
+        return "message types that are not known"
+    return shown or "no message type"

@@ -1,0 +1,60 @@
+"""The terminal's view of a mapping: numbers, credentials, and what the token server must hand out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from rich.text import Text
+
+from migrate.model.credential import Credential
+from migrate.model.text import printable
+from migrate.report.text import mapping_rows, table
+from migrate.report.wording import count, counts, name
+from migrate.snapshot.mapped import Summary
+
+
+def map_view(summary: Summary, folder: str, files: Sequence[tuple[str, str]] = ()) -> Text:
+    """What a mapping found; `files` are names and paths of what else was written."""
+    text = table([("Mapped", folder), *mapping_rows(summary), *files])
+    known = {credential.sid: credential for credential in summary.credentials}
+    if used := _used(summary):
+        text.append("\nCredentials that bindings use\n", "bold")
+        for sid, types in used.items():
+            text.append(f"  {sid}  {_credential(known.get(sid))}: {counts(types)}\n")
+    if new := list(_handed_out(summary)):
+        text.append("\npush_credential_sid that the token server must change\n", "bold")
+        for service, item in new:
+            decided = item["push_credential_sid"]
+            text.append(f"  {service['service_sid']} {name(service['friendly_name'])}\n")
+            text.append(f"    {item['credential_sid']} → {decided or '(decide, and name it in the rules)'}")
+            text.append(f"  {count(item['live'], 'live binding')}\n")
+    return text
+
+
+def _used(summary: Summary) -> dict[str, dict[str, int]]:
+    """Bindings by credential and type, over all services."""
+    found: dict[str, Counter[str]] = {}
+    for service in summary.services:
+        for item in service["credentials"]:
+            found.setdefault(item["credential_sid"], Counter()).update(item["bindings"])
+    return {sid: dict(sorted(types.items())) for sid, types in sorted(found.items())}
+
+
+def _credential(known: Credential | None) -> str:
+    if known is None:
+        return "not in the account"
+    sandbox = ", sandbox" if known.sandbox else ""
+    changed = f", changed {known.updated}" if known.updated else ""
+    return f"{name(known.friendly_name)} ({printable(known.type)}{sandbox}{changed})"
+
+
+def _handed_out(summary: Summary) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Each service with each credential whose place another takes, or should."""
+    return [
+        (service, item)
+        for service in summary.services
+        for item in service["credentials"]
+        if item["live"] and item["push_credential_sid"] != item["credential_sid"]
+    ]

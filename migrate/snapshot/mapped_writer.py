@@ -1,0 +1,138 @@
+"""Writes a mapped folder: whole or not at all, and never over what a person has written."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pyarrow.parquet as pq
+
+from migrate.model.digest import canonical_json
+from migrate.model.errors import RefusedError, UsageError
+from migrate.model.push_config import ServiceConfig
+from migrate.model.push_config_yaml import dump
+from migrate.model.schemas import MAPPED_BINDINGS
+from migrate.snapshot.files import PARTIAL, make_private_folder, sha256_of, sync_folder, write_whole
+from migrate.snapshot.mapped import BINDINGS, CONFIG, RULES, SUMMARY, Summary
+
+EDITED = "push-config.edited-*.yaml"  # where an edited push configuration goes when a new one takes its place
+FORMER = ".former"
+
+
+class MappedWriter:
+    """Writes a mapped folder beside its place; it appears, whole, when `finish` is called."""
+
+    def __init__(self, folder: Path, *, overwrite: bool = False) -> None:
+        folder = folder.resolve()
+        if folder == Path.cwd():
+            raise UsageError("The mapped folder cannot be the current one", remedy="Name another with --out")
+        self.folder = folder
+        self.scratch = folder.with_name(f".{folder.name}{PARTIAL}")
+        self._former = folder.with_name(f".{folder.name}{FORMER}")
+        self._clear_up()
+        refuse_unless_free(folder, overwrite=overwrite)
+        make_private_folder(self.scratch)
+        make_private_folder(self.scratch / BINDINGS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.scratch.exists():
+            shutil.rmtree(self.scratch)
+
+    def _clear_up(self) -> None:
+        """Mend what was left by one that was killed, maybe between its two renames."""
+        if self._former.exists() and not self.folder.exists():
+            self._former.replace(self.folder)
+        for left in (self.scratch, self._former):
+            if left.exists():
+                shutil.rmtree(left)
+
+    def part(self, service_sid: str, number: int) -> Path:
+        """A place for some of the mapped bindings of one service; see `open_part`."""
+        folder = self.scratch / BINDINGS / f"service_sid={service_sid}"
+        make_private_folder(folder)
+        return folder / f"part-{number:05}.parquet"
+
+    def finish(self, summary: Summary, configs: list[ServiceConfig], rules: str, left_out: Mapping[str, str]) -> None:
+        """Write the rest and put the folder in place.
+
+        `rules` is their text, `left_out` the names by SID of services without an entry in the push configuration.
+        """
+        write_whole(self.scratch / CONFIG, dump(configs, left_out))
+        write_whole(self.scratch / RULES, rules)
+        content = {**summary.to_json(), "push_config_sha256": sha256_of(self.scratch / CONFIG)}
+        write_whole(self.scratch / SUMMARY, canonical_json(content))
+        if not (self.folder / SUMMARY).exists():
+            self.scratch.replace(self.folder)  # which may be there, but empty
+        else:
+            self._keep_edited()
+            self.folder.replace(self._former)
+            self.scratch.replace(self.folder)
+            shutil.rmtree(self._former)
+        sync_folder(self.folder.parent)
+
+    def _keep_edited(self) -> None:
+        """Take over what a person has written: the edited file under a second name, and earlier ones."""
+        kept = edited_copies(self.folder)
+        for path in kept:
+            shutil.copy2(path, self.scratch / path.name)
+        if _is_edited(self.folder):
+            numbers = [int(found[1]) for path in kept if (found := re.search(r"-(\d+)\.yaml$", path.name))]
+            name = EDITED.replace("*", str(max(numbers, default=0) + 1))
+            shutil.copy2(self.folder / CONFIG, self.scratch / name)
+
+
+def open_part(path: Path) -> pq.ParquetWriter:
+    """A Parquet writer for rows of the `MAPPED_BINDINGS` schema; the caller closes it."""
+    path.touch(mode=0o600)
+    return pq.ParquetWriter(path, MAPPED_BINDINGS, compression="zstd")
+
+
+def edited_copies(folder: Path) -> list[Path]:
+    """The push configurations in a mapped folder that were edited before it was mapped anew, the oldest first."""
+    return sorted(folder.glob(EDITED), key=lambda path: (len(path.name), path.name))
+
+
+def refuse_unless_free(folder: Path, *, overwrite: bool = False) -> None:
+    """Raise `RefusedError` if a folder holds anything; with `overwrite`, anything but a mapped folder's content."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise RefusedError(f"{folder} is there, and is no folder", remedy="Name another with --out")
+    names = {path.name for path in folder.iterdir()}
+    if not names:
+        return
+    is_mapped = {SUMMARY, CONFIG} <= names
+    if not overwrite or not is_mapped:
+        edited = "; its push-config.yaml has been edited" if is_mapped and _is_edited(folder) else ""
+        way = "map anew with --overwrite, which keeps an edited push-config.yaml under a second name"
+        raise RefusedError(
+            f"{folder} is not empty{edited}",
+            kept="It is as it was",
+            remedy=f"Name another folder with --out, or {way}" if is_mapped else "Name another folder with --out",
+        )
+    ours = {SUMMARY, CONFIG, RULES, BINDINGS, *(path.name for path in edited_copies(folder))}
+    if strange := sorted(names - ours):
+        raise RefusedError(
+            f"{folder} holds something that is not the mapper's: {strange[0]}",
+            kept="It is as it was",
+            remedy="Move it away first",
+        )
+
+
+def _is_edited(folder: Path) -> bool:
+    """Whether the push configuration is another than was written; where that cannot be told, it is."""
+    try:
+        written = json.loads((folder / SUMMARY).read_bytes())["push_config_sha256"]
+        return bool(written != sha256_of(folder / CONFIG))
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return True
