@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 BENCH := .venv-bench
 DEMO := out/demo
 
-.PHONY: help demo test test-long lint format lock cassettes bench clean
+.PHONY: help demo test test-long lint format lock cassettes docs bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -33,6 +33,9 @@ format: $(READY)  ## apply the formatter and the safe fixes
 
 cassettes: $(READY)  ## record the demo cassette again, from the stand-in; leaves no difference
 	$(BIN)/python -m cassettes.record
+
+docs: $(READY)  ## write the pages of docs/ that are made from the program
+	$(BIN)/python -m migrate.report.catalogue > docs/findings.md
 
 bench: $(BENCH)/.ready  ## measure extract beside stock twilio-python and dlt
 	$(BENCH)/bin/python -m bench.extract

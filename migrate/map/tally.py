@@ -32,7 +32,8 @@ class Tally:
 
     def add(self, fate: Fate, facts: Facts, count: int, sids: Iterable[str]) -> None:
         """Count the bindings that share a fate; `sids` holds at least the smallest of theirs."""
-        binding_type, credential = facts.binding_type or NONE, facts.credential_sid or NONE
+        binding_type = NONE if facts.binding_type is None else facts.binding_type
+        credential = NONE if facts.credential_sid is None else facts.credential_sid
         self.rows += count
         self.outcomes[fate.outcome] += count
         self.actions[fate.action] += count

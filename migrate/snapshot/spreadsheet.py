@@ -7,12 +7,14 @@ A cell that begins like a formula gets an apostrophe in front, so that opening t
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
+from migrate.model.errors import MigrateError
 from migrate.snapshot.files import PARTIAL, sync_folder
 from migrate.snapshot.mapped import BINDINGS, Summary
 from migrate.snapshot.reader import batches
@@ -40,10 +42,10 @@ def write_spreadsheet(mapped: Path, summary: Summary, path: Path) -> int:
     `action` says what the device must do, `push_credential_sid` the credential that it is to register with. Endpoints
     are masked, identities are not.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}{PARTIAL}")
     rows = 0
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.write(_BYTE_ORDER_MARK)
             with csv.CSVWriter(file, _SCHEMA) as writer:
@@ -56,9 +58,14 @@ def write_spreadsheet(mapped: Path, summary: Summary, path: Path) -> int:
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
+    except OSError as error:
+        with suppress(OSError):
+            unfinished.unlink()
+        raise MigrateError(
+            f"Cannot write {path}: {(error.strerror or str(error)).lower()}",
+            kept=f"The mapping is finished in {mapped}",
+            remedy="For the list, map again with --overwrite and --csv",
+        ) from error
     sync_folder(path.parent)
     return rows
 

@@ -1,0 +1,157 @@
+"""Explain: any binding accounted for, and the same as what was mapped."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from migrate.map.explain import explain
+from migrate.model.explanation import Explanation
+from tests.conftest import Demo, Run, Serve, service_sid, tiny_world
+from tests.snapshots import binding, credential, credential_sid, write_snapshot
+
+SERVICE = service_sid(1)
+
+
+def test_every_binding_of_the_demo_is_accounted_for(demo: Demo) -> None:
+    frame = pd.read_parquet(demo.folder / "mapped" / "bindings")
+    source = pd.read_parquet(demo.folder / "snapshot" / "bindings").set_index("sid")
+    for row in frame.itertuples():
+        found = explain(demo.folder / "mapped", row.sid)
+        assert (found.binding["outcome"], found.binding["action"]) == (row.outcome, row.action)
+        assert {code for code, _ in found.notes} == set(row.findings)
+        assert found.binding["binding_type"] == source.loc[row.sid, "binding_type"]
+        assert f"binding_types.{row.binding_type}" in {rule.name for rule in found.rules}
+        assert found.device_must
+        assert all(rule.reason for rule in found.rules)
+
+
+def one(demo: Demo, outcome: str, kind: str) -> Explanation:
+    """A binding of the demo with an outcome and a type."""
+    frame = pd.read_parquet(demo.folder / "mapped" / "bindings")
+    found = frame[(frame["outcome"] == outcome) & (frame["binding_type"] == kind)]
+    return explain(demo.folder / "mapped", found["sid"].min())
+
+
+def test_what_is_told_says_what_it_was_what_it_becomes_and_why(demo: Demo, run: Run) -> None:
+    for outcome, kind, words in (
+        ("blocked", "gcm", ["Becomes   fcm with (none)", 'binding_types.gcm = "fcm"', "binding-gcm", "Decide first"]),
+        (
+            "expired",
+            "apn",
+            ["limits.lifetime_days = 365", "days before the snapshot", "Nothing: the binding is past"],
+        ),
+        (
+            "reduced",
+            "apn",
+            ['message_types.invited_to_channel = "drop"', "there are no invites", "must register again"],
+        ),
+    ):
+        sid = one(demo, outcome, kind).binding["sid"]
+        result = run("explain", demo.folder / "mapped", sid)
+        assert (result.exit_code, result.stderr) == (0, "")
+        for word in [sid, outcome, *words]:
+            assert word in result.stdout
+
+
+def test_an_identity_is_masked_unless_it_is_asked_for(demo: Demo, run: Run) -> None:
+    frame = pd.read_parquet(demo.folder / "mapped" / "bindings")
+    row = frame[frame["identity"] == "customer-0001@example.test"].iloc[0]
+    command = ("explain", demo.folder / "mapped", row["sid"])
+    for options in ((), ("--json",)):
+        assert "customer-0001@example.test" not in run(*command, *options).output
+        assert "customer-0001@example.test" in run(*command, *options, "--show-identities").stdout
+    told = json.loads(run(*command, "--json").stdout)
+    assert told["binding"]["identity"] == "cu…st (26)"
+    assert told["service"]["friendly_name"] == "Acme Support"
+    assert told["pushes"]["new_message"] is True
+    assert {item["name"] for item in told["rules"]} >= {"message_types.new_message"}
+
+
+def test_the_rules_of_the_mapping_are_told_and_not_those_of_today(tmp_path: Path, run: Run) -> None:
+    rows = [binding(1, binding_type="gcm", message_types=["invited_to_channel"], identity=None, date_updated=None)]
+    write_snapshot(tmp_path / "s", {SERVICE: {"friendly_name": None}}, {SERVICE: [rows]}, [credential(2, "fcm")])
+    (tmp_path / "mine.toml").write_text(
+        f'[message_types]\ninvited_to_channel = "added_to_conversation"  # we add people\n'
+        f'[credentials]\n{credential_sid(1)} = "{credential_sid(2)}"\n[services]\nleave_out = ["{SERVICE}"]'
+    )
+    options = ("--rules", tmp_path / "mine.toml")
+    assert run("map", tmp_path / "s", "--out", tmp_path / "m", *options).exit_code == 0
+    (tmp_path / "mine.toml").unlink()
+    shown = run("explain", tmp_path / "m", rows[0]["sid"]).stdout
+    for words in (
+        "(no name) (left out by the rules)",
+        "Identity  (none)",
+        "never dated",
+        f"fcm with {credential_sid(2)}, for added_to_conversation (not stated in push-config.yaml)",
+        'we add people [mine.toml line 2; by default "drop"]',
+        f"credentials.{credential_sid(1)} = ",
+        "binding-incomplete  identity",
+        "an access token whose push_credential_sid is the new credential",
+    ):
+        assert words in shown
+
+
+@pytest.mark.parametrize(
+    ("types", "words"),
+    [
+        (None, "for message types that Twilio does not name"),
+        ([], "for no message type"),
+        ([None, "", "x\x1b[31m"], 'for (none), "", x\\u001b[31m'),
+    ],
+)
+def test_odd_message_types_are_shown_as_they_are(
+    tmp_path: Path, run: Run, types: list[str | None] | None, words: str
+) -> None:
+    rows = [binding(1, message_types=types)]
+    write_snapshot(tmp_path / "s", {SERVICE: {"friendly_name": "x"}}, {SERVICE: [rows]})
+    assert run("map", tmp_path / "s", "--out", tmp_path / "m").exit_code == 0
+    assert words in run("explain", tmp_path / "m", rows[0]["sid"]).stdout
+
+
+@pytest.mark.parametrize("sid", ["BS" + "0" * 32, "", "x' OR 1=1", "IS" + "0" * 31 + "1"])
+def test_a_binding_that_is_not_there_is_one_line(demo: Demo, run: Run, sid: str) -> None:
+    result = run("explain", demo.folder / "mapped", sid)
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1)
+    assert "among its 328" in result.stderr
+
+
+def test_nothing_is_told_from_a_folder_that_was_changed(tmp_path: Path, run: Run, demo: Demo) -> None:
+    sid = one(demo, "reduced", "apn").binding["sid"]
+
+    def told(name: str) -> str:
+        result = run("explain", tmp_path / name, sid)
+        assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1)
+        return result.stderr
+
+    for name in ("rules", "absent", "bytes", "rows", "torn"):
+        shutil.copytree(demo.folder / "mapped", tmp_path / name)
+    rules = tmp_path / "rules" / "rules.toml"
+    rules.write_text(rules.read_text("utf-8").replace("lifetime_days = 365", "lifetime_days = 3"), "utf-8")
+    assert "is not what" in told("rules")
+    (tmp_path / "absent" / "rules.toml").unlink()
+    assert "rules.toml cannot be read" in told("absent")
+    (tmp_path / "bytes" / "rules.toml").write_bytes(b"\xff")
+    assert "rules.toml cannot be read" in told("bytes")
+    path = tmp_path / "rows" / "bindings" / f"service_sid={SERVICE}" / "part-00000.parquet"
+    table = pq.read_table(path, partitioning=None)
+    outcomes = table.column("outcome").to_pylist()
+    changed = table.set_column(
+        table.schema.get_field_index("outcome"), table.schema.field("outcome"), [["carried"] * len(outcomes)]
+    )
+    pq.write_table(changed, path)
+    assert "not as they were mapped" in told("rows")
+    path = tmp_path / "torn" / "bindings" / f"service_sid={SERVICE}" / "part-00000.parquet"
+    path.write_bytes(path.read_bytes()[:100])
+    assert "cannot be read" in told("torn")
+
+
+def test_a_mapping_without_any_binding_has_none_to_explain(tmp_path: Path, run: Run, serve: Serve) -> None:
+    serve(tiny_world(bindings=[]))
+    assert run("run", "--out", tmp_path).exit_code == 0
+    assert "among its 0" in run("explain", tmp_path / "mapped", "BS" + "0" * 32).stderr

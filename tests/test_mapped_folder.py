@@ -1,0 +1,133 @@
+"""The mapped folder: whole or not there, and never over what a person has written."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Demo, Run
+
+CONFIG = "push-config.yaml"
+
+
+@pytest.fixture
+def mapped(tmp_path: Path, demo: Demo) -> Path:
+    """A mapped folder of its own."""
+    return Path(shutil.copytree(demo.folder / "mapped", tmp_path / "mapped"))
+
+
+def edit(folder: Path, text: str) -> str:
+    path = folder / CONFIG
+    path.write_text(path.read_text("utf-8") + f"# {text}\n", "utf-8")
+    return path.read_text("utf-8")
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_a_mapped_folder_is_not_touched_without_being_asked(run: Run, demo: Demo, mapped: Path) -> None:
+    mine = edit(mapped, "mine")
+    result = run("map", demo.folder / "snapshot", "--out", mapped)
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (4, "", 1)
+    assert "its push-config.yaml has been edited" in result.stderr
+    assert "--overwrite" in result.stderr
+    assert (mapped / CONFIG).read_text("utf-8") == mine
+
+
+def test_what_was_edited_is_kept_under_a_second_name_and_every_time_anew(run: Run, demo: Demo, mapped: Path) -> None:
+    as_mapped = (mapped / CONFIG).read_text("utf-8")
+    command = ("map", demo.folder / "snapshot", "--out", mapped, "--overwrite")
+    first = edit(mapped, "first")
+    assert "push-config.edited-1.yaml" in run(*command).stdout
+    second = edit(mapped, "second")
+    assert "push-config.edited-2.yaml" in run(*command).stdout
+    assert (mapped / CONFIG).read_text("utf-8") == as_mapped
+    assert (mapped / "push-config.edited-1.yaml").read_text("utf-8") == first
+    assert (mapped / "push-config.edited-2.yaml").read_text("utf-8") == second
+    # It was not edited since: there is no third copy, and the others stay.
+    before = names(mapped)
+    assert run(*command).exit_code == 0
+    assert names(mapped) == before
+
+
+def test_what_was_not_edited_leaves_no_copy(run: Run, demo: Demo, mapped: Path) -> None:
+    before = names(mapped)
+    result = run("map", demo.folder / "snapshot", "--out", mapped, "--overwrite")
+    assert (result.exit_code, names(mapped)) == (0, before)
+    assert "Edited" not in result.stdout
+    assert names(mapped.parent) == {"mapped"}
+
+
+@pytest.mark.parametrize("damage", ["gone", "torn", "no digest"])
+def test_where_it_cannot_be_told_it_counts_as_edited(run: Run, demo: Demo, mapped: Path, damage: str) -> None:
+    summary = mapped / "summary.json"
+    if damage == "no digest":
+        summary.write_text(summary.read_text("utf-8").replace("push_config_sha256", "other"))
+    elif damage == "torn":
+        summary.write_text("{")
+    else:
+        summary.unlink()
+    result = run("map", demo.folder / "snapshot", "--out", mapped, "--overwrite")
+    if damage == "gone":  # then it is no mapped folder
+        assert (result.exit_code, result.stderr.count("\n")) == (4, 1)
+    else:
+        assert result.exit_code == 0
+        assert (mapped / "push-config.edited-1.yaml").exists()
+
+
+def test_nothing_else_that_lies_there_is_lost(run: Run, demo: Demo, mapped: Path) -> None:
+    (mapped / "notes.md").write_text("mine")
+    result = run("map", demo.folder / "snapshot", "--out", mapped, "--overwrite")
+    assert (result.exit_code, result.stderr.count("\n")) == (4, 1)
+    assert "notes.md" in result.stderr
+    assert (mapped / "notes.md").read_text() == "mine"
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_a_folder_that_is_none_of_ours_is_never_replaced(
+    tmp_path: Path, run: Run, demo: Demo, overwrite: bool
+) -> None:
+    folder, file = tmp_path / "documents", tmp_path / "file"
+    folder.mkdir()
+    (folder / "letter.txt").write_text("dear")
+    file.write_text("x")
+    options = ["--overwrite"] if overwrite else []
+    result = run("map", demo.folder / "snapshot", "--out", folder, *options)
+    assert (result.exit_code, result.stderr.count("\n")) == (4, 1)
+    assert (folder / "letter.txt").read_text() == "dear"
+    assert run("map", demo.folder / "snapshot", "--out", file, *options).exit_code == 2
+    assert file.read_text() == "x"
+
+
+def test_a_mapping_that_fails_leaves_the_former_one(tmp_path: Path, run: Run, mapped: Path) -> None:
+    before = {path: path.read_bytes() for path in mapped.rglob("*") if path.is_file()}
+    assert run("map", tmp_path / "absent", "--out", mapped, "--overwrite").exit_code == 1
+    assert {path: path.read_bytes() for path in mapped.rglob("*") if path.is_file()} == before
+    assert names(tmp_path) == {"mapped"}
+
+
+def test_one_that_was_killed_between_its_two_renames_is_mended(
+    tmp_path: Path, run: Run, demo: Demo, mapped: Path
+) -> None:
+    mine = edit(mapped, "mine")
+    mapped.replace(tmp_path / ".mapped.former")  # as after the first of the two
+    result = run("map", demo.folder / "snapshot", "--out", mapped)
+    assert result.exit_code == 4
+    assert (mapped / CONFIG).read_text("utf-8") == mine
+    shutil.copytree(mapped, tmp_path / ".mapped.former")  # as after the second
+    assert run("map", demo.folder / "snapshot", "--out", mapped, "--overwrite").exit_code == 0
+    assert (mapped / "push-config.edited-1.yaml").read_text("utf-8") == mine
+    assert names(tmp_path) == {"mapped"}
+
+
+def test_only_its_owner_can_look_into_it(mapped: Path, run: Run, demo: Demo) -> None:
+    os.umask(os.umask(0))
+    assert run("map", demo.folder / "snapshot", "--out", mapped, "--overwrite").exit_code == 0
+    assert stat.S_IMODE(mapped.stat().st_mode) == 0o700
+    for path in (mapped / "bindings").rglob("*.parquet"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600

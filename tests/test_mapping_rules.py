@@ -1,0 +1,329 @@
+"""What each rule does to a mapping, through the command line and from snapshots made for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from migrate.model.push_config_yaml import parse
+from tests.conftest import Run, service_sid
+from tests.snapshots import AS_OF, binding, credential, credential_sid, write_snapshot
+
+SERVICE, OTHER = service_sid(1), service_sid(2)
+APN, FCM, GCM, OLD, SANDBOX = (credential_sid(number) for number in range(1, 6))
+CREDENTIALS = [
+    credential(1, "apn"),
+    credential(2, "fcm"),
+    credential(3, "gcm"),
+    credential(4, "fcm", date_updated=AS_OF.replace(year=2024, month=2, day=29)),
+    credential(5, "apn", sandbox="True"),
+]
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """What a mapping came to."""
+
+    summary: dict[str, Any]
+    rows: list[dict[str, Any]]
+    settings: dict[str, dict[str, Any]]
+    yaml: str
+
+    @property
+    def found(self) -> dict[tuple[str, str], int]:
+        return {(item["code"], item["subject"]): item["count"] for item in self.summary["findings"]}
+
+    @property
+    def codes(self) -> set[str]:
+        return {code for code, _ in self.found}
+
+
+def mapping(
+    run: Run,
+    folder: Path,
+    rules: str = "",
+    chat: Any = None,
+    bindings: Sequence[dict[str, Any]] = (),
+    others: Sequence[dict[str, Any]] = (),
+) -> Mapped:
+    """Map a snapshot of one service, or two, with rules."""
+    services: dict[str, Any] = {SERVICE: {"friendly_name": "one", "notifications": json.dumps(chat)}}
+    parts = {SERVICE: [list(bindings)]} if bindings else {}
+    if others:
+        services[OTHER] = {"friendly_name": "=other", "notifications": None}
+        parts[OTHER] = [list(others)]
+    write_snapshot(folder / "s", services, parts, CREDENTIALS)
+    (folder / "mine.toml").write_text(rules, "utf-8")
+    result = run("map", folder / "s", "--out", folder / "m", "--rules", folder / "mine.toml", "--json")
+    assert result.exit_code == 0, result.output
+    yaml = (folder / "m" / "push-config.yaml").read_text("utf-8")
+    files = sorted((folder / "m" / "bindings").rglob("*.parquet"))
+    rows = [row for path in files for row in pq.read_table(path, partitioning=None).to_pylist()]
+    settings = {config.service_sid: dict(config.settings) for config in parse(yaml, "x")}
+    return Mapped(json.loads(result.stdout), rows, settings, yaml)
+
+
+FOLD = '[message_types]\ninvited_to_channel = "added_to_conversation"'
+
+
+@pytest.mark.parametrize(
+    ("added", "invited", "expected", "codes"),
+    [
+        # Either is on: the one that takes their place is, and has the texts of the first that is on.
+        ({"enabled": True, "template": "a"}, {"enabled": False, "template": "i"}, (True, "a"), set()),
+        ({"enabled": False, "template": "a"}, {"enabled": True, "template": "i"}, (True, "i"), set()),
+        ({"enabled": True}, {"enabled": True, "template": "i"}, (True, None), {"setting-folded"}),
+        ({"enabled": True, "template": "a"}, {"enabled": True, "template": "i"}, (True, "a"), {"setting-folded"}),
+        ({"enabled": True, "template": "a"}, {"enabled": True, "template": "a"}, (True, "a"), set()),
+        # None is on: neither is it, and nothing is inferred where Chat has spoken.
+        ({"enabled": False, "template": "a"}, {"enabled": False}, (False, "a"), {"push-disabled"}),
+        ({"enabled": False}, {}, (False, None), {"push-disabled"}),
+        ({}, {"enabled": False, "template": "i"}, (False, "i"), {"push-disabled"}),
+        ({}, {}, (True, None), {"push-inferred"}),
+    ],
+)
+def test_invites_can_be_folded_into_being_added(
+    run: Run, tmp_path: Path, added: Any, invited: Any, expected: tuple[bool, str | None], codes: set[str]
+) -> None:
+    row = binding(1, message_types=["invited_to_channel"])
+    chat = {"added_to_channel": added, "invited_to_channel": invited}
+    found = mapping(run, tmp_path, FOLD, chat, [row])
+    settings = found.settings[SERVICE]
+    path = "added_to_conversation"
+    assert (settings.get(f"{path}.enabled"), settings.get(f"{path}.template")) == expected
+    assert found.codes - {"credential-unused"} == codes
+    assert found.rows[0]["outcome"] == "carried"
+    assert list(found.rows[0]["target_message_types"]) == [path]
+
+
+def test_a_message_type_that_is_dropped_is_told(run: Run, tmp_path: Path) -> None:
+    chat = {"new_message": {"enabled": True, "template": "x", "badge_count_enabled": True}}
+    found = mapping(run, tmp_path, '[message_types]\nnew_message = "drop"', chat, [binding(1)])
+    assert found.settings[SERVICE] == {}
+    assert found.rows[0]["outcome"] == "reduced"
+    assert found.found[("push-dropped", "new_message")] == 1
+    assert found.found[("message-type-dropped", "new_message")] == 1
+
+
+def test_names_that_sdks_register_are_rules_too(run: Run, tmp_path: Path) -> None:
+    rules = """
+[message_type_names]
+chat_prefixes = ["a.", "a.b."]
+conversations_prefixes = ["new."]
+ignored = ["pinned"]
+"""
+    names = [
+        "a.new_message",
+        "a.b.added_to_channel",
+        "new.removed_from_conversation",
+        "pinned",
+        "a.pinned",
+        "new.pinned",
+    ]
+    found = mapping(
+        run, tmp_path, rules, {}, [binding(1, message_types=names), binding(2, message_types=["b.pinned"])]
+    )
+    assert list(found.rows[0]["target_message_types"]) == [
+        "new_message",
+        "added_to_conversation",
+        "removed_from_conversation",
+    ]
+    assert [row["outcome"] for row in found.rows] == ["carried", "reduced"]
+    assert found.rows[0]["action"] == "registered"
+    ignored = {subject for code, subject in found.found if code == "message-type-ignored"}
+    assert ignored == {"pinned", "a.pinned", "new.pinned"}
+    assert found.found[("message-type-unknown", "b.pinned")] == 1
+
+
+@pytest.mark.parametrize(
+    ("rules", "outcome", "target", "action", "codes"),
+    [
+        ("", "blocked", None, "decide", {"binding-gcm"}),
+        ('[binding_types]\ngcm = "block"', "blocked", None, "decide", {"binding-type-blocked"}),
+        (
+            f'[credentials]\n{GCM} = "{FCM}"',
+            "carried",
+            FCM,
+            "register-with-new-credential",
+            {"credential-replaced"},
+        ),
+        (
+            f'[credentials]\n{GCM} = "{OLD}"',
+            "carried",
+            OLD,
+            "register-with-new-credential",
+            {"credential-replaced", "credential-fcm-legacy"},
+        ),
+        (f'[credentials]\n{GCM} = "{APN}"', "blocked", None, "decide", {"credential-replacement-unfit"}),
+        (f'[credentials]\n{GCM} = "{GCM}"', "blocked", None, "decide", {"credential-replacement-unfit"}),
+        (
+            f'[credentials]\n{GCM} = "{credential_sid(9)}"',
+            "carried",
+            credential_sid(9),
+            "register-with-new-credential",
+            {"credential-replaced", "credential-missing"},
+        ),
+    ],
+)
+def test_a_gcm_device_is_blocked_until_a_credential_is_named(
+    run: Run, tmp_path: Path, rules: str, outcome: str, target: str | None, action: str, codes: set[str]
+) -> None:
+    rows = [
+        binding(1, binding_type="gcm", credential_sid=GCM),
+        binding(2, binding_type="gcm", credential_sid=GCM, date_updated=AS_OF - timedelta(days=400)),
+    ]
+    found = mapping(run, tmp_path, rules, {"new_message": {"enabled": True}}, rows)
+    live, expired = found.rows
+    assert (live["outcome"], live["target_credential_sid"], live["action"]) == (outcome, target, action)
+    assert set(live["findings"]) == codes
+    assert (expired["outcome"], expired["action"], list(expired["findings"])) == (
+        "expired",
+        "none",
+        ["binding-expired"],
+    )
+    (used,) = found.summary["services"][0]["credentials"]
+    assert used == {"credential_sid": GCM, "bindings": {"gcm": 2}, "live": 1, "push_credential_sid": target}
+
+
+def test_credentials_are_told_by_what_is_known_of_them(run: Run, tmp_path: Path) -> None:
+    rows = [
+        binding(1, credential_sid=SANDBOX),
+        binding(2, credential_sid=OLD, binding_type="fcm"),
+        binding(3, credential_sid=FCM, binding_type="fcm"),
+        binding(4, credential_sid=credential_sid(8)),
+        binding(5, credential_sid=None),
+        binding(6, credential_sid=OLD, binding_type="fcm", date_updated=AS_OF - timedelta(days=999)),
+    ]
+    found = mapping(run, tmp_path, "", {"new_message": {"enabled": True}}, rows)
+    assert {key: count for key, count in found.found.items() if key[0].startswith("credential-")} == {
+        ("credential-sandbox", SANDBOX): 1,
+        ("credential-fcm-legacy", OLD): 1,
+        ("credential-missing", credential_sid(8)): 1,
+        ("credential-unused", APN): 1,
+        ("credential-unused", GCM): 1,
+    }
+    assert found.found[("binding-incomplete", "credential_sid")] == 1
+    examples = {item["code"]: item["examples"] for item in found.summary["findings"]}
+    assert examples["credential-sandbox"] == [rows[0]["sid"]]
+    text = run("map", tmp_path / "s", "--out", tmp_path / "again").stdout
+    assert f"{SANDBOX}  apn credential (apn, sandbox, changed 2026-06-15): apn 1" in text
+    assert f"{credential_sid(8)}  not in the account: apn 1" in text
+    assert "push_credential_sid" not in text
+
+
+def test_what_the_token_server_must_change_is_listed(run: Run, tmp_path: Path) -> None:
+    rows = [binding(1), binding(2, binding_type="gcm", credential_sid=GCM)]
+    found = mapping(run, tmp_path, f'[credentials]\n{APN} = "{SANDBOX}"', {}, rows)
+    assert [(row["target_credential_sid"], row["action"]) for row in found.rows] == [
+        (SANDBOX, "register-with-new-credential"),
+        (None, "decide"),
+    ]
+    assert found.found[("credential-replaced", f"{APN} → {SANDBOX}")] == 1
+    text = run("map", tmp_path / "s", "--out", tmp_path / "again", "--rules", tmp_path / "mine.toml").stdout
+    listed = text.partition("push_credential_sid that the token server must change\n")[2]
+    assert f"{APN} → {SANDBOX}  1 live binding\n" in listed
+    assert f"{GCM} → (decide, and name it in the rules)  1 live binding\n" in listed
+
+
+@pytest.mark.parametrize(
+    ("rules", "template", "enabled", "expected"),
+    [
+        ("", "t", True, {"enabled": True}),
+        ("", "t", False, {"enabled": False}),
+        ('[media]\nenabled = "leave"', "t", True, {}),
+        ('[media]\ntemplate = "${PARTICIPANT}: ${MEDIA}"', "t", True, {"enabled": True, "template": "${PARTICIPANT}: ${MEDIA}"}),
+        ('[media]\ntemplate = "x"', "t", False, {"enabled": False}),
+        ('[media]\ntemplate = "as new_message"', "${USER}", True, {"enabled": True, "template": "${PARTICIPANT}"}),
+        ('[media]\ntemplate = "as new_message"', None, True, {"enabled": True}),
+    ],
+)  # fmt: skip
+def test_media_messages_push_as_the_rules_say(
+    run: Run, tmp_path: Path, rules: str, template: str | None, enabled: bool, expected: dict[str, Any]
+) -> None:
+    chat = {"new_message": {"enabled": enabled, "template": template}}
+    found = mapping(run, tmp_path, rules, chat)
+    prefix = "new_message.with_media."
+    media = {path.removeprefix(prefix): value for path, value in found.settings[SERVICE].items() if prefix in path}
+    assert media == expected
+
+
+def test_templates_follow_the_rules_for_variables_and_texts(run: Run, tmp_path: Path) -> None:
+    rules = """
+[template_variables]
+CHANEL = "CONVERSATION"  # our own misspelling
+[template_texts]
+"${USER} wrote" = "news from ${PARTICIPANT}"
+"""
+    chat = {
+        "new_message": {"enabled": True, "template": "${USER} wrote"},
+        "added_to_channel": {"enabled": True, "template": "${CHANEL}!"},
+        "removed_from_channel": {"enabled": True, "template": "${USER} has removed you from the channel ${CHANNEL}"},
+    }
+    found = mapping(run, tmp_path, rules, chat, [binding(1)])
+    settings = found.settings[SERVICE]
+    assert settings["new_message.template"] == "news from ${PARTICIPANT}"
+    assert settings["added_to_conversation.template"] == "${CONVERSATION}!"
+    assert settings["removed_from_conversation.template"].startswith("${PARTICIPANT} has removed you from the conv")
+    reworded = {subject for code, subject in found.found if code == "template-reworded"}
+    assert reworded == {"new_message.template", "removed_from_conversation.template"}
+    assert "template-variable-unknown" not in found.codes
+
+
+@pytest.mark.parametrize(("days", "outcome"), [(29, "carried"), (31, "expired")])
+def test_the_lifetime_is_a_rule(run: Run, tmp_path: Path, days: int, outcome: str) -> None:
+    row = binding(1, date_updated=AS_OF - timedelta(days=days))
+    assert mapping(run, tmp_path, "[limits]\nlifetime_days = 30", {}, [row]).rows[0]["outcome"] == outcome
+
+
+def test_crowds_are_marked_on_their_bindings(run: Run, tmp_path: Path) -> None:
+    rows = [binding(number, identity="one" if number < 4 else f"user {number}") for number in range(1, 7)]
+    rows += [
+        binding(7, endpoint="phone"),
+        binding(8, endpoint="phone"),
+        binding(9, endpoint=None),
+        binding(10, endpoint=None),
+    ]
+    found = mapping(run, tmp_path, "[limits]\nbindings_per_identity = 2", {}, rows)
+    marks = {
+        row["sid"][-2:]: set(row["findings"]) - {"binding-incomplete"} for row in found.rows if len(row["findings"])
+    }
+    assert {sid: codes for sid, codes in marks.items() if codes} == {
+        "01": {"identity-crowded"},
+        "02": {"identity-crowded"},
+        "03": {"identity-crowded"},
+        "07": {"endpoint-shared"},
+        "08": {"endpoint-shared"},
+    }
+    assert (found.found[("identity-crowded", "")], found.found[("endpoint-shared", "")]) == (3, 2)
+
+
+def test_estimates_of_length_are_rules_and_load_keeps_to_them(run: Run, tmp_path: Path) -> None:
+    chat = {"new_message": {"enabled": True, "template": "${USER}: ${MESSAGE}"}}
+    found = mapping(run, tmp_path, "[limits]\nname_characters = 100\nmessage_characters = 77", chat, [binding(1)])
+    assert found.found[("template-long", "new_message.template: about 179 characters")] == 1
+    assert found.summary["lengths"] == {"name": 100, "message": 77}
+
+
+def test_a_service_that_is_left_out_is_counted_and_told_and_has_no_settings(run: Run, tmp_path: Path) -> None:
+    rows = [binding(1, message_types=["invited_to_channel"]), binding(2, binding_type="gcm", credential_sid=GCM)]
+    absent = service_sid(9)
+    found = mapping(run, tmp_path, f'[services]\nleave_out = ["{OTHER}", "{absent}"]', {}, [binding(3)], rows)
+    assert set(found.settings) == {SERVICE}
+    assert f'# {OTHER} "=other": left out by the rules' in found.yaml
+    assert found.summary["totals"]["bindings"] == len(found.rows) == 3
+    assert found.summary["services"][1]["outcomes"] == {"blocked": 1, "reduced": 1}
+    theirs = [item for item in found.summary["findings"] if item["service_sid"] == OTHER]
+    assert [(item["code"], item["count"]) for item in theirs] == [("service-left-out", 2)]
+    assert found.found[("rule-unused", f"services.leave_out: {absent}")] == 1
+
+
+def test_a_rule_for_a_credential_that_nothing_uses_is_told(run: Run, tmp_path: Path) -> None:
+    found = mapping(run, tmp_path, f'[credentials]\n{GCM} = "{FCM}"', {}, [binding(1)])
+    assert found.found[("rule-unused", f"credentials.{GCM}")] == 1
