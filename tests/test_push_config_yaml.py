@@ -53,8 +53,8 @@ def test_an_edited_file_may_leave_out_and_reorder_keys() -> None:
     [
         ("a: [", 1, "not valid YAML"),
         ("format_version: 1\nservices:\n\tx: 1\n", 3, "not valid YAML"),
-        ("a: \x07", None, "not valid YAML: special characters are not allowed"),
-        ("", None, "the file must be a mapping"),
+        ("a: 1\nb: \x07", 2, "not valid YAML: special characters are not allowed"),
+        ("", 1, "the file must be a mapping"),
         ("- 1", 1, "the file must be a mapping"),
         ("? [a]\n: 1", 1, "must be a word"),
         ("format_version: 2\nservices: {}", 1, "format_version must be 1"),
@@ -90,6 +90,7 @@ def test_what_is_wrong_is_told_with_its_line(text: str, line: int | None, proble
     where = f"push-config.yaml line {line}: " if line else "push-config.yaml: "
     assert str(error.value).startswith(where)
     assert problem in str(error.value)
+    assert "Correct it there" in str(error.value)
 
 
 @pytest.mark.parametrize(

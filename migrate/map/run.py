@@ -21,6 +21,7 @@ from migrate.model.credential import Credential
 from migrate.model.finding import Finding
 from migrate.model.push_config import ServiceConfig
 from migrate.model.templates import check_templates
+from migrate.snapshot.files import sync
 from migrate.snapshot.mapped import Summary
 from migrate.snapshot.mapped_writer import MappedWriter, open_part
 from migrate.snapshot.reader import Snapshot, batches, open_snapshot
@@ -43,6 +44,7 @@ def map_part(task: Task) -> Tally:
     with open_part(task.out) as file:
         for batch in batches(task.parts):
             file.write_batch(task.mapper.map_batch(batch, tally))
+    sync(task.out)
     return tally
 
 

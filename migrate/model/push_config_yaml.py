@@ -21,6 +21,7 @@ _HEADER = """\
 # The push configuration that Conversations should have, one entry a service. Review it and edit it freely:
 # `chat-migrate load` compares it with what is live. A key that is left out means: leave it as it is there.
 """
+_REMEDY = "Correct it there; chat-migrate map writes the file anew, into another folder or with --overwrite"
 _BOOL_TAG = "tag:yaml.org,2002:bool"
 _INT_TAG = "tag:yaml.org,2002:int"
 _STR_TAG = "tag:yaml.org,2002:str"
@@ -82,15 +83,18 @@ def parse(text: str, source: str) -> tuple[ServiceConfig, ...]:
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
-        raise InputError(f"{source}{_where(error)}: not valid YAML: {_problem(error)}") from None
+        raise InputError(
+            f"{source} line {_line(error, text)}: not valid YAML: {_problem(error)}", remedy=_REMEDY
+        ) from None
     except RecursionError:
-        raise InputError(f"{source}: nested too deeply") from None
+        raise InputError(f"{source}: nested too deeply", remedy=_REMEDY) from None
     return _Reader(source).configs(root)
 
 
-def _where(error: yaml.YAMLError) -> str:
-    mark = getattr(error, "problem_mark", None)
-    return f" line {mark.line + 1}" if mark else ""
+def _line(error: yaml.YAMLError, text: str) -> int:
+    if mark := getattr(error, "problem_mark", None):
+        return int(mark.line) + 1
+    return text.count("\n", 0, getattr(error, "position", 0)) + 1
 
 
 def _problem(error: yaml.YAMLError) -> str:
@@ -104,8 +108,8 @@ class _Reader:
         self.source = source
 
     def fail(self, node: yaml.Node | None, problem: str) -> NoReturn:
-        line = f" line {node.start_mark.line + 1}" if node is not None else ""
-        raise InputError(f"{self.source}{line}: {problem}")
+        line = node.start_mark.line + 1 if node is not None else 1  # none: the file is empty
+        raise InputError(f"{self.source} line {line}: {problem}", remedy=_REMEDY)
 
     def mapping(self, node: yaml.Node | None, what: str) -> dict[str, tuple[yaml.Node, yaml.Node]]:
         """The entries of a mapping: key → (key node, value node), each key once."""

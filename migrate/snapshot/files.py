@@ -16,7 +16,7 @@ def make_private_folder(path: Path) -> None:
     if not path.is_dir():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.mkdir(mode=0o700, exist_ok=True)
-        sync_folder(path.parent)
+        sync(path.parent)
 
 
 def write_whole(path: Path, data: bytes | str, *, private: bool = False) -> None:
@@ -35,7 +35,7 @@ def write_whole(path: Path, data: bytes | str, *, private: bool = False) -> None
     except OSError:
         unfinished.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+    sync(path.parent)
 
 
 def append_synced(path: Path, line: str) -> None:
@@ -54,15 +54,15 @@ def append_synced(path: Path, line: str) -> None:
             file.truncate(before)
             raise
     if before == 0:
-        sync_folder(path.parent)
+        sync(path.parent)
 
 
 def _open_private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def sync_folder(path: Path) -> None:
-    """Make renames and new names in a folder survive a power loss."""
+def sync(path: Path) -> None:
+    """Make a file's content, or the names in a folder, survive a power loss."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -17,7 +17,7 @@ from migrate.model.errors import RefusedError, UsageError
 from migrate.model.push_config import ServiceConfig
 from migrate.model.push_config_yaml import dump
 from migrate.model.schemas import MAPPED_BINDINGS
-from migrate.snapshot.files import PARTIAL, make_private_folder, sha256_of, sync_folder, write_whole
+from migrate.snapshot.files import PARTIAL, make_private_folder, sha256_of, sync, write_whole
 from migrate.snapshot.mapped import BINDINGS, CONFIG, RULES, SUMMARY, Summary
 
 EDITED = "push-config.edited-*.yaml"  # where an edited push configuration goes when a new one takes its place
@@ -78,17 +78,17 @@ class MappedWriter:
             self.folder.replace(self._former)
             self.scratch.replace(self.folder)
             shutil.rmtree(self._former)
-        sync_folder(self.folder.parent)
+        sync(self.folder.parent)
 
     def _keep_edited(self) -> None:
         """Take over what a person has written: the edited file under a second name, and earlier ones."""
         kept = edited_copies(self.folder)
         for path in kept:
-            shutil.copy2(path, self.scratch / path.name)
+            write_whole(self.scratch / path.name, path.read_bytes())
         if _is_edited(self.folder):
             numbers = [int(found[1]) for path in kept if (found := re.search(r"-(\d+)\.yaml$", path.name))]
             name = EDITED.replace("*", str(max(numbers, default=0) + 1))
-            shutil.copy2(self.folder / CONFIG, self.scratch / name)
+            write_whole(self.scratch / name, (self.folder / CONFIG).read_bytes())
 
 
 def open_part(path: Path) -> pq.ParquetWriter:

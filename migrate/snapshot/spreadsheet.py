@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from migrate.model.errors import MigrateError
-from migrate.snapshot.files import PARTIAL, sync_folder
+from migrate.snapshot.files import PARTIAL, sync
 from migrate.snapshot.mapped import BINDINGS, Summary
 from migrate.snapshot.reader import batches
 
@@ -66,7 +66,7 @@ def write_spreadsheet(mapped: Path, summary: Summary, path: Path) -> int:
             kept=f"The mapping is finished in {mapped}",
             remedy="For the list, map again with --overwrite and --csv",
         ) from error
-    sync_folder(path.parent)
+    sync(path.parent)
     return rows
 
 

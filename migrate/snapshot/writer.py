@@ -33,7 +33,7 @@ from migrate.snapshot.files import (
     append_synced,
     make_private_folder,
     sha256_of,
-    sync_folder,
+    sync,
     write_whole,
 )
 from migrate.snapshot.lock import hold
@@ -165,7 +165,7 @@ class SnapshotWriter:
         )
         self.manifest.write(self.folder)
         (self.folder / CHECKPOINT).unlink(missing_ok=True)
-        sync_folder(self.folder)
+        sync(self.folder)
         return self.manifest
 
     def _drop_duplicates(self) -> None:
