@@ -1,38 +1,57 @@
-"""What no single binding shows: endpoints shared by identities, identities with many bindings."""
+"""What no single binding shows: identities with many bindings, endpoints under several identities."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 
 from migrate.snapshot.database import over_parts
 
-_QUERY = "SELECT {key} FROM bindings WHERE {key} IS NOT NULL GROUP BY {key} HAVING {crowded} > $limit ORDER BY {key}"
-_SHARED = _QUERY.format(key="endpoint", crowded="count(DISTINCT identity)")
-_CROWDED = _QUERY.format(key="identity", crowded="count(*)")
+_MEMORY_LIMIT = "256MB"  # enough for 10 million hashes; beyond it DuckDB goes to the disk
+# By hashes first, which are few bytes each; then the texts themselves, of those few whose hash is found too often.
+_SUSPECTS = """
+    CREATE OR REPLACE TEMP TABLE suspects AS
+    SELECT hash({key}) AS h FROM bindings WHERE {key} IS NOT NULL GROUP BY h HAVING count(*) > $limit
+"""
+_CROWDED = """
+    SELECT {key} FROM bindings WHERE {key} IS NOT NULL AND hash({key}) IN (FROM suspects)
+    GROUP BY {key} HAVING {counted} > $limit ORDER BY {key}
+"""
 
 
 @dataclass(frozen=True)
 class Crowds:
-    """Distinct texts, in order: identities with too many bindings, endpoints under several identities."""
+    """Texts of one service that stand in too many of its bindings, each once and in order.
 
-    identities: pa.Array
-    endpoints: pa.Array
+    `identities` have more bindings than is usual; `endpoints` stand under more than one identity.
+    """
+
+    identities: pa.StringArray
+    endpoints: pa.StringArray
 
 
 NO_CROWDS = Crowds(pa.array([], pa.string()), pa.array([], pa.string()))
 
 
 def find_crowds(parts: list[Path], limit: int, scratch: Path) -> Crowds:
-    """The crowds among the bindings of one service.
+    """Look through the bindings of one service for identities with more than `limit`, and for shared endpoints.
 
-    `limit` is how many bindings of an identity are none yet; `scratch` is a folder for what does not fit into memory.
+    What is null is in no crowd. `scratch` is a folder for what does not fit into memory; the parts are only read.
     """
     if not parts:
         return NO_CROWDS
-    with over_parts(parts, scratch) as query:
-        shared = query(_SHARED, limit=1)
-        crowded = query(_CROWDED, limit=limit)
-    return Crowds(*(pa.array([value for (value,) in found], pa.string()) for found in (crowded, shared)))
+    with over_parts(parts, scratch, _MEMORY_LIMIT) as database:
+        return Crowds(
+            identities=_crowded(database, "identity", "count(*)", limit),
+            endpoints=_crowded(database, "endpoint", "count(DISTINCT identity)", 1),
+        )
+
+
+def _crowded(database: duckdb.DuckDBPyConnection, key: str, counted: str, limit: int) -> pa.StringArray:
+    """The texts of a column, in order, of whose rows more are counted than the limit."""
+    database.execute(_SUSPECTS.format(key=key), {"limit": limit})
+    found = database.sql(_CROWDED.format(key=key, counted=counted), params={"limit": limit})
+    return found.to_arrow_table().column(key).combine_chunks()

@@ -14,12 +14,12 @@ import duckdb
 MEMORY_LIMIT = "512MB"  # beyond it DuckDB goes to the disk
 LOW_MEMORY_LIMIT = "64MB"
 
-Query = Any  # a function: SQL and its parameters to rows
-
 
 @contextmanager
-def over_parts(parts: list[Path], scratch: Path, memory_limit: str = MEMORY_LIMIT) -> Iterator[Query]:
-    """A function that queries the view `bindings`: the rows of some Parquet parts.
+def over_parts(
+    parts: list[Path], scratch: Path, memory_limit: str = MEMORY_LIMIT
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database of its own with one view, `bindings`: the rows of some Parquet parts (at least one).
 
     What does not fit into memory goes into a private folder in `scratch`, and is gone afterwards.
     """
@@ -32,12 +32,6 @@ def over_parts(parts: list[Path], scratch: Path, memory_limit: str = MEMORY_LIMI
             "autoload_known_extensions": False,
         }
         with duckdb.connect(config=settings) as database:
-
-            def query(sql: str, **parameters: Any) -> list[tuple[Any, ...]]:
-                source = "read_parquet($parts, hive_partitioning = false)"
-                return database.execute(
-                    f"WITH bindings AS (FROM {source}) {sql}",  # no outside text in it
-                    {"parts": escaped, **parameters},
-                ).fetchall()
-
-            yield query
+            database.execute("SET enable_progress_bar = false")  # in a notebook it would show one of its own
+            database.read_parquet(escaped, hive_partitioning=False).create_view("bindings")
+            yield database

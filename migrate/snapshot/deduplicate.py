@@ -86,10 +86,11 @@ def _repeated_sids(parts: list[Path]) -> set[str]:
         return set()
     from migrate.snapshot.database import LOW_MEMORY_LIMIT, over_parts  # DuckDB is rarely needed here
 
-    with over_parts(parts, parts[0].parent, LOW_MEMORY_LIMIT) as query:
+    with over_parts(parts, parts[0].parent, LOW_MEMORY_LIMIT) as database:
         # By hashes first, which are few bytes each: two sids that share one are told apart in the second step.
-        suspects = [row[0] for row in query("SELECT hash(sid) h FROM bindings GROUP BY h HAVING count(*) > 1")]
+        hashes = "SELECT hash(sid) h FROM bindings GROUP BY h HAVING count(*) > 1"
+        suspects = [row[0] for row in database.execute(hashes).fetchall()]
         if not suspects:
             return set()
         repeated = "SELECT sid FROM bindings WHERE hash(sid) IN $suspects GROUP BY sid HAVING count(*) > 1"
-        return {row[0] for row in query(repeated, suspects=suspects)}
+        return {row[0] for row in database.execute(repeated, {"suspects": suspects}).fetchall()}
