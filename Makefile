@@ -37,8 +37,9 @@ cassettes: $(READY)  ## record the demo cassette again, from the stand-in; leave
 docs: $(READY)  ## write the pages of docs/ that are made from the program
 	$(BIN)/python -m migrate.report.catalogue > docs/findings.md
 
-bench: $(BENCH)/.ready  ## measure extract beside stock twilio-python and dlt
+bench: $(BENCH)/.ready  ## measure extract beside stock twilio-python and dlt, and map beside pandas
 	$(BENCH)/bin/python -m bench.extract
+	$(BENCH)/bin/python -m bench.map
 
 lock:  ## resolve the pinned versions again (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \

@@ -7,7 +7,6 @@ has spoken to Twilio, whose own speed will be the limit.
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import subprocess
@@ -15,7 +14,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ import click
 import psutil
 import yaml
 
+from bench.measure import Result, keep_best, run, show, target
 from bench.readers import ACCOUNT, PAGE_SIZE, TOKEN
 
 LATENCY = 0.05  # seconds
@@ -79,53 +79,15 @@ def standin(services: int, bindings: int, latency: float = 0.0) -> Iterator[Stan
                 server.terminate()
 
 
-@dataclass(frozen=True)
-class Result:
-    """The best of some runs: seconds, rows, peak memory in MB, and the stand-in's processor seconds meanwhile."""
-
-    seconds: float
-    rows: int
-    peak: float
-    server: float
-
-    @property
-    def speed(self) -> float:
-        """Rows a second."""
-        return self.rows / self.seconds
-
-
 def measure(server: Standin, rounds: int, *names: str) -> dict[str, Result]:
     """Run readers in turn. Each must bring every binding."""
     best: dict[str, Result] = {}
     for name in names * rounds:
         with tempfile.TemporaryDirectory() as folder:
             before = server.cpu()
-            command = [sys.executable, "-m", "bench.worker", name, server.url, folder]
-            environment = {**os.environ, "BENCH_BINDINGS": str(server.bindings)}
-            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-            if done.returncode:
-                raise click.ClickException(f"{name} failed: {done.stderr[-2000:]}")
-            found = json.loads(done.stdout.splitlines()[-1])
-        if found["rows"] != server.bindings:
-            raise click.ClickException(f"{name} brought {found['rows']:,} of {server.bindings:,} bindings")
-        result = Result(found["seconds"], found["rows"], found["peak"], server.cpu() - before)
-        if name not in best or result.seconds < best[name].seconds:
-            best[name] = result
+            result = run(name, server.url, folder, server.bindings)
+        keep_best(best, name, replace(result, server=server.cpu() - before))
     return best
-
-
-def show(title: str, results: dict[str, Result]) -> None:
-    """A table of results."""
-    print(f"\n{title}")
-    for name, result in results.items():
-        speed, peak = f"{result.speed:11,.0f} rows/s", f"{result.peak:6,.0f} MB"
-        print(f"  {name:18}{result.seconds:8.2f} s {speed} {peak}   stand-in {result.server:.2f} s of processor time")
-
-
-def target(what: str, value: float, limit: float, *, least: bool) -> None:
-    """A target, and whether it was met."""
-    met = value >= limit if least else value <= limit
-    print(f"  {'met   ' if met else 'MISSED'}  {what}: {value:.2f} (at {'least' if least else 'most'} {limit:g})")
 
 
 def no_latency(bindings: int, rounds: int) -> float:

@@ -8,12 +8,13 @@ import sys
 import time
 from pathlib import Path
 
+from bench.mappers import MAPPERS
 from bench.readers import READERS
 
 
-def main(name: str, url: str, folder: str) -> None:
-    """Run one reader, and print its rows, its seconds, and its peak memory in MB."""
-    work = READERS[name](url, Path(folder))
+def main(name: str, source: str, folder: str) -> None:
+    """Run one reader or mapper, and print its rows, its seconds, and its peak memory in MB."""
+    work = (READERS | MAPPERS)[name](source, Path(folder))
     start = time.perf_counter()
     rows = work()
     seconds = time.perf_counter() - start

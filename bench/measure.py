@@ -1,0 +1,60 @@
+"""What the benchmarks share: runs in processes of their own, the best of some, tables, targets."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import click
+
+
+@dataclass(frozen=True)
+class Result:
+    """A run, or the best of some: seconds, rows, peak memory in MB; of a server, its processor seconds meanwhile."""
+
+    seconds: float
+    rows: int
+    peak: float
+    server: float | None = None
+
+    @property
+    def speed(self) -> float:
+        """Rows a second."""
+        return self.rows / self.seconds
+
+
+def run(name: str, source: str, folder: str, rows: int) -> Result:
+    """Run a piece of work of `bench.worker` in a process of its own; it must give so many rows."""
+    command = [sys.executable, "-m", "bench.worker", name, source, folder]
+    environment = {**os.environ, "BENCH_BINDINGS": str(rows)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise click.ClickException(f"{name} failed: {done.stderr[-2000:]}")
+    found = json.loads(done.stdout.splitlines()[-1])
+    if found["rows"] != rows:
+        raise click.ClickException(f"{name} brought {found['rows']:,} of {rows:,} bindings")
+    return Result(found["seconds"], found["rows"], found["peak"])
+
+
+def keep_best(best: dict[str, Result], name: str, result: Result) -> None:
+    """Keep the faster one."""
+    if name not in best or result.seconds < best[name].seconds:
+        best[name] = result
+
+
+def show(title: str, results: dict[str, Result]) -> None:
+    """A table of results."""
+    print(f"\n{title}")
+    for name, result in results.items():
+        speed, peak = f"{result.speed:11,.0f} rows/s", f"{result.peak:6,.0f} MB"
+        server = "" if result.server is None else f"   stand-in {result.server:.2f} s of processor time"
+        print(f"  {name:18}{result.seconds:8.2f} s {speed} {peak}{server}")
+
+
+def target(what: str, value: float, limit: float, *, least: bool) -> None:
+    """A target, and whether it was met."""
+    met = value >= limit if least else value <= limit
+    print(f"  {'met   ' if met else 'MISSED'}  {what}: {value:.2f} (at {'least' if least else 'most'} {limit:g})")
