@@ -23,6 +23,11 @@ from migrate.map.tally import Tally
 from migrate.model.finding import MAX_EXAMPLES
 from migrate.model.schemas import MAPPED_BINDINGS
 
+# The columns of the `BINDINGS` schema that a batch to be mapped has.
+NEEDED = (
+    *("sid", "endpoint", "identity", "binding_type", "credential_sid", "message_types"),
+    *("date_created", "date_updated"),
+)
 # The fields that a device cannot be followed without, by the column that shows whether they are there.
 _REQUIRED = {"identity": "identity", "endpoint": "endpoint", "credential_sid": "credential_sid", "last_seen": "date"}
 
@@ -37,7 +42,7 @@ class Mapper:
     crowds: Crowds = NO_CROWDS
 
     def map_batch(self, batch: pa.RecordBatch, tally: Tally) -> pa.RecordBatch:
-        """Map rows of the `BINDINGS` schema to as many rows of `MAPPED_BINDINGS`, and count them.
+        """Map rows with the columns `NEEDED` to as many rows of `MAPPED_BINDINGS`, and count them.
 
         A batch has at most `migrate.snapshot.reader.BATCH_ROWS` rows.
         """
@@ -148,9 +153,7 @@ def _smallest(sids: pa.Array, rows: Any) -> list[str]:
 def mask_column(column: pa.Array) -> pa.Array:
     """`migrate.model.masking.mask` for a column of texts."""
     length = pc.utf8_length(column)
-    suffix = pc.binary_join_element_wise(" (", length.cast(pa.string()), ")", "")
-    ends = pc.binary_join_element_wise(
-        pc.utf8_slice_codeunits(column, 0, 2), "…", pc.utf8_slice_codeunits(column, -2), ""
-    )
-    shown = pc.if_else(pc.less(length, 12), pa.scalar("…"), ends)
-    return pc.binary_join_element_wise(shown, suffix, "")
+    lengths = pc.unique(length)  # few
+    suffixes = pa.array([f"{'' if n is None or n >= 12 else '…'} ({n})" for n in lengths.to_pylist()], pa.string())
+    ends = pc.if_else(pc.less(length, 12), pa.scalar(""), pc.utf8_replace_slice(column, 2, -2, "…"))
+    return pc.binary_join_element_wise(ends, suffixes.take(pc.index_in(length, lengths)), "")

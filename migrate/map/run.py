@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from migrate.map.bindings import Mapper
+from migrate.map.bindings import NEEDED, Mapper
 from migrate.map.credentials import Credentials
 from migrate.map.crowds import find_crowds
 from migrate.map.notifications import service_config
@@ -42,7 +42,7 @@ def map_part(task: Task) -> Tally:
     """Do one task. Tasks know nothing of each other, and what they count adds up."""
     tally = Tally()
     with open_part(task.out) as file:
-        for batch in batches(task.parts):
+        for batch in batches(task.parts, NEEDED):
             file.write_batch(task.mapper.map_batch(batch, tally))
     sync(task.out)
     return tally

@@ -7,7 +7,6 @@ import hashlib
 import os
 from pathlib import Path
 
-_CHUNK = 1 << 20  # bytes
 PARTIAL = ".partial"
 
 
@@ -72,8 +71,5 @@ def sync(path: Path) -> None:
 
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal."""
-    sha = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            sha.update(chunk)
-    return sha.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()

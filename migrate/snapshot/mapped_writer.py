@@ -22,6 +22,12 @@ from migrate.snapshot.mapped import BINDINGS, CONFIG, RULES, SUMMARY, Summary
 
 EDITED = "push-config.edited-*.yaml"  # where an edited push configuration goes when a new one takes its place
 FORMER = ".former"
+# Columns of few distinct values, which Parquet keeps as a dictionary; for the others it would only be tried in vain.
+_FEW_VALUES = [
+    *("binding_type", "target_binding_type", "credential_sid", "target_credential_sid", "outcome", "action"),
+    *(f"{name}.list.element" for name in ("message_types", "target_message_types", "findings")),
+]
+_SEARCHED = ["last_seen", "outcome", "action"]
 
 
 class MappedWriter:
@@ -94,7 +100,9 @@ class MappedWriter:
 def open_part(path: Path) -> pq.ParquetWriter:
     """A Parquet writer for rows of the `MAPPED_BINDINGS` schema; the caller closes it."""
     path.touch(mode=0o600)
-    return pq.ParquetWriter(path, MAPPED_BINDINGS, compression="zstd")
+    return pq.ParquetWriter(
+        path, MAPPED_BINDINGS, compression="zstd", use_dictionary=_FEW_VALUES, write_statistics=_SEARCHED
+    )
 
 
 def edited_copies(folder: Path) -> list[Path]:

@@ -49,11 +49,11 @@ class Snapshot:
         return sorted(rows, key=lambda row: str(row["sid"]))
 
 
-def batches(parts: Iterable[Path]) -> Iterator[pa.RecordBatch]:
-    """The rows of some Parquet files, in batches of at most `BATCH_ROWS`."""
+def batches(parts: Iterable[Path], columns: Iterable[str] = ()) -> Iterator[pa.RecordBatch]:
+    """The rows of some Parquet files, in batches of at most `BATCH_ROWS`; all columns, or only some."""
     for path in parts:
         with pq.ParquetFile(path) as file:
-            yield from file.iter_batches(BATCH_ROWS)
+            yield from file.iter_batches(BATCH_ROWS, columns=list(columns) if columns else None)
 
 
 def open_snapshot(folder: Path) -> Snapshot:
