@@ -4,6 +4,8 @@ The public names are imported on first use, so that `import migrate` costs nothi
 
 - `extract_snapshot(api, out, options)` pages every binding into a snapshot folder;
 - `map_snapshot(snapshot, out)` translates a snapshot into the desired push configuration;
+- `load_rules(path)` gives the rules that it goes by, with the changes in a file;
+- `explain(mapped, sid)` accounts for one binding;
 - `make_plan(api, mapped)` compares that with what is live (a dry run: it only reads);
 - `open_api(settings)` gives the `api` that the others take, live, recording or replaying;
 - `MigrateError` is the base of every error they raise.
@@ -19,6 +21,8 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from migrate.extract.run import ExtractOptions, extract_snapshot
     from migrate.load.planning import make_plan
+    from migrate.map.explain import explain
+    from migrate.map.rules_toml import load_rules
     from migrate.map.run import map_snapshot
     from migrate.model.errors import MigrateError
     from migrate.twilio_api.api import ApiSettings, open_api
@@ -27,7 +31,9 @@ _HOMES = {
     "ApiSettings": "migrate.twilio_api.api",
     "ExtractOptions": "migrate.extract.run",
     "MigrateError": "migrate.model.errors",
+    "explain": "migrate.map.explain",
     "extract_snapshot": "migrate.extract.run",
+    "load_rules": "migrate.map.rules_toml",
     "make_plan": "migrate.load.planning",
     "map_snapshot": "migrate.map.run",
     "open_api": "migrate.twilio_api.api",
@@ -37,7 +43,9 @@ __all__ = [
     "ApiSettings",
     "ExtractOptions",
     "MigrateError",
+    "explain",
     "extract_snapshot",
+    "load_rules",
     "make_plan",
     "map_snapshot",
     "open_api",

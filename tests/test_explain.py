@@ -18,8 +18,11 @@ from tests.snapshots import binding, credential, credential_sid, write_snapshot
 SERVICE = service_sid(1)
 
 
-def test_every_binding_of_the_demo_is_accounted_for(demo: Demo) -> None:
+def test_every_kind_of_binding_in_the_demo_is_accounted_for(demo: Demo) -> None:
     frame = pd.read_parquet(demo.folder / "mapped" / "bindings")
+    kinds = frame[["binding_type", "credential_sid", "outcome", "message_types", "findings"]].astype(str)
+    frame = frame[~kinds.duplicated()]
+    assert len(frame) > 40
     source = pd.read_parquet(demo.folder / "snapshot" / "bindings").set_index("sid")
     for row in frame.itertuples():
         found = explain(demo.folder / "mapped", row.sid)

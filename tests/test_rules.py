@@ -179,3 +179,27 @@ def test_any_file_is_taken_whole_or_refused_with_a_line(content: dict[str, dict[
         for table, entries in content.items():
             assert {**rules.tables[table], **entries} == rules.tables[table]
         assert read_rules(rules.text, "x").digest == rules.digest
+
+
+@pytest.mark.parametrize(
+    ("text", "reasons"),
+    [
+        ('limits.lifetime_days = 3 # a\nmedia.enabled = "leave" # b\nlimits.bindings_per_identity = 5 # c',
+         {"limits.lifetime_days": "a [mine.toml line 1;", "media.enabled": "b [mine.toml line 2;",
+          "limits.bindings_per_identity": "c [mine.toml line 3;"}),
+        ("limits = {lifetime_days = 3, name_characters = 1}  # of all",
+         {"limits.lifetime_days": "of all [mine.toml line 1;", "limits.name_characters": "of all [mine.toml line 1;"}),
+        ('["limits"]\r\n"lifetime_days" = 3 # quoted\r\n', {"limits.lifetime_days": "quoted [mine.toml line 2;"}),
+        ("[limits]\n# \u2028 \x85\nlifetime_days = 3 # odd breaks are none", {"limits.lifetime_days": "odd breaks are none [mine.toml line 3;"}),
+        ('[template_texts]\n"a.b" = """\nx\ny""" # several lines', {"template_texts.a.b": "several lines [mine.toml line 2;"}),
+        ('[message_types]\nnew_message = "drop" # ] [x', {"message_types.new_message": "] [x [mine.toml line 2;"}),
+        ('[message_types]\nnew_message = "drop" # \u202e odd', {"message_types.new_message": "\\u{202e} odd [mine.toml line 2;"}),
+    ],
+    ids=range(7),
+)  # fmt: skip
+def test_toml_can_be_laid_out_as_one_likes(tmp_path: Path, run: Run, text: str, reasons: dict[str, str]) -> None:
+    (tmp_path / "mine.toml").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    told = json.loads(run("rules", "--rules", tmp_path / "mine.toml", "--json").stdout)
+    for name, reason in reasons.items():
+        table, _, key = name.partition(".")
+        assert told[table][key]["reason"].startswith(reason)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from migrate.map.run import map_snapshot
@@ -47,6 +47,7 @@ cells = st.text(max_size=6) | st.sampled_from(ACTIVE).flatmap(lambda sign: st.te
 
 
 @given(st.lists(st.none() | cells, min_size=1, max_size=4), cells)
+@settings(max_examples=40)
 def test_no_cell_begins_like_a_formula_and_all_come_back(
     tmp_path_factory: pytest.TempPathFactory, identities: list[str | None], name: str
 ) -> None:

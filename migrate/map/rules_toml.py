@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
+from tomlkit.items import Item
 
 from migrate.map.rules import Rules
 from migrate.map.rules_schema import TABLES, contradictions
@@ -66,7 +67,7 @@ def load_rules(path: Path | None) -> Rules:
     if path is None:
         return default_rules()
     try:
-        text = path.read_bytes().decode()
+        text = path.read_bytes().decode("utf-8-sig")  # editors on Windows put a mark in front
     except UnicodeDecodeError:
         raise InputError(f"{path} is not UTF-8 text") from None
     return override(text, str(path))
@@ -79,8 +80,12 @@ def _rules(document: tomlkit.TOMLDocument) -> Rules:
 
 
 def _comment(table: Any, key: str) -> str:
-    """The comment behind a value."""
-    return str(table.item(key).trivia.comment).lstrip("#").strip()
+    """The comment behind a value, or behind the inline table that it stands in."""
+    found: Item
+    for found in (table[key], table):
+        if comment := str(found.trivia.comment if isinstance(found, Item) else ""):
+            return comment.lstrip("#").strip()
+    return ""
 
 
 def _put(table: Any, key: str, value: Any, reason: str, where: str) -> None:
@@ -91,8 +96,8 @@ def _put(table: Any, key: str, value: Any, reason: str, where: str) -> None:
     table[key] = value
     before = "there is none" if default is None else shown(default)
     reason = _OURS.sub("", reason)
-    table.item(key).trivia.comment_ws = "  "
-    table.item(key).comment(printable(f"{reason or 'no reason given'} [{where}; by default {before}]"))
+    table[key].trivia.comment_ws = "  "
+    table[key].comment(printable(f"{reason or 'no reason given'} [{where}; by default {before}]"))
 
 
 def shown(value: Any) -> str:
@@ -142,7 +147,7 @@ class _Reader:
         TOML's readers do not tell: it is the first after the longest beginning of the text that can be read
         and does not have the path yet.
         """
-        lines = self._text.splitlines(keepends=True)
+        lines = [f"{line}\n" for line in self._text.split("\n")]
         begins = 0
         for number in range(1, len(lines) + 1):
             try:
