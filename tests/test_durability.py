@@ -192,7 +192,7 @@ def test_two_extracts_into_one_folder_are_not_possible(tmp_path: Path, run: Run,
     assert first.returncode == 0
     for result in (second, restarted):
         assert (result.exit_code, result.stderr.count("\n")) == (4, 1)
-        assert f"Another extract is writing {out}" in result.stderr
+        assert f"Another process is writing {out}" in result.stderr
     assert sids(out) == expected(server)
 
 

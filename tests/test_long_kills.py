@@ -250,5 +250,5 @@ def test_of_two_extracts_into_one_folder_one_writes(tmp_path: Path, run: Run, se
             codes = family.run(Child(command, told[0], 25), Child(second, told[1], 25))
             assert sorted(codes) == [0, 4]
             (said,) = Child(command, told[codes.index(4)]).said()
-            assert f"Another extract is writing {out}" in said or FINISHED in said
+            assert f"Another process is writing {out}" in said or FINISHED in said
             assert whole(out).equals(expected)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from migrate.snapshot.mapped_writer import MappedWriter
 from tests.conftest import Demo, Run
 
 CONFIG = "push-config.yaml"
@@ -123,6 +124,45 @@ def test_one_that_was_killed_between_its_two_renames_is_mended(
     assert run("map", demo.folder / "snapshot", "--out", mapped, "--overwrite").exit_code == 0
     assert (mapped / "push-config.edited-1.yaml").read_text("utf-8") == mine
     assert names(tmp_path) == {"mapped"}
+
+
+def test_two_cannot_map_into_one_folder_at_once(tmp_path: Path, run: Run, demo: Demo) -> None:
+    with MappedWriter(tmp_path / "m") as writer:
+        (writer.scratch / "work").write_text("half done")
+        result = run("map", demo.folder / "snapshot", "--out", tmp_path / "m")
+        assert (result.exit_code, result.stderr.count("\n")) == (4, 1)
+        assert f"Another process is writing {tmp_path / 'm'}" in result.stderr
+        assert (writer.scratch / "work").exists()
+    assert names(tmp_path) == set()
+    assert run("map", demo.folder / "snapshot", "--out", tmp_path / "m").exit_code == 0
+
+
+@pytest.mark.parametrize("rename", [1, 2])
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_dying_at_any_rename_loses_nothing_that_was_written(
+    run: Run, demo: Demo, mapped: Path, rename: int, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = edit(mapped, "mine")
+    replace, renamed = Path.replace, 0
+
+    def dying(path: Path, target: Path) -> Path:
+        nonlocal renamed
+        renamed += path.is_dir()
+        dies = path.is_dir() and renamed == rename
+        if dies and moment == "before":
+            raise KeyboardInterrupt
+        found = replace(path, target)
+        if dies:
+            raise KeyboardInterrupt
+        return found
+
+    monkeypatch.setattr(Path, "replace", dying)
+    assert run("map", demo.folder / "snapshot", "--out", mapped, "--overwrite").exit_code == 130
+    monkeypatch.undo()
+    assert run("map", demo.folder / "snapshot", "--out", mapped, "--overwrite").exit_code == 0
+    assert (mapped / "push-config.edited-1.yaml").read_text("utf-8") == mine
+    assert not (mapped / "push-config.edited-2.yaml").exists()
+    assert names(mapped.parent) == {"mapped"}
 
 
 def test_only_its_owner_can_look_into_it(mapped: Path, run: Run, demo: Demo) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from migrate.model.push_config import ServiceConfig
 from migrate.model.push_config_yaml import dump
 from migrate.model.schemas import MAPPED_BINDINGS
 from migrate.snapshot.files import PARTIAL, make_private_folder, sha256_of, sync, write_whole
+from migrate.snapshot.lock import hold
 from migrate.snapshot.mapped import BINDINGS, CONFIG, RULES, SUMMARY, Summary
 
 EDITED = "push-config.edited-*.yaml"  # where an edited push configuration goes when a new one takes its place
@@ -38,11 +40,18 @@ class MappedWriter:
         if folder == Path.cwd():
             raise UsageError("The mapped folder cannot be the current one", remedy="Name another with --out")
         self.folder = folder
+        self._overwrite = overwrite
         self.scratch = folder.with_name(f".{folder.name}{PARTIAL}")
         self._former = folder.with_name(f".{folder.name}{FORMER}")
-        self._clear_up()
-        refuse_unless_free(folder, overwrite=overwrite)
         make_private_folder(self.scratch)
+        self._held = hold(self.scratch, folder)
+        self._is_finished = False
+        try:
+            self._clear_up()
+            refuse_unless_free(folder, overwrite=overwrite)
+        except BaseException:
+            self.close()
+            raise
         make_private_folder(self.scratch / BINDINGS)
 
     def __enter__(self) -> Self:
@@ -51,16 +60,28 @@ class MappedWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.scratch.exists():
-            shutil.rmtree(self.scratch)
+        self.close()
 
-    def _clear_up(self) -> None:
-        """Mend what was left by one that was killed, maybe between its two renames."""
+    def close(self) -> None:
+        """Leave nothing behind but what is finished. What comes later belongs to whoever holds the place then."""
+        if not self._is_finished:
+            self._restore()
+            shutil.rmtree(self.scratch, ignore_errors=True)
+        os.close(self._held)
+
+    def _restore(self) -> None:
+        """Put the former folder back, where only the first of the two renames was done."""
         if self._former.exists() and not self.folder.exists():
             self._former.replace(self.folder)
-        for left in (self.scratch, self._former):
-            if left.exists():
+
+    def _clear_up(self) -> None:
+        """Mend what was left by one that was killed."""
+        self._restore()
+        for left in (*self.scratch.iterdir(), self._former):
+            if left.is_dir():
                 shutil.rmtree(left)
+            else:
+                left.unlink(missing_ok=True)
 
     def part(self, service_sid: str, number: int) -> Path:
         """A place for some of the mapped bindings of one service; see `open_part`."""
@@ -73,6 +94,7 @@ class MappedWriter:
 
         `rules` is their text, `left_out` the names by SID of services without an entry in the push configuration.
         """
+        refuse_unless_free(self.folder, overwrite=self._overwrite)  # somebody may have put something there
         write_whole(self.scratch / CONFIG, dump(configs, left_out))
         write_whole(self.scratch / RULES, rules)
         content = {**summary.to_json(), "push_config_sha256": sha256_of(self.scratch / CONFIG)}
@@ -84,6 +106,7 @@ class MappedWriter:
             self.folder.replace(self._former)
             self.scratch.replace(self.folder)
             shutil.rmtree(self._former)
+        self._is_finished = True
         sync(self.folder.parent)
 
     def _keep_edited(self) -> None:
