@@ -239,6 +239,7 @@ def test_what_the_token_server_must_change_is_listed(run: Run, tmp_path: Path) -
         ("", "t", False, {"enabled": False}),
         ('[media]\nenabled = "leave"', "t", True, {}),
         ('[media]\ntemplate = "${PARTICIPANT}: ${MEDIA}"', "t", True, {"enabled": True, "template": "${PARTICIPANT}: ${MEDIA}"}),
+        ('[media]\ntemplate = "a # b\\nc: [d"', "t", True, {"enabled": True, "template": "a # b\nc: [d"}),
         ('[media]\ntemplate = "x"', "t", False, {"enabled": False}),
         ('[media]\ntemplate = "as new_message"', "${USER}", True, {"enabled": True, "template": "${PARTICIPANT}"}),
         ('[media]\ntemplate = "as new_message"', None, True, {"enabled": True}),

@@ -90,13 +90,12 @@ class _Draft:
             enabled,
             "follows new_message.enabled: Chat pushes media messages too",
         )
-        template: Value | None = media["template"]
+        template = media["template"]
         if template == AS_NEW_MESSAGE:
             template = self.settings.get("new_message.template")
         if enabled and template not in (None, LEAVE):
-            self.put(
-                "new_message.with_media.template", template, f"by the rules, media.template: {media['template']}"
-            )
+            why = f"by the rules: media.template = {quoted(media['template'])}"
+            self.put("new_message.with_media.template", template, why)
 
 
 def service_config(
