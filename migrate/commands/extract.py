@@ -1,0 +1,39 @@
+"""chat-migrate extract."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from migrate.options import FOLDER, api_options, common_options, extract_options
+from migrate.screen import Screen
+
+if TYPE_CHECKING:
+    from migrate.extract.meter import Meter
+    from migrate.extract.run import ExtractOptions
+    from migrate.twilio_api.api import ApiSettings
+
+
+@click.command()
+@click.option("--out", type=FOLDER, required=True, metavar="DIR", help="The snapshot's folder.")
+@extract_options
+@api_options
+@common_options
+def extract(out: Path, options: ExtractOptions, meter: Meter, settings: ApiSettings, screen: Screen) -> None:
+    """Copy all bindings, services and credentials into a snapshot.
+
+    An unfinished snapshot is gone on with; a finished one is never overwritten.
+
+    \b
+    Example:
+      chat-migrate extract --out snapshot
+    """
+    from migrate.extract.run import extract_snapshot
+    from migrate.report.text import extract_view
+    from migrate.twilio_api.api import open_api
+
+    with open_api(settings) as api, screen.progress(meter):
+        manifest = extract_snapshot(api, out, options, meter)
+    screen.result(manifest.to_public_json(), lambda: extract_view(manifest, str(out)))

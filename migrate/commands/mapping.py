@@ -1,0 +1,86 @@
+"""chat-migrate map, and the two commands that account for what it does: rules and explain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from migrate.options import FILE, FOLDER, common_options, rules_option
+from migrate.screen import Screen
+
+if TYPE_CHECKING:
+    from migrate.map.rules import Rules
+
+
+@click.command("map")
+@click.argument("snapshot", type=FOLDER)
+@click.option("--out", type=FOLDER, required=True, metavar="DIR", help="The mapped folder.")
+@click.option("--overwrite", is_flag=True, help="Map anew; an edited push-config.yaml is kept under a second name.")
+@click.option("--csv", type=FILE, metavar="FILE", help="Also write who must register again, for a spreadsheet.")
+@rules_option
+@common_options
+def map_(snapshot: Path, out: Path, overwrite: bool, csv: Path | None, rules: Rules, screen: Screen) -> None:
+    """Translate a snapshot into push configuration, for review.
+
+    Writes push-config.yaml, to be reviewed and edited, and what becomes of every binding. Stays offline.
+
+    \b
+    Example:
+      chat-migrate map snapshot --out mapped
+      chat-migrate map snapshot --out mapped --overwrite --rules rules.toml --csv devices.csv
+    """
+    from migrate.map.run import map_snapshot
+    from migrate.report.mapping import map_view
+    from migrate.snapshot.mapped_writer import edited_copies
+    from migrate.snapshot.spreadsheet import write_spreadsheet
+
+    summary = map_snapshot(snapshot, out, rules, overwrite=overwrite)
+    files = [("Edited", f"kept as {path}") for path in edited_copies(out)[-1:]]
+    if csv:
+        rows = write_spreadsheet(out, summary, csv)
+        files.append(("Devices", f"{csv} ({rows:,} rows; it holds identities: keep it as you keep the snapshot)"))
+    screen.result(summary.to_json(), lambda: map_view(summary, str(out), files))
+
+
+@click.command()
+@rules_option
+@common_options
+def rules(rules: Rules, screen: Screen) -> None:
+    """Show the rules of the mapper, and the reason for each.
+
+    The output is a rules file itself: with some of it, --rules changes what the mapper does.
+
+    \b
+    Example:
+      chat-migrate rules
+      chat-migrate rules --rules rules.toml
+    """
+    from rich.text import Text
+
+    screen.result(rules.to_json(), lambda: Text(rules.text))
+
+
+@click.command()
+@click.argument("mapped", type=FOLDER)
+@click.argument("sid")
+@click.option("--show-identities", is_flag=True, help="Show the identity whole, instead of masked.")
+@common_options
+def explain(mapped: Path, sid: str, show_identities: bool, screen: Screen) -> None:
+    """Account for one binding, by its SID.
+
+    Says what it was, what it becomes, by which rules, and what its device must do.
+
+    \b
+    Example:
+      chat-migrate explain mapped BS00000001000000000000000000000000
+    """
+    from migrate.map.explain import explain as explain_binding
+    from migrate.report.explanation import explanation_view
+
+    found = explain_binding(mapped, sid)
+    screen.result(
+        found.to_json(whole_identity=show_identities),
+        lambda: explanation_view(found, whole_identity=show_identities),
+    )

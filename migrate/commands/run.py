@@ -1,0 +1,68 @@
+"""chat-migrate run: extract, map and the dry run of load in one go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING
+
+import click
+
+from migrate.commands.load import write_report
+from migrate.options import FOLDER, api_options, common_options, extract_options, guard_paths, rules_option
+from migrate.screen import Screen
+
+if TYPE_CHECKING:
+    from migrate.extract.meter import Meter
+    from migrate.extract.run import ExtractOptions
+    from migrate.map.rules import Rules
+    from migrate.twilio_api.api import ApiSettings
+
+
+@click.command()
+@click.option("--out", type=FOLDER, required=True, metavar="DIR", help="The folder for everything.")
+@rules_option
+@extract_options
+@api_options
+@common_options
+def run(
+    out: Path, rules: Rules, options: ExtractOptions, meter: Meter, settings: ApiSettings, screen: Screen
+) -> None:
+    """Extract, map, and show what would change, in one go. Writes nothing to Twilio.
+
+    \b
+    Example:
+      chat-migrate run --out migration
+    """
+    from migrate.pipeline import run as run_pipeline
+    from migrate.report.text import plan_view, run_view
+    from migrate.twilio_api.api import open_api
+
+    guard_paths({"reports": (out / "plan.json", out / "report.md")})
+    with open_api(settings) as api, screen.progress(meter):
+        done = run_pipeline(api, out, options, meter, rules)
+    mapped, plan_file, report = out / "mapped", out / "plan.json", out / "report.md"
+    write_report(done.plan, plan_file, ".json")
+    write_report(done.plan, report, ".md")
+    replay = f" --replay {quote(str(settings.replay))}" if settings.replay else ""
+    again = f"chat-migrate load {quote(str(mapped))}{replay}"
+    files = [
+        ("Snapshot", str(out / "snapshot")),
+        ("Mapped", f"{mapped / 'push-config.yaml'}, {mapped / 'bindings'}, {mapped / 'summary.json'}"),
+        ("Plan", str(plan_file)),
+        ("Report", str(report)),
+        ("Next", f"read {report}; edit {mapped / 'push-config.yaml'}; look again with: {again}"),
+    ]
+    data = {
+        "snapshot": done.manifest.to_public_json(),
+        "mapped": done.summary.to_json(),
+        "plan": done.plan.to_json(),
+    }
+    screen.result(
+        data,
+        lambda: (
+            plan_view(done.plan, explain=False)
+            .append("\n")
+            .append(run_view(done.manifest, done.summary, done.plan, files))
+        ),
+    )
