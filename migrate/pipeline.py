@@ -42,6 +42,7 @@ def run(
     refuse_unless_free(mapped)
     manifest = extract_snapshot(api, snapshot, options, meter)
     command = f"chat-migrate map {quote(str(snapshot))} --out {quote(str(mapped))}"
+    command += f" --rules {quote(rules.file)}" if rules and rules.file else ""
     with _going_on(f"The snapshot is finished in {snapshot}", command):
         summary = map_snapshot(snapshot, mapped, rules)
     with _going_on(f"The snapshot and the mapping are finished in {out}", f"chat-migrate load {quote(str(mapped))}"):

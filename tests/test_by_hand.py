@@ -56,7 +56,7 @@ SETTINGS: list[tuple[str, dict[str, Any], dict[str, bool | str]]] = [
 @pytest.mark.parametrize(("why", "chat", "form"), SETTINGS, ids=[why for why, _, _ in SETTINGS])
 def test_each_setting_becomes_the_form_field_that_it_should(why: str, chat: Any, form: dict[str, bool | str]) -> None:
     row = {"sid": service_sid(1), "friendly_name": "x", "notifications": json.dumps(chat)}
-    found, _ = service_config(row, {}, RULES)
+    found, _ = service_config(row, {}, {}, RULES)
     assert {FIELD_BY_PATH[path].form: value for path, value in found.settings.items()} == form
 
 

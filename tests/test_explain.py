@@ -52,7 +52,7 @@ def test_what_is_told_says_what_it_was_what_it_becomes_and_why(demo: Demo, run: 
         (
             "reduced",
             "apn",
-            ['message_types.invited_to_channel = "drop"', "there are no invites", "must register again"],
+            ['message_types.invited_to_channel = "drop"', "directly", "must register again"],
         ),
     ):
         sid = one(demo, outcome, kind).binding["sid"]

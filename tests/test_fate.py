@@ -79,7 +79,7 @@ def test_a_live_binding_has_the_outcome_that_its_facts_call_for(
     targets: tuple[str, ...] | None,
     codes: set[str],
 ) -> None:
-    fate = decide(Facts(binding_type, credential_sid(1), types), RULES, ACCOUNT)
+    fate = decide(Facts(binding_type, credential_sid(2 if binding_type == "fcm" else 1), types), RULES, ACCOUNT)
     assert (fate.outcome, fate.target_binding_type, fate.target_message_types) == (outcome, target_type, targets)
     assert {code for code, _ in fate.notes} == codes
 

@@ -43,7 +43,7 @@ def config(notifications: Any, **subscribers: int) -> tuple[dict[str, Any], Coun
         "friendly_name": "x",
         "notifications": None if notifications is None else json.dumps(notifications),
     }
-    found, findings = service_config(row, subscribers, RULES)
+    found, findings = service_config(row, subscribers, subscribers, RULES)
     return dict(found.settings), Counter((finding.code, finding.subject) for finding in findings)
 
 

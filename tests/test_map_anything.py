@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from migrate.map.fate import translate_message_type
 from migrate.map.rules import Rules
 from migrate.map.rules_toml import default_rules, override
 from migrate.map.run import map_snapshot
@@ -166,19 +167,32 @@ def unknown_values_surface(mapping: Mapping, found: list[Row]) -> None:
 
 
 def nothing_is_wider(mapping: Mapping, said: Sequence[Any], rules: Rules) -> None:
+    folded = {(item.service_sid, item.subject) for item in mapping.summary.findings if item.code == "push-folded"}
     for sid, notifications in zip(SERVICES, said, strict=True):
         theirs = [row for row in mapping.rows.values() if mapping.services[row["sid"]] == sid]
-        live = [row for row in theirs if row["outcome"] != "expired"]
-        wanted = {target for row in live for target in row["target_message_types"] or ()}
+        names = {name for row in theirs if row["outcome"] != "expired" for name in row["message_types"] or ()}
+        asked = {asked_for(name, rules) for name in names}
         for target in rules.targets:
-            sources = [(notifications or {}).get(name) for name, to in rules.message_types.items() if to == target]
-            flags = [
-                one["enabled"] for one in sources if isinstance(one, dict) and isinstance(one.get("enabled"), bool)
-            ]
-            enabled = mapping.settings[sid].get(f"{target}.enabled")
-            assert enabled == (any(flags) if flags else True if target in wanted else None)
+            sources = {
+                name: (notifications or {}).get(name) for name, to in rules.message_types.items() if to == target
+            }
+            flags = {name: one["enabled"] for name, one in sources.items() if isinstance(one, dict)
+                     and isinstance(one.get("enabled"), bool)}  # fmt: skip
+            silent = set(sources) - set(flags)
+            inferred = bool(silent and asked & {*silent, target})
+            path = f"{target}.enabled"
+            enabled = mapping.settings[sid].get(path)
+            assert enabled == (any(flags.values()) or inferred if flags or inferred else None)
+            assert ((sid, path) in folded) == bool(enabled and flags and not all(flags.values()))
         media = mapping.settings[sid].get("new_message.with_media.enabled")
         assert media == mapping.settings[sid].get("new_message.enabled")
+
+
+def asked_for(name: str | None, rules: Rules) -> str:
+    """What a message type asks for: Chat's plain name, or Conversations'."""
+    target, code, _ = translate_message_type(name, rules)
+    plain = (name or "").removeprefix("twilio.channel.").removeprefix("twilio.ipmsg.")
+    return target if code or plain not in rules.message_types else plain
 
 
 def templates_are_translated_for_good(mapping: Mapping, said: Sequence[Any], rules: Rules) -> None:

@@ -77,15 +77,16 @@ FOLD = '[message_types]\ninvited_to_channel = "added_to_conversation"'
     ("added", "invited", "expected", "codes"),
     [
         # Either is on: the one that takes their place is, and has the texts of the first that is on.
-        ({"enabled": True, "template": "a"}, {"enabled": False, "template": "i"}, (True, "a"), set()),
-        ({"enabled": False, "template": "a"}, {"enabled": True, "template": "i"}, (True, "i"), set()),
+        ({"enabled": True, "template": "a"}, {"enabled": False, "template": "i"}, (True, "a"), {"push-folded"}),
+        ({"enabled": False, "template": "a"}, {"enabled": True, "template": "i"}, (True, "i"), {"push-folded"}),
         ({"enabled": True}, {"enabled": True, "template": "i"}, (True, None), {"setting-folded"}),
         ({"enabled": True, "template": "a"}, {"enabled": True, "template": "i"}, (True, "a"), {"setting-folded"}),
         ({"enabled": True, "template": "a"}, {"enabled": True, "template": "a"}, (True, "a"), set()),
-        # None is on: neither is it, and nothing is inferred where Chat has spoken.
+        # None is on: neither is it, unless Chat is silent about one that bindings ask for.
         ({"enabled": False, "template": "a"}, {"enabled": False}, (False, "a"), {"push-disabled"}),
-        ({"enabled": False}, {}, (False, None), {"push-disabled"}),
+        ({"enabled": False}, {}, (True, None), {"push-inferred", "push-folded"}),
         ({}, {"enabled": False, "template": "i"}, (False, "i"), {"push-disabled"}),
+        # Where it is silent about one, only what asks for that one counts.
         ({}, {}, (True, None), {"push-inferred"}),
     ],
 )
@@ -101,6 +102,49 @@ def test_invites_can_be_folded_into_being_added(
     assert found.codes - {"credential-unused"} == codes
     assert found.rows[0]["outcome"] == "carried"
     assert list(found.rows[0]["target_message_types"]) == [path]
+
+
+def test_what_chat_is_silent_about_is_inferred_from_those_who_ask_for_it(run: Run, tmp_path: Path) -> None:
+    """Being added is not said to be off, and bindings ask for it: that invites are off does not switch it off."""
+    rows = [binding(1, message_types=["added_to_channel"])]
+    found = mapping(run, tmp_path, FOLD, {"invited_to_channel": {"enabled": False}}, rows)
+    assert found.settings[SERVICE]["added_to_conversation.enabled"] is True
+    assert {"push-inferred", "push-folded"} <= found.codes
+    assert "1 live binding subscribes to it" in found.yaml
+
+
+def test_settings_that_have_no_place_are_told(run: Run, tmp_path: Path) -> None:
+    chat = {
+        "added_to_channel.enabled": True,
+        "foo": {},
+        "new_message": {"enabled": True, "badge_count_enabled": True, "deep": {"deeper": {}}},
+    }
+    rules = '[message_types]\nnew_message = "added_to_conversation"'
+    found = mapping(run, tmp_path, rules, chat)
+    assert {subject for code, subject in found.found if code == "setting-unknown"} == {
+        "added_to_channel.enabled",
+        "foo",
+        "new_message.deep.deeper",
+    }
+    assert ("setting-folded", "new_message.badge_count_enabled") in found.found
+
+
+def test_settings_however_deep_are_no_mistake_of_the_program(run: Run, tmp_path: Path) -> None:
+    write_snapshot(tmp_path / "s", {SERVICE: {"notifications": '{"a":' * 900 + "1" + "}" * 900}}, {})
+    result = run("map", tmp_path / "s", "--out", tmp_path / "m")
+    assert result.exit_code == 0
+    assert "setting-unknown" in result.stdout
+
+
+def test_a_web_client_needs_no_decision(run: Run, tmp_path: Path) -> None:
+    rows = [binding(1, binding_type="twilsock", credential_sid=None)]
+    assert mapping(run, tmp_path, "", {}, rows).rows[0]["outcome"] == "carried"
+
+
+def test_a_credential_of_another_technology_is_told(run: Run, tmp_path: Path) -> None:
+    found = mapping(run, tmp_path, "", {}, [binding(1, credential_sid=FCM)])
+    assert found.found[("credential-unfit", FCM)] == 1
+    assert found.rows[0]["outcome"] == "carried"
 
 
 def test_a_message_type_that_is_dropped_is_told(run: Run, tmp_path: Path) -> None:
@@ -165,10 +209,10 @@ ignored = ["pinned"]
         (f'[credentials]\n{GCM} = "{GCM}"', "blocked", None, "decide", {"credential-replacement-unfit"}),
         (
             f'[credentials]\n{GCM} = "{credential_sid(9)}"',
-            "carried",
-            credential_sid(9),
-            "register-with-new-credential",
-            {"credential-replaced", "credential-missing"},
+            "blocked",
+            None,
+            "decide",
+            {"credential-replacement-missing"},
         ),
     ],
 )
@@ -229,7 +273,7 @@ def test_what_the_token_server_must_change_is_listed(run: Run, tmp_path: Path) -
     text = run("map", tmp_path / "s", "--out", tmp_path / "again", "--rules", tmp_path / "mine.toml").stdout
     listed = text.partition("push_credential_sid that the token server must change\n")[2]
     assert f"{APN} → {SANDBOX}  1 live binding\n" in listed
-    assert f"{GCM} → (decide, and name it in the rules)  1 live binding\n" in listed
+    assert f"{GCM} → (decide first: see the findings)  1 live binding\n" in listed
 
 
 @pytest.mark.parametrize(

@@ -49,22 +49,26 @@ class Credentials:
             # GCM is gone: what a device registered with cannot be what it registers with again.
             if binding_type != target:
                 return Succession(None, (("binding-gcm", sid or "no credential"),))
-            return Succession(sid, tuple(self._notes(sid, rules)) if sid else ())
+            return Succession(sid, tuple(self._notes(sid, target, rules)) if sid else ())
         known = self.account.get(new)
         about, named = f"{sid} → {new}", (f"credentials.{sid}",)
-        notes = list(self._notes(new, rules))
-        if known and known.type != target:
-            return Succession(None, (*notes, ("credential-replacement-unfit", about)), named)
+        if known is None:  # misspelt, or newer than the snapshot: nothing proves that devices can use it
+            return Succession(None, (("credential-replacement-missing", about),), named)
+        if known.type != target:
+            return Succession(None, (("credential-replacement-unfit", about),), named)
+        notes = list(self._notes(new, target, rules))
         if new != sid:
             notes.append(("credential-replaced", about))
         return Succession(new, tuple(notes), named)
 
-    def _notes(self, sid: str, rules: Rules) -> Iterable[Note]:
-        """What is to be said of the credential that devices are to register with."""
+    def _notes(self, sid: str, target: str, rules: Rules) -> Iterable[Note]:
+        """What is to be said of the credential that devices of a type are to register with."""
         found = self.account.get(sid)
         if found is None:
             yield "credential-missing", sid
             return
+        if found.type != target:
+            yield "credential-unfit", sid
         if found.sandbox:
             yield "credential-sandbox", sid
         if found.type == "fcm" and _is_before(found.updated, rules.fcm_legacy_before):

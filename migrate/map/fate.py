@@ -11,6 +11,7 @@ from migrate.model.catalogue import CATALOGUE
 from migrate.model.outcome import Action, Outcome
 from migrate.model.push_config import PUSHES
 
+MESSAGE_TYPE = "message_types."  # how rules for message types are called
 REDUCING = ("message-type-dropped", "message-type-unknown")
 
 
@@ -35,12 +36,14 @@ class Facts:
 class Fate:
     """What a binding becomes. `target_message_types` is in the order of `PUSHES`; None where unknown.
 
-    `notes` is everything that is to be said about it, `rules` names the rules that made it so.
+    `asked_for` are the pushes that it subscribes to, by Chat's name, or Conversations' where it has that. `notes` is
+    everything that is to be said about it, `rules` names the rules that made it so.
     """
 
     target_binding_type: str | None
     target_credential_sid: str | None
     target_message_types: tuple[str, ...] | None
+    asked_for: frozenset[str]
     outcome: Outcome
     action: Action
     notes: tuple[Note, ...]
@@ -55,6 +58,7 @@ class Fate:
 @dataclass(frozen=True)
 class _Translation:
     targets: tuple[str, ...] | None
+    asked_for: frozenset[str]
     notes: tuple[Note, ...]
     rules: tuple[str, ...]
 
@@ -82,6 +86,7 @@ def decide(facts: Facts, rules: Rules, credentials: Credentials) -> Fate:
         None if target == BLOCK else target,
         follow.credential_sid,
         types.targets,
+        types.asked_for,
         outcome,
         _action(outcome, said),
         tuple(sorted(set(said))),
@@ -124,19 +129,24 @@ def _action(outcome: Outcome, notes: Sequence[Note]) -> Action:
 def translate_message_types(names: Sequence[str | None] | None, rules: Rules) -> _Translation:
     """Conversations' message types for a binding's, in the order of `PUSHES`, and what is to be said of them."""
     if names is None:
-        return _Translation(None, (("message-types-missing", ""),), ())
-    found: set[str] = set()
+        return _Translation(None, frozenset(), (("message-types-missing", ""),), ())
+    found: dict[str, str] = {}  # what is asked for, and what that becomes
     notes: list[Note] = []
     used: list[str] = []
     for name in names:
         target, code, by = translate_message_type(name, rules)
         used += by
         if target:
-            found.add(target)
+            found[_asked_for(target, by)] = target
         if code:
             notes.append((code, "" if code == "binding-on-conversations" else _shown(name)))
-    targets = tuple(target for target in PUSHES if target in found)
-    return _Translation(targets, tuple(notes), tuple(dict.fromkeys(used)))
+    targets = tuple(target for target in PUSHES if target in found.values())
+    return _Translation(targets, frozenset(found), tuple(notes), tuple(dict.fromkeys(used)))
+
+
+def _asked_for(target: str, rules: Sequence[str]) -> str:
+    """Chat's message type, if it was translated by a rule for one; else Conversations'."""
+    return next((rule.removeprefix(MESSAGE_TYPE) for rule in rules if rule.startswith(MESSAGE_TYPE)), target)
 
 
 def _shown(name: str | None) -> str:
@@ -167,7 +177,7 @@ def _named(plain: str, rules: Rules, code: str, used: list[str]) -> tuple[str, s
         return plain, code, used
     if not code and plain in rules.message_types:
         target = rules.message_types[plain]
-        used = [*used, f"message_types.{plain}"]
+        used = [*used, MESSAGE_TYPE + plain]
         return ("", "message-type-dropped", used) if target == DROP else (target, "", used)
     if plain in rules.tables["message_type_names"]["ignored"]:
         return "", "message-type-ignored", [*used, "message_type_names.ignored"]

@@ -7,7 +7,7 @@ Whether a push is enabled is taken from Chat, and only where Chat does not say, 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +29,7 @@ class _Draft:
     service_sid: str
     rules: Rules
     subscribers: Mapping[str, int]
+    askers: Mapping[str, int]
     whole: bool
     settings: dict[str, Value] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
@@ -68,17 +69,29 @@ class _Draft:
     def enabled(self, target: str, sources: Sources) -> None:
         path, count = f"{target}.enabled", self.subscribers.get(target, 0)
         said = {name: found for name, one in sources.items() if isinstance(found := one.get("enabled"), bool)}
-        if said:
-            names = [name for name, enabled in said.items() if enabled] or list(said)
-            folded = len(sources) > 1
-            self.put(path, any(said.values()), f"as in Chat's {', '.join(names)}" if folded else AS_IN_CHAT)
-            if any(said.values()) and not count and self.whole:
-                self.find("push-unsubscribed", path)
-            elif count and not any(said.values()):
-                self.find("push-disabled", path, count)
-        elif count:
-            self.put(path, True, f"inferred: Chat does not say; {count:,} live bindings subscribe to it")
+        # Where Chat is silent, what bindings ask for counts: by Chat's name, or by Conversations' already.
+        silent = [name for name in sources if name not in said]
+        inferred = silent and any(self.askers.get(name) for name in (*silent, target))
+        if any(said.values()) or (said and not inferred):
+            self.as_said(path, said, count, folded=len(sources) > 1)
+        elif inferred:
+            subscribe = f"{count:,} live binding subscribes" if count == 1 else f"{count:,} live bindings subscribe"
+            self.put(path, True, f"inferred: Chat does not say; {subscribe} to it")
             self.find("push-inferred", path, count)
+            if said:
+                self.find("push-folded", path)
+
+    def as_said(self, path: str, said: Mapping[str, bool], count: int, *, folded: bool) -> None:
+        """A switch as Chat has it; `count` live bindings subscribe to it."""
+        enabled = any(said.values())
+        names = [name for name, on in said.items() if on] or list(said)
+        self.put(path, enabled, f"as in Chat's {', '.join(names)}" if folded else AS_IN_CHAT)
+        if enabled and not all(said.values()):
+            self.find("push-folded", path)
+        if enabled and not count and self.whole:
+            self.find("push-unsubscribed", path)
+        elif count and not enabled:
+            self.find("push-disabled", path, count)
 
     def media(self) -> None:
         """Chat pushes media messages like all others; Conversations has a switch and a text for them."""
@@ -99,16 +112,22 @@ class _Draft:
 
 
 def service_config(
-    service: Mapping[str, Any], subscribers: Mapping[str, int], rules: Rules, *, whole: bool = True
+    service: Mapping[str, Any],
+    subscribers: Mapping[str, int],
+    askers: Mapping[str, int],
+    rules: Rules,
+    *,
+    whole: bool = True,
 ) -> tuple[ServiceConfig, list[Finding]]:
     """The desired settings of a service (a row of the `SERVICES` schema), and findings about them.
 
-    `subscribers` is the number of live bindings by Conversations message type; `whole` is false where only some
-    bindings were extracted, and nothing follows from there being none.
+    `subscribers` is the number of live bindings by Conversations message type, `askers` by what they ask for (Chat's
+    message type, or Conversations' where they have that); `whole` is false where only some bindings were extracted,
+    and nothing follows from there being none.
     """
     said = json.loads(service["notifications"] or "{}")
     chat = said if isinstance(said, Mapping) else {}
-    draft = _Draft(service["sid"], rules, subscribers, whole)
+    draft = _Draft(service["sid"], rules, subscribers, askers, whole)
     if isinstance(log_enabled := chat.get("log_enabled"), bool):
         draft.put("log_enabled", log_enabled, AS_IN_CHAT)
     pushes = {name: found if isinstance(found := chat.get(name), Mapping) else {} for name in rules.message_types}
@@ -120,6 +139,8 @@ def service_config(
     badge = pushes["new_message"].get("badge_count_enabled")
     if isinstance(badge, bool) and rules.message_types["new_message"] == "new_message":
         draft.put("new_message.badge_count_enabled", badge, AS_IN_CHAT)
+    elif badge and rules.message_types["new_message"] != DROP:  # only new_message counts badges
+        draft.find("setting-folded", "new_message.badge_count_enabled")
     draft.media()
     for path in _not_understood(said, rules):
         draft.find("setting-unknown", path)
@@ -129,16 +150,16 @@ def service_config(
 
 def _not_understood(said: Any, rules: Rules) -> list[str]:
     """The paths in Chat's `notifications` that have a value which nothing above makes use of."""
-    kinds: dict[str, type] = {"log_enabled": bool, "new_message.badge_count_enabled": bool}
+    kinds: dict[tuple[str, ...], type] = {("log_enabled",): bool, ("new_message", "badge_count_enabled"): bool}
     for name in rules.message_types:
-        kinds |= {f"{name}.enabled": bool, f"{name}.template": str, f"{name}.sound": str}
-
-    def leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-        if not isinstance(value, Mapping):
-            yield path, value
-            return
-        for key, item in value.items():
-            yield from leaves(item, f"{path}.{key}" if path else key)
-
-    found = leaves(said, "" if isinstance(said, Mapping) else "notifications")
-    return sorted(p for p, value in found if value is not None and not isinstance(value, kinds.get(p, ())))
+        kinds |= {(name,): dict, (name, "enabled"): bool, (name, "template"): str, (name, "sound"): str}
+    found: list[str] = []
+    waiting: list[tuple[tuple[str, ...], Any]] = [((), said)]
+    while waiting:  # however deep it goes
+        path, value = waiting.pop()
+        inner = isinstance(value, Mapping) and (value or not path)
+        if inner:
+            waiting += [((*path, str(key)), item) for key, item in value.items()]
+        elif value is not None and not isinstance(value, kinds.get(path, ())):
+            found.append(".".join(path) or "notifications")
+    return sorted(found)

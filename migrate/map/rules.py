@@ -20,12 +20,14 @@ AS_NEW_MESSAGE = "as new_message"
 class Rules:
     """All rules, by table and key as in default_rules.toml.
 
-    `reasons` says why, by the rule's name (`message_types.new_message`); `text` is all of it as TOML.
+    `reasons` says why, by the rule's name (`message_types.new_message`); `text` is all of it as TOML; `file` is the
+    operator's file that changes some, if there is one.
     """
 
     tables: Mapping[str, Mapping[str, Any]]
     reasons: Mapping[str, str] = field(repr=False)
     text: str = field(repr=False)
+    file: str = field(default="", compare=False)
 
     @property
     def digest(self) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from migrate.map.rules import AS_NEW_MESSAGE, BLOCK, DROP, LEAVE
 from migrate.model.push_config import PUSHES
 from migrate.model.sids import is_credential_sid, is_service_sid
-from migrate.model.templates import VARIABLE_LIKE, VARIABLES
+from migrate.model.templates import VARIABLE, VARIABLE_LIKE, VARIABLES
 from migrate.model.text import did_you_mean
 
 Check = Callable[[Any], str]  # what a value must be, if it is not; else empty
@@ -93,7 +93,7 @@ TABLES: Mapping[str, Table] = {
     ),
     "message_type_names": Table(dict.fromkeys(("chat_prefixes", "conversations_prefixes", "ignored"), _names)),
     "binding_types": Table(
-        {"apn": _one_of("apn", BLOCK), "fcm": _one_of("fcm", BLOCK), "gcm": _one_of("fcm", BLOCK)}
+        {name: _one_of("fcm" if name == "gcm" else name, BLOCK) for name in ("apn", "fcm", "gcm", "twilsock")}
     ),
     "media": Table({"enabled": _one_of(AS_NEW_MESSAGE, LEAVE), "template": _template(AS_NEW_MESSAGE, LEAVE)}),
     "template_variables": Table(
@@ -115,12 +115,24 @@ TABLES: Mapping[str, Table] = {
 
 
 def contradictions(tables: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str, str]]:
-    """Rules that would translate a translation once more: their table, key, and what is wrong with them."""
-    for key, value in tables["template_variables"].items():
+    """Rules that work against each other, most of them by translating a translation: table, key, what is wrong."""
+    variables, texts, credentials = (tables[name] for name in ("template_variables", "template_texts", "credentials"))
+    for key, value in variables.items():
         if key in VARIABLES and key != value:
-            problem = f"${{{key}}} is a variable of Conversations already: texts that are right would change"
-            yield "template_variables", key, problem
-    texts = tables["template_texts"]
+            yield (
+                "template_variables",
+                key,
+                f"${{{key}}} is Conversations' already: texts that are right would change",
+            )
     for key, value in texts.items():
-        if value in texts and texts[value] != value:
+        if texts.get(value, value) != value:
             yield "template_texts", key, f"the text in its place, {value!r}, has a rule of its own"
+        theirs = [found[0] for found in VARIABLE.finditer(key) if found[1] in VARIABLES - set(variables)]
+        if theirs and key != value:
+            yield "template_texts", key, f"{theirs[0]} is Conversations' already: it cannot stand in a text of Chat's"
+    for key, value in credentials.items():
+        if credentials.get(value, value) != value:
+            yield "credentials", key, f"the credential in its place, {value}, has a rule of its own"
+    media = tables["media"]
+    if media["enabled"] == LEAVE and media["template"] != LEAVE:
+        yield "media", "template", "it is of no use while media.enabled leaves the switch as it is"

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Iterator, Mapping
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -56,7 +56,7 @@ def override(text: str, source: str) -> Rules:
                 _comment(theirs[name], key),
                 f"{Path(source).name} line {reader.line(name, key)}",
             )
-    rules = _rules(document)
+    rules = _rules(document, source)
     for name, key, problem in contradictions(rules.tables):
         reader.fail(problem, name, key)
     return rules
@@ -69,14 +69,14 @@ def load_rules(path: Path | None) -> Rules:
     try:
         text = path.read_bytes().decode("utf-8-sig")  # editors on Windows put a mark in front
     except UnicodeDecodeError:
-        raise InputError(f"{path} is not UTF-8 text") from None
+        raise InputError(f"{path} is not UTF-8 text", remedy="Save it as such") from None
     return override(text, str(path))
 
 
-def _rules(document: tomlkit.TOMLDocument) -> Rules:
+def _rules(document: tomlkit.TOMLDocument, source: str = "") -> Rules:
     tables = document.unwrap()
     reasons = {f"{name}.{key}": _comment(document[name], key) for name, table in tables.items() for key in table}
-    return Rules(tables, reasons, tomlkit.dumps(document))
+    return Rules(tables, reasons, tomlkit.dumps(document), source)
 
 
 def _comment(table: Any, key: str) -> str:
@@ -127,7 +127,7 @@ class _Reader:
             if name not in TABLES:
                 self.fail(f"unknown table {name!r}; {did_you_mean(name, TABLES)}", name)
             if not isinstance(table, dict):
-                self.fail(f"{name} must be a table: [{name}]", name)
+                self.fail(f"{name} must be one table: [{name}]", name)
             for key, value in table.items():
                 if problem := TABLES[name].problem(name, key, value):
                     self.fail(problem, name, key)
@@ -142,21 +142,33 @@ class _Reader:
         raise InputError(f"{where}: {problem}", remedy="chat-migrate rules shows all rules and their reasons")
 
     def line(self, *path: str) -> int:
-        """The line where the statement begins that gives a path its value.
+        """The line where the statement begins that gives a path its value, or its table's."""
+        return self._lines.get(path) or self._lines.get(path[:1]) or 1
 
-        TOML's readers do not tell: it is the first after the longest beginning of the text that can be read
-        and does not have the path yet.
+    @cached_property
+    def _lines(self) -> dict[tuple[str, ...], int]:
+        """The line of each path that the text has. TOML's readers do not tell, so it is read a statement at a time.
+
+        A statement is as many lines as can be read, below the heading that they stand under.
         """
-        lines = [f"{line}\n" for line in self._text.split("\n")]
-        begins = 0
-        for number in range(1, len(lines) + 1):
+        found: dict[tuple[str, ...], int] = {}
+        heading, statement, begins = "", "", 1
+        for number, line in enumerate(self._text.split("\n"), 1):
+            begins = begins if statement.strip() else number
+            statement += f"{line}\n"
+            is_heading = statement.lstrip().startswith("[")
             try:
-                found: Any = tomllib.loads("".join(lines[:number]))
+                said = tomllib.loads(statement if is_heading else heading + statement)
             except tomllib.TOMLDecodeError:
                 continue  # in the middle of a value of several lines
-            for name in path:
-                found = found.get(name) if isinstance(found, Mapping) else None
-            if found is not None:
-                break
-            begins = number
-        return begins + 1
+            for path in _paths(said):
+                found.setdefault(path, begins)
+            heading, statement = (statement if is_heading else heading), ""
+        return found
+
+
+def _paths(tables: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    for name, table in tables.items():
+        yield (name,)
+        if isinstance(table, Mapping):
+            yield from ((name, key) for key in table)

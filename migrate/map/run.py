@@ -101,7 +101,7 @@ class _Mapping:
                 left_out[sid] = service["friendly_name"] or ""
                 findings.append(Finding("service-left-out", sid, "", tally.rows))
                 continue
-            config, said = service_config(service, tally.subscribers, self._rules, whole=self._whole)
+            config, said = service_config(service, tally.subscribers, tally.askers, self._rules, whole=self._whole)
             configs.append(config)
             findings += [*said, *tally.findings(sid), *self._rejected(sid)]
         findings += check_templates(configs, self._rules.lengths)

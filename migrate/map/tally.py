@@ -24,6 +24,7 @@ class Tally:
     actions: Counter[str] = field(default_factory=Counter)
     binding_types: Counter[str] = field(default_factory=Counter)
     subscribers: Counter[str] = field(default_factory=Counter)  # live bindings by target message type
+    askers: Counter[str] = field(default_factory=Counter)  # live bindings by what they ask for: Chat's message type
     used: Counter[tuple[str, str]] = field(default_factory=Counter)  # bindings by credential and binding type
     live: Counter[str] = field(default_factory=Counter)  # live bindings by credential
     successors: dict[str, set[str | None]] = field(default_factory=dict)  # what live bindings are to register with
@@ -41,6 +42,7 @@ class Tally:
         self.used[credential, binding_type] += count
         if not facts.expired:
             self.subscribers.update(dict.fromkeys(fate.target_message_types or (), count))
+            self.askers.update(dict.fromkeys(fate.asked_for, count))
             self.live[credential] += count
             self.successors.setdefault(credential, set()).add(fate.target_credential_sid)
         sids = list(sids)
@@ -50,7 +52,7 @@ class Tally:
     def merge(self, other: Tally) -> None:
         """Add what another has counted."""
         self.rows += other.rows
-        for name in ("outcomes", "actions", "binding_types", "subscribers", "used", "live"):
+        for name in ("outcomes", "actions", "binding_types", "subscribers", "askers", "used", "live"):
             getattr(self, name).update(getattr(other, name))
         for credential, successors in other.successors.items():
             self.successors.setdefault(credential, set()).update(successors)
@@ -74,17 +76,21 @@ class Tally:
         `push_credential_sid` is what the token server is to hand out in their place: the same one, another, or
         null while nobody has decided. Those that only expired bindings have need none.
         """
-        found = []
-        for sid in sorted({credential for credential, _ in self.used} - {NONE}):
-            types = {kind: count for (credential, kind), count in sorted(self.used.items()) if credential == sid}
-            successors = self.successors.get(sid, {sid})
-            decided = successors.pop() if len(successors) == 1 else None
-            found.append(
-                {
-                    "credential_sid": sid,
-                    "bindings": types,
-                    "live": self.live[sid],
-                    "push_credential_sid": decided,
-                }
-            )
-        return found
+        types: dict[str, dict[str, int]] = {}
+        for (sid, kind), count in sorted(self.used.items()):
+            types.setdefault(sid, {})[kind] = count
+        types.pop(NONE, None)
+        return [
+            {
+                "credential_sid": sid,
+                "bindings": counts,
+                "live": self.live[sid],
+                "push_credential_sid": self._next(sid),
+            }
+            for sid, counts in types.items()
+        ]
+
+    def _next(self, sid: str) -> str | None:
+        """What live bindings of a credential are to register with; None unless that is one for all of them."""
+        successors = self.successors.get(sid, {sid})
+        return next(iter(successors)) if len(successors) == 1 else None

@@ -49,6 +49,11 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
         "The rules put a credential in the place of another, and it is of a push technology that its devices lack",
         "Correct it in the rules under [credentials]",
     ),
+    "credential-replacement-missing": CatalogueEntry(
+        "blocker",
+        "The rules put a credential in the place of another, and the account does not have it",
+        "Correct it in the rules under [credentials]; if it is newer than the snapshot, extract and map anew",
+    ),
     "binding-expired": CatalogueEntry(
         "warning",
         "Not updated for longer than a binding lives: the device is probably gone",
@@ -67,7 +72,7 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
     "message-type-dropped": CatalogueEntry(
         "warning",
         "Subscribed to a message type that nothing takes the place of (by default invited_to_channel alone)",
-        "Tell the app's owners: people are added to a conversation directly, there are no invites",
+        "Tell the app's owners; of invites, that people are added to a conversation directly",
     ),
     "message-type-unknown": CatalogueEntry(
         "warning",
@@ -101,8 +106,13 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
     ),
     "credential-missing": CatalogueEntry(
         "warning",
-        "Bindings are to register with a credential that the account does not have",
-        "Create it, or name another in its place in the rules under [credentials]",
+        "Bindings use a credential that the account does not have",
+        "Name one that it has in its place, in the rules under [credentials]",
+    ),
+    "credential-unfit": CatalogueEntry(
+        "warning",
+        "Bindings use a credential of another push technology than their own",
+        "Find out which credential their app needs, and name it in the rules under [credentials]",
     ),
     "credential-sandbox": CatalogueEntry(
         "warning",
@@ -111,8 +121,9 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
     ),
     "credential-fcm-legacy": CatalogueEntry(
         "warning",
-        "An FCM credential not changed since 2024-03 probably holds a legacy server key, and those stopped working",
-        "Update the same credential with a service-account key: its SID stays, and so do the registrations",
+        "An FCM credential not changed for so long (by the rules, since 2024-03) probably holds a legacy server key",
+        "Those keys stopped working: update the same credential with a service-account key; its SID stays, and so do "
+        "the registrations",
     ),
     "credential-replaced": CatalogueEntry(
         "warning",
@@ -161,8 +172,13 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
     ),
     "push-dropped": CatalogueEntry(
         "warning",
-        "Chat pushes this, and by the rules nothing takes its place: Conversations has no push for invites",
+        "Chat pushes this, and by the rules nothing takes its place; for invites Conversations has no push",
         "Tell the app's owners; invites can be folded into added_to_conversation in the rules under [message_types]",
+    ),
+    "push-folded": CatalogueEntry(
+        "warning",
+        "By the rules several of Chat's pushes become one, and not all of them were on: it is on for all now",
+        "Decide whether that is meant, and correct it in push-config.yaml if not",
     ),
     "setting-folded": CatalogueEntry(
         "warning",

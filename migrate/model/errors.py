@@ -34,8 +34,9 @@ class MigrateError(Exception):
         return self
 
     def __str__(self) -> str:
-        parts = (part.rstrip(".") for part in (self.what, self.kept, self.remedy) if part)
-        return printable(" ".join(". ".join(parts).split()))
+        parts = [part.rstrip(".") for part in (self.what, self.kept, self.remedy) if part]
+        ended = [part if part.endswith("?") else f"{part}." for part in parts[:-1]] + parts[-1:]
+        return printable(" ".join(" ".join(ended).split()))
 
 
 class InputError(MigrateError):

@@ -10,26 +10,28 @@ from rich.text import Text
 
 from migrate.model.credential import Credential
 from migrate.model.text import printable
-from migrate.report.text import mapping_rows, table
+from migrate.report.text import findings_view, mapping_rows, table
 from migrate.report.wording import count, counts, name
 from migrate.snapshot.mapped import Summary
 
 
 def map_view(summary: Summary, folder: str, files: Sequence[tuple[str, str]] = ()) -> Text:
     """What a mapping found; `files` are names and paths of what else was written."""
-    text = table([("Mapped", folder), *mapping_rows(summary), *files])
+    names = {service["service_sid"]: service["friendly_name"] for service in summary.services}
+    text = findings_view(summary.findings, names)
+    text.append(table([("Mapped", folder), *mapping_rows(summary), *files]))
     known = {credential.sid: credential for credential in summary.credentials}
     if used := _used(summary):
         text.append("\nCredentials that bindings use\n", "bold")
         for sid, types in used.items():
             text.append(f"  {sid}  {_credential(known.get(sid))}: {counts(types)}\n")
-    if new := list(_handed_out(summary)):
+    if new := _handed_out(summary):
         text.append("\npush_credential_sid that the token server must change\n", "bold")
-        for service, item in new:
-            decided = item["push_credential_sid"]
+        for service, items in new:
             text.append(f"  {service['service_sid']} {name(service['friendly_name'])}\n")
-            text.append(f"    {item['credential_sid']} → {decided or '(decide, and name it in the rules)'}")
-            text.append(f"  {count(item['live'], 'live binding')}\n")
+            for item in items:
+                decided = item["push_credential_sid"] or "(decide first: see the findings)"
+                text.append(f"    {item['credential_sid']} → {decided}  {count(item['live'], 'live binding')}\n")
     return text
 
 
@@ -50,11 +52,12 @@ def _credential(known: Credential | None) -> str:
     return f"{name(known.friendly_name)} ({printable(known.type)}{sandbox}{changed})"
 
 
-def _handed_out(summary: Summary) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """Each service with each credential whose place another takes, or should."""
-    return [
-        (service, item)
-        for service in summary.services
-        for item in service["credentials"]
-        if item["live"] and item["push_credential_sid"] != item["credential_sid"]
-    ]
+def _handed_out(summary: Summary) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
+    """Each service that is mapped, with its credentials whose place another takes, or should."""
+    found = []
+    for service in summary.services:
+        used = [] if service["left_out"] else service["credentials"]
+        changed = [item for item in used if item["live"] and item["push_credential_sid"] != item["credential_sid"]]
+        if changed:
+            found.append((service, changed))
+    return found

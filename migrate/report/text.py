@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from rich.text import Text
 
-from migrate.model.finding import count_by_severity
+from migrate.model.finding import Finding, count_by_severity
 from migrate.model.outcome import OUTCOMES
 from migrate.model.plan import Change, Plan
 from migrate.model.text import printable
@@ -23,10 +23,17 @@ def plan_view(plan: Plan, *, explain: bool = True) -> Text:
     for change in plan.changes:
         text.append(_change(change)).append("\n")
     if explain:
-        for group in by_code(plan.findings):
-            text.append(_finding(group, plan.services)).append("\n")
+        text.append(findings_view(plan.findings, plan.services))
     text.append("Dry run: ", "bold").append(f"{verdict(plan)}. Nothing was written to Twilio.\n")
     return text.append(f"Findings: {severities(count_by_severity(plan.findings))}.\n")
+
+
+def findings_view(findings: Sequence[Finding], services: Mapping[str, str]) -> Text:
+    """Findings by code, each with its meaning, what it is about, and its remedy; `services` are names by SID."""
+    text = Text()
+    for group in by_code(findings):
+        text.append(_finding(group, services)).append("\n")
+    return text
 
 
 def _change(change: Change) -> Text:
