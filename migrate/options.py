@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from migrate.model.errors import RefusedError, UsageError
-from migrate.model.sids import is_service_sid
+from migrate.model.sids import is_binding_sid, is_service_sid
 from migrate.screen import Screen, logging_to
 from migrate.twilio_api.addresses import CANONICAL
 from migrate.twilio_api.limits import (
@@ -44,17 +44,18 @@ def guard_paths(parameters: dict[str, Any]) -> None:
         *(parameters.get(name) for name in ("plan_out", "record", "log_file", "csv")),
     ]
     files = [path for path in files if path is not None]
+    read = [path for name in ("replay", "rules_file", "identity_file") if (path := parameters.get(name))]
     given = [value for value in (*parameters.values(), *files) if isinstance(value, Path)]
     if not all(path.name for path in files) or not all(map(_is_text, given)):
         raise UsageError("A path is empty, or not valid text in this terminal's encoding")
     try:
         places = [path.resolve() for path in files]
-        replayed = parameters["replay"].resolve() if parameters.get("replay") else None
+        taken = {path.resolve() for path in (*read, *([out] if out else ()))}
         parents = {parent for place in places for parent in place.parents}
         parents |= set(out.resolve().parents) if out else set()
     except (OSError, RuntimeError):
         raise UsageError("A path leads in a circle") from None
-    if len({*places, replayed}) <= len(places):
+    if len(set(places)) < len(places) or taken & set(places):
         raise UsageError("One file is named twice")
     if out and parameters.get("csv") and out.resolve() in parameters["csv"].resolve().parents:
         raise UsageError("--csv is within the folder that --out makes", remedy="Name a file beside that folder")
@@ -83,6 +84,18 @@ class ServiceSid(click.ParamType):  # type: ignore[type-arg]  # generic in newer
         """Check the form; whether there is such a service, Twilio knows."""
         if not is_service_sid(value):
             self.fail(f"{value!r} is not a service SID (IS and 32 hexadecimal digits)", param, ctx)
+        return str(value)
+
+
+class BindingSid(click.ParamType):  # type: ignore[type-arg]
+    """A binding's SID: BS and 32 hexadecimal digits."""
+
+    name = "BS…"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check the form."""
+        if not is_binding_sid(value):
+            self.fail("not a binding's SID (BS and 32 hexadecimal digits)", param, ctx)
         return str(value)
 
 

@@ -117,11 +117,44 @@ def test_odd_message_types_are_shown_as_they_are(
     assert words in run("explain", tmp_path / "m", rows[0]["sid"]).stdout
 
 
-@pytest.mark.parametrize("sid", ["BS" + "0" * 32, "", "x' OR 1=1", "IS" + "0" * 31 + "1"])
-def test_a_binding_that_is_not_there_is_one_line(demo: Demo, run: Run, sid: str) -> None:
-    result = run("explain", demo.folder / "mapped", sid)
+def test_a_binding_that_is_not_there_is_one_line(demo: Demo, run: Run) -> None:
+    result = run("explain", demo.folder / "mapped", "BS" + "0" * 32)
     assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1)
     assert "among its 328" in result.stderr
+
+
+@pytest.mark.parametrize("sid", ["", "x' OR 1=1", "IS" + "0" * 32, "\udcff", "BS" + "x" * 99_999])
+def test_what_is_no_binding_is_wrong_usage_and_not_repeated(demo: Demo, run: Run, sid: str) -> None:
+    result = run("explain", demo.folder / "mapped", sid)
+    assert result.exit_code == 2
+    assert len(result.stderr) < 300
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"as_of": "2026-06-15T08:00:00+00:00"', '"as_of": "x"'),
+        ('"as_of": "2026-06-15T08:00:00+00:00"', '"as_of": null'),
+        ('"as_of": "2026-06-15T08:00:00+00:00"', '"as_of": "2026-06-15T08:00:00"'),
+        ('"left_out": false,', ""),
+        ('"left_out": false', '"left_out": 0'),
+        ('"name": 20', '"name": "x"'),
+        ('"live": 9', '"live": -9'),
+        ('"count": 14', '"count": -5'),
+        (f'"service_sid": "{SERVICE}"', '"service_sid": []'),
+    ],
+)
+def test_a_summary_that_no_mapping_wrote_is_one_line(
+    tmp_path: Path, run: Run, demo: Demo, old: str, new: str
+) -> None:
+    folder = Path(shutil.copytree(demo.folder / "mapped", tmp_path / "m"))
+    text = (folder / "summary.json").read_text("utf-8")
+    assert old in text
+    (folder / "summary.json").write_text(text.replace(old, new), "utf-8")
+    for command in (["explain", folder, "BS" + "0" * 32], ["load", folder, "--replay", "cassettes/demo.yaml"]):
+        result = run(*command)
+        assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1)
+        assert "its summary.json cannot be read" in result.stderr
 
 
 def test_nothing_is_told_from_a_folder_that_was_changed(tmp_path: Path, run: Run, demo: Demo) -> None:
@@ -132,7 +165,7 @@ def test_nothing_is_told_from_a_folder_that_was_changed(tmp_path: Path, run: Run
         assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1)
         return result.stderr
 
-    for name in ("rules", "absent", "bytes", "rows", "torn"):
+    for name in ("rules", "absent", "bytes", "rows", "torn", "missing", "other"):
         shutil.copytree(demo.folder / "mapped", tmp_path / name)
     rules = tmp_path / "rules" / "rules.toml"
     rules.write_text(rules.read_text("utf-8").replace("lifetime_days = 365", "lifetime_days = 3"), "utf-8")
@@ -151,7 +184,12 @@ def test_nothing_is_told_from_a_folder_that_was_changed(tmp_path: Path, run: Run
     assert "not as they were mapped" in told("rows")
     path = tmp_path / "torn" / "bindings" / f"service_sid={SERVICE}" / "part-00000.parquet"
     path.write_bytes(path.read_bytes()[:100])
-    assert "cannot be read" in told("torn")
+    assert "not as they were mapped" in told("torn")
+    (tmp_path / "missing" / "bindings" / f"service_sid={SERVICE}" / "part-00000.parquet").unlink()
+    assert "not as they were mapped" in told("missing")
+    path = tmp_path / "other" / "bindings" / f"service_sid={SERVICE}" / "part-00000.parquet"
+    pq.write_table(table.select(["sid"]), path)
+    assert "not as they were mapped" in told("other")
 
 
 def test_a_mapping_without_any_binding_has_none_to_explain(tmp_path: Path, run: Run, serve: Serve) -> None:

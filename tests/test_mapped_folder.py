@@ -6,9 +6,13 @@ import os
 import shutil
 import stat
 from pathlib import Path
+from types import ModuleType
 
+import duckdb
 import pytest
 
+from migrate.map import crowds
+from migrate.map import run as run_module
 from migrate.snapshot.mapped_writer import MappedWriter
 from tests.conftest import Demo, Run
 
@@ -68,7 +72,7 @@ def test_what_was_not_edited_leaves_no_copy(run: Run, demo: Demo, mapped: Path) 
 def test_where_it_cannot_be_told_it_counts_as_edited(run: Run, demo: Demo, mapped: Path, damage: str) -> None:
     summary = mapped / "summary.json"
     if damage == "no digest":
-        summary.write_text(summary.read_text("utf-8").replace("push_config_sha256", "other"))
+        summary.write_text(summary.read_text("utf-8").replace('"written"', '"other"'))
     elif damage == "torn":
         summary.write_text("{")
     else:
@@ -128,11 +132,11 @@ def test_one_that_was_killed_between_its_two_renames_is_mended(
 
 def test_two_cannot_map_into_one_folder_at_once(tmp_path: Path, run: Run, demo: Demo) -> None:
     with MappedWriter(tmp_path / "m") as writer:
-        (writer.scratch / "work").write_text("half done")
+        (writer.scratch / CONFIG).write_text("half done")
         result = run("map", demo.folder / "snapshot", "--out", tmp_path / "m")
         assert (result.exit_code, result.stderr.count("\n")) == (4, 1)
         assert f"Another process is writing {tmp_path / 'm'}" in result.stderr
-        assert (writer.scratch / "work").exists()
+        assert (writer.scratch / CONFIG).exists()
     assert names(tmp_path) == set()
     assert run("map", demo.folder / "snapshot", "--out", tmp_path / "m").exit_code == 0
 
@@ -166,8 +170,102 @@ def test_dying_at_any_rename_loses_nothing_that_was_written(
 
 
 def test_only_its_owner_can_look_into_it(mapped: Path, run: Run, demo: Demo) -> None:
-    os.umask(os.umask(0))
+    edit(mapped, "mine")
+    before = os.umask(0)
+    try:
+        assert run("map", demo.folder / "snapshot", "--out", mapped, "--overwrite").exit_code == 0
+    finally:
+        os.umask(before)
+    for path in (mapped, *mapped.rglob("*")):
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
+
+
+def test_edited_rules_are_kept_as_well(run: Run, demo: Demo, mapped: Path) -> None:
+    text = (mapped / "rules.toml").read_text("utf-8") + "# MY NOTE\n"
+    (mapped / "rules.toml").write_text(text, "utf-8")
+    refused = run("map", demo.folder / "snapshot", "--out", mapped)
+    assert "its rules.toml has been edited" in refused.stderr
     assert run("map", demo.folder / "snapshot", "--out", mapped, "--overwrite").exit_code == 0
-    assert stat.S_IMODE(mapped.stat().st_mode) == 0o700
-    for path in (mapped / "bindings").rglob("*.parquet"):
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert (mapped / "rules.edited-1.toml").read_text("utf-8") == text
+    assert "MY NOTE" not in (mapped / "rules.toml").read_text("utf-8")
+
+
+@pytest.mark.parametrize("meanwhile", ["another mapping", "notes"])
+def test_what_comes_into_the_folder_meanwhile_is_not_lost(
+    tmp_path: Path, run: Run, demo: Demo, mapped: Path, meanwhile: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, out = MappedWriter.finish, tmp_path / "out"
+    if meanwhile == "notes":
+        shutil.copytree(mapped, out)
+
+    def finish(*arguments: object) -> None:
+        if meanwhile == "another mapping":
+            shutil.copytree(mapped, out)
+        (out / "notes.txt").write_text("mine")
+        real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(MappedWriter, "finish", finish)
+    options = ["--overwrite"] if meanwhile == "notes" else []
+    result = run("map", demo.folder / "snapshot", "--out", out, *options)
+    assert (result.exit_code, result.stderr.count("\n")) == (4, 1)
+    assert (out / "notes.txt").read_text() == "mine"
+
+
+def test_edits_in_what_was_left_by_one_that_was_killed_are_not_deleted(
+    tmp_path: Path, run: Run, demo: Demo, mapped: Path
+) -> None:
+    mine = edit(mapped, "mine")
+    mapped.replace(tmp_path / ".mapped.former")
+    shutil.copytree(demo.folder / "mapped", mapped)  # put back from a copy
+    result = run("map", demo.folder / "snapshot", "--out", mapped, "--overwrite")
+    assert (result.exit_code, result.stderr.count("\n")) == (4, 1)
+    assert ".mapped.former" in result.stderr
+    assert (tmp_path / ".mapped.former" / CONFIG).read_text("utf-8") == mine
+
+
+@pytest.mark.parametrize("name", [".mapped.partial", ".mapped.former"])
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_is_in_the_way_is_named_and_left(tmp_path: Path, run: Run, demo: Demo, name: str, kind: str) -> None:
+    place = tmp_path / name
+    if kind == "folder":
+        place.mkdir()
+        (place / "letter.txt").write_text("dear")
+    else:
+        place.write_text("dear")
+    result = run("map", demo.folder / "snapshot", "--out", tmp_path / "mapped")
+    assert (result.exit_code, result.stderr.count("\n")) == (4, 1)
+    assert str(place) in result.stderr
+    assert place.exists()
+
+
+def test_the_root_and_mount_points_are_refused_before_anything_is_done(run: Run, demo: Demo) -> None:
+    for place in ("/", "/proc"):
+        result = run("map", demo.folder / "snapshot", "--out", place)
+        assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("where", "kind", "words", "code"),
+    [
+        (run_module, KeyboardInterrupt, (), 130),
+        (run_module, OSError, (28, "No space left on device"), 1),
+        (crowds, duckdb.OutOfMemoryException, ("Out of Memory Error: it is full",), 1),
+        (crowds, RuntimeError, ("Query interrupted",), 130),
+    ],
+    ids=["ctrl-c", "full disk", "full memory", "ctrl-c in a query"],
+)
+def test_whatever_stops_it_nothing_is_changed_and_the_line_says_so(
+    tmp_path: Path, run: Run, demo: Demo, mapped: Path, monkeypatch: pytest.MonkeyPatch,
+    where: ModuleType, kind: type[BaseException], words: tuple[object, ...], code: int,
+) -> None:  # fmt: skip
+    before = {path: path.read_bytes() for path in mapped.rglob("*") if path.is_file()}
+
+    def failing(*_: object, **__: object) -> None:
+        raise kind(*words)
+
+    monkeypatch.setattr(where, "_crowded" if where is crowds else "service_config", failing)
+    result = run("map", demo.folder / "snapshot", "--out", mapped, "--overwrite")
+    assert (result.exit_code, result.stderr.count("\n")) == (code, 1)
+    assert "Unexpected" not in result.stderr
+    assert {path: path.read_bytes() for path in mapped.rglob("*") if path.is_file()} == before
+    assert names(tmp_path) == {"mapped"}

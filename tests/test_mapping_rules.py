@@ -86,7 +86,6 @@ FOLD = '[message_types]\ninvited_to_channel = "added_to_conversation"'
         ({"enabled": False, "template": "a"}, {"enabled": False}, (False, "a"), {"push-disabled"}),
         ({"enabled": False}, {}, (True, None), {"push-inferred", "push-folded"}),
         ({}, {"enabled": False, "template": "i"}, (False, "i"), {"push-disabled"}),
-        # Where it is silent about one, only what asks for that one counts.
         ({}, {}, (True, None), {"push-inferred"}),
     ],
 )
@@ -367,6 +366,48 @@ def test_a_service_that_is_left_out_is_counted_and_told_and_has_no_settings(run:
     theirs = [item for item in found.summary["findings"] if item["service_sid"] == OTHER]
     assert [(item["code"], item["count"]) for item in theirs] == [("service-left-out", 2)]
     assert found.found[("rule-unused", f"services.leave_out: {absent}")] == 1
+
+
+@pytest.mark.parametrize(("day", "legacy"), [(29, True), (1, False)])
+def test_a_credential_of_the_first_day_that_counts_is_no_legacy_one(
+    run: Run, tmp_path: Path, day: int, legacy: bool
+) -> None:
+    changed = AS_OF.replace(year=2024, month=2 if day == 29 else 3, day=day)
+    rows = [binding(1, binding_type="fcm", credential_sid=FCM)]
+    write_snapshot(tmp_path / "s", {SERVICE: {}}, {SERVICE: [rows]}, [credential(2, "fcm", date_updated=changed)])
+    shown = run("map", tmp_path / "s", "--out", tmp_path / "m").stdout
+    assert ("credential-fcm-legacy" in shown) == legacy
+
+
+def test_a_credential_that_is_to_take_anothers_place_is_not_unused(run: Run, tmp_path: Path) -> None:
+    rows = [binding(1, binding_type="gcm", credential_sid=GCM)]
+    found = mapping(run, tmp_path, f'[credentials]\n{GCM} = "{FCM}"', {}, rows)
+    unused = {subject for code, subject in found.found if code == "credential-unused"}
+    assert unused == {APN, OLD, SANDBOX}
+
+
+def test_a_run_that_stops_half_way_names_a_command_with_its_rules(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my rules.toml").write_text("[limits]\nlifetime_days = 30")
+
+    def failing(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("migrate.map.run.service_config", failing)
+    command = (
+        "run",
+        "--replay",
+        "cassettes/demo.yaml",
+        "--out",
+        tmp_path / "o",
+        "--rules",
+        tmp_path / "my rules.toml",
+    )
+    result = run(*command)
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "The snapshot is finished" in result.stderr
+    assert f"--rules '{tmp_path / 'my rules.toml'}'" in result.stderr
 
 
 def test_a_rule_for_a_credential_that_nothing_uses_is_told(run: Run, tmp_path: Path) -> None:

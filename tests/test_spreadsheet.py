@@ -72,6 +72,29 @@ def test_a_place_within_the_mapped_folder_is_refused(tmp_path: Path, run: Run, d
         assert not (tmp_path / "m").exists()
 
 
+def test_the_list_is_not_written_over_what_is_read(tmp_path: Path, run: Run, demo: Demo) -> None:
+    rules = tmp_path / "rules.toml"
+    rules.write_text("# mine")
+    command = ("map", demo.folder / "snapshot", "--out", tmp_path / "m", "--rules", rules)
+    for options in (["--csv", rules], ["--log-file", rules], ["--csv", tmp_path / "m"]):
+        assert run(*command, *options).exit_code == 2
+    assert rules.read_text() == "# mine"
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_list_that_was_interrupted_leaves_no_identities_behind(
+    tmp_path: Path, run: Run, demo: Demo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("migrate.snapshot.spreadsheet._cells", interrupted)
+    result = run("map", demo.folder / "snapshot", "--out", tmp_path / "m", "--csv", tmp_path / "x.csv")
+    assert (result.exit_code, result.stderr.count("\n")) == (130, 1)
+    assert "The mapping is finished" in result.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"m"}
+
+
 def test_a_list_that_cannot_be_written_leaves_nothing_half_done(tmp_path: Path, run: Run, demo: Demo) -> None:
     (tmp_path / "file").write_text("x")
     result = run("map", demo.folder / "snapshot", "--out", tmp_path / "m", "--csv", tmp_path / "file" / "x.csv")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from migrate.options import FILE, FOLDER, common_options, rules_option
+from migrate.options import FILE, FOLDER, BindingSid, common_options, rules_option
 from migrate.screen import Screen
 
 if TYPE_CHECKING:
@@ -36,8 +36,9 @@ def map_(snapshot: Path, out: Path, overwrite: bool, csv: Path | None, rules: Ru
     from migrate.snapshot.mapped_writer import edited_copies
     from migrate.snapshot.spreadsheet import write_spreadsheet
 
+    earlier = edited_copies(out)
     summary = map_snapshot(snapshot, out, rules, overwrite=overwrite)
-    files = [("Edited", f"kept as {path}") for path in edited_copies(out)[-1:]]
+    files = [("Edited", f"kept as {path}") for path in edited_copies(out) if path not in earlier]
     if csv:
         rows = write_spreadsheet(out, summary, csv)
         files.append(("Devices", f"{csv} ({rows:,} rows; it holds identities: keep it as you keep the snapshot)"))
@@ -64,7 +65,7 @@ def rules(rules: Rules, screen: Screen) -> None:
 
 @click.command()
 @click.argument("mapped", type=FOLDER)
-@click.argument("sid")
+@click.argument("sid", type=BindingSid())
 @click.option("--show-identities", is_flag=True, help="Show the identity whole, instead of masked.")
 @common_options
 def explain(mapped: Path, sid: str, show_identities: bool, screen: Screen) -> None:

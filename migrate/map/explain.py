@@ -24,7 +24,7 @@ def explain(folder: Path, sid: str) -> Explanation:
     """
     mapped = open_mapped(folder)
     rules = _rules(mapped)
-    row = find_binding(folder, sid)
+    row = find_binding(mapped, sid)
     if row is None:
         summary = mapped.summary
         raise InputError(

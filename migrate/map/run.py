@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from migrate.map.rules import Rules
 from migrate.map.rules_toml import default_rules
 from migrate.map.tally import Tally
 from migrate.model.credential import Credential
+from migrate.model.errors import InterruptedRunError, MigrateError
 from migrate.model.finding import Finding
 from migrate.model.push_config import ServiceConfig
 from migrate.model.templates import check_templates
@@ -63,11 +64,24 @@ def map_snapshot(
     `RefusedError` if `out` is not empty; with `overwrite` it may be a mapped folder, whose edited push
     configuration is kept beside the new one.
     """
-    with MappedWriter(out, overwrite=overwrite) as writer, ExitStack() as stack:
+    with _told_whole(out), MappedWriter(out, overwrite=overwrite) as writer, ExitStack() as stack:
         executor = executor or stack.enter_context(ThreadPoolExecutor(os.cpu_count()))
         mapping = _Mapping(open_snapshot(snapshot), rules or default_rules(), writer, executor)
         stack.callback(mapping.stop)  # before the writer clears away, and before the threads are waited for
         return mapping.run()
+
+
+@contextmanager
+def _told_whole(out: Path) -> Iterator[None]:
+    """A mapping that stops in the middle leaves nothing, and says so."""
+    kept, again = f"Nothing was changed in {out}", "The same command begins anew"
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise InterruptedRunError("Interrupted", kept=kept, remedy=again) from None
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise MigrateError(f"Cannot map into {out}: {reason}", kept=kept, remedy=again) from error
 
 
 class _Mapping:

@@ -30,7 +30,7 @@ def explanation_view(found: Explanation, *, whole_identity: bool) -> Text:
             ("Outcome", binding["outcome"]),
         ]
     )
-    text.append("\nBy the rules\n", "bold")
+    text.append("\nBy the rules\n" if found.rules else "\nNo rule applied.\n", "bold")
     for rule in found.rules:
         text.append(f"  {printable(rule.name)} = {printable(rule.value)}\n")
         text.append(f"    {printable(rule.reason)}\n", "dim")

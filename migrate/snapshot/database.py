@@ -11,6 +11,8 @@ from typing import Any
 
 import duckdb
 
+from migrate.model.errors import MigrateError
+
 MEMORY_LIMIT = "512MB"  # beyond it DuckDB goes to the disk
 LOW_MEMORY_LIMIT = "64MB"
 
@@ -31,7 +33,23 @@ def over_parts(
             "temp_directory": folder,
             "autoload_known_extensions": False,
         }
-        with duckdb.connect(config=settings) as database:
+        with _told_plainly(scratch), duckdb.connect(config=settings) as database:
             database.execute("SET enable_progress_bar = false")  # in a notebook it would show one of its own
             database.read_parquet(escaped, hive_partitioning=False).create_view("bindings")
             yield database
+
+
+@contextmanager
+def _told_plainly(scratch: Path) -> Iterator[None]:
+    """Make of DuckDB's errors what they are: Ctrl-C, or a disk or a memory that is full."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "interrupted" in str(error).lower():
+            raise KeyboardInterrupt from None
+        raise
+    except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+        problem = str(error).splitlines()[0].partition(": ")[2] or "it failed"
+        raise MigrateError(
+            f"DuckDB cannot go on: {problem[:200]}", remedy=f"Free some space in {scratch.parent}, or some memory"
+        ) from None

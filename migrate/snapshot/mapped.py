@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -95,16 +96,22 @@ class Mapped:
         return digest(configs_as_json(self.configs))
 
 
-def find_binding(folder: Path, sid: str) -> dict[str, Any] | None:
+def find_binding(mapped: Mapped, sid: str) -> dict[str, Any] | None:
     """The row of one binding in a mapped folder, with its `service_sid`; None if it has none.
 
-    Raises `InputError` where the folder's bindings cannot be read.
+    Raises `InputError` where the folder's bindings cannot be read, or are not as many as were mapped.
     """
     try:
-        bindings = dataset.dataset(folder / BINDINGS, schema=_FOUND, format="parquet", partitioning=_BY_SERVICE)
-        rows: list[dict[str, Any]] = bindings.to_table(filter=dataset.field("sid") == sid).to_pylist()
+        found = dataset.dataset(mapped.folder / BINDINGS, schema=_FOUND, format="parquet", partitioning=_BY_SERVICE)
+        rows: list[dict[str, Any]] = found.to_table(filter=dataset.field("sid") == sid).to_pylist()
+        whole = bool(rows) or found.count_rows() == mapped.summary.bindings
+        whole = whole and all(row[name] is not None for row in rows for name in ("outcome", "action", "findings"))
     except (pa.ArrowException, OSError):
-        raise InputError(f"The bindings in {folder} cannot be read", remedy="Map the snapshot anew") from None
+        whole = False
+    if not whole:
+        raise InputError(
+            f"The bindings in {mapped.folder} are not as they were mapped", remedy="Map the snapshot anew"
+        )
     return rows[0] if rows else None
 
 
@@ -124,11 +131,10 @@ def open_mapped(folder: Path) -> Mapped:
             lengths=Lengths(**content["lengths"]),
             findings=tuple(Finding.from_json(finding) for finding in content["findings"]),
         )
-        del content["push_config_sha256"]
+        del content["written"]
         if canonical_json(summary.to_json()) != canonical_json(content):
             raise ValueError("it does not add up")
-        if not all(isinstance(service["friendly_name"], str) for service in summary.services):
-            raise TypeError("a name is no text")
+        _check(summary)
         text = (folder / CONFIG).read_bytes().decode()
     except FileNotFoundError as error:
         name = Path(error.filename).name
@@ -139,7 +145,28 @@ def open_mapped(folder: Path) -> Mapped:
     except NotADirectoryError:
         raise InputError(f"{folder} is not a folder") from None
     except UnicodeDecodeError:
-        raise InputError(f"{folder / CONFIG} is not UTF-8 text") from None
+        raise InputError(f"{folder / CONFIG} is not UTF-8 text", remedy="Save it as such") from None
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise InputError(f"{folder} is not a mapped folder: its {SUMMARY} cannot be read") from None
     return Mapped(folder, summary, parse(text, str(folder / CONFIG)))
+
+
+def _check(summary: Summary) -> None:
+    """Raise TypeError, LookupError or ValueError for values of a type that no mapping writes."""
+    if datetime.fromisoformat(summary.as_of).tzinfo is None:
+        raise ValueError("a time without a zone")
+    numbers = [summary.lengths.name, summary.lengths.message]
+    texts = [summary.account_sid, summary.snapshot, summary.rules]
+    for service in summary.services:
+        texts += [service["service_sid"], service["friendly_name"]]
+        numbers += [service["bindings"], *service["outcomes"].values(), *service["actions"].values()]
+        for item in service["credentials"]:
+            texts += [item["credential_sid"], item["push_credential_sid"] or ""]
+            numbers += [item["live"], *item["bindings"].values()]
+        if type(service["left_out"]) is not bool:
+            raise TypeError("no flag")
+    numbers += [finding.count for finding in summary.findings]
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("a name is no text")
+    if not all(type(number) is int and number >= 0 for number in numbers):
+        raise TypeError("a number is none")

@@ -22,13 +22,15 @@ from migrate.snapshot.files import PARTIAL, make_private_folder, sha256_of, sync
 from migrate.snapshot.lock import hold
 from migrate.snapshot.mapped import BINDINGS, CONFIG, RULES, SUMMARY, Summary
 
-EDITED = "push-config.edited-*.yaml"  # where an edited push configuration goes when a new one takes its place
 FORMER = ".former"
+# What a person may have written into: when a new one takes its place, it is kept under a second name.
+KEPT = (CONFIG, RULES)
 # Columns of few distinct values, which Parquet keeps as a dictionary; for the others it would only be tried in vain.
 _FEW_VALUES = [
     *("binding_type", "target_binding_type", "credential_sid", "target_credential_sid", "outcome", "action"),
     *(f"{name}.list.element" for name in ("message_types", "target_message_types", "findings")),
 ]
+_PART = re.compile(r"bindings/service_sid=IS[0-9a-fA-F]{32}/part-\d+\.parquet|\.duckdb-.*")
 _SEARCHED = ["last_seen", "outcome", "action"]
 
 
@@ -39,10 +41,15 @@ class MappedWriter:
         folder = folder.resolve()
         if folder == Path.cwd():
             raise UsageError("The mapped folder cannot be the current one", remedy="Name another with --out")
+        if not folder.name or folder.is_mount():
+            raise UsageError(f"{folder} cannot be replaced as a whole", remedy="Name a folder in it with --out")
         self.folder = folder
         self._overwrite = overwrite
         self.scratch = folder.with_name(f".{folder.name}{PARTIAL}")
         self._former = folder.with_name(f".{folder.name}{FORMER}")
+        for place in (self.scratch, self._former):
+            if place.exists() and (not place.is_dir() or _strange(place)):
+                raise RefusedError(f"{place} is in the way, and is not the mapper's", remedy="Move it away")
         make_private_folder(self.scratch)
         self._held = hold(self.scratch, folder)
         self._is_finished = False
@@ -77,11 +84,24 @@ class MappedWriter:
     def _clear_up(self) -> None:
         """Mend what was left by one that was killed."""
         self._restore()
-        for left in (*self.scratch.iterdir(), self._former):
+        if self._former.exists():
+            if lost := [name for name in KEPT if _is_edited(self._former, name) and not self._has(name)]:
+                raise RefusedError(
+                    f"{self._former} was left by a mapping that was killed, and its {lost[0]} has been edited",
+                    kept="It is as it was",
+                    remedy="Move it away first",
+                )
+            shutil.rmtree(self._former)
+        for left in self.scratch.iterdir():
             if left.is_dir():
                 shutil.rmtree(left)
             else:
                 left.unlink(missing_ok=True)
+
+    def _has(self, name: str) -> bool:
+        """Whether the folder has what the former one says in a file, under whatever name."""
+        content = (self._former / name).read_bytes()
+        return any(path.read_bytes() == content for path in (self.folder / name, *edited_copies(self.folder, name)))
 
     def part(self, service_sid: str, number: int) -> Path:
         """A place for some of the mapped bindings of one service; see `open_part`."""
@@ -95,10 +115,10 @@ class MappedWriter:
         `rules` is their text, `left_out` the names by SID of services without an entry in the push configuration.
         """
         refuse_unless_free(self.folder, overwrite=self._overwrite)  # somebody may have put something there
-        write_whole(self.scratch / CONFIG, dump(configs, left_out))
-        write_whole(self.scratch / RULES, rules)
-        content = {**summary.to_json(), "push_config_sha256": sha256_of(self.scratch / CONFIG)}
-        write_whole(self.scratch / SUMMARY, canonical_json(content))
+        write_whole(self.scratch / CONFIG, dump(configs, left_out), private=True)
+        write_whole(self.scratch / RULES, rules, private=True)
+        content = {**summary.to_json(), "written": {name: sha256_of(self.scratch / name) for name in KEPT}}
+        write_whole(self.scratch / SUMMARY, canonical_json(content), private=True)
         if not (self.folder / SUMMARY).exists():
             self.scratch.replace(self.folder)  # which may be there, but empty
         else:
@@ -110,14 +130,15 @@ class MappedWriter:
         sync(self.folder.parent)
 
     def _keep_edited(self) -> None:
-        """Take over what a person has written: the edited file under a second name, and earlier ones."""
-        kept = edited_copies(self.folder)
-        for path in kept:
-            write_whole(self.scratch / path.name, path.read_bytes())
-        if _is_edited(self.folder):
-            numbers = [int(found[1]) for path in kept if (found := re.search(r"-(\d+)\.yaml$", path.name))]
-            name = EDITED.replace("*", str(max(numbers, default=0) + 1))
-            write_whole(self.scratch / name, (self.folder / CONFIG).read_bytes())
+        """Take over what a person has written: edited files under a second name, and those that were kept before."""
+        for name in KEPT:
+            kept = edited_copies(self.folder, name)
+            for path in kept:
+                write_whole(self.scratch / path.name, path.read_bytes(), private=True)
+            if _is_edited(self.folder, name):
+                numbers = [int(found[1]) for path in kept if (found := re.search(r"-(\d+)\.\w+$", path.name))]
+                copy = self.scratch / _second_name(name).replace("*", str(max(numbers, default=0) + 1))
+                write_whole(copy, (self.folder / name).read_bytes(), private=True)
 
 
 def open_part(path: Path) -> pq.ParquetWriter:
@@ -128,9 +149,23 @@ def open_part(path: Path) -> pq.ParquetWriter:
     )
 
 
-def edited_copies(folder: Path) -> list[Path]:
-    """The push configurations in a mapped folder that were edited before it was mapped anew, the oldest first."""
-    return sorted(folder.glob(EDITED), key=lambda path: (len(path.name), path.name))
+def edited_copies(folder: Path, name: str = CONFIG) -> list[Path]:
+    """The files in a mapped folder that were edited before it was mapped anew, the oldest first."""
+    return sorted(folder.glob(_second_name(name)), key=lambda path: (len(path.name), path.name))
+
+
+def _second_name(name: str) -> str:
+    """The pattern of what an edited file is called when a new one takes its place."""
+    stem, _, suffix = name.rpartition(".")
+    return f"{stem}.edited-*.{suffix}"
+
+
+def _strange(folder: Path) -> list[str]:
+    """What lies in a mapped folder and is not the mapper's."""
+    ours = {SUMMARY, *KEPT, *(path.name for name in KEPT for path in edited_copies(folder, name))}
+    ours |= {f".{name}{PARTIAL}" for name in ours}
+    files = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
+    return sorted(name for name in files if name not in ours and not _PART.fullmatch(name))
 
 
 def refuse_unless_free(folder: Path, *, overwrite: bool = False) -> None:
@@ -144,26 +179,30 @@ def refuse_unless_free(folder: Path, *, overwrite: bool = False) -> None:
         return
     is_mapped = {SUMMARY, CONFIG} <= names
     if not overwrite or not is_mapped:
-        edited = "; its push-config.yaml has been edited" if is_mapped and _is_edited(folder) else ""
-        way = "map anew with --overwrite, which keeps an edited push-config.yaml under a second name"
+        names_edited = [name for name in KEPT if is_mapped and _is_edited(folder, name)]
+        edited = f"; its {names_edited[0]} has been edited" if names_edited else ""
+        way = "map anew with --overwrite, which keeps an edited file under a second name"
         raise RefusedError(
             f"{folder} is not empty{edited}",
             kept="It is as it was",
             remedy=f"Name another folder with --out, or {way}" if is_mapped else "Name another folder with --out",
         )
-    ours = {SUMMARY, CONFIG, RULES, BINDINGS, *(path.name for path in edited_copies(folder))}
-    if strange := sorted(names - ours):
+    if strange := _strange(folder):
         raise RefusedError(
             f"{folder} holds something that is not the mapper's: {strange[0]}",
             kept="It is as it was",
             remedy="Move it away first",
         )
+    if not os.access(folder, os.W_OK):
+        raise RefusedError(f"{folder} is read-only", kept="It is as it was", remedy="Name another folder with --out")
 
 
-def _is_edited(folder: Path) -> bool:
-    """Whether the push configuration is another than was written; where that cannot be told, it is."""
+def _is_edited(folder: Path, name: str) -> bool:
+    """Whether a file is another than was written; where that cannot be told, it is."""
     try:
-        written = json.loads((folder / SUMMARY).read_bytes())["push_config_sha256"]
-        return bool(written != sha256_of(folder / CONFIG))
+        written = json.loads((folder / SUMMARY).read_bytes())["written"][name]
+        return bool(written != sha256_of(folder / name))
+    except FileNotFoundError as error:
+        return Path(error.filename).name != name  # what is gone has no edits to lose
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return True

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from migrate.model.errors import MigrateError
+from migrate.model.errors import InterruptedRunError, MigrateError
 from migrate.snapshot.files import PARTIAL, sync
 from migrate.snapshot.mapped import BINDINGS, Summary
 from migrate.snapshot.reader import batches
@@ -58,14 +58,16 @@ def write_spreadsheet(mapped: Path, summary: Summary, path: Path) -> int:
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)
-    except OSError as error:
+    except BaseException as error:
         with suppress(OSError):
             unfinished.unlink()
-        raise MigrateError(
-            f"Cannot write {path}: {(error.strerror or str(error)).lower()}",
-            kept=f"The mapping is finished in {mapped}",
-            remedy="For the list, map again with --overwrite and --csv",
-        ) from error
+        kept, again = f"The mapping is finished in {mapped}", "For the list, map again with --overwrite and --csv"
+        if isinstance(error, KeyboardInterrupt):
+            raise InterruptedRunError("Interrupted", kept=kept, remedy=again) from None
+        if isinstance(error, OSError):
+            reason = (error.strerror or str(error)).lower()
+            raise MigrateError(f"Cannot write {path}: {reason}", kept=kept, remedy=again) from error
+        raise
     sync(path.parent)
     return rows
 
