@@ -17,7 +17,7 @@ demo: $(READY)  ## rehearse a whole migration offline, from the recorded demo ca
 	@$(BIN)/chat-migrate run --replay cassettes/demo.yaml --out $(DEMO)
 
 test: $(READY)  ## run the tests, with coverage
-	$(BIN)/python -m pytest --cov --cov-report=term
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --cov --cov-report=term
 
 test-long: $(READY)  ## run the tests that take minutes: chaos, kills, scale
 	$(BIN)/python -m pytest -m long
