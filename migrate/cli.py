@@ -9,7 +9,7 @@ import click
 
 from migrate import __version__
 from migrate.commands.extract import extract
-from migrate.commands.load import load
+from migrate.commands.load import load, rollback
 from migrate.commands.mapping import explain, map_, rules
 from migrate.commands.run import run
 from migrate.commands.standin import standin
@@ -21,9 +21,8 @@ from migrate.failures import INTERRUPTED, Commands
 def cli() -> None:
     """Move push notifications from Twilio Programmable Chat to Conversations.
 
-    Nothing is written to Twilio by any command of this version: it extracts, maps, and shows what would
-    change. Credentials come from the environment: TWILIO_ACCOUNT_SID with TWILIO_AUTH_TOKEN, or with
-    TWILIO_API_KEY and TWILIO_API_SECRET.
+    Nothing is written to Twilio without --apply. Credentials come from the environment: TWILIO_ACCOUNT_SID with
+    TWILIO_AUTH_TOKEN, or with TWILIO_API_KEY and TWILIO_API_SECRET.
 
     \b
     Example:
@@ -31,7 +30,7 @@ def cli() -> None:
     """
 
 
-for command in (extract, map_, rules, explain, load, run, standin):
+for command in (extract, map_, rules, explain, load, rollback, run, standin):
     cli.add_command(command)
 
 

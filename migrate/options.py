@@ -41,10 +41,14 @@ def guard_paths(parameters: dict[str, Any]) -> None:
     out = parameters.get("out")
     files = [
         *parameters.get("reports", ()),
-        *(parameters.get(name) for name in ("plan_out", "record", "log_file", "csv")),
+        *(parameters.get(name) for name in ("plan_out", "journal", "record", "log_file", "csv")),
     ]
     files = [path for path in files if path is not None]
-    read = [path for name in ("replay", "rules_file", "identity_file") if (path := parameters.get(name))]
+    read = [
+        path
+        for name in ("replay", "rules_file", "identity_file", "plan_file", "journal_file")
+        if (path := parameters.get(name))
+    ]
     given = [value for value in (*parameters.values(), *files) if isinstance(value, Path)]
     if not all(path.name for path in files) or not all(map(_is_text, given)):
         raise UsageError("A path is empty, or not valid text in this terminal's encoding")

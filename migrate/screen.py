@@ -45,6 +45,10 @@ class Screen:
         else:
             self._console(stderr=False).print(text(), end="")
 
+    def show(self, text: Text) -> None:
+        """Show what comes before a result."""
+        self._console(stderr=False).print(text, end="")
+
     def say(self, message: str) -> None:
         """A message beside the result."""
         click.echo(message, err=True)

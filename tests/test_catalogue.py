@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from migrate.load.limits import LIMITS
 from migrate.model.catalogue import CATALOGUE
 from migrate.model.finding import Finding
 from migrate.report.catalogue import catalogue_page
@@ -37,7 +38,7 @@ def test_no_finding_has_a_code_of_its_own(demo: Demo) -> None:
     rooms = ("map", "load")
     used = {code for path, text in SOURCES.items() if path.parent.name in rooms for code in CODE.findall(text)}
     assert used >= {"binding-gcm", "change-disables"}
-    others = {"register-with-new-credential"}  # an action
+    others = {"register-with-new-credential", *LIMITS}  # an action, and what limits are called
     assert used - others <= set(CATALOGUE)
     with pytest.raises(KeyError):
         _ = Finding("never-heard-of", None).severity

@@ -149,7 +149,7 @@ def test_json_is_one_document_on_standard_output(tmp_path: Path, run: Run) -> No
     plan = json.loads(run("load", tmp_path / "m", "--replay", CASSETTE, "--json").stdout)
     assert extracted["rows"] == mapped["totals"]["bindings"] == sum(plan["counts"]["bindings"].values()) == 328
     whole = json.loads(run("run", "--out", tmp_path / "r", "--replay", CASSETTE, "--json").stdout)
-    assert (whole["plan"], whole["mapped"]) == (plan, mapped)
+    assert (whole["plan"], whole["mapped"]) == (plan, {**mapped, "source": "../snapshot"})
 
 
 def test_reports_are_written_where_they_are_asked_for(tmp_path: Path, run: Run, demo: Demo) -> None:

@@ -32,8 +32,7 @@ def test_a_change_names_exactly_what_differs_and_applying_it_leaves_none(live: A
     change, _ = compare(config, live)
     fields = change.fields if change else ()
     for item in FIELDS:
-        default = "" if item.type is str else None
-        differs = item.path in desired and desired[item.path] != live.get(item.path, default)
+        differs = item.path in desired and desired[item.path] != live.get(item.path, item.type())
         assert (item.path in fields) == differs
     if change:
         assert (change.existing, change.desired) == (live, desired)

@@ -383,8 +383,10 @@ def test_push_config_says_of_each_value_where_it_comes_from(demo: Demo) -> None:
 
 def test_mapping_is_the_same_on_any_day(tmp_path: Path, run: Run, demo: Demo) -> None:
     assert run("map", demo.folder / "snapshot", "--out", tmp_path / "again").exit_code == 0
-    for name in ("summary.json", "push-config.yaml"):
+    for name in ("rules.toml", "push-config.yaml"):
         assert (tmp_path / "again" / name).read_bytes() == (demo.folder / "mapped" / name).read_bytes()
+    again = json.loads((tmp_path / "again" / "summary.json").read_bytes())
+    assert {**again, "source": "../snapshot"} == demo.json("mapped", "summary.json")
 
 
 def test_a_folder_that_may_hold_edits_is_never_overwritten(tmp_path: Path, run: Run, demo: Demo) -> None:

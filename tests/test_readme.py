@@ -60,6 +60,12 @@ def test_every_command_of_the_readme_runs(folder: Path, serve: Serve, demo_world
     assert ran == 15
     assert (folder / "report.md").exists()
     assert demo_world.writes == []
+    # What writes is shown as a session, because it asks; here it is told to go on.
+    forced = "--yes --force blockers --force switches-off"
+    for command in re.findall(r"^\s*\$ (chat-migrate .*--apply)$", README, re.MULTILINE):
+        done = bash(f"XDG_CONFIG_HOME=. {command} {forced}", folder)
+        assert done.returncode == 0, done.stderr
+    assert len(demo_world.writes) == 2 * 5
 
 
 def test_the_make_targets_are_there_and_the_two_commands_are_run_in_ci() -> None:

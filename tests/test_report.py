@@ -39,7 +39,20 @@ hostile = st.text(max_size=40) | st.sampled_from(
 def plan(friendly_name: str, template: str) -> Plan:
     change = Change(service_sid(1), friendly_name, {}, {"new_message.template": template}, ("new_message.template",))
     finding = Finding("template-variable-unknown", service_sid(1), template)
-    return Plan("AC1", "s", "r", "p", {"carried": 1}, {service_sid(1): friendly_name}, (change,), (), (), (finding,))
+    return Plan(
+        "AC1",
+        "https://c",
+        "2026-06-15",
+        "s",
+        "r",
+        "p",
+        {"carried": 1},
+        {service_sid(1): friendly_name},
+        (change,),
+        (),
+        (),
+        (finding,),
+    )
 
 
 @given(st.text())

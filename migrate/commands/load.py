@@ -1,67 +1,138 @@
-"""chat-migrate load."""
+"""chat-migrate load, and rollback, which undoes what it wrote."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
 
-from migrate.options import FILE, FOLDER, ReportFile, api_options, common_options
+from migrate.commands.applying import ApplyOptions, apply_options, carry_out
+from migrate.load.limits import OF_A_ROLLBACK
+from migrate.options import FILE, FOLDER, ReportFile, ServiceSid, api_options, common_options
 from migrate.screen import Screen
 
 if TYPE_CHECKING:
     from migrate.model.plan import Plan
     from migrate.twilio_api.api import ApiSettings
 
-
 CHANGES_PENDING = 3
+EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
-@click.argument("mapped", type=FOLDER)
+@click.argument("mapped", type=FOLDER, required=False)
+@click.option("--plan", "plan_file", type=EXISTING, metavar="FILE", help="A saved plan, instead of a mapped folder.")
+@click.option("--service", "services", type=ServiceSid(), multiple=True, help="Only this service. Repeatable.")
 @click.option("--plan-out", type=FILE, metavar="FILE", help="Save the plan.")
 @click.option(
     "--report", "reports", type=ReportFile(), multiple=True, metavar="FILE",
     help="Write a report: .md or .json. Repeatable.",
 )  # fmt: skip
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 3 if there is something to change.")
+@apply_options
 @api_options
 @common_options
 def load(
-    mapped: Path,
+    mapped: Path | None,
+    plan_file: Path | None,
+    services: tuple[str, ...],
     plan_out: Path | None,
     reports: tuple[Path, ...],
     detailed_exitcode: bool,
+    applying: ApplyOptions,
     settings: ApiSettings,
     screen: Screen,
 ) -> None:
-    """Show what would change in Conversations. A dry run: it only reads.
+    """Show what would change in Conversations, and change it with --apply.
+
+    Without --apply it only reads. With it, every write is journalled first and read back afterwards; what somebody
+    else has changed since the plan was made is left alone. The same command goes on after an interruption.
 
     \b
     Example:
       chat-migrate load mapped --plan-out plan.json --report report.md
+      chat-migrate load --plan plan.json --apply
     """
     from migrate.load.planning import make_plan
-    from migrate.report.text import plan_view
+    from migrate.load.saved import read_plan, save_plan, stale_services
     from migrate.twilio_api.api import open_api
 
-    files = [(path, path.suffix) for path in reports] + ([(plan_out, ".json")] if plan_out else [])
+    if (mapped is None) == (plan_file is None):
+        raise click.UsageError("Name either a mapped folder or --plan FILE")
+    if plan_file and services:
+        raise click.UsageError("--service narrows a plan when it is made; --plan FILE is made already")
     with open_api(settings) as api:
-        plan = make_plan(api, mapped)
-    for path, suffix in files:
-        write_report(plan, path, suffix)
+        plan = read_plan(plan_file) if plan_file else make_plan(api, mapped or Path(), services)
+        stale = stale_services(api, plan) if plan_file else []
+        for path in (*reports, *([plan_out] if plan_out else [])):
+            write_report(plan, path, ".json" if path == plan_out else path.suffix)
+        if not applying.apply or not plan.changes:
+            _show(plan, stale, screen)
+            if detailed_exitcode and plan.changes:
+                sys.exit(CHANGES_PENDING)
+            return
+        if plan_file is None:
+            plan_file = plan_out or (mapped or Path()).resolve().parent / f"plan-{plan.plan_id[7:19]}.json"
+            save_plan(plan, plan_file)
+        journal = applying.journal or plan_file.with_suffix(".journal.jsonl")
+        again = f"chat-migrate load --plan {quote(str(plan_file))} --apply"
+        carry_out(api, plan, applying, screen, journal=journal, again=again)
+
+
+def _show(plan: Plan, stale: Sequence[str], screen: Screen) -> None:
+    """Show a plan that is not applied. Raises `StaleError` if somebody has changed the target since it was made."""
+    from migrate.model.errors import StaleError
+    from migrate.report.text import plan_view
+
     screen.result(plan.to_json(), lambda: plan_view(plan))
-    if detailed_exitcode and plan.changes:
-        sys.exit(CHANGES_PENDING)
+    if stale:
+        raise StaleError(
+            f"{len(stale)} of {len(plan.changes)} services were changed since the plan was made: {stale[0]}",
+            remedy="Make it anew with: chat-migrate load MAPPED --plan-out FILE",
+        )
+
+
+@click.command()
+@click.argument("journal_file", metavar="JOURNAL", type=EXISTING)
+@apply_options
+@api_options
+@common_options
+def rollback(journal_file: Path, applying: ApplyOptions, settings: ApiSettings, screen: Screen) -> None:
+    """Undo what a journal says was written, where nobody has changed it since.
+
+    Without --apply it only shows what it would do. A rollback is journalled in turn.
+
+    \b
+    Example:
+      chat-migrate rollback plan.journal.jsonl
+      chat-migrate rollback plan.journal.jsonl --apply
+    """
+    from migrate.load.journal import read_journal
+    from migrate.load.rollback import plan_rollback
+    from migrate.twilio_api.api import open_api
+
+    with open_api(settings) as api:
+        plan = plan_rollback(api, read_journal(journal_file))
+        if not applying.apply or not plan.changes:
+            _show(plan, (), screen)
+            return
+        journal = applying.journal or journal_file.with_suffix(f".rollback-{plan.plan_id[7:19]}.jsonl")
+        again = f"chat-migrate rollback {quote(str(journal_file))} --apply"
+        carry_out(api, plan, applying, screen, journal=journal, again=again, limits=OF_A_ROLLBACK)
 
 
 def write_report(plan: Plan, path: Path, suffix: str) -> None:
     """Write a plan as a report, in the format that a suffix names."""
-    from migrate.model.digest import canonical_json
+    from migrate.load.saved import save_plan
     from migrate.report.markdown import plan_report
     from migrate.snapshot.files import write_whole
 
+    if suffix != ".md":
+        save_plan(plan, path)
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, plan_report(plan) if suffix == ".md" else canonical_json(plan.to_json()))
+    write_whole(path, plan_report(plan))

@@ -7,18 +7,29 @@ from migrate.model.plan import Change
 from migrate.model.push_config import FIELDS, ServiceConfig, Settings, in_order
 
 
+def differing(wanted: Settings, live: Settings) -> tuple[str, ...]:
+    """The paths, in reading order, at which `live` does not have the values that `wanted` states.
+
+    What is not set is the same as off, or as an empty text: everything is disabled on a new service, `log_enabled`
+    may be missing (FACTS.md), and an emptied text may be shown as either.
+    """
+    return tuple(
+        item.path for item in FIELDS if item.path in wanted and wanted[item.path] != live.get(item.path, item.type())
+    )
+
+
+def same(one: Settings, other: Settings) -> bool:
+    """Whether two settings mean the same."""
+    return not differing(one, other) and not differing(other, one)
+
+
 def compare(config: ServiceConfig, live: Settings) -> tuple[Change | None, list[Finding]]:
     """The change that makes `live` what `config` states (None: it is so already), and findings about it.
 
-    A field that `config` does not state is left as it is. An empty text and one that is not set are the same:
-    that is how Twilio shows an emptied one.
+    A field that `config` does not state is left as it is.
     """
     desired = config.settings
-    fields = tuple(
-        item.path
-        for item in FIELDS
-        if item.path in desired and desired[item.path] != live.get(item.path, "" if item.type is str else None)
-    )
+    fields = differing(desired, live)
     findings = [
         Finding("change-disables", config.service_sid, path)
         for path in fields
@@ -33,3 +44,12 @@ def compare(config: ServiceConfig, live: Settings) -> tuple[Change | None, list[
         return None, findings
     change = Change(config.service_sid, config.friendly_name, in_order(live), in_order(desired), fields)
     return change, findings
+
+
+def drifted(config: ServiceConfig, then: Settings | None, live: Settings) -> list[Finding]:
+    """What somebody has set since the snapshot was taken, other than it was then and other than is desired."""
+    if then is None:  # it is not known what was live then
+        return []
+    undesired = {*differing(config.settings, live), *(path for path in live if path not in config.settings)}
+    paths = {*differing(then, live), *differing(live, then)} & undesired
+    return [Finding("target-drifted", config.service_sid, path) for path in sorted(paths)]

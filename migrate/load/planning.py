@@ -2,45 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
-from migrate.load.compare import compare
-from migrate.model.errors import RefusedError, TwilioError
+from migrate.load.compare import compare, drifted
+from migrate.model.errors import MigrateError, RefusedError, TwilioError, UsageError
 from migrate.model.finding import Finding
 from migrate.model.plan import Change, Plan
 from migrate.model.push_config import Settings, flatten
 from migrate.model.templates import check_templates
 from migrate.snapshot.mapped import Mapped, open_mapped
+from migrate.snapshot.reader import open_snapshot
 from migrate.twilio_api.api import TwilioApi
 from migrate.twilio_api.credentials import REPLAY_ACCOUNT_SID
 
 
-def make_plan(api: TwilioApi, mapped_folder: Path) -> Plan:
-    """The plan that brings the live services to the push configuration in a mapped folder.
+def make_plan(api: TwilioApi, mapped_folder: Path, services: Collection[str] = ()) -> Plan:
+    """The plan that brings the live services to the push configuration in a mapped folder; or some of them.
 
     The same folder and the same answers give the same plan. Raises `InputError` for a folder that is none or
-    a push-config.yaml that is wrong, `RefusedError` for another account's, `TwilioError` where Twilio fails.
+    a push-config.yaml that is wrong, `RefusedError` for another account's, `UsageError` for a service that is not in
+    it, `TwilioError` where Twilio fails.
     """
-    mapped = open_mapped(mapped_folder)
+    mapped = _narrowed(open_mapped(mapped_folder), services)
     _refuse_other_account(api, mapped)
-    with ThreadPoolExecutor(api.throttle.most) as pool:
-        try:
-            live = list(pool.map(lambda config: read_live(api, config.service_sid), mapped.configs))
-        except BaseException:
-            api.stop()  # the others' answers are of no use any more, and nobody should wait for them
-            raise
+    live = read_all(api, [config.service_sid for config in mapped.configs])
     changes: list[Change] = []
     unchanged: list[str] = []
     missing: list[str] = []
     # What the mapper said of templates may have been mended since: they are checked as they stand now.
     findings = [found for found in mapped.summary.findings if not found.code.startswith("template-")]
     findings += check_templates(mapped.configs, mapped.summary.lengths)
+    findings += _snapshot_findings(mapped)
+    then = {service["service_sid"]: service["conversations"] for service in mapped.summary.services}
     for config, settings in zip(mapped.configs, live, strict=True):
         if settings is None:
             missing.append(config.service_sid)
             findings.append(Finding("service-missing-on-target", config.service_sid))
             continue
+        findings += drifted(config, then.get(config.service_sid), settings)
         change, said = compare(config, settings)
         findings += said
         if change:
@@ -49,6 +51,8 @@ def make_plan(api: TwilioApi, mapped_folder: Path) -> Plan:
             unchanged.append(config.service_sid)
     return Plan(
         account_sid=mapped.summary.account_sid,
+        target=api.addresses.base("conversations"),
+        as_of=mapped.summary.as_of,
         snapshot=mapped.summary.snapshot,
         rules=mapped.summary.rules,
         push_config=mapped.config_digest,
@@ -61,16 +65,55 @@ def make_plan(api: TwilioApi, mapped_folder: Path) -> Plan:
     )
 
 
+def _narrowed(mapped: Mapped, services: Collection[str]) -> Mapped:
+    """The mapped folder as if it had only these services."""
+    if not services:
+        return mapped
+    configs = tuple(config for config in mapped.configs if config.service_sid in services)
+    if unknown := sorted(set(services) - {config.service_sid for config in configs}):
+        raise UsageError(f"{mapped.folder} has no service {unknown[0]} in its push-config.yaml")
+    summary = mapped.summary
+    kept = tuple(service for service in summary.services if service["service_sid"] in services)
+    findings = tuple(found for found in summary.findings if found.service_sid in (None, *services))
+    return replace(mapped, configs=configs, summary=replace(summary, services=kept, findings=findings))
+
+
+def _snapshot_findings(mapped: Mapped) -> list[Finding]:
+    """What is to be said of the snapshot that was mapped, as it lies there now."""
+    folder = (mapped.folder / mapped.summary.source).resolve()
+    try:
+        found = open_snapshot(folder)
+    except (MigrateError, OSError):
+        return [Finding("snapshot-unverified", None)]
+    changed = found.manifest.digest != mapped.summary.snapshot
+    return [Finding("snapshot-changed", None)] if changed else []
+
+
 def _names(mapped: Mapped) -> dict[str, str]:
     """Names by SID: findings speak of the snapshot's services, changes of those in the push configuration."""
     names = {service["service_sid"]: service["friendly_name"] for service in mapped.summary.services}
     return names | {config.service_sid: config.friendly_name for config in mapped.configs}
 
 
+def read_all(api: TwilioApi, service_sids: Sequence[str]) -> list[Settings | None]:
+    """The live settings of services, side by side; None for one that is not there."""
+    with ThreadPoolExecutor(api.throttle.most) as pool:
+        try:
+            return list(pool.map(lambda sid: read_live(api, sid), service_sids))
+        except BaseException:
+            api.stop()  # the others' answers are of no use any more, and nobody should wait for them
+            raise
+
+
+def notifications_path(service_sid: str) -> str:
+    """Where a Conversations service has its notification settings."""
+    return f"/Services/{service_sid}/Configuration/Notifications"
+
+
 def read_live(api: TwilioApi, service_sid: str) -> Settings | None:
     """The live notification settings of a Conversations service; None if there is no such service."""
     try:
-        return flatten(api.get("conversations", f"/Services/{service_sid}/Configuration/Notifications"))
+        return flatten(api.get("conversations", notifications_path(service_sid)))
     except TwilioError as error:
         if error.status == 404:
             return None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from migrate.map.tally import Tally
 from migrate.model.credential import Credential
 from migrate.model.errors import InterruptedRunError, MigrateError
 from migrate.model.finding import Finding
-from migrate.model.push_config import ServiceConfig
+from migrate.model.push_config import ServiceConfig, flatten
 from migrate.model.templates import check_templates
 from migrate.snapshot.files import sync
 from migrate.snapshot.mapped import Summary
@@ -123,6 +124,7 @@ class _Mapping:
         summary = Summary(
             account_sid=self._source.manifest.account_sid,
             as_of=self._source.manifest.as_of,
+            source=os.path.relpath(self._source.folder.resolve(), self._writer.folder),
             snapshot=self._source.manifest.digest,
             rules=self._rules.digest,
             services=tuple(services),
@@ -166,6 +168,7 @@ class _Mapping:
             "actions": dict(sorted(tally.actions.items())),
             "binding_types": dict(sorted(tally.binding_types.items())),
             "credentials": tally.credentials(),
+            "conversations": _live_then(service),
         }
 
     def _rejected(self, service_sid: str) -> list[Finding]:
@@ -179,6 +182,12 @@ class _Mapping:
         found = self._credentials.findings(self._used, self._rules, whole=whole)
         strange = sorted(self._rules.leave_out - services) if whole else []
         return found + [Finding("rule-unused", None, f"services.leave_out: {sid}") for sid in strange]
+
+
+def _live_then(service: dict[str, Any]) -> dict[str, Any] | None:
+    """What was live in Conversations when the snapshot was taken, by path; None where that is not known."""
+    said = json.loads(service["conversations_notifications"] or "null")
+    return dict(flatten(said)) if isinstance(said, Mapping) else None
 
 
 def _groups(parts: list[tuple[Path, int]]) -> Iterator[list[Path]]:

@@ -210,6 +210,26 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
         "With names and a message of usual length, the push is longer than 178 characters, where Twilio cuts it",
         "Shorten it in push-config.yaml",
     ),
+    "snapshot-unverified": CatalogueEntry(
+        "warning",
+        "The snapshot that was mapped is not there any more, or not whole: nothing proves what the mapping rests on",
+        "Put it back where it was, beside the mapped folder, or map a snapshot that is there",
+    ),
+    "snapshot-changed": CatalogueEntry(
+        "warning",
+        "Where the mapped snapshot was, there is another one now",
+        "Map it anew",
+    ),
+    "target-drifted": CatalogueEntry(
+        "warning",
+        "Set otherwise in Conversations than when the snapshot was taken",
+        "Find out who changed it, and whether push-config.yaml should say the same",
+    ),
+    "rollback-left-alone": CatalogueEntry(
+        "warning",
+        "Somebody has changed this since it was applied: the rollback leaves it as it is",
+        "Decide by hand what it should be",
+    ),
     "change-disables": CatalogueEntry(
         "warning",
         "The change would switch off a push that is on in Conversations now",

@@ -55,6 +55,18 @@ class RefusedError(MigrateError):
     exit_code = 4
 
 
+class StaleError(MigrateError):
+    """Somebody has changed the target since the plan was made; what they changed was left as it is."""
+
+    exit_code = 5
+
+
+class PartlyAppliedError(MigrateError):
+    """Some of a plan was written and some was not; the journal says which."""
+
+    exit_code = 6
+
+
 class InterruptedRunError(MigrateError):
     """The operator stopped the run; what was finished is kept and the run can be resumed."""
 

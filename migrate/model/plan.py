@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from migrate.model.digest import digest
+from migrate.model.digest import canonical_json, digest
 from migrate.model.finding import Finding, count_by_severity
-from migrate.model.push_config import Settings
+from migrate.model.push_config import FIELD_BY_PATH, Settings, in_order
+from migrate.model.sids import is_service_sid
 
-PLAN_FORMAT = 1
+PLAN_FORMAT = 2
+NOTIFICATIONS = "notifications"
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Change:
     existing: Settings
     desired: Settings
     fields: tuple[str, ...]
-    kind: str = "notifications"
+    kind: str = NOTIFICATIONS
 
     def to_json(self) -> dict[str, Any]:
         """The change as it stands in plan.json."""
@@ -37,16 +40,37 @@ class Change:
             "fields": list(self.fields),
         }
 
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Change:
+        """The change that `to_json` wrote. Raises LookupError, TypeError or ValueError for anything else."""
+        change = cls(
+            data["service_sid"],
+            data["friendly_name"],
+            settings_of(data["existing"]),
+            settings_of(data["desired"]),
+            tuple(data["fields"]),
+            data["kind"],
+        )
+        texts = (change.service_sid, change.friendly_name)
+        if not all(isinstance(text, str) for text in texts) or not is_service_sid(change.service_sid):
+            raise TypeError(f"not a change: {change}")
+        if change.kind != NOTIFICATIONS or not change.fields or not set(change.fields) <= set(change.desired):
+            raise ValueError(f"not a change: {change}")
+        return change
+
 
 @dataclass(frozen=True)
 class Plan:
     """Changes in the order of their service SID, findings the worst first, and the digests of what they rest on.
 
-    `bindings` counts the snapshot's bindings by outcome; `services` has the friendly name of every service that
-    the plan speaks of, `unchanged` the SIDs of those that need nothing, `missing` of those that Conversations lacks.
+    `target` is the address of the Conversations API that it was made from, `as_of` the snapshot's time. `bindings`
+    counts the snapshot's bindings by outcome; `services` has the friendly name of every service that the plan speaks
+    of, `unchanged` the SIDs of those that need nothing, `missing` of those that Conversations lacks.
     """
 
     account_sid: str
+    target: str
+    as_of: str
     snapshot: str
     rules: str
     push_config: str
@@ -71,10 +95,34 @@ class Plan:
         """The content of plan.json. It holds no time, no secret and no personal data."""
         return {"plan_id": self.plan_id, **self._content()}
 
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Plan:
+        """The plan that `to_json` wrote, unaltered. Raises LookupError, TypeError or ValueError for anything else."""
+        if data["format_version"] != PLAN_FORMAT:
+            raise ValueError("another format")
+        plan = cls(
+            account_sid=data["account_sid"],
+            target=data["target"],
+            as_of=data["as_of"],
+            **{name: data["digests"][name] for name in ("snapshot", "rules", "push_config")},
+            bindings=data["counts"]["bindings"],
+            services=data["services"],
+            changes=tuple(Change.from_json(change) for change in data["changes"]),
+            unchanged=tuple(data["unchanged"]),
+            missing=tuple(data["missing"]),
+            findings=tuple(Finding.from_json(finding) for finding in data["findings"]),
+        )
+        # Its id covers all of it: what somebody has changed by hand is no plan that anybody has seen.
+        if canonical_json(plan.to_json()) != canonical_json(data):
+            raise ValueError("it does not add up")
+        return plan
+
     def _content(self) -> dict[str, Any]:
         return {
             "format_version": PLAN_FORMAT,
             "account_sid": self.account_sid,
+            "target": self.target,
+            "as_of": self.as_of,
             "digests": {
                 "snapshot": self.snapshot,
                 "rules": self.rules,
@@ -93,3 +141,12 @@ class Plan:
                 "findings": count_by_severity(self.findings),
             },
         }
+
+
+def settings_of(data: Any) -> Settings:
+    """Settings of known paths and right types. Raises LookupError or TypeError for anything else."""
+    if not isinstance(data, Mapping) or not all(
+        type(value) is FIELD_BY_PATH[path].type for path, value in data.items()
+    ):
+        raise TypeError(f"not settings: {data}")
+    return in_order(data)

@@ -17,14 +17,17 @@ from migrate.snapshot.mapped import Summary
 COLOURS = {"blocker": "bold red", "warning": "yellow", "info": "cyan"}
 
 
-def plan_view(plan: Plan, *, explain: bool = True) -> Text:
+def plan_view(plan: Plan, *, explain: bool = True, dry_run: bool = True) -> Text:
     """The whole plan: every changed field, then the findings with their meaning and remedy."""
     text = Text()
     for change in plan.changes:
         text.append(_change(change)).append("\n")
     if explain:
         text.append(findings_view(plan.findings, plan.services))
-    text.append("Dry run: ", "bold").append(f"{verdict(plan)}. Nothing was written to Twilio.\n")
+    if dry_run:
+        text.append("Dry run: ", "bold").append(f"{verdict(plan)}. Nothing was written to Twilio.\n")
+    else:
+        text.append("To be applied: ", "bold").append(f"{verdict(plan)}.\n")
     return text.append(f"Findings: {severities(count_by_severity(plan.findings))}.\n")
 
 

@@ -37,11 +37,14 @@ class Summary:
     (their number), `outcomes`, `actions` and `binding_types` (numbers by name), and `credentials`: those that its
     bindings use, each with `credential_sid`, `bindings` (numbers by type), `live` (their number), and the
     `push_credential_sid` that the token server is to hand out in its place, null where nobody has decided.
-    `credentials` are the account's, `lengths` what pushes are estimated with; `snapshot` and `rules` are digests.
+    `credentials` are the account's, `lengths` what pushes are estimated with; `snapshot` and `rules` are digests,
+    `source` is the way to the snapshot's folder from this one. `conversations` of a service is what was live there
+    when the snapshot was taken, by path; null where that could not be read.
     """
 
     account_sid: str
     as_of: str
+    source: str
     snapshot: str
     rules: str
     services: tuple[dict[str, Any], ...]
@@ -68,6 +71,7 @@ class Summary:
             "format_version": FORMAT,
             "account_sid": self.account_sid,
             "as_of": self.as_of,
+            "source": self.source,
             "digests": {"snapshot": self.snapshot, "rules": self.rules},
             "services": list(self.services),
             "credentials": [credential.to_json() for credential in self.credentials],
@@ -124,6 +128,7 @@ def open_mapped(folder: Path) -> Mapped:
         summary = Summary(
             account_sid=content["account_sid"],
             as_of=content["as_of"],
+            source=content["source"],
             snapshot=content["digests"]["snapshot"],
             rules=content["digests"]["rules"],
             services=tuple(content["services"]),

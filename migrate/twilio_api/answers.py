@@ -24,12 +24,12 @@ _REMEDIES: Mapping[int, str] = {
 
 
 def raise_for_status(answer: Any, url: str, credentials: Credentials) -> None:
-    """Raise for any status but 200: `TransientTwilioError` where it may pass, else `TwilioError` with what helps.
+    """Raise unless the status is 200 or 201: `TransientTwilioError` where it may pass, else `TwilioError`.
 
     What a server says is told, but for the credentials, and the identities that it was asked for.
     """
     status = answer.status_code
-    if status == 200:
+    if status in (200, 201):
         return
     try:
         body = decode(answer.body)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ from migrate.twilio_api.credentials import Credentials
 from migrate.twilio_api.limits import DEFAULT_CONCURRENCY, DEFAULT_RETRY_BUDGET, FEW_TRIES, PAGE_SIZES
 from migrate.twilio_api.pages import Circle, NotAPageError, Page, Reader, decode, peek
 from migrate.twilio_api.retry import Patience
-from migrate.twilio_api.throttle import Throttle
+from migrate.twilio_api.throttle import TOO_MANY, Throttle
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -97,6 +97,22 @@ class TwilioApi:
             return found
 
         return self._ask(self.addresses.url(api, path), once, tries)[0]
+
+    def post(self, api: Api, path: str, form: Mapping[str, str]) -> None:
+        """Change one object by a form. Only what was never processed, a 429, is tried again.
+
+        Raises `TwilioError` for any answer but 200 and 201. After a `TransientTwilioError` the write may have been
+        done or not: that is to be read back.
+        """
+        self._ask(self.addresses.url(api, path), bytes, form=form)
+
+    def insist(self, once: Callable[[], T]) -> T:
+        """Do something that asks Twilio, and again as long as it fails in a way that may pass and patience lasts."""
+        return self._patience.ask(once)[0]
+
+    def pause(self, seconds: float) -> None:
+        """Wait. Raises `InterruptedRunError` as soon as the run is stopped."""
+        self._patience.sleep(seconds)
 
     def pages(
         self,
@@ -185,15 +201,21 @@ class TwilioApi:
         body, requests = self._ask(url, bytes, tries)
         return _Fetched(url, body, requests)
 
-    def _ask(self, url: str, read: Callable[[bytes], T], tries: int | None = None) -> tuple[T, int]:
-        """GET what `read` makes of the body, trying again where that may help; and how many requests it took."""
+    def _ask(
+        self, url: str, read: Callable[[bytes], T], tries: int | None = None, form: Mapping[str, str] | None = None
+    ) -> tuple[T, int]:
+        """What `read` makes of the body, trying again where that may help; and how many requests it took.
+
+        It is a GET, or the POST of a form.
+        """
+        method = "GET" if form is None else "POST"
 
         def once() -> T:
             with self.throttle.turn() as turn:
-                answer = self._client.request("GET", url)
+                answer = self._client.request(method, url, data=form)
                 running = count_of(answer.headers.get("twilio-concurrent-requests"))
                 self.throttle.note(turn, answer.status_code, running)
-            logger.debug("GET %s: %s, %d bytes", public_url(url), answer.status_code, len(answer.body))
+            logger.debug("%s %s: %s, %d bytes", method, public_url(url), answer.status_code, len(answer.body))
             raise_for_status(answer, url, self._credentials)
             try:
                 found = read(answer.body)
@@ -204,7 +226,11 @@ class TwilioApi:
             self.server_time = self.server_time or _date(answer.headers.get("date"))
             return found
 
-        return self._patience.ask(once, tries)
+        return self._patience.ask(once, tries, bool if form is None else _was_never_processed)
+
+
+def _was_never_processed(error: TransientTwilioError) -> bool:
+    return error.status == TOO_MANY
 
 
 def may_be_the_size(error: TwilioError) -> bool:

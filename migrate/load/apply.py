@@ -1,0 +1,114 @@
+"""Apply: the changes of a plan, one after the other, each journalled before and after, and each read back.
+
+A change is written only where the live settings are still those that the plan was made from. What became of a write
+is never guessed: Twilio ignores a misspelt field without an error, and an answer can be lost on its way, so the
+settings are read back and compared field by field.
+"""
+
+from __future__ import annotations
+
+import time
+
+from migrate.load.compare import differing, same
+from migrate.load.journal import Journal
+from migrate.load.planning import notifications_path, read_live
+from migrate.model.applied import Outcome
+from migrate.model.errors import TransientTwilioError, TwilioError
+from migrate.model.plan import Change, Plan
+from migrate.model.push_config import FIELD_BY_PATH, Settings, Value
+from migrate.twilio_api.api import TwilioApi
+
+WRITES_PER_SECOND = 25  # Chat takes 30 mutations a second (FACTS.md, "REST behaviour")
+
+
+class Applier:
+    """Applies one plan. What is done is in the journal, whatever happens."""
+
+    def __init__(self, api: TwilioApi, plan: Plan, journal: Journal) -> None:
+        self._api = api
+        self._plan = plan
+        self._journal = journal
+        self._next_write = 0.0  # by the monotonic clock
+
+    def run(self) -> list[Outcome]:
+        """Try every change; a service that fails does not stop the others. Gives what became of each."""
+        outcomes = []
+        for change in self._plan.changes:
+            try:
+                outcomes.append(self._apply(change))
+            except TwilioError as error:
+                outcomes.append(Outcome(change, "failed", str(error)))
+        if all(outcome.verdict in ("applied", "already") for outcome in outcomes):
+            self._journal.finish()
+        return outcomes
+
+    def _apply(self, change: Change) -> Outcome:
+        latest = self._journal.latest(change.service_sid)
+        if latest and latest[1].status == "applied":
+            return Outcome(change, "applied", "by an earlier run")
+        live = read_live(self._api, change.service_sid)
+        if live is None:
+            return Outcome(change, "missing", "there is no such service in Conversations")
+        wanted = {path: change.desired[path] for path in change.fields}
+        if latest and latest[1].status is None and not differing(wanted, live):
+            # Killed after the write, or before its answer came: it has arrived.
+            self._journal.end(latest[0], "applied", live)
+            return Outcome(change, "applied", "by an earlier run")
+        if not same(change.existing, live):
+            if latest and latest[1].status is None:
+                self._journal.end(latest[0], "stale", live)
+            return self._not_as_planned(change, wanted, live)
+        return self._write(change, wanted, live)
+
+    def _not_as_planned(self, change: Change, wanted: Settings, live: Settings) -> Outcome:
+        if not differing(wanted, live):
+            return Outcome(change, "already", "somebody else has set the same")
+        paths = sorted({*differing(change.existing, live), *differing(live, change.existing)})
+        return Outcome(change, "stale", f"set otherwise since the plan was made: {', '.join(paths)}")
+
+    def _write(self, change: Change, wanted: Settings, live: Settings) -> Outcome:
+        """Write, and read back what came of it. `live` is the before-image."""
+        form = {FIELD_BY_PATH[path].form: form_value(value) for path, value in wanted.items()}
+        latest = self._journal.latest(change.service_sid)
+        is_open = latest is not None and latest[1].status is None
+        number = latest[0] if latest and is_open else self._journal.begin(change, live, wanted)
+
+        def attempt() -> Settings:
+            self._wait_for_turn()
+            try:
+                self._api.post("conversations", notifications_path(change.service_sid), form)
+            except TransientTwilioError:  # done or not: what is live tells
+                after = read_live(self._api, change.service_sid) or {}
+                if same(live, after):
+                    raise
+                return after
+            return read_live(self._api, change.service_sid) or {}
+
+        try:
+            after = self._api.insist(attempt)
+        except TwilioError as error:
+            self._journal.end(number, "failed", None)
+            return Outcome(change, "failed", str(error))
+        wrong = differing(wanted, after)
+        self._journal.end(number, "failed" if wrong else "applied", after)
+        if not wrong:
+            return Outcome(change, "applied")
+        shown = ", ".join(f"{path} is {_shown(after.get(path))}" for path in wrong)
+        return Outcome(change, "failed", f"Twilio took the write, and then: {shown}")
+
+    def _wait_for_turn(self) -> None:
+        now = time.monotonic()
+        if now < self._next_write:
+            self._api.pause(self._next_write - now)
+        self._next_write = max(now, self._next_write) + 1 / WRITES_PER_SECOND
+
+
+def form_value(value: Value) -> str:
+    """A value as Twilio's forms have it: booleans are the words `true` and `false`."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value
+
+
+def _shown(value: Value | None) -> str:
+    return "not set" if value is None else form_value(value)

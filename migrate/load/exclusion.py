@@ -1,0 +1,71 @@
+"""One loader at a time for an account: a lock that says who holds it, and lives no longer than its process."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from migrate.model.errors import RefusedError
+from migrate.snapshot.files import make_private_folder
+
+
+@contextmanager
+def only_loader(folder: Path, account_sid: str) -> Iterator[str]:
+    """Hold the account's lock, in a private folder of this user's. Gives what is to be said of a dead one's, if any.
+
+    Raises `RefusedError` while another process holds it. It does not reach other machines or other users.
+    """
+    make_private_folder(folder)
+    path = folder / f"{account_sid}.lock"
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        holder = _holder(handle)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise RefusedError(
+                f"Another load is writing to account {account_sid}: {holder or 'it does not say which'}",
+                kept="Nothing was written",
+                remedy="Wait for it, or stop it; then look at what it did with the same command again",
+            ) from None
+        holder = _holder(handle)
+        _write(handle, {"process": os.getpid(), "host": platform.node(), "since": _now().isoformat()})
+        try:
+            yield f"A load that was killed has left its lock ({holder}); it is taken over" if holder else ""
+        finally:
+            os.ftruncate(handle, 0)
+    finally:
+        os.close(handle)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+def _write(handle: int, content: dict[str, Any]) -> None:
+    os.ftruncate(handle, 0)
+    os.pwrite(handle, json.dumps(content).encode(), 0)
+    os.fsync(handle)
+
+
+def _holder(handle: int) -> str:
+    """Who wrote the lock: process, host and age; empty if nobody did."""
+    data = os.pread(handle, 4096, 0)
+    try:
+        said = json.loads(data) if data else {}
+        age = _now() - datetime.fromisoformat(said["since"])
+        return f"process {int(said['process'])} on {said['host']}, for {_lasting(age.total_seconds())}"
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return "unknown" if data else ""
+
+
+def _lasting(seconds: float) -> str:
+    minutes = int(seconds // 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"

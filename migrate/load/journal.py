@@ -1,0 +1,146 @@
+"""The journal: a synced line before each write and after it, so that whatever happens can be settled and undone.
+
+An intent without a result is a write that may or may not have been done: whoever goes on reads back which.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from migrate.model.errors import InputError, RefusedError
+from migrate.model.plan import NOTIFICATIONS, Change, Plan, settings_of
+from migrate.model.push_config import Settings
+from migrate.snapshot.checkpoint import complete_lines
+from migrate.snapshot.files import append_synced, make_private_folder
+
+FORMAT = 1
+_FIRST = f'{{"format_version": {FORMAT}, "plan_id": '.encode()  # how each begins
+# applied: read back as desired; failed: Twilio refused it, or shows something else; stale: somebody else was there.
+Status = Literal["applied", "failed", "stale"]
+STATUSES: tuple[Status, ...] = ("applied", "failed", "stale")
+
+
+@dataclass
+class Entry:
+    """One write: what was live before it, what it was to set, and what was read back; None while that is open."""
+
+    service_sid: str
+    friendly_name: str
+    before: Settings
+    desired: Settings
+    status: Status | None = None
+    after: Settings | None = None
+
+
+@dataclass
+class Journal:
+    """One plan's writes, in their order. `plan_id` names the plan; `finished` says that all of it is done."""
+
+    path: Path
+    plan_id: str
+    account_sid: str
+    target: str
+    entries: list[Entry] = field(default_factory=list)
+    finished: bool = False
+
+    def begin(self, change: Change, before: Settings, desired: Settings) -> int:
+        """Note that these fields are going to be written; gives the number of the entry."""
+        if not self.path.exists():
+            names = ("plan_id", "account_sid", "target")
+            self._log({"format_version": FORMAT, **{name: getattr(self, name) for name in names}})
+        self.entries.append(Entry(change.service_sid, change.friendly_name, before, desired))
+        number = len(self.entries) - 1
+        self._log(
+            {
+                "intent": number,
+                "kind": NOTIFICATIONS,
+                "service_sid": change.service_sid,
+                "friendly_name": change.friendly_name,
+                "before": dict(before),
+                "desired": dict(desired),
+            }
+        )
+        return number
+
+    def end(self, number: int, status: Status, after: Settings | None) -> None:
+        """Note what came of a write."""
+        self._log({"result": number, "status": status, "after": None if after is None else dict(after)})
+        entry = self.entries[number]
+        entry.status, entry.after = status, after
+
+    def finish(self) -> None:
+        """Note that the whole plan is done."""
+        self._log({"finished": True})
+        self.finished = True
+
+    def latest(self, service_sid: str) -> tuple[int, Entry] | None:
+        """The last write to a service, with its number."""
+        numbered = [item for item in enumerate(self.entries) if item[1].service_sid == service_sid]
+        return numbered[-1] if numbered else None
+
+    def _log(self, line: dict[str, Any]) -> None:
+        moment = datetime.now(UTC).isoformat(timespec="seconds")
+        append_synced(self.path, json.dumps({**line, "at": moment}, ensure_ascii=False))
+
+
+def open_journal(path: Path, plan: Plan) -> Journal:
+    """The journal of a plan, new or to be gone on with.
+
+    Raises `RefusedError` if it is another plan's, and `InputError` for a file that is no journal.
+    """
+    make_private_folder(path.parent)
+    if not path.exists() or _is_torn(path.read_bytes()):
+        path.unlink(missing_ok=True)
+        return Journal(path, plan.plan_id, plan.account_sid, plan.target)
+    journal = read_journal(path)
+    if journal.plan_id != plan.plan_id:
+        raise RefusedError(f"{path} is the journal of another plan", remedy="Name another file with --journal")
+    complete_lines(path)  # what a crash cut short would spoil the next line
+    return journal
+
+
+def _is_torn(data: bytes) -> bool:
+    """Whether this is what is left of a journal whose writer was killed within its first line."""
+    return b"\n" not in data and (data.startswith(_FIRST) or _FIRST.startswith(data))
+
+
+def read_journal(path: Path) -> Journal:
+    """A journal from its file, which is left as it is. Raises `InputError` if it is none."""
+    try:
+        *complete, _ = path.read_text("utf-8").split("\n")  # a last line that a crash cut short was never said
+        first, *lines = [json.loads(line) for line in complete]
+        if first["format_version"] != FORMAT:
+            raise InputError(f"{path} is a journal in another format", remedy="Use the version that wrote it")
+        journal = Journal(path, str(first["plan_id"]), str(first["account_sid"]), str(first["target"]))
+        for line in lines:
+            _take(journal, line)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, UnicodeDecodeError):
+        raise InputError(f"{path} is not a journal") from None
+    return journal
+
+
+def _take(journal: Journal, line: dict[str, Any]) -> None:
+    """Add what a line says. Raises LookupError, TypeError or ValueError if it says nothing."""
+    if line.get("finished") is True:
+        journal.finished = True
+    elif "intent" in line:
+        if line["intent"] != len(journal.entries) or line["kind"] != NOTIFICATIONS:
+            raise ValueError("not the next entry")
+        journal.entries.append(
+            Entry(
+                str(line["service_sid"]),
+                str(line["friendly_name"]),
+                settings_of(line["before"]),
+                settings_of(line["desired"]),
+            )
+        )
+    else:
+        entry = journal.entries[line["result"]]
+        if line["status"] not in STATUSES:
+            raise ValueError("not a result")
+        entry.status = line["status"]
+        entry.after = None if line["after"] is None else settings_of(line["after"])

@@ -1,0 +1,108 @@
+"""Limits: what must hold before anything is written. Each has a name, by which an operator can lift that one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from migrate.model.errors import RefusedError
+from migrate.model.plan import Plan
+
+OLDEST_SNAPSHOT = timedelta(days=30)  # as long as Twilio lets personal data be kept (FACTS.md, "Binding")
+MOST_SERVICES = 100
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What limits are judged by: the plan, whom it would be applied to, and when."""
+
+    plan: Plan
+    account_sid: str
+    target: str
+    now: datetime
+    max_services: int = MOST_SERVICES
+
+    def found(self, *codes: str) -> int:
+        """How many findings of the plan have one of these codes."""
+        return sum(finding.code in codes for finding in self.plan.findings)
+
+
+def _blockers(ground: Ground) -> str:
+    codes = sorted({finding.code for finding in ground.plan.findings if finding.severity == "blocker"})
+    return f"the findings block it: {', '.join(codes)}; decide them, and map anew" if codes else ""
+
+
+def _switches_off(ground: Ground) -> str:
+    number = ground.found("change-disables")
+    return f"it would switch off what is on now ({number}); take those keys out of push-config.yaml" if number else ""
+
+
+def _unverified(ground: Ground) -> str:
+    missing = ground.found("snapshot-unverified")
+    return "the snapshot that it rests on is not there whole; put it back where it was" if missing else ""
+
+
+def _changed(ground: Ground) -> str:
+    return "the snapshot is another than was mapped; map it anew" if ground.found("snapshot-changed") else ""
+
+
+def _other_account(ground: Ground) -> str:
+    if ground.plan.account_sid == ground.account_sid:
+        return ""
+    return f"it was made for account {ground.plan.account_sid}, and the credentials are for {ground.account_sid}"
+
+
+def _other_address(ground: Ground) -> str:
+    if ground.plan.target == ground.target:
+        return ""
+    return f"it was made from {ground.plan.target}, and would be written to {ground.target}; make it anew from there"
+
+
+def _old(ground: Ground) -> str:
+    age = ground.now - datetime.fromisoformat(ground.plan.as_of) if ground.plan.as_of else timedelta()
+    if age <= OLDEST_SNAPSHOT:
+        return ""
+    return f"the snapshot is {age.days} days old, more than {OLDEST_SNAPSHOT.days}; extract and map anew"
+
+
+def _many(ground: Ground) -> str:
+    number = len(ground.plan.changes)
+    if number <= ground.max_services:
+        return ""
+    most = f"{ground.max_services:,}"
+    return f"it changes {number:,} services, more than {most}; narrow it with --service, or raise --max-services"
+
+
+LIMITS: dict[str, Callable[[Ground], str]] = {
+    "other-account": _other_account,
+    "other-address": _other_address,
+    "unverified-snapshot": _unverified,
+    "changed-snapshot": _changed,
+    "old-snapshot": _old,
+    "blockers": _blockers,
+    "switches-off": _switches_off,
+    "many-services": _many,
+}
+# What undoes a plan needs no snapshot, and switches off what the plan had switched on.
+OF_A_ROLLBACK = ("other-account", "other-address", "many-services")
+
+
+def violations(ground: Ground, names: Collection[str] = tuple(LIMITS)) -> Iterator[tuple[str, str]]:
+    """Every limit that does not hold: its name, and what is wrong, with the remedy."""
+    for name in names:
+        if problem := LIMITS[name](ground):
+            yield name, problem
+
+
+def refuse_beyond(ground: Ground, lifted: Collection[str], names: Collection[str] = tuple(LIMITS)) -> None:
+    """Raise `RefusedError` with every limit that does not hold and was not lifted."""
+    found = [(name, problem) for name, problem in violations(ground, names) if name not in lifted]
+    if found:
+        listed = "; ".join(f"[{name}] {problem}" for name, problem in found)
+        ways = " ".join(f"--force {name}" for name, _ in found)
+        raise RefusedError(
+            f"Not applied: {listed}",
+            kept="Nothing was written",
+            remedy=f"A limit can be lifted by its name, if you know better: {ways}",
+        )

@@ -1,0 +1,583 @@
+"""Apply and roll back: every write journalled and read back, nobody else's changes touched, nothing written twice."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from migrate.cli import cli
+from migrate.load import journal
+from migrate.load.exclusion import only_loader
+from migrate.load.journal import read_journal
+from migrate.load.limits import LIMITS
+from migrate.model.errors import RefusedError
+from migrate.model.push_config import flatten
+from migrate.snapshot import files
+from migrate.standin import views
+from migrate.standin.faults import Faults
+from migrate.standin.server import StandInServer
+from migrate.standin.world import World
+from migrate.twilio_api.api import TwilioApi
+from tests.conftest import CASSETTE, DEMO_ACCOUNT, Run, Serve, service_sid
+
+FORCE = ("--force", "blockers", "--force", "switches-off")
+Settings = dict[str, bool | str]
+
+
+@pytest.fixture(autouse=True)
+def _state(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    environment.setenv("XDG_CONFIG_HOME", str(tmp_path / "state"))
+
+
+@pytest.fixture
+def server(serve: Serve, demo_world: World) -> StandInServer:
+    """A stand-in with a demo world of its own."""
+    return serve(demo_world)
+
+
+def live(world: World) -> dict[str, Settings]:
+    """What each service has now, as its API shows it."""
+    return {
+        sid: flatten(views.notifications(world, service, service.configuration or {}, ""))
+        for sid, service in world.services.items()
+    }
+
+
+@pytest.fixture
+def plan_file(tmp_path: Path, run: Run, server: StandInServer) -> Path:
+    """The demo's plan, made against the stand-in."""
+    assert run("run", "--out", tmp_path / "run").exit_code == 0
+    path = tmp_path / "plan.json"
+    assert run("load", tmp_path / "run" / "mapped", "--plan-out", path).exit_code == 0
+    return path
+
+
+def wanted(plan_file: Path, before: dict[str, Settings]) -> dict[str, Settings]:
+    """What is to be live once a plan is applied."""
+    after = {sid: dict(settings) for sid, settings in before.items()}
+    for change in json.loads(plan_file.read_bytes())["changes"]:
+        after[change["service_sid"]] |= {path: change["desired"][path] for path in change["fields"]}
+    return after
+
+
+def apply(run: Run, plan_file: Path, *options: object) -> Result:
+    return run("load", "--plan", plan_file, "--apply", "--yes", *FORCE, *options)
+
+
+def codes(result: Result) -> set[str]:
+    return {finding["code"] for finding in json.loads(result.stdout)["findings"]}
+
+
+def posts(world: World) -> int:
+    assert all(write.startswith("POST ") for write in world.writes)
+    return len(world.writes)
+
+
+def test_a_plan_is_applied_read_back_and_undone(run: Run, server: StandInServer, plan_file: Path) -> None:
+    before = live(server.world)
+    result = apply(run, plan_file)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "5 applied" in result.stdout
+    assert live(server.world) == wanted(plan_file, before)
+    journal = plan_file.with_suffix(".journal.jsonl")
+    assert stat.S_IMODE(journal.stat().st_mode) == 0o600
+    entries = read_journal(journal).entries
+    assert [entry.status for entry in entries] == ["applied"] * 5 == ["applied"] * posts(server.world)
+    for entry in entries:
+        assert entry.before == before[entry.service_sid]
+        assert entry.after == live(server.world)[entry.service_sid]
+    shown = run("rollback", journal)
+    assert (shown.exit_code, posts(server.world)) == (0, 5)
+    assert "true → false" in shown.stdout
+    assert run("rollback", journal, "--apply", "--yes").exit_code == 0
+    assert live(server.world) == before
+    assert posts(server.world) == 10
+    again = run("rollback", journal, "--apply", "--yes")
+    assert (again.exit_code, posts(server.world)) == (0, 10)
+
+
+def test_a_mapped_folder_is_applied_by_a_plan_that_is_saved(
+    tmp_path: Path, run: Run, server: StandInServer, plan_file: Path
+) -> None:
+    before = live(server.world)
+    mapped = tmp_path / "run" / "mapped"
+    result = run("load", mapped, "--apply", "--yes", *FORCE, "--json")
+    assert result.exit_code == 0
+    told = json.loads(result.stdout)
+    assert {item["verdict"] for item in told["applied"]} == {"applied"}
+    assert live(server.world) == wanted(plan_file, before)
+    (saved,) = (tmp_path / "run").glob("plan-*.json")
+    assert json.loads(saved.read_bytes()) == told["plan"] == json.loads(plan_file.read_bytes())
+    assert Path(told["journal"]) == saved.with_suffix(".journal.jsonl")
+    again = run("load", mapped, "--apply", "--yes", *FORCE)
+    assert (again.exit_code, posts(server.world)) == (0, 5)
+
+
+def test_only_the_services_that_are_named_are_changed(
+    tmp_path: Path, run: Run, server: StandInServer, plan_file: Path
+) -> None:
+    before = live(server.world)
+    sid = service_sid(1)
+    result = run("load", tmp_path / "run" / "mapped", "--service", sid, "--apply", "--yes")
+    assert result.exit_code == 0  # the blocker is another's
+    assert live(server.world) == {**before, sid: wanted(plan_file, before)[sid]}
+    unknown = run("load", tmp_path / "run" / "mapped", "--service", service_sid(99))
+    assert (unknown.exit_code, unknown.stderr.count("\n")) == (2, 1)
+
+
+def test_one_plan_is_not_applied_twice_unnoticed(run: Run, server: StandInServer, plan_file: Path) -> None:
+    assert apply(run, plan_file).exit_code == 0
+    again = apply(run, plan_file)
+    assert (again.exit_code, again.stderr.count("\n")) == (4, 1)
+    assert "applied already" in again.stderr
+    other = apply(run, plan_file, "--journal", plan_file.with_name("other.jsonl"))
+    assert (other.exit_code, posts(server.world)) == (0, 5)
+    assert "5 already" in other.stdout
+
+
+# --- others ----------------------------------------------------------------------------------------------
+
+
+def test_what_somebody_else_has_changed_is_left_alone(run: Run, server: StandInServer, plan_file: Path) -> None:
+    before = live(server.world)
+    sid = service_sid(2)
+    server.world.services[sid].configuration = {"new_message.sound": "theirs"}
+    theirs = live(server.world)[sid]
+    shown = run("load", "--plan", plan_file)
+    assert (shown.exit_code, shown.stderr.count("\n")) == (5, 1)
+    assert sid in shown.stderr
+    result = apply(run, plan_file)
+    assert (result.exit_code, result.stderr.count("\n")) == (5, 1)
+    assert "new_message.sound" in result.stdout
+    assert "chat-migrate load MAPPED" in result.stderr
+    assert live(server.world) == {**wanted(plan_file, before), sid: theirs}
+    assert posts(server.world) == 4
+
+
+def test_what_somebody_else_has_set_the_same_is_not_written_again(
+    run: Run, server: StandInServer, plan_file: Path
+) -> None:
+    sid = service_sid(3)
+    desired = wanted(plan_file, live(server.world))
+    server.world.services[sid].configuration = dict(desired[sid])
+    result = apply(run, plan_file)
+    assert result.exit_code == 0
+    assert "1 already, 4 applied" in result.stdout
+    assert (live(server.world), posts(server.world)) == (desired, 4)
+
+
+def test_what_somebody_has_set_since_the_snapshot_is_told(
+    tmp_path: Path, run: Run, server: StandInServer, plan_file: Path
+) -> None:
+    mapped = tmp_path / "run" / "mapped"
+    assert "target-drifted" not in codes(run("load", mapped, "--json"))
+    server.world.services[service_sid(5)].configuration = {"new_message.enabled": True, "new_message.sound": "theirs"}
+    findings = json.loads(run("load", mapped, "--json").stdout)["findings"]
+    # That the push is on is what is wanted, whoever did it.
+    drifted = [item["subject"] for item in findings if item["code"] == "target-drifted"]
+    assert drifted == ["new_message.sound"]
+    assert apply(run, plan_file).exit_code == 5
+    assert "target-drifted" not in codes(run("load", mapped, "--service", service_sid(1), "--json"))
+
+
+def test_a_rollback_leaves_alone_what_was_changed_since(run: Run, server: StandInServer, plan_file: Path) -> None:
+    before = live(server.world)
+    assert apply(run, plan_file).exit_code == 0
+    sid = service_sid(1)
+    configuration = server.world.services[sid].configuration
+    assert configuration is not None
+    configuration["new_message.template"] = "theirs"
+    journal = plan_file.with_suffix(".journal.jsonl")
+    result = run("rollback", journal, "--apply", "--yes", "--json")
+    assert result.exit_code == 0
+    findings = json.loads(result.stdout)["plan"]["findings"]
+    assert [(item["code"], item["subject"]) for item in findings] == [("rollback-left-alone", "new_message.template")]
+    assert live(server.world) == {**before, sid: {**before[sid], "new_message.template": "theirs"}}
+
+
+def test_a_service_that_is_gone_is_told_and_does_not_stop_the_others(
+    run: Run, server: StandInServer, plan_file: Path
+) -> None:
+    server.world.services[service_sid(1)].configuration = None
+    result = apply(run, plan_file)
+    assert (result.exit_code, result.stderr.count("\n"), posts(server.world)) == (6, 1, 4)
+    assert "missing" in result.stdout
+    assert f"chat-migrate load --plan {plan_file} --apply" in result.stderr
+    journal = plan_file.with_suffix(".journal.jsonl")
+    server.world.services[service_sid(2)].configuration = None
+    rolled = run("rollback", journal, "--json")
+    assert json.loads(rolled.stdout)["missing"] == [service_sid(2)]
+
+
+# --- Twilio ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["429", "500", "503", "reset", "garbage", "short"])
+def test_whatever_becomes_of_an_answer_is_settled_by_reading_back(
+    run: Run, serve: Serve, demo_world: World, plan_file: Path, kind: str
+) -> None:
+    before = live(demo_world)
+    path = plan_file.with_name("faulty.json")
+    faulty = serve(demo_world, faults=Faults(seed=3, rate=0.5, kinds=(kind,)))
+    assert run("load", plan_file.parent / "run" / "mapped", "--plan-out", path).exit_code == 0
+    result = apply(run, path)
+    assert result.exit_code == 0, result.output
+    assert live(demo_world) == wanted(path, before)
+    assert faulty.world.writes
+    journal = read_journal(path.with_suffix(".journal.jsonl"))
+    assert [entry.status for entry in journal.entries] == ["applied"] * 5
+
+
+def test_a_field_that_twilio_ignores_is_found_by_reading_back(
+    run: Run, server: StandInServer, plan_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = TwilioApi.post
+
+    def misspelt(api: TwilioApi, name: Any, path: str, form: dict[str, str]) -> None:
+        real(api, name, path, {key.replace("LogEnabled", "LogEnable"): value for key, value in form.items()})
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TwilioApi, "post", misspelt)
+        result = apply(run, plan_file)
+    assert (result.exit_code, result.stderr.count("\n")) == (6, 1)
+    assert "log_enabled is false" in result.stdout
+    journal = read_journal(plan_file.with_suffix(".journal.jsonl"))
+    assert [entry.status for entry in journal.entries] == ["failed"] + ["applied"] * 4
+
+
+@pytest.mark.parametrize("allowed", [0, 3])
+def test_a_write_that_is_refused_is_told_and_the_others_go_on(
+    run: Run, server: StandInServer, plan_file: Path, monkeypatch: pytest.MonkeyPatch, allowed: int
+) -> None:
+    before = live(server.world)
+    real, count = TwilioApi.post, 0
+
+    def limited(api: TwilioApi, name: Any, path: str, form: dict[str, str]) -> None:
+        nonlocal count
+        count += 1
+        real(api, name, path if count <= allowed else path + "/none", form)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TwilioApi, "post", limited)
+        result = apply(run, plan_file)
+    assert (result.exit_code, result.stderr.count("\n")) == (6 if allowed else 1, 1)
+    assert result.stdout.count("answered 404") == 5 - allowed
+    # The same command goes on, with those that failed.
+    assert apply(run, plan_file).exit_code == 0
+    assert (live(server.world), posts(server.world)) == (wanted(plan_file, before), 5)
+
+
+# --- interruptions ---------------------------------------------------------------------------------------
+
+
+class KilledError(BaseException):
+    """The process is gone: nothing catches this but the test."""
+
+
+def dying(monkeypatch: pytest.MonkeyPatch, step: int) -> Callable[[], int]:
+    """Die at a step: before or after a line of the journal, before or after a write. Gives the steps that there were."""
+    steps = 0
+
+    def tick() -> None:
+        nonlocal steps
+        steps += 1
+        if steps == step:
+            raise KilledError
+
+    def around(real: Callable[..., None]) -> Callable[..., None]:
+        def called(*arguments: Any) -> None:
+            tick()
+            real(*arguments)
+            tick()
+
+        return called
+
+    monkeypatch.setattr(journal, "append_synced", around(files.append_synced))
+    monkeypatch.setattr(TwilioApi, "post", around(TwilioApi.post))
+    return lambda: steps
+
+
+def mortal(*arguments: object) -> Result:
+    """As `run`, for a process that may die; then its exit code is -9."""
+    try:
+        return CliRunner().invoke(cli, [str(argument) for argument in arguments])
+    except KilledError as error:
+        return Result(CliRunner(), b"", b"", b"", None, -9, error)
+
+
+def test_a_death_at_any_step_is_gone_on_from_and_nothing_is_written_twice(
+    run: Run, server: StandInServer, plan_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = live(server.world)
+    desired = wanted(plan_file, before)
+    configurations = {sid: service.configuration for sid, service in server.world.services.items()}
+    step, steps = 0, 99
+    while step < steps:
+        step += 1
+        for sid, service in server.world.services.items():
+            service.configuration = dict(configurations[sid] or {})
+        server.world.writes.clear()
+        journal = plan_file.with_name(f"{step}.jsonl")
+        with monkeypatch.context() as patch:
+            count = dying(patch, step)
+            died = apply(mortal, plan_file, "--journal", journal)
+            steps = min(steps, count() if died.exit_code == 0 else 99)
+        result = apply(run, plan_file, "--journal", journal)
+        assert result.exit_code in (0, 4), result.output  # 4: it had died after all was done
+        assert live(server.world) == desired
+        assert posts(server.world) == 5
+        assert run("rollback", journal, "--apply", "--yes").exit_code == 0
+        assert live(server.world) == before
+    assert step > 30
+
+
+@pytest.mark.parametrize("cut", [1, 20, 60])
+def test_a_last_line_that_was_cut_short_is_dropped(
+    run: Run, server: StandInServer, plan_file: Path, cut: int
+) -> None:
+    desired = wanted(plan_file, live(server.world))
+    journal = plan_file.with_suffix(".journal.jsonl")
+    assert apply(run, plan_file).exit_code == 0
+    whole = journal.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    journal.write_bytes(b"".join(lines[:-2]) + lines[-2][:-cut])  # the last result, torn
+    result = apply(run, plan_file)
+    assert (result.exit_code, posts(server.world)) == (0, 5)
+    assert live(server.world) == desired
+    assert [entry.status for entry in read_journal(journal).entries] == ["applied"] * 5
+
+
+def test_a_write_that_died_and_was_overwritten_since_is_stale(
+    run: Run, server: StandInServer, plan_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        dying(patch, 5)  # after the intent's line
+        assert apply(mortal, plan_file).exit_code == -9
+    server.world.services[service_sid(1)].configuration = {"new_message.sound": "theirs"}
+    result = apply(run, plan_file)
+    assert (result.exit_code, posts(server.world)) == (5, 4)
+    journal = read_journal(plan_file.with_suffix(".journal.jsonl"))
+    assert journal.entries[0].status == "stale"
+
+
+def test_ctrl_c_tells_what_is_written_and_the_command_that_goes_on(
+    run: Run, server: StandInServer, plan_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, count = TwilioApi.post, 0
+
+    def interrupted(*arguments: Any) -> None:
+        nonlocal count
+        count += 1
+        if count == 3:
+            raise KeyboardInterrupt
+        real(*arguments)
+
+    monkeypatch.setattr(TwilioApi, "post", interrupted)
+    result = apply(run, plan_file)
+    assert (result.exit_code, result.stderr.count("\n")) == (130, 1)
+    assert "2 of 5 services are written" in result.stderr
+    assert f"chat-migrate load --plan {plan_file} --apply" in result.stderr
+
+
+# --- refusals --------------------------------------------------------------------------------------------
+
+
+def test_all_limits_that_do_not_hold_are_listed_at_once(run: Run, server: StandInServer, plan_file: Path) -> None:
+    result = run("load", "--plan", plan_file, "--apply", "--yes", "--max-services", "4")
+    assert (result.exit_code, result.stderr.count("\n")) == (4, 1)
+    for name in ("blockers", "switches-off", "many-services"):
+        assert f"[{name}]" in result.stderr
+        assert f"--force {name}" in result.stderr
+    assert "binding-gcm" in result.stderr
+    part = run("load", "--plan", plan_file, "--apply", "--yes", "--force", "blockers")
+    assert "[blockers]" not in part.stderr
+    assert "[switches-off]" in part.stderr
+    assert server.world.writes == []
+    assert not list(plan_file.parent.glob("*.jsonl"))
+
+
+def test_a_plan_for_another_account_or_address_is_refused(
+    tmp_path: Path, run: Run, server: StandInServer, plan_file: Path
+) -> None:
+    assert (
+        run("load", tmp_path / "run" / "mapped", "--replay", CASSETTE, "--plan-out", tmp_path / "r.json").exit_code
+        == 0
+    )
+    result = run("load", "--plan", tmp_path / "r.json", "--apply", "--yes", *FORCE)
+    assert (result.exit_code, result.stderr.count("\n")) == (4, 1)
+    assert "[other-address]" in result.stderr
+    assert "https://conversations.twilio.com" in result.stderr
+    text = plan_file.read_text("utf-8")
+    server.world.account_sid = "AC" + "7" * 32
+    other = run("load", "--plan", plan_file, "--apply", "--yes", *FORCE)
+    assert other.exit_code in (1, 4)
+    assert text == plan_file.read_text("utf-8")
+    assert server.world.writes == []
+    assert DEMO_ACCOUNT in text
+
+
+def test_the_snapshot_must_be_there_and_the_same(
+    tmp_path: Path, run: Run, server: StandInServer, plan_file: Path
+) -> None:
+    snapshot, mapped = tmp_path / "run" / "snapshot", tmp_path / "run" / "mapped"
+    snapshot.rename(tmp_path / "away")
+    gone = run("load", mapped, "--apply", "--yes", *FORCE)
+    assert (gone.exit_code, "[unverified-snapshot]" in gone.stderr) == (4, True)
+    assert "snapshot-unverified" in codes(run("load", mapped, "--json"))
+    assert run("extract", "--out", snapshot, "--service", service_sid(1)).exit_code == 0
+    other = run("load", mapped, "--apply", "--yes", *FORCE)
+    assert (other.exit_code, "[changed-snapshot]" in other.stderr) == (4, True)
+    assert "snapshot-changed" in codes(run("load", mapped, "--json"))
+    assert server.world.writes == []
+
+
+def test_an_old_snapshot_is_refused(tmp_path: Path, run: Run, server: StandInServer, plan_file: Path) -> None:
+    server.world.now = server.world.now.replace(month=7, day=16)
+    assert run("load", "--plan", plan_file, "--apply", "--yes", *FORCE).exit_code == 4
+    server.world.now = server.world.now.replace(day=15)
+    assert run("load", "--plan", plan_file, "--apply", "--yes", *FORCE).exit_code == 0
+
+
+def test_every_limit_is_named_in_the_readme() -> None:
+    readme = Path("README.md").read_text("utf-8")
+    assert all(f"`{name}`" in readme for name in LIMITS)
+
+
+def test_it_asks_first_and_nothing_is_written_without_the_right_answer(
+    run: Run, server: StandInServer, plan_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ["load", "--plan", str(plan_file), "--apply", *FORCE]
+    silent = run(*command)
+    assert (silent.exit_code, silent.stderr.count("\n")) == (4, 1)
+    assert "--yes" in silent.stderr
+    monkeypatch.setattr("migrate.commands.applying._is_terminal", lambda: True)
+    for answer, code in (("", 4), ("6", 4), ("yes", 4), ("5", 0)):
+        assert server.world.writes == []
+        assert CliRunner().invoke(cli, command, input=f"{answer}\n").exit_code == code
+    assert posts(server.world) == 5
+
+
+def test_two_loaders_at_once_are_not_possible(
+    tmp_path: Path, run: Run, server: StandInServer, plan_file: Path
+) -> None:
+    account = server.world.account_sid
+    with only_loader(tmp_path / "state" / "chat-migrate", account) as said:
+        assert said == ""
+        result = apply(run, plan_file)
+        assert (result.exit_code, result.stderr.count("\n")) == (4, 1)
+        assert f"process {os.getpid()} on " in result.stderr
+        with pytest.raises(RefusedError), only_loader(tmp_path / "state" / "chat-migrate", account):
+            pass
+    assert server.world.writes == []
+
+
+@pytest.mark.parametrize(
+    ("left", "told"),
+    [
+        (b'{"process": 77, "host": "elsewhere", "since": "2026-01-01T00:00:00+00:00"}', "process 77 on elsewhere"),
+        (b"\xff", "unknown"),
+    ],
+)
+def test_the_lock_of_one_that_was_killed_is_explained_and_taken_over(
+    tmp_path: Path, run: Run, server: StandInServer, plan_file: Path, left: bytes, told: str
+) -> None:
+    folder = tmp_path / "state" / "chat-migrate"
+    folder.mkdir(parents=True)
+    (folder / f"{server.world.account_sid}.lock").write_bytes(left)
+    result = apply(run, plan_file)
+    assert result.exit_code == 0
+    assert told in result.stderr
+    with (folder / f"{server.world.account_sid}.lock").open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        assert file.read() == b""
+
+
+# --- what is no plan, and no journal ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text.replace('"new_message.enabled": true', '"new_message.enabled": false', 1),
+        lambda text: text.replace('"plan_id": "sha256:', '"plan_id": "sha256:0'),
+        lambda text: text.replace('"format_version": 2', '"format_version": 1'),
+        lambda text: text.replace('"fields": [', '"fields": ["zzz",', 1),
+        lambda text: text.replace(service_sid(1), "IS1"),
+        lambda text: "[]",
+        lambda text: "{",
+        lambda text: "[" * 100_000,
+        lambda text: "",
+    ],
+)
+def test_a_plan_that_was_changed_by_hand_is_refused(
+    run: Run, server: StandInServer, plan_file: Path, damage: Callable[[str], str]
+) -> None:
+    plan_file.write_text(damage(plan_file.read_text("utf-8")), "utf-8")
+    result = run("load", "--plan", plan_file)
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1)
+    assert "was changed since it was made" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b"mine\nand yours", b"{}\n", b"\xff\n", b"[" * 100_000 + b"\n", b'{"format_version": 1}\n',
+        b'{"format_version": 1, "plan_id": "x", "account_sid": "a", "target": "t"}\n{"result": 7}\n',
+        b'{"format_version": 1, "plan_id": "x", "account_sid": "a", "target": "t"}\n{"intent": 3}\n',
+    ],
+    ids=range(8),
+)  # fmt: skip
+def test_what_is_no_journal_is_one_line_and_stays_as_it_is(
+    tmp_path: Path, run: Run, server: StandInServer, plan_file: Path, content: bytes
+) -> None:
+    path = tmp_path / "notes"
+    path.write_bytes(content)
+    result = run("rollback", path)
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert path.read_bytes() == content
+    if content:
+        assert apply(run, plan_file, "--journal", path).exit_code == 1
+        assert path.read_bytes() == content
+    assert server.world.writes == []
+
+
+def test_the_journal_of_another_plan_is_refused(
+    tmp_path: Path, run: Run, server: StandInServer, plan_file: Path
+) -> None:
+    journal = plan_file.with_suffix(".journal.jsonl")
+    assert apply(run, plan_file).exit_code == 0
+    sid = service_sid(1)
+    result = run("load", tmp_path / "run" / "mapped", "--service", sid, "--plan-out", tmp_path / "q.json")
+    assert result.exit_code == 0
+    server.world.services[sid].configuration = {}
+    assert run("load", tmp_path / "run" / "mapped", "--plan-out", tmp_path / "q.json").exit_code == 0
+    refused = run("load", "--plan", tmp_path / "q.json", "--apply", "--yes", *FORCE, "--journal", journal)
+    assert (refused.exit_code, refused.stderr.count("\n")) == (4, 1)
+    assert "another plan" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    "options",
+    [[], ["m", "--plan", "p"], ["--plan", "p", "--service", "IS" + "0" * 32]],
+)
+def test_a_plan_or_a_mapped_folder_is_named_and_not_both(run: Run, plan_file: Path, options: list[str]) -> None:
+    options = [str(plan_file) if option == "p" else option for option in options]
+    assert run("load", *options).exit_code == 2
+    assert run("load", "--plan", plan_file, "--replay", CASSETTE, "--apply").exit_code == 2
+
+
+def test_no_identity_and_no_secret_is_in_a_journal(run: Run, server: StandInServer, plan_file: Path) -> None:
+    result = apply(run, plan_file)
+    text = plan_file.with_suffix(".journal.jsonl").read_text("utf-8") + result.output + plan_file.read_text("utf-8")
+    assert server.world.auth_token not in text
+    for service in server.world.services.values():
+        for item in service.bindings:
+            assert item.identity is None or item.identity not in text or item.identity == "=1+1"
