@@ -4,29 +4,36 @@ from __future__ import annotations
 
 import glob
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from migrate.model.errors import MigrateError
+from migrate.model.schemas import BINDINGS
 
 MEMORY_LIMIT = "512MB"  # beyond it DuckDB goes to the disk
 LOW_MEMORY_LIMIT = "64MB"
 
 
-@contextmanager
 def over_parts(
-    parts: list[Path], scratch: Path, memory_limit: str = MEMORY_LIMIT
-) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A database of its own with one view, `bindings`: the rows of some Parquet parts (at least one).
+    parts: Sequence[Path], scratch: Path, memory_limit: str = MEMORY_LIMIT
+) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+    """A database of its own with one view, `bindings`: the rows of some Parquet parts; see `over_views`."""
+    return over_views({"bindings": parts}, scratch, memory_limit)
 
-    What does not fit into memory goes into a private folder in `scratch`, and is gone afterwards.
+
+@contextmanager
+def over_views(
+    views: Mapping[str, Sequence[Path]], scratch: Path, memory_limit: str = MEMORY_LIMIT
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database of its own with some views, each the rows of its Parquet parts; without any, none of `BINDINGS`.
+
+    What does not fit into memory goes into a private folder in `scratch`, and is gone afterwards. Ctrl-C during a
+    query is a KeyboardInterrupt.
     """
-    # DuckDB takes paths for patterns, and would read `s2` for a folder that is called `s?`.
-    escaped = [glob.escape(str(part)) for part in parts]
     with tempfile.TemporaryDirectory(dir=scratch, prefix=".duckdb-") as folder:
         settings: dict[str, Any] = {
             "memory_limit": memory_limit,
@@ -35,7 +42,13 @@ def over_parts(
         }
         with _told_plainly(scratch), duckdb.connect(config=settings) as database:
             database.execute("SET enable_progress_bar = false")  # in a notebook it would show one of its own
-            database.read_parquet(escaped, hive_partitioning=False).create_view("bindings")
+            for name, parts in views.items():
+                # DuckDB takes paths for patterns, and would read `s2` for a folder that is called `s?`.
+                escaped = [glob.escape(str(part)) for part in parts]
+                if escaped:
+                    database.read_parquet(escaped, hive_partitioning=False).create_view(name)
+                else:
+                    database.register(name, BINDINGS.empty_table())
             yield database
 
 
@@ -44,10 +57,11 @@ def _told_plainly(scratch: Path) -> Iterator[None]:
     """Make of DuckDB's errors what they are: Ctrl-C, or a disk or a memory that is full."""
     try:
         yield
-    except RuntimeError as error:
-        if "interrupted" in str(error).lower():
-            raise KeyboardInterrupt from None
-        raise
+    except (RuntimeError, duckdb.InterruptException) as error:
+        # DuckDB has taken the signal itself by then, and tells of it in its own way.
+        if "interrupt" not in str(error).lower():
+            raise
+        raise KeyboardInterrupt from None
     except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
         problem = str(error).splitlines()[0].partition(": ")[2] or "it failed"
         raise MigrateError(
