@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import logging
+import shlex
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from migrate.model.errors import RefusedError, UsageError
 from migrate.model.sids import is_binding_sid, is_service_sid
@@ -38,10 +40,10 @@ def guard_paths(parameters: dict[str, Any]) -> None:
     Raises `UsageError` for what is no usable path or named twice, and `RefusedError` for a place where something
     would be lost: within a snapshot or a mapped folder, over the cassette that is played, over what is no file.
     """
-    out = parameters.get("out")
+    folders = [parameters[name] for name in ("out", "coverage") if parameters.get(name)]
     files = [
         *parameters.get("reports", ()),
-        *(parameters.get(name) for name in ("plan_out", "journal", "record", "log_file", "csv")),
+        *(parameters.get(name) for name in ("plan_out", "journal", "record", "log_file", "csv", "pending")),
     ]
     files = [path for path in files if path is not None]
     read = [
@@ -54,15 +56,18 @@ def guard_paths(parameters: dict[str, Any]) -> None:
         raise UsageError("A path is empty, or not valid text in this terminal's encoding")
     try:
         places = [path.resolve() for path in files]
-        taken = {path.resolve() for path in (*read, *([out] if out else ()))}
+        within = {folder.resolve() for folder in folders}
+        taken = {path.resolve() for path in read} | within
         parents = {parent for place in places for parent in place.parents}
-        parents |= set(out.resolve().parents) if out else set()
+        parents |= {parent for folder in within for parent in folder.parents}
+        parents |= {parameters["coverage"].resolve()} if parameters.get("coverage") else set()
     except (OSError, RuntimeError):
         raise UsageError("A path leads in a circle") from None
     if len(set(places)) < len(places) or taken & set(places):
         raise UsageError("One file is named twice")
-    if out and parameters.get("csv") and out.resolve() in parameters["csv"].resolve().parents:
-        raise UsageError("--csv is within the folder that --out makes", remedy="Name a file beside that folder")
+    for name in ("csv", "pending"):
+        if parameters.get(name) and within & set(parameters[name].resolve().parents):
+            raise UsageError(f"--{name} is within the folder that is made", remedy="Name a file beside that folder")
     for parent in sorted(parents):
         if any(all((parent / name).exists() for name in names) for names in _OURS):
             raise RefusedError(f"{parent} is a snapshot or a mapped folder: nothing else is written into it")
@@ -119,20 +124,34 @@ class Identity(click.ParamType):  # type: ignore[type-arg]
         return str(value)
 
 
-class ReportFile(click.Path):
-    """A file for a report; its ending names the format."""
+class FormatFile(click.Path):
+    """A file whose ending names its format; `what` it is, for the message."""
 
-    formats = (".md", ".json")
-
-    def __init__(self) -> None:
+    def __init__(self, what: str, *formats: str) -> None:
         super().__init__(dir_okay=False, path_type=Path)
+        self.what = what
+        self.formats = formats
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Check the ending."""
         path = Path(value)
         if path.suffix not in self.formats:
-            self.fail(f"{value!r}: a report ends in {' or '.join(self.formats)}", param, ctx)
+            self.fail(f"{value!r}: {self.what} ends in {' or '.join(self.formats)}", param, ctx)
         return super().convert(path, param, ctx)
+
+
+def same_command() -> str:
+    """The command line that was given, for a message that says how to go on."""
+    context = click.get_current_context()
+    words = ["chat-migrate", context.info_name or ""]
+    for param in context.command.params:
+        if context.get_parameter_source(param.name or "") is not ParameterSource.COMMANDLINE:
+            continue
+        value = context.params[param.name or ""]
+        flag = [max(param.opts, key=len)] if isinstance(param, click.Option) else []
+        bare = isinstance(param, click.Option) and (param.is_flag or param.count)
+        words += flag * int(value) if bare else [*flag, str(value)]
+    return shlex.join(words)
 
 
 def common_options(command: Command) -> Command:

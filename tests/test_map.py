@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from migrate.map.bindings import Mapper, mask_column
+from migrate.map.bindings import Mapper
 from migrate.map.credentials import Credentials
 from migrate.map.crowds import Crowds
 from migrate.map.fate import Facts, decide
@@ -22,6 +22,7 @@ from migrate.map.notifications import service_config
 from migrate.map.rules import DROP
 from migrate.map.rules_toml import default_rules
 from migrate.map.tally import Tally
+from migrate.model.masked_column import mask_column
 from migrate.model.masking import mask
 from migrate.model.outcome import OUTCOMES
 from migrate.model.push_config_yaml import parse

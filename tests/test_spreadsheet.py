@@ -88,7 +88,7 @@ def test_a_list_that_was_interrupted_leaves_no_identities_behind(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("migrate.snapshot.spreadsheet._cells", interrupted)
+    monkeypatch.setattr("migrate.snapshot.spreadsheet._safe", interrupted)
     result = run("map", demo.folder / "snapshot", "--out", tmp_path / "m", "--csv", tmp_path / "x.csv")
     assert (result.exit_code, result.stderr.count("\n")) == (130, 1)
     assert "The mapping is finished" in result.stderr

@@ -12,7 +12,7 @@ import click
 
 from migrate.commands.applying import ApplyOptions, apply_options, carry_out
 from migrate.load.limits import OF_A_ROLLBACK
-from migrate.options import FILE, FOLDER, ReportFile, ServiceSid, api_options, common_options
+from migrate.options import FILE, FOLDER, FormatFile, ServiceSid, api_options, common_options
 from migrate.screen import Screen
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--service", "services", type=ServiceSid(), multiple=True, help="Only this service. Repeatable.")
 @click.option("--plan-out", type=FILE, metavar="FILE", help="Save the plan.")
 @click.option(
-    "--report", "reports", type=ReportFile(), multiple=True, metavar="FILE",
+    "--report", "reports", type=FormatFile("a report", ".md", ".json"), multiple=True, metavar="FILE",
     help="Write a report: .md or .json. Repeatable.",
 )  # fmt: skip
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 3 if there is something to change.")

@@ -68,20 +68,24 @@ class ExtractOptions:
         return shlex.join(words) + " --identity …" * len(self.identities)
 
 
-def extract_snapshot(api: TwilioApi, out: Path, options: ExtractOptions, meter: Meter | None = None) -> Manifest:
+def extract_snapshot(
+    api: TwilioApi, out: Path, options: ExtractOptions, meter: Meter | None = None, *, command: str = ""
+) -> Manifest:
     """Page every binding of every (named) service into the snapshot folder `out`; an unfinished one is resumed.
 
-    `meter` is kept up to date meanwhile. Returns the manifest of the finished snapshot. Raises `RefusedError` where
+    `meter` is kept up to date meanwhile; `command` is the one that goes on after an interruption, where that is not
+    `chat-migrate extract`. Returns the manifest of the finished snapshot. Raises `RefusedError` where
     the folder is finished or foreign, `TwilioError` where Twilio did not give what was asked, `InterruptedRunError`
     on Ctrl-C; then the snapshot is unfinished and the same call goes on with it.
     """
-    remedy = f"Go on with: {options.command(out, api.addresses)}"
+    command = command or options.command(out, api.addresses)
+    remedy = f"Go on with: {command}"
 
     def kept() -> str:
         return f"What was read is kept in {out}" if out.exists() else ""
 
     try:
-        return _Extract(api, out, options, meter or Meter()).run()
+        return _Extract(api, out, options, meter or Meter(), command).run()
     except (KeyboardInterrupt, InterruptedRunError):
         raise InterruptedRunError("Interrupted", kept=kept(), remedy=remedy) from None
     except OSError as error:
@@ -91,10 +95,11 @@ def extract_snapshot(api: TwilioApi, out: Path, options: ExtractOptions, meter: 
 class _Extract:
     """One extract, from the list of services to the finished manifest."""
 
-    def __init__(self, api: TwilioApi, out: Path, options: ExtractOptions, meter: Meter) -> None:
+    def __init__(self, api: TwilioApi, out: Path, options: ExtractOptions, meter: Meter, command: str) -> None:
         self.api = api
         self.out = out
         self.options = options
+        self.command = command
         self.meter = meter
         meter.requests_now = lambda: api.throttle.running
         meter.trouble = lambda: api.trouble
@@ -212,7 +217,7 @@ class _Extract:
             return error
         complete = sum(writer.chain(each.id, each.service_sid).done for each in chains)
         kept = f"{complete} of {len(chains)} chains are complete; what was read is kept in {writer.folder}"
-        remedy = f"Go on with: {self.options.command(writer.folder, self.api.addresses)}"
+        remedy = f"Go on with: {self.command}"
         return error.within(what, kept=kept, remedy=remedy)
 
 

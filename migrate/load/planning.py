@@ -16,7 +16,7 @@ from migrate.model.templates import check_templates
 from migrate.snapshot.mapped import Mapped, open_mapped
 from migrate.snapshot.reader import open_snapshot
 from migrate.twilio_api.api import TwilioApi
-from migrate.twilio_api.credentials import REPLAY_ACCOUNT_SID
+from migrate.twilio_api.credentials import is_one_account
 
 
 def make_plan(api: TwilioApi, mapped_folder: Path, services: Collection[str] = ()) -> Plan:
@@ -121,8 +121,7 @@ def read_live(api: TwilioApi, service_sid: str) -> Settings | None:
 
 
 def _refuse_other_account(api: TwilioApi, mapped: Mapped) -> None:
-    accounts = {api.account_sid, mapped.summary.account_sid} - {REPLAY_ACCOUNT_SID}
-    if len(accounts) > 1:
+    if not is_one_account(api.account_sid, mapped.summary.account_sid):
         raise RefusedError(
             f"{mapped.folder} was made from account {mapped.summary.account_sid}, "
             f"and the credentials are for {api.account_sid}",

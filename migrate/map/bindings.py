@@ -21,6 +21,7 @@ from migrate.map.fate import Facts, Fate, decide
 from migrate.map.rules import Rules
 from migrate.map.tally import Tally
 from migrate.model.finding import MAX_EXAMPLES
+from migrate.model.masked_column import mask_column
 from migrate.model.schemas import MAPPED_BINDINGS
 
 # The columns of the `BINDINGS` schema that a batch to be mapped has.
@@ -148,12 +149,3 @@ def _smallest(sids: pa.Array, rows: Any) -> list[str]:
     order = pc.select_k_unstable(found, k=min(MAX_EXAMPLES, len(found)), sort_keys=[("", "ascending")])
     smallest: list[str] = found.take(order).to_pylist()
     return smallest
-
-
-def mask_column(column: pa.Array) -> pa.Array:
-    """`migrate.model.masking.mask` for a column of texts."""
-    length = pc.utf8_length(column)
-    lengths = pc.unique(length)  # few
-    suffixes = pa.array([f"{'' if n is None or n >= 12 else '…'} ({n})" for n in lengths.to_pylist()], pa.string())
-    ends = pc.if_else(pc.less(length, 12), pa.scalar(""), pc.utf8_replace_slice(column, 2, -2, "…"))
-    return pc.binary_join_element_wise(ends, suffixes.take(pc.index_in(length, lengths)), "")

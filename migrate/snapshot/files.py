@@ -5,7 +5,10 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 PARTIAL = ".partial"
 
@@ -33,6 +36,24 @@ def write_whole(path: Path, data: bytes | str, *, private: bool = False) -> None
         unfinished.replace(path)
     except OSError:
         unfinished.unlink(missing_ok=True)
+        raise
+    sync(path.parent)
+
+
+@contextmanager
+def private_file(path: Path) -> Iterator[BinaryIO]:
+    """A 0600 file to write piece by piece: in its place, and synced, when the block has ended well, or not at all."""
+    unfinished = path.with_name(f".{path.name}{PARTIAL}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            unfinished.unlink()
         raise
     sync(path.parent)
 

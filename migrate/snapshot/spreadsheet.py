@@ -1,4 +1,4 @@
-"""The mapped bindings as CSV that a spreadsheet can open: who must register again, and with what.
+"""Lists of bindings as CSV that a spreadsheet can open: who must register again, and with what.
 
 A cell that begins like a formula gets an apostrophe in front, so that opening the file runs nothing
 (OWASP, "CSV Injection").
@@ -6,8 +6,7 @@ A cell that begins like a formula gets an apostrophe in front, so that opening t
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,7 +14,7 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from migrate.model.errors import InterruptedRunError, MigrateError
-from migrate.snapshot.files import PARTIAL, sync
+from migrate.snapshot.files import private_file
 from migrate.snapshot.mapped import BINDINGS, Summary
 from migrate.snapshot.reader import batches
 
@@ -33,7 +32,7 @@ _COLUMNS = {
     "action": "action",
     "sid": "sid",
 }
-_SCHEMA = pa.schema([(name, pa.string()) for name in ("service", "service_sid", *_COLUMNS)])
+_NAMES = ("service", "service_sid", *_COLUMNS)
 
 
 def write_spreadsheet(mapped: Path, summary: Summary, path: Path) -> int:
@@ -42,40 +41,40 @@ def write_spreadsheet(mapped: Path, summary: Summary, path: Path) -> int:
     `action` says what the device must do, `push_credential_sid` the credential that it is to register with. Endpoints
     are masked, identities are not.
     """
-    unfinished = path.with_name(f".{path.name}{PARTIAL}")
-    rows = 0
+    kept, again = f"The mapping is finished in {mapped}", "For the list, map again with --overwrite and --csv"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(_BYTE_ORDER_MARK)
-            with csv.CSVWriter(file, _SCHEMA) as writer:
-                for service in summary.services:
-                    sid = service["service_sid"]
-                    parts = sorted((mapped / BINDINGS / f"service_sid={sid}").glob("*.parquet"))
-                    for batch in batches(parts):
-                        writer.write_batch(_cells(batch, service["friendly_name"], sid))
-                        rows += batch.num_rows
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    except BaseException as error:
-        with suppress(OSError):
-            unfinished.unlink()
-        kept, again = f"The mapping is finished in {mapped}", "For the list, map again with --overwrite and --csv"
-        if isinstance(error, KeyboardInterrupt):
-            raise InterruptedRunError("Interrupted", kept=kept, remedy=again) from None
-        if isinstance(error, OSError):
-            reason = (error.strerror or str(error)).lower()
-            raise MigrateError(f"Cannot write {path}: {reason}", kept=kept, remedy=again) from error
-        raise
-    sync(path.parent)
-    return rows
+        return write_csv(path, _NAMES, _rows(mapped, summary))
+    except KeyboardInterrupt:
+        raise InterruptedRunError("Interrupted", kept=kept, remedy=again) from None
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise MigrateError(f"Cannot write {path}: {reason}", kept=kept, remedy=again) from error
 
 
-def _cells(batch: pa.RecordBatch, service_name: str, service_sid: str) -> pa.RecordBatch:
-    constants = (pa.array([text] * batch.num_rows, pa.string()) for text in (service_name, service_sid))
-    columns = [*constants, *(batch.column(name) for name in _COLUMNS.values())]
-    return pa.RecordBatch.from_arrays([_safe(_text(column)) for column in columns], schema=_SCHEMA)
+def write_csv(path: Path, names: Sequence[str], rows: Iterable[pa.RecordBatch]) -> int:
+    """Write rows to a private CSV file, whole or not at all, and return how many there are.
+
+    The batches have columns of texts, or of times, in the order of their `names`.
+    """
+    shown = pa.schema([pa.field(name, pa.string()) for name in names])
+    many = 0
+    with private_file(path) as file:
+        file.write(_BYTE_ORDER_MARK)
+        with csv.CSVWriter(file, shown) as writer:
+            for batch in rows:
+                cells = [_safe(_text(column)) for column in batch.columns]
+                writer.write_batch(pa.RecordBatch.from_arrays(cells, schema=shown))
+                many += batch.num_rows
+    return many
+
+
+def _rows(mapped: Path, summary: Summary) -> Iterator[pa.RecordBatch]:
+    for service in summary.services:
+        sid = service["service_sid"]
+        for batch in batches(sorted((mapped / BINDINGS / f"service_sid={sid}").glob("*.parquet"))):
+            both = (pa.array([text] * batch.num_rows, pa.string()) for text in (service["friendly_name"], sid))
+            columns = [*both, *(batch.column(name) for name in _COLUMNS.values())]
+            yield pa.RecordBatch.from_arrays(columns, names=_NAMES)
 
 
 def _text(column: pa.Array) -> pa.Array:

@@ -12,6 +12,11 @@ from migrate.model.errors import UsageError
 REPLAY_ACCOUNT_SID = "AC" + "0" * 32
 
 
+def is_one_account(*sids: str) -> bool:
+    """Whether these can be of one account; the replay account can be any."""
+    return len({*sids} - {REPLAY_ACCOUNT_SID}) < 2
+
+
 @dataclass(frozen=True)
 class Credentials:
     """What a request is signed with. The password never shows in a representation or an error."""
