@@ -7,6 +7,7 @@ The public names are imported on first use, so that `import migrate` costs nothi
 - `load_rules(path)` gives the rules that it goes by, with the changes in a file;
 - `explain(mapped, sid)` accounts for one binding;
 - `make_plan(api, mapped)` compares that with what is live (a dry run: it only reads);
+- `verify_snapshot(snapshot, coverage, live)` counts who has registered with Conversations by now;
 - `open_api(settings)` gives the `api` that the others take, live, recording or replaying;
 - `MigrateError` is the base of every error they raise.
 """
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from migrate.map.run import map_snapshot
     from migrate.model.errors import MigrateError
     from migrate.twilio_api.api import ApiSettings, open_api
+    from migrate.verification import verify_snapshot
 
 _HOMES = {
     "ApiSettings": "migrate.twilio_api.api",
@@ -37,6 +39,7 @@ _HOMES = {
     "make_plan": "migrate.load.planning",
     "map_snapshot": "migrate.map.run",
     "open_api": "migrate.twilio_api.api",
+    "verify_snapshot": "migrate.verification",
 }
 
 __all__ = [
@@ -49,6 +52,7 @@ __all__ = [
     "make_plan",
     "map_snapshot",
     "open_api",
+    "verify_snapshot",
 ]
 
 

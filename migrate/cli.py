@@ -13,6 +13,7 @@ from migrate.commands.load import load, rollback
 from migrate.commands.mapping import explain, map_, rules
 from migrate.commands.run import run
 from migrate.commands.standin import standin
+from migrate.commands.verify import verify
 from migrate.failures import INTERRUPTED, Commands
 
 
@@ -30,7 +31,7 @@ def cli() -> None:
     """
 
 
-for command in (extract, map_, rules, explain, load, rollback, run, standin):
+for command in (extract, map_, rules, explain, load, rollback, verify, run, standin):
     cli.add_command(command)
 
 

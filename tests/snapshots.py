@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,9 @@ def write_snapshot(
     services: Mapping[str, Mapping[str, Any]],
     bindings: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]],
     credentials: Sequence[Mapping[str, Any]] = (),
+    **changes: Any,
 ) -> Path:
-    """Write a snapshot: services by SID, bindings as the parts of each service, credentials."""
+    """Write a snapshot: services by SID, bindings as the parts of each service, credentials; changes to the manifest."""
     files: list[FileRecord] = []
 
     def put(name: str, rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> None:
@@ -39,7 +41,7 @@ def write_snapshot(
             put(f"bindings/service_sid={sid}/part-{number:05}.parquet", rows, BINDINGS)
     total = sum(len(part) for parts in bindings.values() for part in parts)
     moment = AS_OF.isoformat()
-    Manifest(
+    manifest = Manifest(
         status="finished",
         tool_version="test",
         account_sid=ACCOUNT,
@@ -50,7 +52,8 @@ def write_snapshot(
         finished_at=moment,
         rows=total,
         files=tuple(files),
-    ).write(folder)
+    )
+    replace(manifest, **changes).write(folder)
     return folder
 
 

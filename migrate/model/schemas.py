@@ -66,3 +66,30 @@ MAPPED_BINDINGS = pa.schema(
         pa.field("findings", pa.list_(pa.string()), nullable=False),
     ]
 )
+
+# Who has not come back yet: one row per binding that is still waited for.
+PENDING = pa.schema(
+    [
+        pa.field("service", pa.string()),  # its name
+        pa.field("service_sid", pa.string(), nullable=False),
+        pa.field("identity", pa.string()),
+        pa.field("device", pa.string()),  # the endpoint, masked
+        pa.field("platform", pa.string()),
+        pa.field("last_seen", TIMESTAMP),
+        pa.field("sid", pa.string(), nullable=False),
+    ]
+)
+
+# One row per run, service and platform. The columns of numbers are `migrate.model.coverage.Counts`.
+COVERAGE = pa.schema(
+    [
+        pa.field("as_of", TIMESTAMP, nullable=False),  # the live side's time
+        pa.field("service_sid", pa.string(), nullable=False),
+        pa.field("platform", pa.string()),
+        *(
+            pa.field(name, pa.int64(), nullable=False)
+            for name in ("bindings", "ready_device", "ready_platform", "pending", "expired", "new", "unclear")
+        ),
+        pa.field("snapshot", pa.string(), nullable=False),  # its digest
+    ]
+)

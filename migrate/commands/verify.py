@@ -1,0 +1,100 @@
+"""chat-migrate verify."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from migrate.model.errors import RefusedError, UsageError
+from migrate.options import FOLDER, FormatFile, api_options, common_options, rules_option, same_command
+from migrate.screen import Screen
+
+if TYPE_CHECKING:
+    from migrate.map.rules import Rules
+    from migrate.twilio_api.api import ApiSettings
+    from migrate.verification import Verified
+
+
+@click.command()
+@click.argument("snapshot", type=FOLDER)
+@click.option(
+    "--against", type=FOLDER, metavar="SNAPSHOT", help="Compare with this snapshot, instead of what is live."
+)
+@click.option(
+    "--coverage", type=FOLDER, default="coverage", show_default=True, metavar="DIR",
+    help="The folder that each run adds a Parquet file to: numbers only.",
+)  # fmt: skip
+@click.option(
+    "--pending", type=FormatFile("a list", ".csv", ".parquet"), metavar="FILE",
+    help="Also write who is still pending: .csv or .parquet. It holds identities.",
+)  # fmt: skip
+@click.option(
+    "--fail-under", type=click.FloatRange(0, 100), metavar="PERCENT", help="Exit with 4 if fewer bindings are ready."
+)
+@rules_option
+@api_options
+@common_options
+def verify(
+    snapshot: Path,
+    against: Path | None,
+    coverage: Path,
+    pending: Path | None,
+    fail_under: float | None,
+    rules: Rules,
+    settings: ApiSettings,
+    screen: Screen,
+) -> None:
+    """Show who has registered with Conversations by now, and who is still pending.
+
+    Reads the bindings that are live in Conversations; writes nothing to Twilio. Of the rules, it goes by the lifetime
+    of a binding and by the prefixes of message types.
+
+    \b
+    Example:
+      chat-migrate verify snapshot --pending pending.csv
+      chat-migrate verify snapshot --fail-under 95
+    """
+    from migrate.report.coverage import coverage_view
+
+    if against and (settings.record or settings.replay):
+        raise UsageError("--against stays offline: --record and --replay do not go with it")
+    done = _verify(snapshot, against, coverage, pending, rules, settings, screen)
+    files = [("Coverage", str(done.file))]
+    if pending:
+        files.append(("Pending", f"{pending} ({done.pending:,} rows; it holds identities: keep it as the snapshot)"))
+    screen.result(
+        {**done.coverage.to_json(), "file": str(done.file)},
+        lambda: coverage_view(done.coverage, str(snapshot), files),
+    )
+    total = done.coverage.total
+    if fail_under is not None and not total.reaches(fail_under):
+        raise RefusedError(
+            f"{total.percent:.1f} % of the bindings that are waited for are ready, and --fail-under asks for "
+            f"{fail_under:g} %",
+            kept=f"The numbers are kept in {done.file}",
+            remedy=f"Wait, and run the same again: {same_command()}",
+        )
+
+
+def _verify(
+    snapshot: Path,
+    against: Path | None,
+    coverage: Path,
+    pending: Path | None,
+    rules: Rules,
+    settings: ApiSettings,
+    screen: Screen,
+) -> Verified:
+    from migrate.extract.meter import Meter
+    from migrate.snapshot.manifest import read_manifest
+    from migrate.twilio_api.api import open_api
+    from migrate.verification import verify_snapshot
+
+    command = same_command()
+    if against:
+        return verify_snapshot(snapshot, coverage, against, rules=rules, pending=pending, command=command)
+    meter = Meter(read_manifest(snapshot).rows_by_service)
+    with open_api(settings) as api, screen.progress(meter):
+        return verify_snapshot(snapshot, coverage, api, rules=rules, pending=pending, meter=meter, command=command)

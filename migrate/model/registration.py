@@ -1,0 +1,13 @@
+"""What tells a device that has registered with Conversations from one that Chat knows (FACTS.md, "The two APIs").
+
+Both SDKs register through one registrar, and what Conversations lists may be Chat's own bindings: only the names that
+a binding subscribes to show who made it. Plain `new_message` is a name of both.
+"""
+
+from __future__ import annotations
+
+CONVERSATIONS_NAMES = ("added_to_conversation", "removed_from_conversation")
+CHAT_NAMES = ("added_to_channel", "invited_to_channel", "removed_from_channel")
+SHARED_NAME = "new_message"
+# A device of GCM, which is gone, can only come back as one of FCM (FACTS.md, "Credentials").
+SUCCESSORS = {"gcm": "fcm"}

@@ -1,0 +1,230 @@
+"""Verification: who of a snapshot has registered with Conversations by now. Joins extract and load."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+import duckdb
+
+from migrate.extract.meter import Meter
+from migrate.extract.run import ExtractOptions, extract_snapshot
+from migrate.load.verify import Partition, Terms, add_up, partitions, verify_partition
+from migrate.map.rules import Rules
+from migrate.map.rules_toml import default_rules
+from migrate.model.coverage import Coverage, ServiceCoverage
+from migrate.model.errors import InputError, InterruptedRunError, MigrateError, RefusedError
+from migrate.model.registration import SUCCESSORS
+from migrate.snapshot.coverage import coverage_folder, write_coverage
+from migrate.snapshot.files import make_private_folder
+from migrate.snapshot.manifest import Filters, Manifest
+from migrate.snapshot.pending import write_pending
+from migrate.snapshot.reader import Snapshot, open_snapshot
+from migrate.snapshot.writer import begun_in
+from migrate.twilio_api.api import TwilioApi
+from migrate.twilio_api.credentials import is_one_account
+
+SCRATCH = ".chat-migrate-verify"  # within the coverage folder; readers of Parquet folders pass over such a name
+STALE = timedelta(days=1)  # a reading that was broken off so long ago is begun anew: it would not be of one time
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What a verification brought: the coverage, its file, and how many the list of pending bindings has, if any."""
+
+    coverage: Coverage
+    file: Path
+    pending: int | None
+
+
+def verify_snapshot(
+    snapshot: Path,
+    coverage: Path,
+    live: TwilioApi | Path,
+    *,
+    rules: Rules | None = None,
+    pending: Path | None = None,
+    meter: Meter | None = None,
+    executor: Executor | None = None,
+    command: str = "",
+) -> Verified:
+    """Compare a snapshot with what is live, or with another snapshot, and add the result to a coverage folder.
+
+    Live bindings are read through Conversations into a private snapshot within the folder, and removed afterwards;
+    what an interruption leaves of it the same call goes on with, for a day. `rules` say how long a binding lives and
+    how SDKs name message types; `pending` is a private list to write, .csv or .parquet, of who is still waited for.
+    `command` is the command line that errors name. Raises `InputError` and `RefusedError` as `open_snapshot` does,
+    `RefusedError` for another account or a live side that lacks a part, and what `extract_snapshot` raises.
+    """
+    command = command or f"chat-migrate verify {quote(str(snapshot))} --coverage {quote(str(coverage))}"
+    source = open_snapshot(snapshot)
+    if isinstance(live, Path):
+        other = open_snapshot(live)
+        _refuse_other_account(source, other.manifest.account_sid, f"{live} is of")
+        _refuse_unless_covered(source, other)
+    else:
+        _refuse_other_account(source, live.account_sid, "the credentials are for")
+    with coverage_folder(coverage) as folder, _scratch(folder / SCRATCH, source) as scratch, _told(command):
+        if not isinstance(live, Path):
+            other = _read_live(live, source, scratch, meter, command)
+        work = _Comparison(source, other, rules or default_rules(), scratch / "work")
+        found = work.run(executor, listed=pending is not None)
+        rows = write_pending(pending, work.pending, work.scratch) if pending else None
+        return Verified(found, write_coverage(folder, found), rows)
+
+
+class _Comparison:
+    """Two snapshots beside each other, service by service."""
+
+    def __init__(self, source: Snapshot, live: Snapshot, rules: Rules, scratch: Path) -> None:
+        names = rules.tables["message_type_names"]
+        self._source = source
+        self._live = live
+        self._terms = Terms(
+            source.as_of - rules.lifetime, tuple(names["chat_prefixes"]), tuple(names["conversations_prefixes"])
+        )
+        self.scratch = scratch
+        self.pending: dict[str, tuple[str, list[Path]]] = {}  # by service: its name, and the files of who is pending
+        make_private_folder(scratch)
+
+    def run(self, executor: Executor | None, *, listed: bool) -> Coverage:
+        """Compare everything; with `listed`, files in the scratch folder say who is pending."""
+        names = _names(self._source, self._live)
+        tasks = {sid: self._partitions(sid, listed=listed) for sid in names}
+        done = (executor.map if executor else map)(
+            verify_partition, [task for some in tasks.values() for task in some]
+        )
+        services: list[ServiceCoverage] = []
+        for sid, some in tasks.items():
+            platforms = add_up(next(done) for _ in some)
+            services.append(ServiceCoverage(sid, names[sid], platforms))
+            self.pending[sid] = (names[sid], [task.pending for task in some if task.pending])
+        ours, theirs = self._source.manifest, self._live.manifest
+        return Coverage(
+            account_sid=ours.account_sid,
+            snapshot=ours.digest,
+            snapshot_as_of=ours.as_of,
+            live_source=theirs.source,
+            live_as_of=theirs.as_of,
+            live_bindings=theirs.rows,
+            narrowed=ours.filters != Filters(),
+            services=tuple(services),
+        )
+
+    def _partitions(self, sid: str, *, listed: bool) -> list[Partition]:
+        parts = self._source.parts(sid), self._live.parts(sid)
+        return partitions(*parts, self._terms, self.scratch, pending=sid if listed else None)
+
+
+def _names(source: Snapshot, live: Snapshot) -> dict[str, str]:
+    """The services to compare, by SID and in its order: the snapshot's; and others, if it was for all there were."""
+    found = {} if source.manifest.filters.services else {row["sid"]: row for row in live.services()}
+    found |= {row["sid"]: row for row in source.services()}
+    return {sid: found[sid]["friendly_name"] or "" for sid in sorted(found)}
+
+
+def _read_live(api: TwilioApi, source: Snapshot, scratch: Path, meter: Meter | None, command: str) -> Snapshot:
+    """Read what the snapshot covers through Conversations; as one list a service, which has all types."""
+    filters, out = source.manifest.filters, _live_folder(scratch, source)
+    begun = _begun(out)
+    options = ExtractOptions(
+        services=filters.services,
+        binding_types=tuple(sorted(_with_successors(filters.binding_types))),
+        identities=filters.identities,
+        identity_file=source.folder if filters.identity_file else None,
+        source="conversations",
+        shard=False,
+        restart=begun is None or begun.account_sid != api.account_sid,
+    )
+    extract_snapshot(api, out, options, meter, command=command)
+    return open_snapshot(out)
+
+
+def _live_folder(scratch: Path, source: Snapshot) -> Path:
+    """Where the live bindings go; what was begun for another snapshot stands elsewhere, and is no beginning."""
+    return scratch / f"live-{source.manifest.digest.removeprefix('sha256:')[:16]}"
+
+
+def _begun(live: Path) -> Manifest | None:
+    """The manifest of a reading that was broken off and can be gone on with."""
+    try:
+        begun = begun_in(live)
+    except InputError:
+        return None
+    if begun is None or begun.status == "finished":
+        return None
+    return begun if datetime.now(UTC) - datetime.fromisoformat(begun.started_at) < STALE else None
+
+
+@contextmanager
+def _scratch(folder: Path, source: Snapshot) -> Iterator[Path]:
+    """A private folder for the live bindings and whatever else is only needed meanwhile.
+
+    Only a reading that was broken off, and can be gone on with, is found there or left there.
+    """
+    live = _live_folder(folder, source)
+
+    def clear() -> None:
+        for left in folder.iterdir():
+            if left != live or _begun(live) is None:
+                shutil.rmtree(left)
+
+    make_private_folder(folder)
+    clear()
+    try:
+        yield folder
+    finally:
+        clear()
+        if not any(folder.iterdir()):
+            folder.rmdir()
+
+
+@contextmanager
+def _told(command: str) -> Iterator[None]:
+    """What goes wrong within is told with the command that goes on."""
+    kept, remedy = "No coverage was written", f"Go on with: {command}"
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise InterruptedRunError("Interrupted", kept=kept, remedy=remedy) from None
+    except duckdb.OperationalError as error:
+        what = f"Cannot compare the bindings: {type(error).__name__}, most likely for want of space on the disk"
+        raise MigrateError(what, kept=kept, remedy=f"Make space. {remedy}") from error
+    except OSError as error:
+        what = f"Cannot write {error.filename or 'the result'}: {(error.strerror or str(error)).lower()}"
+        raise MigrateError(what, kept=kept, remedy=remedy) from error
+
+
+def _refuse_other_account(source: Snapshot, account_sid: str, what: str) -> None:
+    if not is_one_account(source.manifest.account_sid, account_sid):
+        raise RefusedError(
+            f"{source.folder} was made from account {source.manifest.account_sid}, and {what} {account_sid}",
+            remedy="Compare a snapshot with what is live in its own account",
+        )
+
+
+def _refuse_unless_covered(source: Snapshot, live: Snapshot) -> None:
+    """What a narrowed snapshot does not hold would be taken for not registered."""
+    ours, theirs = source.manifest.filters, live.manifest.filters
+    pairs: list[tuple[Any, Any]] = [
+        (ours.services, theirs.services),
+        (_with_successors(ours.binding_types), theirs.binding_types),
+        (ours.identities, theirs.identities),
+    ]
+    covered = all(not held or (asked and set(asked) <= set(held)) for asked, held in pairs)
+    if not covered or (theirs.identity_file and not ours.identity_file):
+        raise RefusedError(
+            f"{live.folder} was narrowed, and the rest of what {source.folder} covers would seem to be pending",
+            remedy="Make one without filters: chat-migrate extract --source conversations --no-shard --out DIR",
+        )
+
+
+def _with_successors(binding_types: tuple[str, ...]) -> set[str]:
+    return {*binding_types, *(SUCCESSORS[kind] for kind in binding_types if kind in SUCCESSORS)}
