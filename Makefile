@@ -37,9 +37,10 @@ cassettes: $(READY)  ## record the demo cassette again, from the stand-in; leave
 docs: $(READY)  ## write the pages of docs/ that are made from the program
 	$(BIN)/python -m migrate.report.catalogue > docs/findings.md
 
-bench: $(BENCH)/.ready  ## measure extract beside stock twilio-python and dlt, and map beside pandas
+bench: $(BENCH)/.ready  ## measure extract beside stock twilio-python and dlt; map and verify beside pandas
 	$(BENCH)/bin/python -m bench.extract
 	$(BENCH)/bin/python -m bench.map
+	$(BENCH)/bin/python -m bench.verify
 
 lock:  ## resolve the pinned versions again (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \

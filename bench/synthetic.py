@@ -125,8 +125,13 @@ def _endpoints(random: np.random.Generator, rows: int, number: int, shared: _Num
     """Opaque texts of about 40 characters, of which some come again and again."""
     fixed = np.random.default_rng(number)
     again = _texts(fixed, fixed.integers(36, 45, SHARED), _OPAQUE)
-    fresh = _texts(random, random.integers(36, 45, rows), _OPAQUE)
+    fresh = fresh_endpoints(random, rows)
     return pc.if_else(pa.array(shared), again.take(pa.array(random.integers(0, SHARED, rows))), fresh)
+
+
+def fresh_endpoints(random: np.random.Generator, rows: int) -> pa.Array:
+    """Opaque texts of about 40 characters that nobody else has."""
+    return _texts(random, random.integers(36, 45, rows), _OPAQUE)
 
 
 def _identities(who: _Numbers, width: int) -> pa.Array:
