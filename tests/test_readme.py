@@ -57,7 +57,7 @@ def test_every_command_of_the_readme_runs(folder: Path, serve: Serve, demo_world
         done = bash(script, folder, demo_world.auth_token + "\n")
         assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
         ran += block.count("chat-migrate ")
-    assert ran == 15
+    assert ran == 19
     assert (folder / "report.md").exists()
     assert demo_world.writes == []
     # What writes is shown as a session, because it asks; here it is told to go on.
