@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +14,7 @@ import click
 from click.core import ParameterSource
 
 from migrate.model.errors import RefusedError, UsageError
+from migrate.model.plan import JOURNAL, ROLLBACK
 from migrate.model.sids import is_binding_sid, is_service_sid
 from migrate.screen import Screen, logging_to
 from migrate.twilio_api.addresses import CANONICAL
@@ -57,7 +58,7 @@ def guard_paths(parameters: dict[str, Any]) -> None:
     try:
         places = [path.resolve() for path in files]
         within = {folder.resolve() for folder in folders}
-        taken = {path.resolve() for path in read} | within
+        taken = {path.resolve() for path in (*read, *_implied(parameters))} | within
         parents = {parent for place in places for parent in place.parents}
         parents |= {parent for folder in within for parent in folder.parents}
         parents |= {parameters["coverage"].resolve()} if parameters.get("coverage") else set()
@@ -74,6 +75,12 @@ def guard_paths(parameters: dict[str, Any]) -> None:
     for place in places:
         if place.exists() and not place.is_file():
             raise RefusedError(f"{place} is there, and is no file")
+
+
+def _implied(parameters: dict[str, Any]) -> list[Path]:
+    """Journals that a command writes without their being named."""
+    pairs = () if parameters.get("journal") else (("plan_file", JOURNAL), ("journal_file", ROLLBACK))
+    return [parameters[name].with_suffix(suffix) for name, suffix in pairs if parameters.get(name)]
 
 
 def _is_text(path: Path) -> bool:
@@ -140,17 +147,24 @@ class FormatFile(click.Path):
         return super().convert(path, param, ctx)
 
 
-def same_command() -> str:
-    """The command line that was given, for a message that says how to go on."""
+def same_command(*instead: str, without: Collection[str] = ()) -> str:
+    """The command line that was given, for a message that says how to go on.
+
+    `instead` takes the place of the parameters `without`, if there are any.
+    """
     context = click.get_current_context()
-    words = ["chat-migrate", context.info_name or ""]
+    words = ["chat-migrate", context.info_name or "", *instead]
     for param in context.command.params:
-        if context.get_parameter_source(param.name or "") is not ParameterSource.COMMANDLINE:
+        name = param.name or ""
+        if name in without or context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
             continue
-        value = context.params[param.name or ""]
+        value = context.params[name]
         flag = [max(param.opts, key=len)] if isinstance(param, click.Option) else []
-        bare = isinstance(param, click.Option) and (param.is_flag or param.count)
-        words += flag * int(value) if bare else [*flag, str(value)]
+        if isinstance(param, click.Option) and (param.is_flag or param.count):
+            words += flag * int(value)
+            continue
+        for one in value if param.multiple else (value,):
+            words += [*flag, str(one)]
     return shlex.join(words)
 
 

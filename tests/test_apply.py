@@ -5,11 +5,14 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
+import shlex
 import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -18,7 +21,8 @@ from migrate.load import journal
 from migrate.load.exclusion import only_loader
 from migrate.load.journal import read_journal
 from migrate.load.limits import LIMITS
-from migrate.model.errors import RefusedError
+from migrate.model.errors import RefusedError, TransientTwilioError, TwilioError
+from migrate.model.plan import Plan
 from migrate.model.push_config import flatten
 from migrate.snapshot import files
 from migrate.standin import views
@@ -134,7 +138,7 @@ def test_only_the_services_that_are_named_are_changed(
 
 
 def test_one_plan_is_not_applied_twice_unnoticed(run: Run, server: StandInServer, plan_file: Path) -> None:
-    assert apply(run, plan_file).exit_code == 0
+    assert apply(run, plan_file, "--journal", plan_file.with_suffix(".journal.jsonl")).exit_code == 0
     again = apply(run, plan_file)
     assert (again.exit_code, again.stderr.count("\n")) == (4, 1)
     assert "applied already" in again.stderr
@@ -365,7 +369,7 @@ def test_a_write_that_died_and_was_overwritten_since_is_stale(
     result = apply(run, plan_file)
     assert (result.exit_code, posts(server.world)) == (5, 4)
     journal = read_journal(plan_file.with_suffix(".journal.jsonl"))
-    assert journal.entries[0].status == "stale"
+    assert journal.entries[0].status == "failed"
 
 
 def test_ctrl_c_tells_what_is_written_and_the_command_that_goes_on(
@@ -581,3 +585,201 @@ def test_no_identity_and_no_secret_is_in_a_journal(run: Run, server: StandInServ
     for service in server.world.services.values():
         for item in service.bindings:
             assert item.identity is None or item.identity not in text or item.identity == "=1+1"
+
+
+# --- what a review found ---------------------------------------------------------------------------------
+
+
+def test_what_was_undone_is_not_taken_for_applied(run: Run, server: StandInServer, plan_file: Path) -> None:
+    first = server.world.services[service_sid(1)]
+    configuration, first.configuration = first.configuration, None
+    assert apply(run, plan_file).exit_code == 6
+    before = live(server.world)
+    journal = plan_file.with_suffix(".journal.jsonl")
+    assert run("rollback", journal, "--apply", "--yes").exit_code == 0
+    first.configuration = configuration
+    result = apply(run, plan_file)
+    assert (result.exit_code, result.stderr.count("\n")) == (5, 1)
+    assert "1 applied, 4 stale" in result.stdout
+    assert not read_journal(journal).finished
+    assert before != live(server.world)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_mapped_folder_whose_plan_was_interrupted_names_it(
+    tmp_path: Path, run: Run, server: StandInServer, plan_file: Path, monkeypatch: pytest.MonkeyPatch, named: bool
+) -> None:
+    desired = wanted(plan_file, live(server.world))
+    mapped = tmp_path / "run" / "mapped"
+    options = ["--plan-out", tmp_path / "mine.json"] if named else []
+    with monkeypatch.context() as patch:
+        dying(patch, 12)
+        assert mortal("load", mapped, "--apply", "--yes", *FORCE, *options).exit_code == -9
+    again = run("load", mapped, "--apply", "--yes", *FORCE, *options)
+    assert (again.exit_code, again.stderr.count("\n")) == (4, 1)
+    (command,) = re.findall(r"Go on with: chat-migrate (load --plan \S+ --apply)", again.stderr)
+    assert run(*command.split(), "--yes", *FORCE).exit_code == 0
+    assert (live(server.world), posts(server.world)) == (desired, 5)
+
+
+def test_what_somebody_else_set_meanwhile_is_not_undone_as_ours(
+    run: Run, server: StandInServer, plan_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = server.world.services[service_sid(1)]
+
+    def lost(*_: object) -> None:
+        first.configuration = {"new_message.sound": "theirs"}
+        raise TransientTwilioError("answered 500", status=500)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TwilioApi, "post", lost)
+        result = apply(run, plan_file)
+    assert result.exit_code == 1
+    assert "Read back after the write" in result.stdout
+    rolled = run("rollback", plan_file.with_suffix(".journal.jsonl"), "--json")
+    assert service_sid(1) not in {change["service_sid"] for change in json.loads(rolled.stdout)["changes"]}
+
+
+def test_a_write_that_landed_can_be_undone_after_somebody_was_there(
+    run: Run, server: StandInServer, plan_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = live(server.world)
+    with monkeypatch.context() as patch:
+        dying(patch, 6)  # after the first write, before its result is known
+        assert apply(mortal, plan_file).exit_code == -9
+    first = server.world.services[service_sid(1)]
+    assert posts(server.world) == 1
+    first.configuration = {**(first.configuration or {}), "new_message.sound": "theirs"}
+    assert apply(run, plan_file).exit_code == 5
+    assert run("rollback", plan_file.with_suffix(".journal.jsonl"), "--apply", "--yes").exit_code == 0
+    assert live(server.world) == {**before, first.sid: {**before[first.sid], "new_message.sound": "theirs"}}
+
+
+def test_a_journal_of_nothing_to_do_is_one(run: Run, server: StandInServer, plan_file: Path) -> None:
+    assert apply(run, plan_file).exit_code == 0
+    other = plan_file.with_name("other.jsonl")
+    assert apply(run, plan_file, "--journal", other).exit_code == 0
+    assert read_journal(other).finished
+    assert run("rollback", other).exit_code == 0
+
+
+def test_one_service_that_cannot_be_read_does_not_stop_the_others(
+    run: Run, server: StandInServer, plan_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = TwilioApi.get
+
+    def forbidden(api: TwilioApi, name: Any, path: str, tries: int | None = None) -> dict[str, Any]:
+        if service_sid(3) in path:
+            raise TwilioError("answered 403", status=403)
+        return real(api, name, path, tries)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TwilioApi, "get", forbidden)
+        result = apply(run, plan_file)
+    assert (result.exit_code, posts(server.world)) == (6, 4)
+
+
+def test_a_write_that_was_taken_in_part_is_finished_by_the_same_command(
+    run: Run, server: StandInServer, plan_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = live(server.world)
+    real = TwilioApi.post
+
+    def partly(api: TwilioApi, name: Any, path: str, form: dict[str, str]) -> None:
+        real(api, name, path, {key: value for key, value in form.items() if key != "LogEnabled"})
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TwilioApi, "post", partly)
+        assert apply(run, plan_file).exit_code == 6
+    assert apply(run, plan_file).exit_code == 0
+    assert live(server.world) == wanted(plan_file, before)
+    assert run("rollback", plan_file.with_suffix(".journal.jsonl"), "--apply", "--yes").exit_code == 0
+    assert live(server.world) == before
+
+
+def test_a_rollback_goes_on_from_its_own_journal(
+    run: Run, server: StandInServer, plan_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = live(server.world)
+    assert apply(run, plan_file).exit_code == 0
+    after = live(server.world)
+    journal = plan_file.with_suffix(".journal.jsonl")
+    with monkeypatch.context() as patch:
+        dying(patch, 12)
+        assert mortal("rollback", journal, "--apply", "--yes").exit_code == -9
+    assert run("rollback", journal, "--apply", "--yes").exit_code == 0
+    assert (live(server.world), posts(server.world)) == (before, 10)
+    # One journal has all of it, and undoes all of it.
+    assert run("rollback", journal.with_suffix(".rollback.jsonl"), "--apply", "--yes").exit_code == 0
+    assert live(server.world) == after
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, click.Abort])
+def test_whoever_leaves_at_the_question_has_written_nothing(
+    run: Run, server: StandInServer, plan_file: Path, monkeypatch: pytest.MonkeyPatch, kind: type[BaseException]
+) -> None:
+    def leaving(*_: object, **__: object) -> None:
+        raise kind
+
+    monkeypatch.setattr("migrate.commands.applying._is_terminal", lambda: True)
+    monkeypatch.setattr("click.prompt", leaving)
+    result = run("load", "--plan", plan_file, "--apply", *FORCE)
+    assert result.exit_code == 130
+    assert "Nothing was written" in result.stderr
+    assert server.world.writes == []
+
+
+def test_half_a_letter_is_no_obstacle(tmp_path: Path, run: Run, server: StandInServer, plan_file: Path) -> None:
+    server.world.services[service_sid(2)].configuration = {"removed_from_conversation.sound": "a\ud83d"}
+    assert run("load", tmp_path / "run" / "mapped", "--plan-out", plan_file).exit_code == 0
+    assert apply(run, plan_file).exit_code == 0
+    assert run("rollback", plan_file.with_suffix(".journal.jsonl")).exit_code == 0
+
+
+def test_a_full_disk_stops_it_and_the_line_says_what_was_written(
+    run: Run, server: StandInServer, plan_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, lines = files.append_synced, 0
+
+    def full(path: Path, line: str) -> None:
+        nonlocal lines
+        lines += 1
+        if lines > 4:
+            raise OSError(28, "No space left on device")
+        real(path, line)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "append_synced", full)
+        result = apply(run, plan_file)
+    assert (result.exit_code, result.stderr.count("\n")) == (6, 1)
+    assert "4 of 5 services are not as planned" in result.stderr
+    assert "no space left on device" in result.stdout
+    assert apply(run, plan_file).exit_code == 0
+    assert posts(server.world) == 5
+
+
+def test_the_journal_is_nobody_elses_file(tmp_path: Path, run: Run, server: StandInServer, plan_file: Path) -> None:
+    path = plan_file.with_suffix(".journal.jsonl")
+    assert apply(run, plan_file, "--log-file", path).exit_code == 2
+    assert not path.exists()
+    made = Plan.from_json(json.loads(plan_file.read_bytes()))
+    with journal.open_journal(path, made, made.plan_id):
+        refused = apply(run, plan_file)
+    assert (refused.exit_code, refused.stderr.count("\n")) == (4, 1)
+    assert server.world.writes == []
+    (tmp_path / "link").symlink_to(tmp_path / "behind")
+    assert apply(run, plan_file, "--journal", tmp_path / "link").exit_code == 0
+    assert (tmp_path / "link").is_symlink()
+    assert read_journal(tmp_path / "behind").finished
+
+
+def test_the_command_that_goes_on_has_its_options(
+    run: Run, server: StandInServer, plan_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = plan_file.with_name("mine.jsonl")
+    with monkeypatch.context() as patch:
+        patch.setattr(TwilioApi, "post", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        result = apply(run, plan_file, "--journal", mine)
+    (command,) = re.findall(r"Go on with: chat-migrate (.*)", result.stderr)
+    assert run(*shlex.split(command)).exit_code == 0
+    assert read_journal(mine).finished

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,14 @@ import click
 
 from migrate.load.limits import LIMITS, MOST_SERVICES, Ground, refuse_beyond
 from migrate.model.applied import Outcome
-from migrate.model.errors import InterruptedRunError, MigrateError, PartlyAppliedError, RefusedError, StaleError
+from migrate.model.errors import (
+    InterruptedRunError,
+    MigrateError,
+    PartlyAppliedError,
+    RefusedError,
+    StaleError,
+    TwilioError,
+)
 from migrate.options import FILE
 from migrate.screen import Screen
 
@@ -68,30 +76,42 @@ def carry_out(
     *,
     journal: Path,
     again: str,
+    plan_id: str | None = None,
     limits: Collection[str] = tuple(LIMITS),
 ) -> None:
     """Show a plan, apply it, and tell what became of it. `again` is the command that goes on.
 
-    Raises `RefusedError` beyond the limits or without a consent, `InterruptedRunError` with what was written until
-    then, and what says that something is not as planned.
+    `plan_id` is what the journal is known by, if not by the plan's own id. Raises `RefusedError` beyond the limits or
+    without a consent, `InterruptedRunError` with what was written until then, and what says that something is not as
+    planned.
     """
     from migrate.report.applied import applied_view
     from migrate.report.text import plan_view
 
     if not screen.json:
         screen.show(plan_view(plan, dry_run=False))
-    now = api.server_time or datetime.now(UTC)
-    ground = Ground(plan, api.account_sid, api.addresses.base("conversations"), now, options.max_services)
+    ground = Ground(plan, api.account_sid, api.addresses.base("conversations"), _now(api, plan), options.max_services)
     refuse_beyond(ground, options.lifted, limits)
-    outcomes = _apply(api, plan, options, screen, journal, again)
+    outcomes = _apply(api, plan, options, screen, journal, again, plan_id or plan.plan_id)
     told = [outcome.to_json() for outcome in outcomes]
     data = {"plan": plan.to_json(), "applied": told, "journal": str(journal)}
     screen.result(data, lambda: applied_view(outcomes, str(journal)))
-    _end(outcomes, journal, again)
+    _end(outcomes, len(plan.changes), journal, again)
+
+
+def _now(api: TwilioApi, plan: Plan) -> datetime:
+    """The target's time, which a snapshot's age is measured by; this machine's where it does not say."""
+    from migrate.load.planning import read_live
+
+    for change in plan.changes:
+        if api.server_time is None:
+            with suppress(TwilioError):
+                read_live(api, change.service_sid)
+    return api.server_time or datetime.now(UTC)
 
 
 def _apply(
-    api: TwilioApi, plan: Plan, options: ApplyOptions, screen: Screen, journal: Path, again: str
+    api: TwilioApi, plan: Plan, options: ApplyOptions, screen: Screen, journal: Path, again: str, plan_id: str
 ) -> list[Outcome]:
     from migrate.load.apply import Applier
     from migrate.load.exclusion import only_loader
@@ -100,24 +120,25 @@ def _apply(
     with only_loader(Path(click.get_app_dir("chat-migrate")), api.account_sid) as said:
         if said:
             screen.say(said)
-        kept = open_journal(journal, plan)
-        if kept.finished:
-            raise RefusedError(
-                f"This plan was applied already: {journal}",
-                kept="Nothing was written",
-                remedy="Look at what is live with a plan made anew: chat-migrate load MAPPED",
-            )
         if not options.yes:
             _ask(len(plan.changes))
-        try:
-            return Applier(api, plan, kept).run()
-        except KeyboardInterrupt:
-            done = sum(entry.status == "applied" for entry in kept.entries)
-            raise InterruptedRunError(
-                f"Interrupted: {done} of {len(plan.changes)} services are written",
-                kept=f"The journal is {journal}",
-                remedy=f"Go on with: {again}",
-            ) from None
+        api.rested()
+        with open_journal(journal, plan, plan_id) as kept:
+            if kept.finished:
+                raise RefusedError(
+                    f"This plan was applied already: {journal}",
+                    kept="Nothing was written",
+                    remedy="To apply it once more, name another file with --journal",
+                )
+            try:
+                return Applier(api, plan, kept).run()
+            except KeyboardInterrupt:
+                done = sum(entry.status == "applied" for entry in kept.entries)
+                raise InterruptedRunError(
+                    f"Interrupted: {done} of {len(plan.changes)} services are written",
+                    kept=f"The journal is {journal}",
+                    remedy=f"Go on with: {again}",
+                ) from None
 
 
 def _is_terminal() -> bool:
@@ -126,29 +147,34 @@ def _is_terminal() -> bool:
 
 def _ask(number: int) -> None:
     """Have the number of services typed. Raises `RefusedError` without a terminal, or for another answer."""
+    kept = "Nothing was written"
     if not _is_terminal():
         raise RefusedError(
-            "Not applied: there is no terminal to ask on",
-            kept="Nothing was written",
-            remedy="Say --yes if you mean it",
+            "Not applied: there is no terminal to ask on", kept=kept, remedy="Say --yes if you mean it"
         )
-    answer = click.prompt(f"Type the number of services that are to be changed ({number})", err=True, default="")
+    question = f"Type the number of services that are to be changed ({number})"
+    try:
+        answer = click.prompt(question, err=True, default="", show_default=False)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo(err=True)
+        raise InterruptedRunError("Interrupted", kept=kept, remedy="The same command asks again") from None
     if answer.strip() != str(number):
-        raise RefusedError("Not applied: that was not the number", kept="Nothing was written")
+        raise RefusedError("Not applied: that was not the number", kept=kept, remedy="The same command asks again")
 
 
-def _end(outcomes: list[Outcome], journal: Path, again: str) -> None:
+def _end(outcomes: list[Outcome], planned: int, journal: Path, again: str) -> None:
     """Raise the error that says what is left to do, if anything is."""
     left = [outcome for outcome in outcomes if outcome.verdict not in ("applied", "already")]
-    if not left:
+    number = len(left) + planned - len(outcomes)
+    if not number:
         return
     failed = [outcome for outcome in left if outcome.verdict != "stale"]
     first = (failed or left)[0]
     kind: type[MigrateError] = StaleError
     if failed:
-        kind = PartlyAppliedError if len(left) < len(outcomes) else MigrateError
+        kind = PartlyAppliedError if any(outcome.verdict == "applied" for outcome in outcomes) else MigrateError
     raise kind(
-        f"{len(left)} of {len(outcomes)} services are not as planned: {first.change.service_sid} is {first.verdict}",
+        f"{number} of {planned} services are not as planned: {first.change.service_sid} is {first.verdict}",
         kept=f"What was written is in {journal}",
         remedy=f"Go on with: {again}" if failed else "Make a new plan with: chat-migrate load MAPPED",
     )

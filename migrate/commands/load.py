@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
 
 from migrate.commands.applying import ApplyOptions, apply_options, carry_out
 from migrate.load.limits import OF_A_ROLLBACK
-from migrate.options import FILE, FOLDER, FormatFile, ServiceSid, api_options, common_options
+from migrate.model.plan import ROLLBACK
+from migrate.options import FILE, FOLDER, FormatFile, ServiceSid, api_options, common_options, same_command
 from migrate.screen import Screen
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from migrate.twilio_api.api import ApiSettings
 
 CHANGES_PENDING = 3
+NOT_AGAIN = ("mapped", "plan_file", "plan_out", "services", "reports")  # what a saved plan makes superfluous
 EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -58,7 +59,7 @@ def load(
       chat-migrate load --plan plan.json --apply
     """
     from migrate.load.planning import make_plan
-    from migrate.load.saved import read_plan, save_plan, stale_services
+    from migrate.load.saved import journal_of, read_plan, refuse_beside_unfinished, save_plan, stale_services
     from migrate.twilio_api.api import open_api
 
     if (mapped is None) == (plan_file is None):
@@ -67,7 +68,9 @@ def load(
         raise click.UsageError("--service narrows a plan when it is made; --plan FILE is made already")
     with open_api(settings) as api:
         plan = read_plan(plan_file) if plan_file else make_plan(api, mapped or Path(), services)
-        stale = stale_services(api, plan) if plan_file else []
+        stale = stale_services(api, plan) if plan_file and not applying.apply else []
+        if applying.apply and mapped:
+            refuse_beside_unfinished(plan_out or mapped.resolve().parent)
         for path in (*reports, *([plan_out] if plan_out else [])):
             write_report(plan, path, ".json" if path == plan_out else path.suffix)
         if not applying.apply or not plan.changes:
@@ -78,8 +81,10 @@ def load(
         if plan_file is None:
             plan_file = plan_out or (mapped or Path()).resolve().parent / f"plan-{plan.plan_id[7:19]}.json"
             save_plan(plan, plan_file)
-        journal = applying.journal or plan_file.with_suffix(".journal.jsonl")
-        again = f"chat-migrate load --plan {quote(str(plan_file))} --apply"
+        journal = applying.journal or journal_of(plan_file)
+        again = same_command(
+            "--plan", str(plan_file), without=("mapped", "plan_file", "plan_out", "services", "reports")
+        )
         carry_out(api, plan, applying, screen, journal=journal, again=again)
 
 
@@ -116,13 +121,16 @@ def rollback(journal_file: Path, applying: ApplyOptions, settings: ApiSettings, 
     from migrate.twilio_api.api import open_api
 
     with open_api(settings) as api:
-        plan = plan_rollback(api, read_journal(journal_file))
+        undone = read_journal(journal_file)
+        plan = plan_rollback(api, undone)
         if not applying.apply or not plan.changes:
             _show(plan, (), screen)
             return
-        journal = applying.journal or journal_file.with_suffix(f".rollback-{plan.plan_id[7:19]}.jsonl")
-        again = f"chat-migrate rollback {quote(str(journal_file))} --apply"
-        carry_out(api, plan, applying, screen, journal=journal, again=again, limits=OF_A_ROLLBACK)
+        journal = applying.journal or journal_file.with_suffix(ROLLBACK)
+        plan_id = f"rollback of {undone.plan_id}"  # what is left to undo gets less, and stays one rollback
+        carry_out(
+            api, plan, applying, screen, journal=journal, again=same_command(), plan_id=plan_id, limits=OF_A_ROLLBACK
+        )
 
 
 def write_report(plan: Plan, path: Path, suffix: str) -> None:

@@ -38,33 +38,38 @@ class Applier:
                 outcomes.append(self._apply(change))
             except TwilioError as error:
                 outcomes.append(Outcome(change, "failed", str(error)))
-        if all(outcome.verdict in ("applied", "already") for outcome in outcomes):
-            self._journal.finish()
+            except OSError as error:  # the journal cannot be written: nothing more may be
+                reason = (error.strerror or str(error)).lower()
+                outcomes.append(Outcome(change, "failed", f"the journal cannot be written: {reason}"))
+                break
+        else:
+            self._finish(outcomes)
         return outcomes
 
+    def _finish(self, outcomes: list[Outcome]) -> None:
+        if all(outcome.verdict in ("applied", "already") for outcome in outcomes):
+            self._journal.finish()
+
     def _apply(self, change: Change) -> Outcome:
-        latest = self._journal.latest(change.service_sid)
-        if latest and latest[1].status == "applied":
-            return Outcome(change, "applied", "by an earlier run")
+        """Look at what is live, whatever the journal says, and write only where nobody else has been."""
         live = read_live(self._api, change.service_sid)
         if live is None:
             return Outcome(change, "missing", "there is no such service in Conversations")
         wanted = {path: change.desired[path] for path in change.fields}
-        if latest and latest[1].status is None and not differing(wanted, live):
-            # Killed after the write, or before its answer came: it has arrived.
-            self._journal.end(latest[0], "applied", live)
-            return Outcome(change, "applied", "by an earlier run")
-        if not same(change.existing, live):
-            if latest and latest[1].status is None:
-                self._journal.end(latest[0], "stale", live)
-            return self._not_as_planned(change, wanted, live)
-        return self._write(change, wanted, live)
-
-    def _not_as_planned(self, change: Change, wanted: Settings, live: Settings) -> Outcome:
+        latest = self._journal.latest(change.service_sid)
         if not differing(wanted, live):
-            return Outcome(change, "already", "somebody else has set the same")
-        paths = sorted({*differing(change.existing, live), *differing(live, change.existing)})
-        return Outcome(change, "stale", f"set otherwise since the plan was made: {', '.join(paths)}")
+            if latest is None:
+                return Outcome(change, "already", "somebody else has set the same")
+            if latest[1].status != "applied":  # it had arrived, though nobody was there to see it
+                self._journal.end(latest[0], "applied", live)
+            return Outcome(change, "applied", "by an earlier run")
+        if latest and latest[1].status == "applied":
+            return Outcome(change, "stale", f"changed since it was applied: {', '.join(differing(wanted, live))}")
+        if foreign := _foreign(change, wanted, live, begun=latest is not None):
+            if latest and latest[1].status is None:
+                self._journal.end(latest[0], "failed", live)
+            return Outcome(change, "stale", f"set otherwise since the plan was made: {', '.join(foreign)}")
+        return self._write(change, wanted, live)
 
     def _write(self, change: Change, wanted: Settings, live: Settings) -> Outcome:
         """Write, and read back what came of it. `live` is the before-image."""
@@ -86,21 +91,33 @@ class Applier:
 
         try:
             after = self._api.insist(attempt)
+        except TransientTwilioError as error:  # nothing can be seen: it stays open, and is settled by the next run
+            return Outcome(change, "failed", str(error))
         except TwilioError as error:
-            self._journal.end(number, "failed", None)
+            self._journal.end(number, "failed", read_live(self._api, change.service_sid))
             return Outcome(change, "failed", str(error))
         wrong = differing(wanted, after)
         self._journal.end(number, "failed" if wrong else "applied", after)
         if not wrong:
             return Outcome(change, "applied")
         shown = ", ".join(f"{path} is {_shown(after.get(path))}" for path in wrong)
-        return Outcome(change, "failed", f"Twilio took the write, and then: {shown}")
+        return Outcome(change, "failed", f"Read back after the write: {shown}")
 
     def _wait_for_turn(self) -> None:
         now = time.monotonic()
         if now < self._next_write:
             self._api.pause(self._next_write - now)
         self._next_write = max(now, self._next_write) + 1 / WRITES_PER_SECOND
+
+
+def _foreign(change: Change, wanted: Settings, live: Settings, *, begun: bool) -> tuple[str, ...]:
+    """The paths that somebody else has set since the plan was made.
+
+    Where a write of ours was begun, a field may be as it was or as we want it: that is as far as it came.
+    """
+    changed = {*differing(change.existing, live), *differing(live, change.existing)}
+    ours = {path for path in wanted if begun and not differing({path: wanted[path]}, live)}
+    return tuple(sorted(changed - ours))
 
 
 def form_value(value: Value) -> str:

@@ -6,6 +6,9 @@ An intent without a result is a write that may or may not have been done: whoeve
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,13 +18,14 @@ from migrate.model.errors import InputError, RefusedError
 from migrate.model.plan import NOTIFICATIONS, Change, Plan, settings_of
 from migrate.model.push_config import Settings
 from migrate.snapshot.checkpoint import complete_lines
-from migrate.snapshot.files import append_synced, make_private_folder
+from migrate.snapshot.files import append_synced, make_private_folder, write_whole
+from migrate.snapshot.lock import hold
 
 FORMAT = 1
 _FIRST = f'{{"format_version": {FORMAT}, "plan_id": '.encode()  # how each begins
-# applied: read back as desired; failed: Twilio refused it, or shows something else; stale: somebody else was there.
-Status = Literal["applied", "failed", "stale"]
-STATUSES: tuple[Status, ...] = ("applied", "failed", "stale")
+# applied: read back as desired; failed: not, or not all of it.
+Status = Literal["applied", "failed"]
+STATUSES: tuple[Status, ...] = ("applied", "failed")
 
 
 @dataclass
@@ -49,9 +53,6 @@ class Journal:
 
     def begin(self, change: Change, before: Settings, desired: Settings) -> int:
         """Note that these fields are going to be written; gives the number of the entry."""
-        if not self.path.exists():
-            names = ("plan_id", "account_sid", "target")
-            self._log({"format_version": FORMAT, **{name: getattr(self, name) for name in names}})
         self.entries.append(Entry(change.service_sid, change.friendly_name, before, desired))
         number = len(self.entries) - 1
         self._log(
@@ -82,25 +83,39 @@ class Journal:
         numbered = [item for item in enumerate(self.entries) if item[1].service_sid == service_sid]
         return numbered[-1] if numbered else None
 
+    def head(self) -> None:
+        """Write the first line: what the journal is of."""
+        names = ("plan_id", "account_sid", "target")
+        self._log({"format_version": FORMAT, **{name: getattr(self, name) for name in names}})
+
     def _log(self, line: dict[str, Any]) -> None:
         moment = datetime.now(UTC).isoformat(timespec="seconds")
-        append_synced(self.path, json.dumps({**line, "at": moment}, ensure_ascii=False))
+        append_synced(self.path, json.dumps({**line, "at": moment}))
 
 
-def open_journal(path: Path, plan: Plan) -> Journal:
-    """The journal of a plan, new or to be gone on with.
+@contextmanager
+def open_journal(path: Path, plan: Plan, plan_id: str) -> Iterator[Journal]:
+    """The journal of a plan, new or to be gone on with, held against any other process.
 
-    Raises `RefusedError` if it is another plan's, and `InputError` for a file that is no journal.
+    Raises `RefusedError` if it is another plan's or held, and `InputError` for a file that is no journal.
     """
+    path = path.resolve()  # a link stays one
     make_private_folder(path.parent)
-    if not path.exists() or _is_torn(path.read_bytes()):
-        path.unlink(missing_ok=True)
-        return Journal(path, plan.plan_id, plan.account_sid, plan.target)
-    journal = read_journal(path)
-    if journal.plan_id != plan.plan_id:
+    is_new = not path.exists() or _is_torn(path.read_bytes())
+    journal = Journal(path, plan_id, plan.account_sid, plan.target) if is_new else read_journal(path)
+    if journal.plan_id != plan_id:
         raise RefusedError(f"{path} is the journal of another plan", remedy="Name another file with --journal")
-    complete_lines(path)  # what a crash cut short would spoil the next line
-    return journal
+    if is_new:
+        write_whole(path, b"", private=True)
+    else:
+        complete_lines(path)  # what a crash cut short would spoil the next line
+    held = hold(path)
+    try:
+        if is_new:
+            journal.head()
+        yield journal
+    finally:
+        os.close(held)
 
 
 def _is_torn(data: bytes) -> bool:
@@ -140,7 +155,7 @@ def _take(journal: Journal, line: dict[str, Any]) -> None:
         )
     else:
         entry = journal.entries[line["result"]]
-        if line["status"] not in STATUSES:
+        if line["status"] not in STATUSES or line["result"] < 0:
             raise ValueError("not a result")
         entry.status = line["status"]
         entry.after = None if line["after"] is None else settings_of(line["after"])

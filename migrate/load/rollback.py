@@ -64,16 +64,22 @@ def plan_rollback(api: TwilioApi, journal: Journal) -> Plan:
 
 
 def _written(journal: Journal) -> dict[str, _Written]:
-    """What was written, by service. A write whose end nobody knows counts: what is live tells whether it was done."""
+    """What was written, by service: the fields that were read back as they were meant to be.
+
+    Of a write whose end nobody has seen, all fields: what is live tells which of them it has set.
+    """
     found: dict[str, _Written] = {}
     for entry in journal.entries:
-        if entry.status == "stale":
-            continue
-        fields = entry.desired
-        before = {path: entry.before.get(path, FIELD_BY_PATH[path].type()) for path in fields}
-        after = {path: (entry.after or fields).get(path, FIELD_BY_PATH[path].type()) for path in fields}
+        after = entry.desired if entry.after is None else entry.after
+        fields = [path for path in entry.desired if not differing({path: entry.desired[path]}, after)]
+        if entry.status == "failed" and entry.after is None:
+            fields = []  # it was refused
         earlier = found.get(entry.service_sid)
-        if earlier:
-            before, after = {**before, **earlier.before}, {**earlier.after, **after}
-        found[entry.service_sid] = _Written(entry.friendly_name, before, after)
-    return found
+        before = {path: entry.before.get(path, FIELD_BY_PATH[path].type()) for path in fields}
+        desired = {path: entry.desired[path] for path in fields}
+        found[entry.service_sid] = _Written(
+            entry.friendly_name,
+            {**before, **(earlier.before if earlier else {})},
+            {**(earlier.after if earlier else {}), **desired},
+        )
+    return {sid: written for sid, written in found.items() if written.before}

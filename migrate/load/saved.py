@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from shlex import quote
 
 from migrate.load.compare import differing, same
+from migrate.load.journal import read_journal
 from migrate.load.planning import read_all
 from migrate.model.digest import canonical_json
-from migrate.model.errors import InputError
-from migrate.model.plan import Plan
+from migrate.model.errors import InputError, RefusedError
+from migrate.model.plan import JOURNAL, Plan
 from migrate.snapshot.files import write_whole
 from migrate.twilio_api.api import TwilioApi
 
@@ -40,3 +42,24 @@ def stale_services(api: TwilioApi, plan: Plan) -> list[str]:
         if live is None or (not same(change.existing, live) and differing(wanted, live)):
             stale.append(change.service_sid)
     return stale
+
+
+def journal_of(plan_file: Path) -> Path:
+    """Where the journal of a saved plan is, unless another place is named."""
+    return plan_file.with_suffix(JOURNAL)
+
+
+def refuse_beside_unfinished(place: Path) -> None:
+    """Raise `RefusedError` if a plan in a folder, or in a file, was begun to be applied and is not done.
+
+    A new plan would go on from what is live, and leave a journal behind that nobody settles.
+    """
+    for path in [place] if place.is_file() else sorted(place.glob("plan-*.json")):
+        journal = journal_of(path)
+        if journal.exists() and not read_journal(journal).finished:
+            raise RefusedError(
+                f"The plan {path} was begun to be applied, and is not done",
+                kept="Nothing was written",
+                remedy=f"Go on with: chat-migrate load --plan {quote(str(path))} --apply. "
+                f"Or undo it with: chat-migrate rollback {quote(str(journal))} --apply, and move both files away",
+            )

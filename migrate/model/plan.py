@@ -13,6 +13,8 @@ from migrate.model.sids import is_service_sid
 
 PLAN_FORMAT = 2
 NOTIFICATIONS = "notifications"
+JOURNAL = ".journal.jsonl"  # how the journal of a saved plan ends, in the place of .json
+ROLLBACK = ".rollback.jsonl"  # and that of a journal's rollback, in the place of .jsonl
 
 
 @dataclass(frozen=True)

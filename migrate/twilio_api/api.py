@@ -110,6 +110,10 @@ class TwilioApi:
         """Do something that asks Twilio, and again as long as it fails in a way that may pass and patience lasts."""
         return self._patience.ask(once)[0]
 
+    def rested(self) -> None:
+        """Say that nothing was asked for a while, and not because nothing succeeded."""
+        self._patience.rested()
+
     def pause(self, seconds: float) -> None:
         """Wait. Raises `InterruptedRunError` as soon as the run is stopped."""
         self._patience.sleep(seconds)

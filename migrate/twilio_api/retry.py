@@ -38,6 +38,10 @@ class Patience:
         """What some request is waiting for to pass; empty if none is."""
         return next(iter(list(self._waiting.values())), "")
 
+    def rested(self) -> None:
+        """Count the time without a success from now on."""
+        self._succeeded = time.monotonic()
+
     def ask(self, once: Callable[[], T], tries: int | None = None, again: Again = bool) -> tuple[T, int]:
         """Call `once` until it succeeds; its result, and how many calls it took.
 
