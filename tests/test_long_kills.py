@@ -70,7 +70,8 @@ def test_a_hundred_kills_at_any_instant_lose_nothing(tmp_path: Path, run: Run, s
         before = server.world.requests
         with ending(program("extract", "--out", out, *options)) as process:
             if chance.random() < 0.85:
-                wait_until(process, partial(asked, server, before + chance.randint(1, 120)))
+                # An extract asks some 120 times before its first chain is through, and there is something to go on from.
+                wait_until(process, partial(asked, server, before + chance.randint(1, 240)))
                 time.sleep(chance.uniform(0, 0.01))
             else:  # while the program starts, or soon after
                 time.sleep(chance.uniform(0, 1))
