@@ -82,9 +82,7 @@ def load(
             plan_file = plan_out or (mapped or Path()).resolve().parent / f"plan-{plan.plan_id[7:19]}.json"
             save_plan(plan, plan_file)
         journal = applying.journal or journal_of(plan_file)
-        again = same_command(
-            "--plan", str(plan_file), without=("mapped", "plan_file", "plan_out", "services", "reports")
-        )
+        again = same_command("--plan", str(plan_file), without=NOT_AGAIN)
         carry_out(api, plan, applying, screen, journal=journal, again=again)
 
 
