@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from migrate.model.errors import RefusedError, UsageError
-from migrate.model.plan import JOURNAL, ROLLBACK
+from migrate.guard import guard_paths
+from migrate.model.errors import UsageError
 from migrate.model.sids import is_binding_sid, is_service_sid
 from migrate.screen import Screen, logging_to
 from migrate.twilio_api.addresses import CANONICAL
@@ -29,66 +29,6 @@ logger = logging.getLogger(__name__)
 Command = TypeVar("Command", bound=Callable[..., Any])
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
-
-
-# By these files a snapshot and a mapped folder are known.
-_OURS = (("manifest.json", "services.parquet"), ("summary.json", "push-config.yaml"))
-
-
-def guard_paths(parameters: dict[str, Any]) -> None:
-    """Check all files and folders that a command is to write, before it does anything.
-
-    Raises `UsageError` for what is no usable path or named twice, and `RefusedError` for a place where something
-    would be lost: within a snapshot or a mapped folder, over the cassette that is played, over what is no file.
-    """
-    folders = [parameters[name] for name in ("out", "coverage") if parameters.get(name)]
-    files = [
-        *parameters.get("reports", ()),
-        *(parameters.get(name) for name in ("plan_out", "journal", "record", "log_file", "csv", "pending")),
-    ]
-    files = [path for path in files if path is not None]
-    read = [
-        path
-        for name in ("replay", "rules_file", "identity_file", "plan_file", "journal_file")
-        if (path := parameters.get(name))
-    ]
-    given = [value for value in (*parameters.values(), *files) if isinstance(value, Path)]
-    if not all(path.name for path in files) or not all(map(_is_text, given)):
-        raise UsageError("A path is empty, or not valid text in this terminal's encoding")
-    try:
-        places = [path.resolve() for path in files]
-        within = {folder.resolve() for folder in folders}
-        taken = {path.resolve() for path in (*read, *_implied(parameters))} | within
-        parents = {parent for place in places for parent in place.parents}
-        parents |= {parent for folder in within for parent in folder.parents}
-        parents |= {parameters["coverage"].resolve()} if parameters.get("coverage") else set()
-    except (OSError, RuntimeError):
-        raise UsageError("A path leads in a circle") from None
-    if len(set(places)) < len(places) or taken & set(places):
-        raise UsageError("One file is named twice")
-    for name in ("csv", "pending"):
-        if parameters.get(name) and within & set(parameters[name].resolve().parents):
-            raise UsageError(f"--{name} is within the folder that is made", remedy="Name a file beside that folder")
-    for parent in sorted(parents):
-        if any(all((parent / name).exists() for name in names) for names in _OURS):
-            raise RefusedError(f"{parent} is a snapshot or a mapped folder: nothing else is written into it")
-    for place in places:
-        if place.exists() and not place.is_file():
-            raise RefusedError(f"{place} is there, and is no file")
-
-
-def _implied(parameters: dict[str, Any]) -> list[Path]:
-    """Journals that a command writes without their being named."""
-    pairs = () if parameters.get("journal") else (("plan_file", JOURNAL), ("journal_file", ROLLBACK))
-    return [parameters[name].with_suffix(suffix) for name, suffix in pairs if parameters.get(name)]
-
-
-def _is_text(path: Path) -> bool:
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 class ServiceSid(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions only

@@ -27,9 +27,11 @@ BELOW: dict[str, set[str]] = {
     "progress": {"extract"},
     "failures": {"model"},
     "screen": {"progress", "extract", "model"},
-    "options": {"screen", "extract", "map", "snapshot", "twilio_api", "model"},
+    "guard": {"model"},
+    "options": {"guard", "screen", "extract", "map", "snapshot", "twilio_api", "model"},
     "standin_options": {"options", "standin", "screen", "model"},
     "commands": {
+        "guard",
         "options",
         "standin_options",
         "screen",

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from migrate.commands.load import write_report
-from migrate.options import FOLDER, api_options, common_options, extract_options, guard_paths, rules_option
+from migrate.guard import guard_paths
+from migrate.options import FOLDER, api_options, common_options, extract_options, rules_option
 from migrate.screen import Screen
 
 if TYPE_CHECKING:
