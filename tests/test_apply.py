@@ -14,26 +14,22 @@ from typing import Any
 
 import click
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 from migrate.cli import cli
 from migrate.load import journal
 from migrate.load.exclusion import only_loader
-from migrate.load.journal import read_journal
+from migrate.load.journal import Entry, read_journal
 from migrate.load.limits import LIMITS
 from migrate.model.errors import RefusedError, TransientTwilioError, TwilioError
 from migrate.model.plan import Plan
-from migrate.model.push_config import flatten
 from migrate.snapshot import files
-from migrate.standin import views
 from migrate.standin.faults import Faults
 from migrate.standin.server import StandInServer
 from migrate.standin.world import World
 from migrate.twilio_api.api import TwilioApi
+from tests.applying import FORCE, apply, codes, dying, live, mortal, posts, wanted
 from tests.conftest import CASSETTE, DEMO_ACCOUNT, Run, Serve, service_sid
-
-FORCE = ("--force", "blockers", "--force", "switches-off")
-Settings = dict[str, bool | str]
 
 
 @pytest.fixture(autouse=True)
@@ -47,14 +43,6 @@ def server(serve: Serve, demo_world: World) -> StandInServer:
     return serve(demo_world)
 
 
-def live(world: World) -> dict[str, Settings]:
-    """What each service has now, as its API shows it."""
-    return {
-        sid: flatten(views.notifications(world, service, service.configuration or {}, ""))
-        for sid, service in world.services.items()
-    }
-
-
 @pytest.fixture
 def plan_file(tmp_path: Path, run: Run, server: StandInServer) -> Path:
     """The demo's plan, made against the stand-in."""
@@ -62,27 +50,6 @@ def plan_file(tmp_path: Path, run: Run, server: StandInServer) -> Path:
     path = tmp_path / "plan.json"
     assert run("load", tmp_path / "run" / "mapped", "--plan-out", path).exit_code == 0
     return path
-
-
-def wanted(plan_file: Path, before: dict[str, Settings]) -> dict[str, Settings]:
-    """What is to be live once a plan is applied."""
-    after = {sid: dict(settings) for sid, settings in before.items()}
-    for change in json.loads(plan_file.read_bytes())["changes"]:
-        after[change["service_sid"]] |= {path: change["desired"][path] for path in change["fields"]}
-    return after
-
-
-def apply(run: Run, plan_file: Path, *options: object) -> Result:
-    return run("load", "--plan", plan_file, "--apply", "--yes", *FORCE, *options)
-
-
-def codes(result: Result) -> set[str]:
-    return {finding["code"] for finding in json.loads(result.stdout)["findings"]}
-
-
-def posts(world: World) -> int:
-    assert all(write.startswith("POST ") for write in world.writes)
-    return len(world.writes)
 
 
 def test_a_plan_is_applied_read_back_and_undone(run: Run, server: StandInServer, plan_file: Path) -> None:
@@ -96,6 +63,7 @@ def test_a_plan_is_applied_read_back_and_undone(run: Run, server: StandInServer,
     entries = read_journal(journal).entries
     assert [entry.status for entry in entries] == ["applied"] * 5 == ["applied"] * posts(server.world)
     for entry in entries:
+        assert isinstance(entry, Entry)
         assert entry.before == before[entry.service_sid]
         assert entry.after == live(server.world)[entry.service_sid]
     shown = run("rollback", journal)
@@ -280,41 +248,6 @@ def test_a_write_that_is_refused_is_told_and_the_others_go_on(
 
 
 # --- interruptions ---------------------------------------------------------------------------------------
-
-
-class KilledError(BaseException):
-    """The process is gone: nothing catches this but the test."""
-
-
-def dying(monkeypatch: pytest.MonkeyPatch, step: int) -> Callable[[], int]:
-    """Die at a step: before or after a line of the journal, before or after a write. Gives the steps that there were."""
-    steps = 0
-
-    def tick() -> None:
-        nonlocal steps
-        steps += 1
-        if steps == step:
-            raise KilledError
-
-    def around(real: Callable[..., None]) -> Callable[..., None]:
-        def called(*arguments: Any) -> None:
-            tick()
-            real(*arguments)
-            tick()
-
-        return called
-
-    monkeypatch.setattr(journal, "append_synced", around(files.append_synced))
-    monkeypatch.setattr(TwilioApi, "post", around(TwilioApi.post))
-    return lambda: steps
-
-
-def mortal(*arguments: object) -> Result:
-    """As `run`, for a process that may die; then its exit code is -9."""
-    try:
-        return CliRunner().invoke(cli, [str(argument) for argument in arguments])
-    except KilledError as error:
-        return Result(CliRunner(), b"", b"", b"", None, -9, error)
 
 
 def test_a_death_at_any_step_is_gone_on_from_and_nothing_is_written_twice(
@@ -512,7 +445,7 @@ def test_the_lock_of_one_that_was_killed_is_explained_and_taken_over(
     [
         lambda text: text.replace('"new_message.enabled": true', '"new_message.enabled": false', 1),
         lambda text: text.replace('"plan_id": "sha256:', '"plan_id": "sha256:0'),
-        lambda text: text.replace('"format_version": 2', '"format_version": 1'),
+        lambda text: text.replace('"format_version": 3', '"format_version": 2'),
         lambda text: text.replace('"fields": [', '"fields": ["zzz",', 1),
         lambda text: text.replace(service_sid(1), "IS1"),
         lambda text: "[]",

@@ -144,5 +144,5 @@ def test_the_demos_services_get_the_settings_that_they_should(
     demo: Demo, service: int, settings: dict[str, Any], why: str
 ) -> None:
     text = (demo.folder / "mapped" / "push-config.yaml").read_text("utf-8")
-    (found,) = (config.settings for config in parse(text, "x") if config.service_sid == service_sid(service))
+    (found,) = (config.settings for config in parse(text, "x").services if config.service_sid == service_sid(service))
     assert {path: found.get(path) for path in settings} == settings, why

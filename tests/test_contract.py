@@ -16,6 +16,7 @@ from twilio.base.exceptions import TwilioRestException
 from twilio.rest import Client
 
 from migrate.model.push_config import FIELDS
+from migrate.model.push_credential import LONGEST_NAME, SECRET_FIELDS
 from migrate.standin.paging import OPENAPI_MAXIMA
 from migrate.standin.server import StandInServer
 from migrate.standin.world import World
@@ -107,6 +108,12 @@ def test_every_answer_validates_against_twilios_openapi_documents(
         url = f"{server.url}/v1/Services/{service_sid(1)}/Configuration/Notifications"
         answer = session.post(url, data={"NewMessage.Enabled": "true"}, auth=auth, timeout=10)
         check(documents, "post", url, answer.status_code, answer.json())
+        for sid in ("", *list(demo_world.credentials)[:1]):
+            url = f"{server.url}/v1/Credentials{'/' if sid else ''}{sid}"
+            answer = session.post(
+                url, data={"Type": "fcm", "FriendlyName": "n", "Secret": "s"}, auth=auth, timeout=10
+            )
+            check(documents, "post", url, answer.status_code, answer.json())
         binding = demo_world.services[service_sid(1)].bindings[0].sid
         for version, sid in (("v2", binding), ("v1", demo_world.services[service_sid(2)].bindings[0].sid)):
             service = service_sid(1) if version == "v2" else service_sid(2)
@@ -132,6 +139,15 @@ def test_our_field_names_are_the_form_fields_that_twilio_takes(documents: dict[s
     assert {item.form: kinds[item.type] for item in FIELDS} == {
         name: schema["type"] for name, schema in properties.items()
     }
+
+
+@pytest.mark.parametrize("path", ["/v1/Credentials", "/v1/Credentials/{Sid}"])
+def test_our_fields_of_credentials_are_those_that_twilio_takes(documents: dict[str, Any], path: str) -> None:
+    """All but that for GCM, which is gone."""
+    body = documents["/v1"]["paths"][path]["post"]["requestBody"]
+    properties = body["content"]["application/x-www-form-urlencoded"]["schema"]["properties"]
+    assert {"Type", "FriendlyName", "Sandbox", "ApiKey", *SECRET_FIELDS} == set(properties)
+    assert f"up to {LONGEST_NAME} characters" in properties["FriendlyName"]["description"]
 
 
 def test_our_json_paths_are_those_of_twilios_example(documents: dict[str, Any]) -> None:

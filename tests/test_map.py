@@ -376,7 +376,7 @@ def test_push_config_says_of_each_value_where_it_comes_from(demo: Demo) -> None:
     values = [line for line in text.splitlines() if line.startswith("      ") and not line.endswith(":")]
     assert values
     assert all("  # " in line for line in values)
-    assert {item.service_sid for item in parse(text, "x")} == {service_sid(number) for number in range(1, 8)}
+    assert {item.service_sid for item in parse(text, "x").services} == {service_sid(number) for number in range(1, 8)}
     assert (
         'template: "${CONVERSATION};${PARTICIPANT}: ${MESSAGE}"  # in Chat: "${CHANNEL};${USER}: ${MESSAGE}"' in text
     )

@@ -92,7 +92,7 @@ class Mapping:
             row["sid"]: row for path in found for row in pq.read_table(path, partitioning=None).to_pylist()
         }
         self.text = (folder / "m" / "push-config.yaml").read_text("utf-8")
-        self.settings = {config.service_sid: config.settings for config in parse(self.text, "x")}
+        self.settings = {config.service_sid: config.settings for config in parse(self.text, "x").services}
 
 
 def numbered(found: Sequence[Row]) -> list[Row]:

@@ -66,7 +66,7 @@ def mapping(
     yaml = (folder / "m" / "push-config.yaml").read_text("utf-8")
     files = sorted((folder / "m" / "bindings").rglob("*.parquet"))
     rows = [row for path in files for row in pq.read_table(path, partitioning=None).to_pylist()]
-    settings = {config.service_sid: dict(config.settings) for config in parse(yaml, "x")}
+    settings = {config.service_sid: dict(config.settings) for config in parse(yaml, "x").services}
     return Mapped(json.loads(result.stdout), rows, settings, yaml)
 
 

@@ -252,3 +252,29 @@ def test_a_file_that_is_no_world_is_one_line(tmp_path: Any, run: Run, content: s
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
     assert "is not a world file" in result.stderr
     assert run("standin", "--world", tmp_path / "absent").exit_code == 1
+
+
+def test_credentials_are_made_and_changed_and_their_secrets_never_shown(serve: Serve) -> None:
+    server = serve(tiny_world())
+    form = {"Type": "APN", "FriendlyName": "new", "Sandbox": "true", "Certificate": "secret", "Misspelt": "x"}
+    made = post(server, "/v1/Credentials", form)
+    assert made.status_code == 201
+    shown = made.json()
+    assert (shown["type"], shown["friendly_name"], shown["sandbox"]) == ("apn", "new", "True")
+    assert "secret" not in made.text
+    changed = post(server, f"/v1/Credentials/{shown['sid']}", {"Sandbox": "false"}).json()
+    assert (changed["friendly_name"], changed["sandbox"]) == ("new", "False")
+    assert get(server, f"/v2/Credentials/{shown['sid']}").json()["sandbox"] == "False"
+    assert set(server.world.credentials[shown["sid"]].secrets) == {"Certificate"}
+    assert len(server.world.writes) == 2
+
+
+@pytest.mark.parametrize(
+    "form", [{}, {"Type": "pigeon"}, {"Type": "fcm", "FriendlyName": "x" * 65}, {"Type": "apn", "Sandbox": "maybe"}]
+)
+def test_a_credential_that_cannot_be_is_refused_and_not_made(serve: Serve, form: dict[str, str]) -> None:
+    server = serve(tiny_world())
+    refused = post(server, "/v1/Credentials", form)
+    assert (refused.status_code, refused.json()["code"]) == (400, 20001)
+    assert (len(server.world.credentials), server.world.writes) == (1, [])
+    assert post(server, f"/v1/Credentials/CR{'9' * 32}", {}).status_code == 404

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,6 +27,7 @@ from migrate.options import FILE
 from migrate.screen import Screen
 
 if TYPE_CHECKING:
+    from migrate.load.secrets import Form
     from migrate.model.plan import Plan
     from migrate.twilio_api.api import TwilioApi
 
@@ -85,6 +86,7 @@ def carry_out(
     without a consent, `InterruptedRunError` with what was written until then, and what says that something is not as
     planned.
     """
+    from migrate.load.secrets import secret_forms
     from migrate.report.applied import applied_view
     from migrate.report.text import plan_view
 
@@ -92,17 +94,21 @@ def carry_out(
         screen.show(plan_view(plan, dry_run=False))
     ground = Ground(plan, api.account_sid, api.addresses.base("conversations"), _now(api, plan), options.max_services)
     refuse_beyond(ground, options.lifted, limits)
-    outcomes = _apply(api, plan, options, screen, journal, again, plan_id or plan.plan_id)
+    secrets = secret_forms(plan.credentials)
+    outcomes = _apply(api, plan, options, screen, journal, again, plan_id or plan.plan_id, secrets)
     told = [outcome.to_json() for outcome in outcomes]
     data = {"plan": plan.to_json(), "applied": told, "journal": str(journal)}
     screen.result(data, lambda: applied_view(outcomes, str(journal)))
-    _end(outcomes, len(plan.changes), journal, again)
+    _end(outcomes, plan, journal, again)
 
 
 def _now(api: TwilioApi, plan: Plan) -> datetime:
     """The target's time, which a snapshot's age is measured by; this machine's where it does not say."""
+    from migrate.load.credentials import stale_credentials
     from migrate.load.planning import read_live
 
+    with suppress(TwilioError):
+        stale_credentials(api, plan.credentials)
     for change in plan.changes:
         if api.server_time is None:
             with suppress(TwilioError):
@@ -111,7 +117,14 @@ def _now(api: TwilioApi, plan: Plan) -> datetime:
 
 
 def _apply(
-    api: TwilioApi, plan: Plan, options: ApplyOptions, screen: Screen, journal: Path, again: str, plan_id: str
+    api: TwilioApi,
+    plan: Plan,
+    options: ApplyOptions,
+    screen: Screen,
+    journal: Path,
+    again: str,
+    plan_id: str,
+    secrets: Sequence[Form],
 ) -> list[Outcome]:
     from migrate.load.apply import Applier
     from migrate.load.exclusion import only_loader
@@ -121,7 +134,7 @@ def _apply(
         if said:
             screen.say(said)
         if not options.yes:
-            _ask(len(plan.changes))
+            _ask(plan)
         api.rested()
         with open_journal(journal, plan, plan_id) as kept:
             if kept.finished:
@@ -131,11 +144,11 @@ def _apply(
                     remedy="To apply it once more, name another file with --journal",
                 )
             try:
-                return Applier(api, plan, kept).run()
+                return Applier(api, plan, kept, secrets).run()
             except KeyboardInterrupt:
                 done = sum(entry.status == "applied" for entry in kept.entries)
                 raise InterruptedRunError(
-                    f"Interrupted: {done} of {len(plan.changes)} services are written",
+                    f"Interrupted: {done} of {_objects(plan)} are written",
                     kept=f"The journal is {journal}",
                     remedy=f"Go on with: {again}",
                 ) from None
@@ -145,14 +158,28 @@ def _is_terminal() -> bool:
     return sys.stdin.isatty()
 
 
-def _ask(number: int) -> None:
-    """Have the number of services typed. Raises `RefusedError` without a terminal, or for another answer."""
+def _objects(plan: Plan) -> str:
+    """How many objects a plan writes, in words: `5 services`, `2 objects` where credentials are among them."""
+    number = len(plan.objects)
+    noun = "object" if plan.credentials else "service"
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _ask(plan: Plan) -> None:
+    """Have the number of services typed, or of all objects where there are others.
+
+    Raises `RefusedError` without a terminal, or for another answer.
+    """
     kept = "Nothing was written"
     if not _is_terminal():
         raise RefusedError(
             "Not applied: there is no terminal to ask on", kept=kept, remedy="Say --yes if you mean it"
         )
-    question = f"Type the number of services that are to be changed ({number})"
+    number = len(plan.objects)
+    what = "services that are to be changed"
+    if plan.credentials:
+        what = f"objects that are to be written: {len(plan.credentials)} credentials, {len(plan.changes)} services"
+    question = f"Type the number of {what} ({number})"
     try:
         answer = click.prompt(question, err=True, default="", show_default=False)
     except (click.Abort, KeyboardInterrupt):
@@ -162,10 +189,10 @@ def _ask(number: int) -> None:
         raise RefusedError("Not applied: that was not the number", kept=kept, remedy="The same command asks again")
 
 
-def _end(outcomes: list[Outcome], planned: int, journal: Path, again: str) -> None:
+def _end(outcomes: list[Outcome], plan: Plan, journal: Path, again: str) -> None:
     """Raise the error that says what is left to do, if anything is."""
     left = [outcome for outcome in outcomes if outcome.verdict not in ("applied", "already")]
-    number = len(left) + planned - len(outcomes)
+    number = len(left) + len(plan.objects) - len(outcomes)
     if not number:
         return
     failed = [outcome for outcome in left if outcome.verdict != "stale"]
@@ -174,7 +201,7 @@ def _end(outcomes: list[Outcome], planned: int, journal: Path, again: str) -> No
     if failed:
         kind = PartlyAppliedError if any(outcome.verdict == "applied" for outcome in outcomes) else MigrateError
     raise kind(
-        f"{number} of {planned} services are not as planned: {first.change.service_sid} is {first.verdict}",
+        f"{number} of {_objects(plan)} are not as planned: {first.change.subject} is {first.verdict}",
         kept=f"What was written is in {journal}",
         remedy=f"Go on with: {again}" if failed else "Make a new plan with: chat-migrate load MAPPED",
     )

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from migrate.twilio_api.api import ApiSettings
 
 CHANGES_PENDING = 3
-NOT_AGAIN = ("mapped", "plan_file", "plan_out", "services", "reports")  # what a saved plan makes superfluous
+# What a saved plan makes superfluous.
+NOT_AGAIN = ("mapped", "plan_file", "plan_out", "services", "only_credentials", "reports")
 EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -28,6 +29,7 @@ EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.argument("mapped", type=FOLDER, required=False)
 @click.option("--plan", "plan_file", type=EXISTING, metavar="FILE", help="A saved plan, instead of a mapped folder.")
 @click.option("--service", "services", type=ServiceSid(), multiple=True, help="Only this service. Repeatable.")
+@click.option("--only-credentials", is_flag=True, help="Only the credentials in push-config.yaml.")
 @click.option("--plan-out", type=FILE, metavar="FILE", help="Save the plan.")
 @click.option(
     "--report", "reports", type=FormatFile("a report", ".md", ".json"), multiple=True, metavar="FILE",
@@ -41,6 +43,7 @@ def load(
     mapped: Path | None,
     plan_file: Path | None,
     services: tuple[str, ...],
+    only_credentials: bool,
     plan_out: Path | None,
     reports: tuple[Path, ...],
     detailed_exitcode: bool,
@@ -59,23 +62,28 @@ def load(
       chat-migrate load --plan plan.json --apply
     """
     from migrate.load.planning import make_plan
-    from migrate.load.saved import journal_of, read_plan, refuse_beside_unfinished, save_plan, stale_services
+    from migrate.load.saved import journal_of, read_plan, refuse_beside_unfinished, save_plan, stale_objects
     from migrate.twilio_api.api import open_api
 
     if (mapped is None) == (plan_file is None):
         raise click.UsageError("Name either a mapped folder or --plan FILE")
-    if plan_file and services:
-        raise click.UsageError("--service narrows a plan when it is made; --plan FILE is made already")
+    if plan_file and (services or only_credentials):
+        raise click.UsageError("A plan is narrowed when it is made; --plan FILE is made already")
+    if services and only_credentials:
+        raise click.UsageError("--service and --only-credentials exclude each other")
     with open_api(settings) as api:
-        plan = read_plan(plan_file) if plan_file else make_plan(api, mapped or Path(), services)
-        stale = stale_services(api, plan) if plan_file and not applying.apply else []
+        if plan_file:
+            plan = read_plan(plan_file)
+        else:
+            plan = make_plan(api, mapped or Path(), services, only_credentials=only_credentials)
+        stale = stale_objects(api, plan) if plan_file and not applying.apply else []
         if applying.apply and mapped:
             refuse_beside_unfinished(plan_out or mapped.resolve().parent)
         for path in (*reports, *([plan_out] if plan_out else [])):
             write_report(plan, path, ".json" if path == plan_out else path.suffix)
-        if not applying.apply or not plan.changes:
+        if not applying.apply or not plan.objects:
             _show(plan, stale, screen)
-            if detailed_exitcode and plan.changes:
+            if detailed_exitcode and plan.objects:
                 sys.exit(CHANGES_PENDING)
             return
         if plan_file is None:
@@ -90,11 +98,12 @@ def _show(plan: Plan, stale: Sequence[str], screen: Screen) -> None:
     """Show a plan that is not applied. Raises `StaleError` if somebody has changed the target since it was made."""
     from migrate.model.errors import StaleError
     from migrate.report.text import plan_view
+    from migrate.report.wording import count
 
     screen.result(plan.to_json(), lambda: plan_view(plan))
     if stale:
         raise StaleError(
-            f"{len(stale)} of {len(plan.changes)} services were changed since the plan was made: {stale[0]}",
+            f"{len(stale)} of {count(len(plan.objects), 'object')} were changed since the plan was made: {stale[0]}",
             remedy="Make it anew with: chat-migrate load MAPPED --plan-out FILE",
         )
 

@@ -7,35 +7,46 @@ settings are read back and compared field by field.
 
 from __future__ import annotations
 
-import time
+from collections.abc import Sequence
 
 from migrate.load.compare import differing, same
+from migrate.load.credentials import CredentialWriter
 from migrate.load.journal import Journal
+from migrate.load.pace import Pace
 from migrate.load.planning import notifications_path, read_live
+from migrate.load.secrets import Form
 from migrate.model.applied import Outcome
 from migrate.model.errors import TransientTwilioError, TwilioError
 from migrate.model.plan import Change, Plan
-from migrate.model.push_config import FIELD_BY_PATH, Settings, Value
+from migrate.model.push_config import FIELD_BY_PATH, Settings, Value, form_value
+from migrate.model.push_credential import CredentialChange
 from migrate.twilio_api.api import TwilioApi
-
-WRITES_PER_SECOND = 25  # Chat takes 30 mutations a second (FACTS.md, "REST behaviour")
 
 
 class Applier:
-    """Applies one plan. What is done is in the journal, whatever happens."""
+    """Applies one plan. What is done is in the journal, whatever happens.
 
-    def __init__(self, api: TwilioApi, plan: Plan, journal: Journal) -> None:
+    `secrets` are the forms of `secret_forms`, one for each credential of the plan.
+    """
+
+    def __init__(self, api: TwilioApi, plan: Plan, journal: Journal, secrets: Sequence[Form] = ()) -> None:
         self._api = api
         self._plan = plan
         self._journal = journal
-        self._next_write = 0.0  # by the monotonic clock
+        self._secrets = secrets
+        self._pace = Pace(api)
 
     def run(self) -> list[Outcome]:
-        """Try every change; a service that fails does not stop the others. Gives what became of each."""
-        outcomes = []
-        for change in self._plan.changes:
+        """Try every change; one that fails does not stop the others. Gives what became of each."""
+        outcomes: list[Outcome] = []
+        credentials = CredentialWriter(self._api, self._journal, self._pace)
+        secrets = iter(self._secrets)
+        for change in self._plan.objects:
             try:
-                outcomes.append(self._apply(change))
+                if isinstance(change, CredentialChange):
+                    outcomes.append(credentials.apply(change, next(secrets)))
+                else:
+                    outcomes.append(self._apply(change))
             except TwilioError as error:
                 outcomes.append(Outcome(change, "failed", str(error)))
             except OSError as error:  # the journal cannot be written: nothing more may be
@@ -79,7 +90,7 @@ class Applier:
         number = latest[0] if latest and is_open else self._journal.begin(change, live, wanted)
 
         def attempt() -> Settings:
-            self._wait_for_turn()
+            self._pace.wait()
             try:
                 self._api.post("conversations", notifications_path(change.service_sid), form)
             except TransientTwilioError:  # done or not: what is live tells
@@ -103,12 +114,6 @@ class Applier:
         shown = ", ".join(f"{path} is {_shown(after.get(path))}" for path in wrong)
         return Outcome(change, "failed", f"Read back after the write: {shown}")
 
-    def _wait_for_turn(self) -> None:
-        now = time.monotonic()
-        if now < self._next_write:
-            self._api.pause(self._next_write - now)
-        self._next_write = max(now, self._next_write) + 1 / WRITES_PER_SECOND
-
 
 def _foreign(change: Change, wanted: Settings, live: Settings, *, begun: bool) -> tuple[str, ...]:
     """The paths that somebody else has set since the plan was made.
@@ -118,13 +123,6 @@ def _foreign(change: Change, wanted: Settings, live: Settings, *, begun: bool) -
     changed = {*differing(change.existing, live), *differing(live, change.existing)}
     ours = {path for path in wanted if begun and not differing({path: wanted[path]}, live)}
     return tuple(sorted(changed - ours))
-
-
-def form_value(value: Value) -> str:
-    """A value as Twilio's forms have it: booleans are the words `true` and `false`."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return value
 
 
 def _shown(value: Value | None) -> str:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from migrate.model.errors import InputError, RefusedError
 from migrate.model.plan import NOTIFICATIONS, Change, Plan, settings_of
 from migrate.model.push_config import Settings
+from migrate.model.push_credential import CREDENTIAL, CredentialChange, LiveCredential
 from migrate.snapshot.checkpoint import complete_lines
 from migrate.snapshot.files import append_synced, make_private_folder, write_whole
 from migrate.snapshot.lock import hold
@@ -41,6 +42,17 @@ class Entry:
 
 
 @dataclass
+class CredentialEntry:
+    """One write of a credential: what was shown of it before (None: it was not there) and after; never its secret."""
+
+    friendly_name: str
+    type: str
+    before: LiveCredential | None
+    status: Status | None = None
+    after: LiveCredential | None = None
+
+
+@dataclass
 class Journal:
     """One plan's writes, in their order. `plan_id` names the plan; `finished` says that all of it is done."""
 
@@ -48,7 +60,7 @@ class Journal:
     plan_id: str
     account_sid: str
     target: str
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[Entry | CredentialEntry] = field(default_factory=list)
     finished: bool = False
 
     def begin(self, change: Change, before: Settings, desired: Settings) -> int:
@@ -67,11 +79,35 @@ class Journal:
         )
         return number
 
-    def end(self, number: int, status: Status, after: Settings | None) -> None:
+    def begin_credential(self, change: CredentialChange) -> int:
+        """Note that a credential is going to be made, or given another secret; gives the number of the entry."""
+        config, before = change.config, change.existing
+        self.entries.append(CredentialEntry(config.friendly_name, config.type, before))
+        number = len(self.entries) - 1
+        self._log(
+            {
+                "intent": number,
+                "kind": CREDENTIAL,
+                "friendly_name": config.friendly_name,
+                "type": config.type,
+                "before": before.to_json() if before else None,
+            }
+        )
+        return number
+
+    def end(self, number: int, status: Status, after: Settings | LiveCredential | None) -> None:
         """Note what came of a write."""
-        self._log({"result": number, "status": status, "after": None if after is None else dict(after)})
+        shown = after.to_json() if isinstance(after, LiveCredential) else None if after is None else dict(after)
+        self._log({"result": number, "status": status, "after": shown})
+        self._settle(number, status, after)
+
+    def _settle(self, number: int, status: Status, after: Settings | LiveCredential | None) -> None:
         entry = self.entries[number]
-        entry.status, entry.after = status, after
+        entry.status = status
+        if isinstance(entry, Entry):
+            entry.after = None if isinstance(after, LiveCredential) else after
+        else:
+            entry.after = after if isinstance(after, LiveCredential) else None
 
     def finish(self) -> None:
         """Note that the whole plan is done."""
@@ -80,7 +116,21 @@ class Journal:
 
     def latest(self, service_sid: str) -> tuple[int, Entry] | None:
         """The last write to a service, with its number."""
-        numbered = [item for item in enumerate(self.entries) if item[1].service_sid == service_sid]
+        numbered = [
+            (number, entry)
+            for number, entry in enumerate(self.entries)
+            if isinstance(entry, Entry) and entry.service_sid == service_sid
+        ]
+        return numbered[-1] if numbered else None
+
+    def latest_credential(self, change: CredentialChange) -> tuple[int, CredentialEntry] | None:
+        """The last write to a credential of that type and name, with its number."""
+        wanted = (change.config.friendly_name, change.config.type)
+        numbered = [
+            (number, entry)
+            for number, entry in enumerate(self.entries)
+            if isinstance(entry, CredentialEntry) and (entry.friendly_name, entry.type) == wanted
+        ]
         return numbered[-1] if numbered else None
 
     def head(self) -> None:
@@ -143,19 +193,22 @@ def _take(journal: Journal, line: dict[str, Any]) -> None:
     if line.get("finished") is True:
         journal.finished = True
     elif "intent" in line:
-        if line["intent"] != len(journal.entries) or line["kind"] != NOTIFICATIONS:
+        if line["intent"] != len(journal.entries):
             raise ValueError("not the next entry")
-        journal.entries.append(
-            Entry(
-                str(line["service_sid"]),
-                str(line["friendly_name"]),
-                settings_of(line["before"]),
-                settings_of(line["desired"]),
-            )
-        )
+        journal.entries.append(_entry(line))
     else:
-        entry = journal.entries[line["result"]]
-        if line["status"] not in STATUSES or line["result"] < 0:
+        number, status, after = line["result"], line["status"], line["after"]
+        if status not in STATUSES or number < 0:
             raise ValueError("not a result")
-        entry.status = line["status"]
-        entry.after = None if line["after"] is None else settings_of(line["after"])
+        read = settings_of if isinstance(journal.entries[number], Entry) else LiveCredential.from_json
+        journal._settle(number, status, None if after is None else read(after))
+
+
+def _entry(line: dict[str, Any]) -> Entry | CredentialEntry:
+    name = str(line["friendly_name"])
+    if line["kind"] == CREDENTIAL:
+        before = None if line["before"] is None else LiveCredential.from_json(line["before"])
+        return CredentialEntry(name, str(line["type"]), before)
+    if line["kind"] != NOTIFICATIONS:
+        raise ValueError("of another kind")
+    return Entry(str(line["service_sid"]), name, settings_of(line["before"]), settings_of(line["desired"]))

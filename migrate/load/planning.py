@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from migrate.load.compare import compare, drifted
+from migrate.load.credentials import plan_credentials
 from migrate.model.errors import MigrateError, RefusedError, TwilioError, UsageError
 from migrate.model.finding import Finding
 from migrate.model.plan import Change, Plan
-from migrate.model.push_config import Settings, flatten
+from migrate.model.push_config import PushConfig, Settings, flatten
 from migrate.model.templates import check_templates
 from migrate.snapshot.mapped import Mapped, open_mapped
 from migrate.snapshot.reader import open_snapshot
@@ -19,36 +20,24 @@ from migrate.twilio_api.api import TwilioApi
 from migrate.twilio_api.credentials import is_one_account
 
 
-def make_plan(api: TwilioApi, mapped_folder: Path, services: Collection[str] = ()) -> Plan:
+def make_plan(
+    api: TwilioApi, mapped_folder: Path, services: Collection[str] = (), *, only_credentials: bool = False
+) -> Plan:
     """The plan that brings the live services to the push configuration in a mapped folder; or some of them.
 
-    The same folder and the same answers give the same plan. Raises `InputError` for a folder that is none or
-    a push-config.yaml that is wrong, `RefusedError` for another account's, `UsageError` for a service that is not in
-    it, `TwilioError` where Twilio fails.
+    A plan for some services leaves the credentials out, one with `only_credentials` the services. The same folder and
+    the same answers give the same plan. Raises `InputError` for a folder that is none or a push-config.yaml that is
+    wrong, `RefusedError` for another account's, `UsageError` for a service that is not in it, `TwilioError` where
+    Twilio fails.
     """
-    mapped = _narrowed(open_mapped(mapped_folder), services)
+    mapped = _narrowed(open_mapped(mapped_folder), services, only_credentials=only_credentials)
     _refuse_other_account(api, mapped)
-    live = read_all(api, [config.service_sid for config in mapped.configs])
-    changes: list[Change] = []
-    unchanged: list[str] = []
-    missing: list[str] = []
+    compared = _compare(api, mapped)
+    credentials, said = plan_credentials(api, mapped.config.credentials)
     # What the mapper said of templates may have been mended since: they are checked as they stand now.
     findings = [found for found in mapped.summary.findings if not found.code.startswith("template-")]
     findings += check_templates(mapped.configs, mapped.summary.lengths)
-    findings += _snapshot_findings(mapped)
-    then = {service["service_sid"]: service["conversations"] for service in mapped.summary.services}
-    for config, settings in zip(mapped.configs, live, strict=True):
-        if settings is None:
-            missing.append(config.service_sid)
-            findings.append(Finding("service-missing-on-target", config.service_sid))
-            continue
-        findings += drifted(config, then.get(config.service_sid), settings)
-        change, said = compare(config, settings)
-        findings += said
-        if change:
-            changes.append(change)
-        else:
-            unchanged.append(config.service_sid)
+    findings += [*_snapshot_findings(mapped), *compared.findings, *said]
     return Plan(
         account_sid=mapped.summary.account_sid,
         target=api.addresses.base("conversations"),
@@ -58,15 +47,47 @@ def make_plan(api: TwilioApi, mapped_folder: Path, services: Collection[str] = (
         push_config=mapped.config_digest,
         bindings=mapped.summary.totals("outcomes"),
         services=_names(mapped),
-        changes=tuple(changes),
-        unchanged=tuple(unchanged),
-        missing=tuple(missing),
+        changes=tuple(compared.changes),
+        unchanged=tuple(compared.unchanged),
+        missing=tuple(compared.missing),
         findings=tuple(sorted(findings, key=Finding.sort_key)),
+        credentials=tuple(credentials),
     )
 
 
-def _narrowed(mapped: Mapped, services: Collection[str]) -> Mapped:
-    """The mapped folder as if it had only these services."""
+@dataclass
+class _Compared:
+    """The services beside what is live."""
+
+    changes: list[Change] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+
+def _compare(api: TwilioApi, mapped: Mapped) -> _Compared:
+    found = _Compared()
+    then = {service["service_sid"]: service["conversations"] for service in mapped.summary.services}
+    live = read_all(api, [config.service_sid for config in mapped.configs])
+    for config, settings in zip(mapped.configs, live, strict=True):
+        if settings is None:
+            found.missing.append(config.service_sid)
+            found.findings.append(Finding("service-missing-on-target", config.service_sid))
+            continue
+        change, said = compare(config, settings)
+        found.findings += [*drifted(config, then.get(config.service_sid), settings), *said]
+        if change:
+            found.changes.append(change)
+        else:
+            found.unchanged.append(config.service_sid)
+    return found
+
+
+def _narrowed(mapped: Mapped, services: Collection[str], *, only_credentials: bool) -> Mapped:
+    """The mapped folder as if it had only these services; or only its credentials."""
+    if only_credentials:
+        bare = replace(mapped.summary, services=(), findings=())
+        return replace(mapped, config=PushConfig((), mapped.config.credentials), summary=bare)
     if not services:
         return mapped
     configs = tuple(config for config in mapped.configs if config.service_sid in services)
@@ -75,7 +96,7 @@ def _narrowed(mapped: Mapped, services: Collection[str]) -> Mapped:
     summary = mapped.summary
     kept = tuple(service for service in summary.services if service["service_sid"] in services)
     findings = tuple(found for found in summary.findings if found.service_sid in (None, *services))
-    return replace(mapped, configs=configs, summary=replace(summary, services=kept, findings=findings))
+    return replace(mapped, config=PushConfig(configs), summary=replace(summary, services=kept, findings=findings))
 
 
 def _snapshot_findings(mapped: Mapped) -> list[Finding]:

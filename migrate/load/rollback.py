@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from migrate.load.compare import differing
-from migrate.load.journal import Journal
+from migrate.load.journal import CredentialEntry, Entry, Journal
 from migrate.load.planning import read_all
 from migrate.model.digest import digest
 from migrate.model.finding import Finding
@@ -34,6 +34,10 @@ def plan_rollback(api: TwilioApi, journal: Journal) -> Plan:
     unchanged: list[str] = []
     missing: list[str] = []
     findings: list[Finding] = []
+    for entry in journal.entries:
+        if isinstance(entry, CredentialEntry) and entry.status != "failed":
+            about = f"{entry.type} {entry.friendly_name}"
+            findings.append(Finding("rollback-credential-stays", None, about))
     for sid, done in sorted(written.items()):
         settings = live[sid]
         if settings is None:
@@ -70,6 +74,8 @@ def _written(journal: Journal) -> dict[str, _Written]:
     """
     found: dict[str, _Written] = {}
     for entry in journal.entries:
+        if not isinstance(entry, Entry):
+            continue
         after = entry.desired if entry.after is None else entry.after
         fields = [path for path in entry.desired if not differing({path: entry.desired[path]}, after)]
         if entry.status == "failed" and entry.after is None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from shlex import quote
 
 from migrate.load.compare import differing, same
+from migrate.load.credentials import stale_credentials
 from migrate.load.journal import read_journal
 from migrate.load.planning import read_all
 from migrate.model.digest import canonical_json
@@ -33,10 +34,10 @@ def read_plan(path: Path) -> Plan:
         ) from None
 
 
-def stale_services(api: TwilioApi, plan: Plan) -> list[str]:
-    """The services that somebody has changed since the plan was made, and not to what it wants."""
+def stale_objects(api: TwilioApi, plan: Plan) -> list[str]:
+    """The SIDs of what somebody has changed since the plan was made, and not to what it wants."""
     lives = read_all(api, [change.service_sid for change in plan.changes])
-    stale = []
+    stale = stale_credentials(api, plan.credentials)
     for change, live in zip(plan.changes, lives, strict=True):
         wanted = {path: change.desired[path] for path in change.fields}
         if live is None or (not same(change.existing, live) and differing(wanted, live)):

@@ -130,6 +130,39 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
         "The rules put another credential in the place of this one: its devices need new tokens and register anew",
         "Let the token server hand out the new one as push_credential_sid, before the app is opened again",
     ),
+    "credential-ambiguous": CatalogueEntry(
+        "blocker",
+        "A credential is to be made, and there are several of its type and name already",
+        "Find out which one the app uses, and name its sid in push-config.yaml, or take the credential out",
+    ),
+    "credential-not-as-named": CatalogueEntry(
+        "blocker",
+        "A credential is to be given another secret, and there is none of that SID, type and name together",
+        "Correct the sid, the type or the name in push-config.yaml: all three must be those of one credential",
+    ),
+    "credential-secret-unseen": CatalogueEntry(
+        "warning",
+        "A credential is to be given another secret: what it has now can be neither seen nor brought back, and each "
+        "later load would write it again",
+        "Keep the secret that it has now; take the credential out of push-config.yaml once it is written",
+    ),
+    "credential-to-be-made": CatalogueEntry(
+        "info",
+        "A credential is to be made. Devices use it once the token server hands it out and they register again",
+        "Make it with load --only-credentials --apply; extract again, name its SID in the rules under [credentials], "
+        "and map",
+    ),
+    "credential-exists": CatalogueEntry(
+        "info",
+        "A credential of that type and name is there already, and is left as it is",
+        "To give it another secret, name its sid in push-config.yaml",
+    ),
+    "rollback-credential-stays": CatalogueEntry(
+        "warning",
+        "A credential that was made, or given another secret, stays as it is: the former secret is not known, and to "
+        "delete a credential deletes every registration made with it",
+        "Bring the former secret back by a push-config.yaml that names its sid; leave one that is new where it is",
+    ),
     "credential-unused": CatalogueEntry(
         "info",
         "No binding uses this credential",

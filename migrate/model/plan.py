@@ -9,9 +9,10 @@ from typing import Any
 from migrate.model.digest import canonical_json, digest
 from migrate.model.finding import Finding, count_by_severity
 from migrate.model.push_config import FIELD_BY_PATH, Settings, in_order
+from migrate.model.push_credential import CREDENTIAL, CredentialChange
 from migrate.model.sids import is_service_sid
 
-PLAN_FORMAT = 2
+PLAN_FORMAT = 3
 NOTIFICATIONS = "notifications"
 JOURNAL = ".journal.jsonl"  # how the journal of a saved plan ends, in the place of .json
 ROLLBACK = ".rollback.jsonl"  # and that of a journal's rollback, in the place of .jsonl
@@ -30,6 +31,11 @@ class Change:
     desired: Settings
     fields: tuple[str, ...]
     kind: str = NOTIFICATIONS
+
+    @property
+    def subject(self) -> str:
+        """What is changed, in a message: the service's SID."""
+        return self.service_sid
 
     def to_json(self) -> dict[str, Any]:
         """The change as it stands in plan.json."""
@@ -61,13 +67,17 @@ class Change:
         return change
 
 
+AnyChange = Change | CredentialChange
+
+
 @dataclass(frozen=True)
 class Plan:
     """Changes in the order of their service SID, findings the worst first, and the digests of what they rest on.
 
-    `target` is the address of the Conversations API that it was made from, `as_of` the snapshot's time. `bindings`
-    counts the snapshot's bindings by outcome; `services` has the friendly name of every service that the plan speaks
-    of, `unchanged` the SIDs of those that need nothing, `missing` of those that Conversations lacks.
+    `credentials` are written before the services. `target` is the address of the Conversations API that it was made
+    from, `as_of` the snapshot's time. `bindings` counts the snapshot's bindings by outcome; `services` has the
+    friendly name of every service that the plan speaks of, `unchanged` the SIDs of those that need nothing, `missing`
+    of those that Conversations lacks.
     """
 
     account_sid: str
@@ -82,6 +92,12 @@ class Plan:
     unchanged: tuple[str, ...]
     missing: tuple[str, ...]
     findings: tuple[Finding, ...]
+    credentials: tuple[CredentialChange, ...] = ()
+
+    @property
+    def objects(self) -> tuple[AnyChange, ...]:
+        """Everything that would be written, in the order in which it is."""
+        return (*self.credentials, *self.changes)
 
     @property
     def plan_id(self) -> str:
@@ -109,10 +125,13 @@ class Plan:
             **{name: data["digests"][name] for name in ("snapshot", "rules", "push_config")},
             bindings=data["counts"]["bindings"],
             services=data["services"],
-            changes=tuple(Change.from_json(change) for change in data["changes"]),
+            changes=tuple(Change.from_json(change) for change in data["changes"] if not _is_credential(change)),
             unchanged=tuple(data["unchanged"]),
             missing=tuple(data["missing"]),
             findings=tuple(Finding.from_json(finding) for finding in data["findings"]),
+            credentials=tuple(
+                CredentialChange.from_json(change) for change in data["changes"] if _is_credential(change)
+            ),
         )
         # Its id covers all of it: what somebody has changed by hand is no plan that anybody has seen.
         if canonical_json(plan.to_json()) != canonical_json(data):
@@ -131,18 +150,22 @@ class Plan:
                 "push_config": self.push_config,
             },
             "services": self.services,
-            "changes": [change.to_json() for change in self.changes],
+            "changes": [change.to_json() for change in self.objects],
             "unchanged": list(self.unchanged),
             "missing": list(self.missing),
             "findings": [finding.to_json() for finding in self.findings],
             "counts": {
                 "services": len(self.changes) + len(self.unchanged) + len(self.missing),
-                "changes": len(self.changes),
+                "changes": len(self.objects),
                 "fields": self.fields,
                 "bindings": self.bindings,
                 "findings": count_by_severity(self.findings),
             },
         }
+
+
+def _is_credential(change: Mapping[str, Any]) -> bool:
+    return bool(change["kind"] == CREDENTIAL)
 
 
 def settings_of(data: Any) -> Settings:

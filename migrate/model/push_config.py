@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from migrate.model.push_credential import CredentialConfig
+
 Value = bool | str
 Settings = Mapping[str, Value]
 
@@ -56,6 +58,22 @@ class ServiceConfig:
     origins: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class PushConfig:
+    """What a push-config.yaml states: services in the order of their SID, credentials in that of their name."""
+
+    services: tuple[ServiceConfig, ...]
+    credentials: tuple[CredentialConfig, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """All that it states but for names of services, and origins: the part that a digest covers."""
+        credentials = [[found.credential_sid, found.to_json()] for found in self.credentials]
+        return {
+            "services": {config.service_sid: dict(config.settings) for config in self.services},
+            **({"credentials": credentials} if credentials else {}),
+        }
+
+
 def in_order(settings: Settings) -> dict[str, Value]:
     """The same settings in the order of `FIELDS`."""
     return {item.path: settings[item.path] for item in FIELDS if item.path in settings}
@@ -73,6 +91,8 @@ def flatten(notifications: Mapping[str, Any]) -> dict[str, Value]:
     return settings
 
 
-def configs_as_json(configs: tuple[ServiceConfig, ...]) -> dict[str, Any]:
-    """What the configurations state, without names and origins: the part that a digest covers."""
-    return {config.service_sid: dict(config.settings) for config in configs}
+def form_value(value: Value) -> str:
+    """A value as Twilio's forms have it: booleans are the words `true` and `false`."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value

@@ -12,7 +12,8 @@ from typing import NoReturn
 import yaml
 
 from migrate.model.errors import InputError
-from migrate.model.push_config import FIELD_BY_PATH, FIELDS, ServiceConfig, Settings, Value, in_order
+from migrate.model.push_config import FIELD_BY_PATH, FIELDS, PushConfig, ServiceConfig, Settings, Value, in_order
+from migrate.model.push_credential import SECRETS, CredentialConfig
 from migrate.model.sids import is_service_sid
 from migrate.model.text import did_you_mean
 
@@ -20,8 +21,11 @@ FORMAT = 1
 _HEADER = """\
 # The push configuration that Conversations should have, one entry a service. Review it and edit it freely:
 # `chat-migrate load` compares it with what is live. A key that is left out means: leave it as it is there.
+# Push credentials that are to be made, or given another secret, go under a key `credentials`: see the README.
 """
 _REMEDY = "Correct it there; chat-migrate map writes the file anew, into another folder or with --overwrite"
+_TOP = ("format_version", "services", "credentials")
+_CREDENTIAL = ("type", "sid", "sandbox", *(key for keys in SECRETS.values() for key in keys))
 _BOOL_TAG = "tag:yaml.org,2002:bool"
 _INT_TAG = "tag:yaml.org,2002:int"
 _STR_TAG = "tag:yaml.org,2002:str"
@@ -75,10 +79,11 @@ def quoted(text: str) -> str:
     return _scalar(text)
 
 
-def parse(text: str, source: str) -> tuple[ServiceConfig, ...]:
+def parse(text: str, source: str) -> PushConfig:
     """Read the file's text; `source` is the name that errors give.
 
-    Raises `InputError` with the line for bad YAML, unknown or repeated keys, and values of a wrong type.
+    Raises `InputError` with the line for bad YAML, unknown or repeated keys, and values of a wrong type. What stands
+    in the place of a reference to a secret is never told: it may be the secret.
     """
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -88,7 +93,7 @@ def parse(text: str, source: str) -> tuple[ServiceConfig, ...]:
         ) from None
     except RecursionError:
         raise InputError(f"{source}: nested too deeply", remedy=_REMEDY) from None
-    return _Reader(source).configs(root)
+    return _Reader(source).config(root)
 
 
 def _line(error: yaml.YAMLError, text: str) -> int:
@@ -127,11 +132,11 @@ class _Reader:
     def unknown(self, key: yaml.Node, name: str, what: str, known: Iterable[str]) -> NoReturn:
         self.fail(key, f"unknown key {name!r} under {what}; {did_you_mean(name, known)}")
 
-    def configs(self, root: yaml.Node | None) -> tuple[ServiceConfig, ...]:
+    def config(self, root: yaml.Node | None) -> PushConfig:
         top = self.mapping(root, "the file")
         for name, (key, _) in top.items():
-            if name not in ("format_version", "services"):
-                self.unknown(key, name, "the file", ("format_version", "services"))
+            if name not in _TOP:
+                self.unknown(key, name, "the file", _TOP)
         version = top["format_version"][1] if "format_version" in top else None
         if not isinstance(version, yaml.ScalarNode) or (version.tag, version.value) != (
             _INT_TAG,
@@ -141,7 +146,31 @@ class _Reader:
         if "services" not in top:
             self.fail(root, "the key 'services' is missing")
         services = self.mapping(top["services"][1], "services")
-        return tuple(sorted((self.service(*nodes) for nodes in services.values()), key=lambda c: c.service_sid))
+        credentials = self.mapping(top["credentials"][1], "credentials") if "credentials" in top else {}
+        return PushConfig(
+            tuple(sorted((self.service(*nodes) for nodes in services.values()), key=lambda c: c.service_sid)),
+            tuple(self.credential(*credentials[name]) for name in sorted(credentials)),
+        )
+
+    def credential(self, key: yaml.Node, node: yaml.Node) -> CredentialConfig:
+        what = f"the credential {key.value!r}"
+        entries = self.mapping(node, what)
+        for name, (name_node, _) in entries.items():
+            if name not in _CREDENTIAL:
+                self.unknown(name_node, name, what, _CREDENTIAL)
+        values = {
+            name: self.value(value, bool if name == "sandbox" else str, f"{name} of {what}")
+            for name, (_, value) in entries.items()
+        }
+        sandbox, sid = values.pop("sandbox", None), values.pop("sid", None)
+        kind = str(values.pop("type", ""))
+        secrets = {name: str(value) for name, value in values.items()}
+        config = CredentialConfig(
+            key.value, kind, secrets, None if sandbox is None else bool(sandbox), None if sid is None else str(sid)
+        )
+        if problem := config.problem():
+            self.fail(key, f"{what}: {problem}")
+        return config
 
     def service(self, key: yaml.Node, node: yaml.Node) -> ServiceConfig:
         sid: str = key.value

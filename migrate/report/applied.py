@@ -19,7 +19,7 @@ def applied_view(outcomes: Sequence[Outcome], journal: str) -> Text:
     text = Text()
     for outcome in outcomes:
         change = outcome.change
-        text.append(f"{outcome.verdict:8}", _COLOURS[outcome.verdict]).append(f" {change.service_sid}", "bold")
+        text.append(f"{outcome.verdict:8}", _COLOURS[outcome.verdict]).append(f" {change.subject}", "bold")
         text.append(f"  {name(change.friendly_name)}  {count(len(change.fields), 'setting')}\n")
         if outcome.reason:
             text.append(f"         {printable(outcome.reason)}\n", "dim")

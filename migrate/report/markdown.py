@@ -7,8 +7,20 @@ from collections.abc import Mapping
 
 from migrate.model.finding import count_by_severity
 from migrate.model.plan import Change, Plan
+from migrate.model.push_credential import CredentialChange
 from migrate.model.text import printable
-from migrate.report.wording import FindingGroup, by_code, count, counts, name, service, setting, severities, verdict
+from migrate.report.wording import (
+    FindingGroup,
+    by_code,
+    count,
+    counts,
+    name,
+    service,
+    setting,
+    severities,
+    stated,
+    verdict,
+)
 
 _ACTIVE = re.compile(r"[\\`*_{}\[\]<>#|~$&@]")
 
@@ -31,8 +43,10 @@ def plan_report(plan: Plan) -> str:
         "## Changes",
         "",
     ]
-    if not plan.changes:
+    if not plan.objects:
         lines += ["None.", ""]
+    for credential in plan.credentials:
+        lines += _credential(credential)
     for change in plan.changes:
         lines += _change(change)
     lines += ["## Findings", ""]
@@ -56,6 +70,13 @@ def _change(change: Change) -> list[str]:
         *rows,
         "",
     ]
+
+
+def _credential(change: CredentialChange) -> list[str]:
+    what = "to be made" if change.existing is None else f"`{change.subject}`, to be given another secret"
+    rows = [f"| {key} | {code(stated(change, key))} |" for key in change.fields]
+    title = f"### Credential {escape(name(change.friendly_name))} ({what})"
+    return [title, "", "| field | desired |", "|---|---|", *rows, ""]
 
 
 def _finding(group: FindingGroup, services: Mapping[str, str]) -> list[str]:

@@ -9,8 +9,20 @@ from rich.text import Text
 from migrate.model.finding import Finding, count_by_severity
 from migrate.model.outcome import OUTCOMES
 from migrate.model.plan import Change, Plan
+from migrate.model.push_credential import CredentialChange
 from migrate.model.text import printable
-from migrate.report.wording import FindingGroup, by_code, count, counts, name, service, setting, severities, verdict
+from migrate.report.wording import (
+    FindingGroup,
+    by_code,
+    count,
+    counts,
+    name,
+    service,
+    setting,
+    severities,
+    stated,
+    verdict,
+)
 from migrate.snapshot.manifest import Manifest
 from migrate.snapshot.mapped import Summary
 
@@ -20,6 +32,8 @@ COLOURS = {"blocker": "bold red", "warning": "yellow", "info": "cyan"}
 def plan_view(plan: Plan, *, explain: bool = True, dry_run: bool = True) -> Text:
     """The whole plan: every changed field, then the findings with their meaning and remedy."""
     text = Text()
+    for credential in plan.credentials:
+        text.append(_credential(credential)).append("\n")
     for change in plan.changes:
         text.append(_change(change)).append("\n")
     if explain:
@@ -47,6 +61,15 @@ def _change(change: Change) -> Text:
         text.append(f"    {path:{width}}  ")
         text.append(setting(change.existing, path), "red").append(" → ")
         text.append(setting(change.desired, path), "green").append("\n")
+    return text
+
+
+def _credential(change: CredentialChange) -> Text:
+    sign, colour = ("+ ", "bold green") if change.existing is None else ("~ ", "bold yellow")
+    text = Text().append(sign, colour).append(change.subject, "bold").append(f"  {name(change.friendly_name)}\n")
+    width = max(len(key) for key in change.fields)
+    for key in change.fields:
+        text.append(f"    {key:{width}}  ").append(stated(change, key), "green").append("\n")
     return text
 
 

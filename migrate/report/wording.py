@@ -9,6 +9,7 @@ from migrate.model.catalogue import CATALOGUE, CatalogueEntry, Severity
 from migrate.model.finding import Finding
 from migrate.model.plan import Plan
 from migrate.model.push_config import Settings
+from migrate.model.push_credential import CredentialChange
 from migrate.model.text import printable
 
 LONGEST_NAME = 60  # characters of a friendly name that a view shows
@@ -26,6 +27,12 @@ def setting(settings: Settings, path: str) -> str:
     if value is None:
         return "(not set)"
     return ("true" if value else "false") if isinstance(value, bool) else f'"{printable(value)}"'
+
+
+def stated(change: CredentialChange, key: str) -> str:
+    """What a credential is to have: of its secrets, where they come from."""
+    value = change.config.to_json()[key]
+    return ("true" if value else "false") if isinstance(value, bool) else printable(str(value))
 
 
 def service(finding: Finding, names: Mapping[str, str]) -> str:
@@ -53,7 +60,8 @@ def severities(numbers: Mapping[str, int]) -> str:
 def verdict(plan: Plan) -> str:
     """What would change, in one phrase."""
     changed = f"{count(plan.fields, 'setting')} of {count(len(plan.changes), 'service')} would change"
-    parts = [changed, f"{count(len(plan.unchanged), 'service')} unchanged"]
+    parts = [f"{count(len(plan.credentials), 'credential')} would be written"] if plan.credentials else []
+    parts += [changed, f"{count(len(plan.unchanged), 'service')} unchanged"]
     if plan.missing:
         parts.append(f"{count(len(plan.missing), 'service')} not there in Conversations")
     return ", ".join(parts)

@@ -15,7 +15,7 @@ from migrate.model.credential import Credential
 from migrate.model.digest import canonical_json, digest
 from migrate.model.errors import InputError
 from migrate.model.finding import Finding
-from migrate.model.push_config import ServiceConfig, configs_as_json
+from migrate.model.push_config import PushConfig, ServiceConfig
 from migrate.model.push_config_yaml import parse
 from migrate.model.schemas import MAPPED_BINDINGS
 from migrate.model.templates import Lengths
@@ -92,12 +92,17 @@ class Mapped:
 
     folder: Path
     summary: Summary
-    configs: tuple[ServiceConfig, ...]
+    config: PushConfig
+
+    @property
+    def configs(self) -> tuple[ServiceConfig, ...]:
+        """What is desired of each service."""
+        return self.config.services
 
     @property
     def config_digest(self) -> str:
         """The digest of what the push configuration states, whatever its comments and order."""
-        return digest(configs_as_json(self.configs))
+        return digest(self.config.to_json())
 
 
 def find_binding(mapped: Mapped, sid: str) -> dict[str, Any] | None:

@@ -14,11 +14,12 @@ from aiohttp import web
 from migrate.model.push_config import FIELDS, Field, Value
 from migrate.standin import views
 from migrate.standin.answers import Handler, error_answer, not_found
+from migrate.standin.credentials import TYPES, new_credential, update
 from migrate.standin.faults import Faults
 from migrate.standin.mishaps import Mishaps
 from migrate.standin.paging import Numbered, Paged, PageSizes, ProblemError
 from migrate.standin.prerendered import Prerendered
-from migrate.standin.world import Binding, Service, World, user_sid
+from migrate.standin.world import Binding, Credential, Service, World, user_sid
 
 _WORDS = {"true": True, "false": False}
 
@@ -50,7 +51,9 @@ def make_app(world: World, sizes: PageSizes, faults: Faults, prerendered: bool) 
             web.get(f"{conversations}{service}/Configuration/Notifications", standin.notifications),
             web.post(f"{conversations}{service}/Configuration/Notifications", standin.update_notifications),
             web.get(f"{conversations}/Credentials", standin.credentials),
+            web.post(f"{conversations}/Credentials", standin.make_credential),
             web.get(f"{conversations}/Credentials/{{credential}}", standin.credential),
+            web.post(f"{conversations}/Credentials/{{credential}}", standin.update_credential),
         ]
     )
     return app
@@ -139,10 +142,35 @@ class _StandIn:
         )
 
     async def credential(self, request: web.Request) -> web.Response:
+        return self._shown(request, self._credential(request))
+
+    async def make_credential(self, request: web.Request) -> web.Response:
+        form = await _form(request)
+        if form.get("Type", "").lower() not in TYPES:
+            raise ProblemError(400, 20001, "Type must be apn, gcm or fcm")
+        made = new_credential(self.world, form["Type"].lower())
+        update(made, form, self.world.now)
+        self.world.credentials[made.sid] = made
+        self._wrote(request)
+        return self._shown(request, made, 201)
+
+    async def update_credential(self, request: web.Request) -> web.Response:
+        found = self._credential(request)
+        update(found, await _form(request), self.world.now)
+        self._wrote(request)
+        return self._shown(request, found)
+
+    def _credential(self, request: web.Request) -> Credential:
         found = self.world.credentials.get(request.match_info["credential"])
         if found is None:
             raise web.HTTPNotFound
-        return web.json_response(views.credential(self.world, found, f"{_origin(request)}{request.path}"))
+        return found
+
+    def _shown(self, request: web.Request, found: Credential, status: int = 200) -> web.Response:
+        url = f"{_origin(request)}{views.CONVERSATIONS}/Credentials/{found.sid}"
+        if _is_chat(request):
+            url = f"{_origin(request)}{request.path}"
+        return web.json_response(views.credential(self.world, found, url), status=status)
 
     async def notifications(self, request: web.Request) -> web.Response:
         service = self._service(request)
@@ -151,7 +179,7 @@ class _StandIn:
 
     async def update_notifications(self, request: web.Request) -> web.Response:
         service = self._service(request)
-        form = dict(parse_qsl(await request.text(), keep_blank_values=True))
+        form = await _form(request)
         # All fields are read before one is changed; a name that is not known is ignored, as Twilio does.
         update = {item.path: _form_value(item, form[item.form]) for item in FIELDS if item.form in form}
         settings = {**(service.configuration or {}), **update}
@@ -221,6 +249,10 @@ class _StandIn:
         version = "/" + request.path.split("/")[1]
         paged = Paged(_origin(request), version, request.rel_url.raw_path, key, query)
         return web.json_response(paged.page(items, self.sizes, render))
+
+
+async def _form(request: web.Request) -> dict[str, str]:
+    return dict(parse_qsl(await request.text(), keep_blank_values=True))
 
 
 def _is_chat(request: web.Request) -> bool:

@@ -56,6 +56,7 @@ class Credential:
     sandbox: str | None
     created: datetime
     updated: datetime
+    secrets: dict[str, str] = field(default_factory=dict)  # digests of what was given, by form field; never shown
 
 
 @dataclass

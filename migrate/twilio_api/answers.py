@@ -23,10 +23,11 @@ _REMEDIES: Mapping[int, str] = {
 }
 
 
-def raise_for_status(answer: Any, url: str, credentials: Credentials) -> None:
+def raise_for_status(answer: Any, url: str, credentials: Credentials, *, is_secret: bool = False) -> None:
     """Raise unless the status is 200 or 201: `TransientTwilioError` where it may pass, else `TwilioError`.
 
-    What a server says is told, but for the credentials, and the identities that it was asked for.
+    What a server says is told, but for the credentials, and the identities that it was asked for; nothing of it where
+    `is_secret`.
     """
     status = answer.status_code
     if status in (200, 201):
@@ -35,7 +36,7 @@ def raise_for_status(answer: Any, url: str, credentials: Credentials) -> None:
         body = decode(answer.body)
     except NotAPageError:
         body = None
-    said = body if isinstance(body, dict) else {}
+    said = body if isinstance(body, dict) and not is_secret else {}
     code = f", code {said['code']}" if isinstance(said.get("code"), int) else ""
     message = f": {_concealed(said['message'], url, credentials)}" if isinstance(said.get("message"), str) else ""
     what = f"{public_url(url)} answered {status}{code}{message}"

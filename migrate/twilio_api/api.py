@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from migrate.model.errors import HostNotFoundError, MigrateError, TransientTwilioError, TwilioError, UsageError
+from migrate.model.push_credential import SECRET_FIELDS
 from migrate.twilio_api.addresses import CANONICAL, Addresses, Api, public_url
 from migrate.twilio_api.answers import count_of, raise_for_status
 from migrate.twilio_api.credentials import Credentials
@@ -100,6 +101,8 @@ class TwilioApi:
 
     def post(self, api: Api, path: str, form: Mapping[str, str]) -> None:
         """Change one object by a form. Only what was never processed, a 429, is tried again.
+
+        What a server says to a form with a secret is not told: it may say what it was sent.
 
         Raises `TwilioError` for any answer but 200 and 201. After a `TransientTwilioError` the write may have been
         done or not: that is to be read back.
@@ -220,7 +223,7 @@ class TwilioApi:
                 running = count_of(answer.headers.get("twilio-concurrent-requests"))
                 self.throttle.note(turn, answer.status_code, running)
             logger.debug("%s %s: %s, %d bytes", method, public_url(url), answer.status_code, len(answer.body))
-            raise_for_status(answer, url, self._credentials)
+            raise_for_status(answer, url, self._credentials, is_secret=bool(SECRET_FIELDS & set(form or ())))
             try:
                 found = read(answer.body)
             except NotAPageError as problem:

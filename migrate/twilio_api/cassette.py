@@ -8,6 +8,7 @@ bindings, and so personal data.
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections import defaultdict, deque
@@ -22,6 +23,7 @@ from vcr.serialize import serialize
 from vcr.serializers import yamlserializer
 
 from migrate.model.errors import InputError, RefusedError
+from migrate.model.push_credential import SECRET_FIELDS
 from migrate.twilio_api.addresses import CANONICAL, Addresses, public_url
 from migrate.twilio_api.credentials import REPLAY_ACCOUNT_SID, Credentials
 from migrate.twilio_api.http import Answer, Request, Transport
@@ -58,16 +60,19 @@ class Recorder:
         """Send one request through the inner transport and keep what came back."""
         answer = self._inner.send(request)
         api = self._addresses.api_of(request.url)
+        form, hidden = _without_secrets(request.body or b"")
         body = answer.body.replace(self._addresses.base(api).encode(), CANONICAL[api].encode())
+        for secret in hidden:  # a server may say what it was sent
+            body = body.replace(secret.encode(), b"hidden").replace(json.dumps(secret)[1:-1].encode(), b"hidden")
         recorded = {
             "status": {"code": answer.status_code, "message": ""},
             "headers": {name: [answer.headers[name]] for name in _KEPT_HEADERS if name in answer.headers},
             "body": {"string": self._anonymous(body)},
         }
         url = self._anonymous(self._addresses.canonical(request.url).encode()).decode()
-        form = self._anonymous(request.body) if request.body else None
         with self._lock:
-            self._exchanges.append((RecordedRequest(request.method, url, form, {}), recorded))
+            sent = RecordedRequest(request.method, url, self._anonymous(form) if form else None, {})
+            self._exchanges.append((sent, recorded))
         return answer
 
     def close(self) -> None:
@@ -116,6 +121,14 @@ class Player:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def _without_secrets(form: bytes) -> tuple[bytes, list[str]]:
+    """A form with each secret of a credential hidden, and those secrets."""
+    pairs = parse_qsl(form.decode(), keep_blank_values=True)
+    secrets = [value for name, value in pairs if name in SECRET_FIELDS]
+    hidden = [(name, "hidden" if name in SECRET_FIELDS else value) for name, value in pairs]
+    return (urlencode(hidden).encode() if secrets else form), secrets
 
 
 def _load(path: Path) -> list[tuple[RecordedRequest, dict[str, Any]]]:

@@ -1,0 +1,175 @@
+"""Push credentials as the push configuration states them, and as Twilio shows them: neither holds a secret.
+
+A secret is named by a reference, `env:NAME` or `file:PATH`, and looked up when a plan is applied. What Twilio has of
+it cannot be read back (FACTS.md, "Credentials").
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from migrate.model.sids import is_credential_sid
+
+CREDENTIAL = "credential"  # the kind of such a change in plans and journals
+LONGEST_NAME = 64  # characters, by Twilio's OpenAPI document
+_REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:.+")
+Type = Literal["apn", "fcm"]
+# By type: the key in push-config.yaml and the form field of each secret. GCM is gone, and gets none.
+SECRETS: Mapping[str, Mapping[str, str]] = {
+    "apn": {"certificate": "Certificate", "private_key": "PrivateKey"},
+    "fcm": {"secret": "Secret"},
+}
+
+SECRET_FIELDS = frozenset(field for fields in SECRETS.values() for field in fields.values())
+
+
+def is_reference(text: str) -> bool:
+    """Whether a text names a secret: `env:NAME` or `file:PATH`."""
+    return _REFERENCE.fullmatch(text) is not None
+
+
+@dataclass(frozen=True)
+class CredentialConfig:
+    """A credential that is to be: created, or where `credential_sid` names one, given another secret.
+
+    `secrets` has a reference for each key of `SECRETS[type]`. `sandbox` is Apple's; None leaves it out.
+    """
+
+    friendly_name: str
+    type: str
+    secrets: Mapping[str, str]
+    sandbox: bool | None = None
+    credential_sid: str | None = None
+
+    def problem(self) -> str:
+        """What is wrong with it, never with the text of what may be a secret; empty if nothing is."""
+        if not 0 < len(self.friendly_name) <= LONGEST_NAME:
+            return f"a credential's name has 1 to {LONGEST_NAME} characters"
+        if self.type not in SECRETS:
+            return f"type must be {' or '.join(SECRETS)}"
+        wanted = SECRETS[self.type]
+        for key in wanted:
+            if key not in self.secrets:
+                return f"a credential of type {self.type} needs {key}"
+        for key, reference in self.secrets.items():
+            if key not in wanted:
+                return f"a credential of type {self.type} has no {key}"
+            if not is_reference(reference):
+                return f"{key} must be env:NAME or file:PATH, and never the secret itself"
+        if self.sandbox is not None and self.type != "apn":
+            return f"a credential of type {self.type} has no sandbox"
+        if self.credential_sid is not None and not is_credential_sid(self.credential_sid):
+            return "sid must be a credential's SID (CR and 32 hexadecimal digits)"
+        return ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The credential as it is desired: its name and type, and where its secrets come from."""
+        stated = {} if self.sandbox is None else {"sandbox": self.sandbox}
+        return {"friendly_name": self.friendly_name, "type": self.type, **stated, **self.secrets}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], credential_sid: str | None) -> CredentialConfig:
+        """What `to_json` wrote. Raises LookupError, TypeError or ValueError for anything else."""
+        rest = {**data}
+        config = cls(rest.pop("friendly_name"), rest.pop("type"), {}, rest.pop("sandbox", None), credential_sid)
+        config = cls(config.friendly_name, config.type, rest, config.sandbox, credential_sid)
+        texts = (config.friendly_name, config.type, *rest.values())
+        if not all(isinstance(text, str) for text in texts) or type(config.sandbox) not in (bool, type(None)):
+            raise TypeError("not a credential")
+        if config.problem():
+            raise ValueError("not a credential")
+        return config
+
+
+@dataclass(frozen=True)
+class LiveCredential:
+    """A credential as Twilio shows it. `sandbox` is the text "True" or "False", or None; `updated` is its time."""
+
+    sid: str
+    friendly_name: str
+    type: str
+    sandbox: str | None
+    updated: str | None
+
+    @classmethod
+    def from_twilio(cls, data: Mapping[str, Any]) -> LiveCredential:
+        """From Twilio's JSON. Raises LookupError or TypeError for what is no credential."""
+        sandbox = data.get("sandbox")
+        found = cls(
+            data["sid"],
+            data["friendly_name"] or "",
+            (data["type"] or "").lower(),
+            None if sandbox is None else str(sandbox),
+            data.get("date_updated"),
+        )
+        if not all(isinstance(value, str | None) for value in vars(found).values()):
+            raise TypeError("not a credential")
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        """The credential as it stands in plans and journals."""
+        return dict(vars(self))
+
+    @classmethod
+    def from_json(cls, data: Any) -> LiveCredential:
+        """What `to_json` wrote. Raises TypeError or ValueError for anything else."""
+        found = cls(**data)
+        if not all(isinstance(value, str | None) for value in vars(found).values()) or not is_credential_sid(
+            found.sid
+        ):
+            raise ValueError("not a credential")
+        return found
+
+    def is_like(self, config: CredentialConfig) -> bool:
+        """Whether it has the type and the name of a desired one."""
+        return (self.type, self.friendly_name) == (config.type, config.friendly_name)
+
+
+@dataclass(frozen=True)
+class CredentialChange:
+    """One credential, `existing` → `config`: created where there is none, otherwise given another secret."""
+
+    config: CredentialConfig
+    existing: LiveCredential | None = None
+    kind: str = CREDENTIAL
+
+    @property
+    def friendly_name(self) -> str:
+        """The credential's name."""
+        return self.config.friendly_name
+
+    @property
+    def subject(self) -> str:
+        """What is changed, in a message: the SID where there is one, and the type."""
+        return self.config.credential_sid or f"a new {self.config.type} credential"
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The keys that are written: all of a new one, else the secrets, and what else is stated."""
+        return tuple(
+            key for key in self.config.to_json() if self.existing is None or key not in ("friendly_name", "type")
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The change as it stands in plan.json."""
+        return {
+            "service_sid": None,
+            "credential_sid": self.config.credential_sid,
+            "friendly_name": self.friendly_name,
+            "kind": self.kind,
+            "existing": self.existing.to_json() if self.existing else None,
+            "desired": self.config.to_json(),
+            "fields": list(self.fields),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> CredentialChange:
+        """The change that `to_json` wrote. Raises LookupError, TypeError or ValueError for anything else."""
+        existing = None if data["existing"] is None else LiveCredential.from_json(data["existing"])
+        config = CredentialConfig.from_json(data["desired"], data["credential_sid"])
+        if (existing.sid if existing else None) != config.credential_sid:
+            raise ValueError("not a change of a credential")
+        return cls(config, existing)
