@@ -86,8 +86,9 @@ class Applier:
         """Write, and read back what came of it. `live` is the before-image."""
         form = {FIELD_BY_PATH[path].form: form_value(value) for path, value in wanted.items()}
         latest = self._journal.latest(change.service_sid)
-        is_open = latest is not None and latest[1].status is None
-        number = latest[0] if latest and is_open else self._journal.begin(change, live, wanted)
+        if latest and latest[1].status is None:  # an earlier run's, that did not arrive, or not whole
+            self._journal.end(latest[0], "failed", live)
+        number = self._journal.begin(change, live, wanted)
 
         def attempt() -> Settings:
             self._pace.wait()

@@ -147,10 +147,10 @@ class CredentialWriter:
             raise
 
     def _begin(self, change: CredentialChange) -> int:
-        """Journal the intent; where one is open already, that is it."""
+        """Journal the intent; one of an earlier run that is open still did not arrive, as far as can be seen."""
         latest = self._journal.latest_credential(change)
         if latest and latest[1].status is None:
-            return latest[0]
+            self._journal.end(latest[0], "failed", change.existing)
         return self._journal.begin_credential(change)
 
     def _end(self, change: CredentialChange, number: int, found: Sequence[LiveCredential]) -> Outcome:
