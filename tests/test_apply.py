@@ -192,7 +192,7 @@ def test_a_service_that_is_gone_is_told_and_does_not_stop_the_others(
 # --- Twilio ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["429", "500", "503", "reset", "garbage", "short"])
+@pytest.mark.parametrize("kind", ["429", "500", "503", "reset", "garbage", "short", "not-a-page"])
 def test_whatever_becomes_of_an_answer_is_settled_by_reading_back(
     run: Run, serve: Serve, demo_world: World, plan_file: Path, kind: str
 ) -> None:
@@ -601,10 +601,10 @@ def test_one_service_that_cannot_be_read_does_not_stop_the_others(
 ) -> None:
     real = TwilioApi.get
 
-    def forbidden(api: TwilioApi, name: Any, path: str, tries: int | None = None) -> dict[str, Any]:
+    def forbidden(api: TwilioApi, name: Any, path: str, **options: Any) -> dict[str, Any]:
         if service_sid(3) in path:
             raise TwilioError("answered 403", status=403)
-        return real(api, name, path, tries)
+        return real(api, name, path, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(TwilioApi, "get", forbidden)

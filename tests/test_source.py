@@ -199,3 +199,16 @@ def test_a_chat_that_breaks_for_a_while_is_waited_for(
         options = ["--out", tmp_path / "s", "--chat-url", server.url, "--conversations-url", server.url]
         assert run("extract", *options).exit_code == 0
     assert manifest(tmp_path / "s")["source"] == "chat"
+
+
+def test_an_answer_that_is_no_push_configuration_is_not_stored_as_one(
+    tmp_path: Path, run: Run, serve: Serve, demo_world: World
+) -> None:
+    serve(demo_world, faults=Faults(seed=1, rate=0.5, kinds=("not-a-page",)))
+    assert run("extract", "--out", tmp_path / "s").exit_code == 0
+    services = pq.ParquetFile(tmp_path / "s" / "services.parquet").read().to_pylist()
+    stored = [
+        json.loads(row["conversations_notifications"]) for row in services if row["conversations_notifications"]
+    ]
+    assert stored
+    assert all("new_message" in settings for settings in stored)

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from migrate.extract.records import UnfitError, credential_row, service_row
 from migrate.model.errors import HostNotFoundError, TransientTwilioError, TwilioError
+from migrate.model.push_config import KEYS
 from migrate.twilio_api.addresses import Api
 from migrate.twilio_api.api import TwilioApi
 from migrate.twilio_api.limits import FEW_TRIES, page_sizes
@@ -109,7 +110,7 @@ def target_notifications(api: TwilioApi, service_sid: str) -> dict[str, Any] | N
     """
     try:
         path = f"/Services/{service_sid}/Configuration/Notifications"
-        found = api.get("conversations", path, FEW_TRIES)
+        found = api.get("conversations", path, FEW_TRIES, having=KEYS)
     except TwilioError as error:
         logger.warning("The snapshot goes without %s's settings in Conversations: %s", service_sid, error)
         return None

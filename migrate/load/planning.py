@@ -12,7 +12,7 @@ from migrate.load.credentials import plan_credentials
 from migrate.model.errors import MigrateError, RefusedError, TwilioError, UsageError
 from migrate.model.finding import Finding
 from migrate.model.plan import Change, Plan
-from migrate.model.push_config import PushConfig, Settings, flatten
+from migrate.model.push_config import KEYS, PushConfig, Settings, flatten
 from migrate.model.templates import check_templates
 from migrate.snapshot.mapped import Mapped, open_mapped
 from migrate.snapshot.reader import open_snapshot
@@ -134,7 +134,7 @@ def notifications_path(service_sid: str) -> str:
 def read_live(api: TwilioApi, service_sid: str) -> Settings | None:
     """The live notification settings of a Conversations service; None if there is no such service."""
     try:
-        return flatten(api.get("conversations", notifications_path(service_sid)))
+        return flatten(api.get("conversations", notifications_path(service_sid), having=KEYS))
     except TwilioError as error:
         if error.status == 404:
             return None

@@ -45,6 +45,8 @@ FIELDS: tuple[Field, ...] = (
 )
 # Conversations' message types: each has a push, and settings for it.
 PUSHES = ("new_message", "added_to_conversation", "removed_from_conversation")
+# Twilio's object of these settings has at least one of these keys; an object without any is something else.
+KEYS = ("chat_service_sid", "log_enabled", *PUSHES)
 FIELD_BY_PATH: Mapping[str, Field] = {item.path: item for item in FIELDS}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -88,13 +88,18 @@ class TwilioApi:
         self._patience.stopped.set()
         self.throttle.stop()
 
-    def get(self, api: Api, path: str, tries: int | None = None) -> dict[str, Any]:
-        """Fetch one object, such as `/Services/IS…`. Raises `TwilioError` for any answer but 200."""
+    def get(self, api: Api, path: str, tries: int | None = None, *, having: Collection[str] = ()) -> dict[str, Any]:
+        """Fetch one object, such as `/Services/IS…`. Raises `TwilioError` for any answer but 200.
+
+        It has one of the keys in `having`, or it is no such object, but what something on the way has answered.
+        """
 
         def once(body: bytes) -> dict[str, Any]:
             found = decode(body)
             if not isinstance(found, dict):
                 raise NotAPageError("it is no JSON object")
+            if having and not any(key in found for key in having):
+                raise NotAPageError("it is another object")
             return found
 
         return self._ask(self.addresses.url(api, path), once, tries)[0]
