@@ -11,6 +11,7 @@ from migrate import __version__
 from migrate.commands.extract import extract
 from migrate.commands.load import load, rollback
 from migrate.commands.mapping import explain, map_, rules
+from migrate.commands.retire import retire
 from migrate.commands.run import run
 from migrate.commands.standin import standin
 from migrate.commands.verify import verify
@@ -31,7 +32,7 @@ def cli() -> None:
     """
 
 
-for command in (extract, map_, rules, explain, load, rollback, verify, run, standin):
+for command in (extract, map_, rules, explain, load, rollback, verify, retire, run, standin):
     cli.add_command(command)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shlex import quote
-from typing import Any
+from typing import Any, Literal
 
 import duckdb
 
@@ -31,6 +31,7 @@ from migrate.snapshot.writer import begun_in
 from migrate.twilio_api.api import TwilioApi
 from migrate.twilio_api.credentials import is_one_account
 
+Listed = Literal["pending", "ready"] | None  # of whom there is to be a list
 SCRATCH = ".chat-migrate-verify"  # within the coverage folder; readers of Parquet folders pass over such a name
 STALE = timedelta(days=1)  # a reading that was broken off so long ago is begun anew: it would not be of one time
 
@@ -57,13 +58,38 @@ def verify_snapshot(
 ) -> Verified:
     """Compare a snapshot with what is live, or with another snapshot, and add the result to a coverage folder.
 
-    Live bindings are read through Conversations into a private snapshot within the folder, and removed afterwards;
-    what an interruption leaves of it the same call goes on with, for a day. `rules` say how long a binding lives and
-    how SDKs name message types; `pending` is a private list to write, .csv or .parquet, of who is still waited for.
-    `command` is the command line that errors name. Raises `InputError` and `RefusedError` as `open_snapshot` does,
-    `RefusedError` for another account or a live side that lacks a part, and what `extract_snapshot` raises.
+    `pending` is a private list to write, .csv or .parquet, of who is still waited for. The rest is as for `compared`.
     """
     command = command or f"chat-migrate verify {quote(str(snapshot))} --coverage {quote(str(coverage))}"
+    listed: Listed = "pending" if pending else None
+    options: dict[str, Any] = {"rules": rules, "meter": meter, "executor": executor, "command": command}
+    with compared(snapshot, coverage, live, listed, **options) as work, _told(command):
+        names = {service.service_sid: service.friendly_name for service in work.coverage.services}
+        lists = {sid: (names[sid], files) for sid, files in work.lists.items()}
+        rows = write_pending(pending, lists, work.scratch) if pending else None
+        return Verified(work.coverage, write_coverage(coverage, work.coverage), rows)
+
+
+@contextmanager
+def compared(
+    snapshot: Path,
+    coverage: Path,
+    live: TwilioApi | Path,
+    listed: Listed,
+    *,
+    rules: Rules | None,
+    meter: Meter | None,
+    executor: Executor | None = None,
+    command: str,
+) -> Iterator[Comparison]:
+    """A snapshot compared with what is live, or with another, and its lists for as long as they are there.
+
+    Live bindings are read through Conversations into a private snapshot within the coverage folder; what an
+    interruption leaves of it the same call goes on with, for a day. `rules` say how long a binding lives and how SDKs
+    name message types. `command` is the command line that errors name. Raises `InputError` and `RefusedError` as
+    `open_snapshot` does, `RefusedError` for another account or a live side that lacks a part, and what
+    `extract_snapshot` raises.
+    """
     source = open_snapshot(snapshot)
     if isinstance(live, Path):
         other = open_snapshot(live)
@@ -71,33 +97,39 @@ def verify_snapshot(
         _refuse_unless_covered(source, other)
     else:
         _refuse_other_account(source, live.account_sid, "the credentials are for")
-    with coverage_folder(coverage) as folder, _scratch(folder / SCRATCH, source) as scratch, _told(command):
-        if not isinstance(live, Path):
-            other = _read_live(live, source, scratch, meter, command)
-        work = _Comparison(source, other, rules or default_rules(), scratch / "work")
-        found = work.run(executor, listed=pending is not None)
-        rows = write_pending(pending, work.pending, work.scratch) if pending else None
-        return Verified(found, write_coverage(folder, found), rows)
+    with coverage_folder(coverage), _scratch(coverage / SCRATCH, source) as scratch:
+        with _told(command):
+            if not isinstance(live, Path):
+                other = _read_live(live, source, scratch, meter, command)
+            work = Comparison(source, other, rules or default_rules(), scratch / "work")
+            work.run(executor, listed)
+        yield work
 
 
-class _Comparison:
-    """Two snapshots beside each other, service by service."""
+class Comparison:
+    """Two snapshots beside each other, service by service.
+
+    Once it was run, `coverage` has the numbers, and `lists` has by service the files of who is pending or ready,
+    whichever was asked for.
+    """
+
+    coverage: Coverage
 
     def __init__(self, source: Snapshot, live: Snapshot, rules: Rules, scratch: Path) -> None:
         names = rules.tables["message_type_names"]
-        self._source = source
+        self.source = source
         self._live = live
         self._terms = Terms(
             source.as_of - rules.lifetime, tuple(names["chat_prefixes"]), tuple(names["conversations_prefixes"])
         )
         self.scratch = scratch
-        self.pending: dict[str, tuple[str, list[Path]]] = {}  # by service: its name, and the files of who is pending
+        self.lists: dict[str, list[Path]] = {}
         make_private_folder(scratch)
 
-    def run(self, executor: Executor | None, *, listed: bool) -> Coverage:
-        """Compare everything; with `listed`, files in the scratch folder say who is pending."""
-        names = _names(self._source, self._live)
-        tasks = {sid: self._partitions(sid, listed=listed) for sid in names}
+    def run(self, executor: Executor | None, listed: Listed) -> None:
+        """Compare everything."""
+        names = _names(self.source, self._live)
+        tasks = {sid: self._partitions(sid, listed) for sid in names}
         done = (executor.map if executor else map)(
             verify_partition, [task for some in tasks.values() for task in some]
         )
@@ -105,9 +137,9 @@ class _Comparison:
         for sid, some in tasks.items():
             platforms = add_up(next(done) for _ in some)
             services.append(ServiceCoverage(sid, names[sid], platforms))
-            self.pending[sid] = (names[sid], [task.pending for task in some if task.pending])
-        ours, theirs = self._source.manifest, self._live.manifest
-        return Coverage(
+            self.lists[sid] = [path for task in some for path in (task.pending, task.ready) if path]
+        ours, theirs = self.source.manifest, self._live.manifest
+        self.coverage = Coverage(
             account_sid=ours.account_sid,
             snapshot=ours.digest,
             snapshot_as_of=ours.as_of,
@@ -118,9 +150,10 @@ class _Comparison:
             services=tuple(services),
         )
 
-    def _partitions(self, sid: str, *, listed: bool) -> list[Partition]:
-        parts = self._source.parts(sid), self._live.parts(sid)
-        return partitions(*parts, self._terms, self.scratch, pending=sid if listed else None)
+    def _partitions(self, sid: str, listed: Listed) -> list[Partition]:
+        parts = self.source.parts(sid), self._live.parts(sid)
+        pending, ready = (f"{kind}-{sid}" if kind == listed else None for kind in ("pending", "ready"))
+        return partitions(*parts, self._terms, self.scratch, pending=pending, ready=ready)
 
 
 def _names(source: Snapshot, live: Snapshot) -> dict[str, str]:

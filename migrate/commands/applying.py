@@ -134,7 +134,7 @@ def _apply(
         if said:
             screen.say(said)
         if not options.yes:
-            _ask(plan)
+            ask(len(plan.objects), _what(plan))
         api.rested()
         with open_journal(journal, plan, plan_id) as kept:
             if kept.finished:
@@ -154,6 +154,12 @@ def _apply(
                 ) from None
 
 
+def _what(plan: Plan) -> str:
+    if not plan.credentials:
+        return "services that are to be changed"
+    return f"objects that are to be written: {len(plan.credentials)} credentials, {len(plan.changes)} services"
+
+
 def _is_terminal() -> bool:
     return sys.stdin.isatty()
 
@@ -165,8 +171,8 @@ def _objects(plan: Plan) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _ask(plan: Plan) -> None:
-    """Have the number of services typed, or of all objects where there are others.
+def ask(number: int, what: str) -> None:
+    """Have the number of something typed, before it is written.
 
     Raises `RefusedError` without a terminal, or for another answer.
     """
@@ -175,10 +181,6 @@ def _ask(plan: Plan) -> None:
         raise RefusedError(
             "Not applied: there is no terminal to ask on", kept=kept, remedy="Say --yes if you mean it"
         )
-    number = len(plan.objects)
-    what = "services that are to be changed"
-    if plan.credentials:
-        what = f"objects that are to be written: {len(plan.credentials)} credentials, {len(plan.changes)} services"
     question = f"Type the number of {what} ({number})"
     try:
         answer = click.prompt(question, err=True, default="", show_default=False)

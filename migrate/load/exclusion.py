@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from migrate.model.errors import RefusedError
+from migrate.model.text import lasting
 from migrate.snapshot.files import make_private_folder
 
 
@@ -61,11 +62,6 @@ def _holder(handle: int) -> str:
     try:
         said = json.loads(data) if data else {}
         age = _now() - datetime.fromisoformat(said["since"])
-        return f"process {int(said['process'])} on {said['host']}, for {_lasting(age.total_seconds())}"
+        return f"process {int(said['process'])} on {said['host']}, for {lasting(age.total_seconds())}"
     except (ValueError, LookupError, TypeError, AttributeError):
         return "unknown" if data else ""
-
-
-def _lasting(seconds: float) -> str:
-    minutes = int(seconds // 60)
-    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"

@@ -6,7 +6,6 @@ An intent without a result is a write that may or may not have been done: whoeve
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,13 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from migrate.load.lines import held_for_lines, is_unwritten
 from migrate.model.errors import InputError, RefusedError
 from migrate.model.plan import NOTIFICATIONS, Change, Plan, settings_of
 from migrate.model.push_config import Settings
 from migrate.model.push_credential import CREDENTIAL, CredentialChange, LiveCredential
-from migrate.snapshot.checkpoint import complete_lines
-from migrate.snapshot.files import append_synced, make_private_folder, write_whole
-from migrate.snapshot.lock import hold
+from migrate.snapshot.files import append_synced
 
 FORMAT = 1
 _FIRST = f'{{"format_version": {FORMAT}, "plan_id": '.encode()  # how each begins
@@ -150,27 +148,14 @@ def open_journal(path: Path, plan: Plan, plan_id: str) -> Iterator[Journal]:
     Raises `RefusedError` if it is another plan's or held, and `InputError` for a file that is no journal.
     """
     path = path.resolve()  # a link stays one
-    make_private_folder(path.parent)
-    is_new = not path.exists() or _is_torn(path.read_bytes())
+    is_new = is_unwritten(path, _FIRST)
     journal = Journal(path, plan_id, plan.account_sid, plan.target) if is_new else read_journal(path)
     if journal.plan_id != plan_id:
         raise RefusedError(f"{path} is the journal of another plan", remedy="Name another file with --journal")
-    if is_new:
-        write_whole(path, b"", private=True)
-    else:
-        complete_lines(path)  # what a crash cut short would spoil the next line
-    held = hold(path)
-    try:
+    with held_for_lines(path, is_new=is_new):
         if is_new:
             journal.head()
         yield journal
-    finally:
-        os.close(held)
-
-
-def _is_torn(data: bytes) -> bool:
-    """Whether this is what is left of a journal whose writer was killed within its first line."""
-    return b"\n" not in data and (data.startswith(_FIRST) or _FIRST.startswith(data))
 
 
 def read_journal(path: Path) -> Journal:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -60,10 +60,16 @@ def _other_address(ground: Ground) -> str:
 
 
 def _old(ground: Ground) -> str:
-    age = ground.now - datetime.fromisoformat(ground.plan.as_of) if ground.plan.as_of else timedelta()
+    problem = too_old(datetime.fromisoformat(ground.plan.as_of), ground.now) if ground.plan.as_of else ""
+    return f"{problem}; extract and map anew" if problem else ""
+
+
+def too_old(as_of: datetime, now: datetime) -> str:
+    """What is wrong with a snapshot's age; empty if nothing is."""
+    age = now - as_of
     if age <= OLDEST_SNAPSHOT:
         return ""
-    return f"the snapshot is {age.days} days old, more than {OLDEST_SNAPSHOT.days}; extract and map anew"
+    return f"the snapshot is {age.days} days old, more than {OLDEST_SNAPSHOT.days}"
 
 
 def _many(ground: Ground) -> str:
@@ -96,8 +102,13 @@ def violations(ground: Ground, names: Collection[str] = tuple(LIMITS)) -> Iterat
 
 
 def refuse_beyond(ground: Ground, lifted: Collection[str], names: Collection[str] = tuple(LIMITS)) -> None:
-    """Raise `RefusedError` with every limit that does not hold and was not lifted."""
-    found = [(name, problem) for name, problem in violations(ground, names) if name not in lifted]
+    """Raise `RefusedError` with every limit that does not hold for a plan and was not lifted."""
+    refuse(violations(ground, names), lifted)
+
+
+def refuse(violated: Iterable[tuple[str, str]], lifted: Collection[str]) -> None:
+    """Raise `RefusedError` with every limit, by name and problem, that was not lifted."""
+    found = [(name, problem) for name, problem in violated if name not in lifted]
     if found:
         listed = "; ".join(f"[{name}] {problem}" for name, problem in found)
         ways = " ".join(f"--force {name}" for name, _ in found)

@@ -62,13 +62,29 @@ _COUNTS = {
     """,
 }
 # Of several devices the ones seen last are taken for those that came back; the others are pending.
+_RANKED = """
+    CREATE TEMP VIEW ranked AS SELECT *,
+        row_number() OVER (PARTITION BY identity, platform ORDER BY last_seen DESC NULLS LAST, sid) AS place
+    FROM waiting
+"""
 _PENDING = """
-    SELECT ranked.identity, endpoint, ranked.platform, last_seen, sid FROM (
-        SELECT *, row_number() OVER (PARTITION BY identity, platform ORDER BY last_seen DESC NULLS LAST, sid) AS place
-        FROM waiting
-    ) AS ranked
+    SELECT ranked.identity, endpoint, ranked.platform, last_seen, sid FROM ranked
     LEFT JOIN free ON ranked.identity = free.identity AND ranked.platform = free.platform
     WHERE place > coalesce(free.n, 0)
+"""
+
+
+# Who is ready, as the snapshot has it; and whether Conversations lists the very same binding.
+_READY = """
+    SELECT source.* EXCLUDE (account_sid, date_created, extra), found.by_platform,
+        EXISTS (FROM live WHERE live.sid = source.sid) AS is_shared
+    FROM source JOIN (
+        SELECT sid, false AS by_platform FROM held WHERE NOT is_expired AND EXISTS (
+            FROM signs WHERE signs.identity = held.identity AND signs.endpoint = held.endpoint)
+        UNION ALL
+        SELECT sid, true FROM ranked
+        JOIN free ON ranked.identity = free.identity AND ranked.platform = free.platform WHERE place <= free.n
+    ) AS found USING (sid)
 """
 
 
@@ -86,9 +102,9 @@ class Partition:
     """One piece of the comparison: paths and values, for any process to do.
 
     `source` and `live` are the Parquet parts of a service's bindings, from the snapshot and as they are now; of their
-    identities those count whose hash falls into `bucket` of `buckets`. `pending` is the Parquet file to write the
-    bindings to that are still waited for, if anybody wants it. `scratch` is a private folder for what does not fit
-    into `memory_limit`.
+    identities those count whose hash falls into `bucket` of `buckets`. `pending` and `ready` are the Parquet files to
+    write the bindings to that are still waited for, and those that are ready, if anybody wants them. `scratch` is a
+    private folder for what does not fit into `memory_limit`.
     """
 
     source: tuple[Path, ...]
@@ -98,6 +114,7 @@ class Partition:
     bucket: int = 0
     buckets: int = 1
     pending: Path | None = None
+    ready: Path | None = None
     memory_limit: str = MEMORY_LIMIT
 
 
@@ -108,13 +125,18 @@ def partitions(
     scratch: Path,
     *,
     pending: str | None = None,
+    ready: str | None = None,
     rows_a_bucket: int = ROWS_A_BUCKET,
     memory_limit: str = MEMORY_LIMIT,
 ) -> list[Partition]:
     """The comparison of one service, cut into pieces of about so many rows; none where there is nothing to compare.
 
-    `pending` is how the names of the files in `scratch` begin that list who is pending.
+    `pending` and `ready` are how the names of the files in `scratch` begin that list who is.
     """
+
+    def file(name: str | None, bucket: int) -> Path | None:
+        return scratch / f"{name}-{bucket:05}.parquet" if name else None
+
     buckets = -(-sum(rows for _, rows in [*source, *live]) // rows_a_bucket)
     return [
         Partition(
@@ -124,7 +146,8 @@ def partitions(
             scratch=scratch,
             bucket=bucket,
             buckets=buckets,
-            pending=scratch / f"{pending}-{bucket:05}.parquet" if pending else None,
+            pending=file(pending, bucket),
+            ready=file(ready, bucket),
             memory_limit=memory_limit,
         )
         for bucket in range(buckets)
@@ -134,8 +157,9 @@ def partitions(
 def verify_partition(partition: Partition) -> dict[str | None, Counts]:
     """Compare one partition, and count by platform.
 
-    The pending file has the columns identity, endpoint, platform, last_seen, sid. Neither the order of the rows nor
-    how they are cut into parts and buckets changes anything. Raises `MigrateError` where the disk is full, or memory.
+    The pending file has the columns identity, endpoint, platform, last_seen, sid; the ready file has those of a
+    binding in the snapshot, by_platform and is_shared. Neither the order of the rows nor how they are cut into parts
+    and buckets changes anything. Raises `MigrateError` where the disk is full, or memory.
     """
     views = {"source": partition.source, "live": partition.live}
     with over_views(views, partition.scratch, partition.memory_limit) as database:
@@ -143,6 +167,8 @@ def verify_partition(partition: Partition) -> dict[str | None, Counts]:
         found = {name: dict(database.execute(query).fetchall()) for name, query in _COUNTS.items()}
         if partition.pending:
             database.sql(_PENDING).write_parquet(str(partition.pending), compression="zstd")
+        if partition.ready:
+            database.sql(_READY).write_parquet(str(partition.ready), compression="zstd")
     platforms = {platform for numbers in found.values() for platform in numbers}
     return {
         platform: _counts({name: numbers.get(platform, 0) for name, numbers in found.items()})
@@ -167,11 +193,11 @@ def _prepare(database: duckdb.DuckDBPyConnection, partition: Partition) -> None:
     is_chats = _has_name(CHAT_NAMES, terms.chat_prefixes)
     shares = f"(message_types IS NULL OR list_contains(message_types, '{SHARED_NAME}'))"
     is_unclear = f"({shares} AND NOT coalesce({is_chats}, false))"
-    listed = "sid, coalesce(date_updated, date_created) AS last_seen," if partition.pending else ""
+    listed = "sid, coalesce(date_updated, date_created) AS last_seen," if partition.pending or partition.ready else ""
     born_after = int(terms.born_after.timestamp()) * 1_000_000 + terms.born_after.microsecond
     database.execute(_SEEN.format(platform=_PLATFORM, is_ready=is_ready, is_unclear=is_unclear, bucket=bucket))
     database.execute(_HELD.format(platform=_PLATFORM, listed=listed, bucket=bucket), {"born_after": born_after})
-    for statement in (_SIGNS, _WAITING, _WAITING_COUNTS, _FREE):
+    for statement in (_SIGNS, _WAITING, _WAITING_COUNTS, _FREE, *([_RANKED] if listed else [])):
         database.execute(statement)
 
 

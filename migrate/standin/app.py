@@ -217,9 +217,11 @@ class _StandIn:
         return self.kept.found((_is_chat(request), service.sid, user, types, identities), find)
 
     def _visible(self, request: web.Request, service: Service) -> list[Binding]:
-        """Chat shows its own bindings; Conversations shows those, and its own."""
-        if _is_chat(request) or not service.conversations_bindings:
+        """Chat shows its own bindings; Conversations shows its own, and as a rule Chat's."""
+        if _is_chat(request) or (service.shows_chat and not service.conversations_bindings):
             return service.bindings
+        if not service.shows_chat:
+            return service.conversations_bindings
         return sorted(service.bindings + service.conversations_bindings, key=lambda item: item.number)
 
     def _binding(self, request: web.Request, service: Service) -> Binding:

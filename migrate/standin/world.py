@@ -62,7 +62,9 @@ class Credential:
 @dataclass
 class Service:
     """One service on both sides. `configuration` is Conversations' push configuration as dotted paths; None if
-    the service is not there. `conversations_bindings` are seen through Conversations only."""
+    the service is not there. `conversations_bindings` are seen through Conversations only; `shows_chat` says whether
+    it shows Chat's own too.
+    """
 
     number: int
     sid: str
@@ -71,6 +73,7 @@ class Service:
     configuration: dict[str, Value] | None
     bindings: list[Binding] = field(default_factory=list)
     conversations_bindings: list[Binding] = field(default_factory=list)
+    shows_chat: bool = True
     last_number: int = 0  # of its bindings, those that are gone too: a number is never given twice
 
 
@@ -177,6 +180,7 @@ def _service(number: int, item: Mapping[str, Any], credentials: Mapping[str, Cre
         friendly_name=item["name"],
         notifications=item.get("notifications", {}),
         configuration=None if target is None else flatten(target),
+        shows_chat=item.get("conversations_shows_chat", True),
     )
     by_type = {kind: credentials[name].sid for kind, name in item.get("credentials", {}).items()}
     for key, bindings in (

@@ -24,13 +24,13 @@ _REMEDIES: Mapping[int, str] = {
 
 
 def raise_for_status(answer: Any, url: str, credentials: Credentials, *, is_secret: bool = False) -> None:
-    """Raise unless the status is 200 or 201: `TransientTwilioError` where it may pass, else `TwilioError`.
+    """Raise unless the status is 200, 201 or 204: `TransientTwilioError` where it may pass, else `TwilioError`.
 
     What a server says is told, but for the credentials, and the identities that it was asked for; nothing of it where
     `is_secret`.
     """
     status = answer.status_code
-    if status in (200, 201):
+    if status in (200, 201, 204):
         return
     try:
         body = decode(answer.body)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from migrate.twilio_api.throttle import TOO_MANY, Throttle
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
+_BINDING = re.compile(r"/Services/IS[0-9a-fA-F]{32}/Bindings/BS[0-9a-fA-F]{32}")
 _READERS = min(4, os.cpu_count() or 1)  # threads that read pages while others are on the wire
 
 
@@ -112,7 +114,18 @@ class TwilioApi:
         Raises `TwilioError` for any answer but 200 and 201. After a `TransientTwilioError` the write may have been
         done or not: that is to be read back.
         """
-        self._ask(self.addresses.url(api, path), bytes, form=form)
+        self._ask(self.addresses.url(api, path), bytes, method="POST", form=form)
+
+    def delete(self, api: Api, path: str) -> None:
+        """Delete one binding. Only what was never processed, a 429, is tried again.
+
+        Raises `TwilioError` for any answer but 204, 200 and 201, and `ValueError` for anything but a binding: to
+        delete a credential deletes every registration made with it (FACTS.md, "Credentials"). After a
+        `TransientTwilioError` it may have been done or not: that is to be looked at.
+        """
+        if not _BINDING.fullmatch(path):
+            raise ValueError("nothing but bindings is ever deleted")
+        self._ask(self.addresses.url(api, path), bytes, method="DELETE")
 
     def insist(self, once: Callable[[], T]) -> T:
         """Do something that asks Twilio, and again as long as it fails in a way that may pass and patience lasts."""
@@ -214,13 +227,15 @@ class TwilioApi:
         return _Fetched(url, body, requests)
 
     def _ask(
-        self, url: str, read: Callable[[bytes], T], tries: int | None = None, form: Mapping[str, str] | None = None
+        self,
+        url: str,
+        read: Callable[[bytes], T],
+        tries: int | None = None,
+        *,
+        method: str = "GET",
+        form: Mapping[str, str] | None = None,
     ) -> tuple[T, int]:
-        """What `read` makes of the body, trying again where that may help; and how many requests it took.
-
-        It is a GET, or the POST of a form.
-        """
-        method = "GET" if form is None else "POST"
+        """What `read` makes of the body, trying again where that may help; and how many requests it took."""
 
         def once() -> T:
             with self.throttle.turn() as turn:
@@ -238,7 +253,7 @@ class TwilioApi:
             self.server_time = self.server_time or _date(answer.headers.get("date"))
             return found
 
-        return self._patience.ask(once, tries, bool if form is None else _was_never_processed)
+        return self._patience.ask(once, tries, bool if method == "GET" else _was_never_processed)
 
 
 def _was_never_processed(error: TransientTwilioError) -> bool:

@@ -1,0 +1,120 @@
+"""Retirement: which of Chat's bindings are no longer needed, by a verification just made. Joins that and load."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from migrate.extract.meter import Meter
+from migrate.load.retire_journal import RetireJournal, read_retire_journal
+from migrate.map.rules import Rules
+from migrate.model.errors import UsageError
+from migrate.model.retirement import Retirement, ServiceRetirement
+from migrate.snapshot.coverage import write_coverage
+from migrate.snapshot.reader import batches
+from migrate.twilio_api.api import TwilioApi
+from migrate.verification import Comparison, compared
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which of the bindings that are ready are to be deleted: of some services, or all where none is named.
+
+    Those that are ready by another device of the same platform only `also_by_platform`.
+    """
+
+    services: Collection[str] = ()
+    also_by_platform: bool = False
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A retirement whose lists are there: what is to be deleted, its journal, and the coverage that was written."""
+
+    retirement: Retirement
+    journal: RetireJournal
+    coverage_file: Path
+    _work: Comparison
+    _choice: Choice
+
+    def to_json(self) -> dict[str, Any]:
+        """The retirement as it stands in `--json`, with its files."""
+        return {
+            **self.retirement.to_json(),
+            "coverage_file": str(self.coverage_file),
+            "journal": str(self.journal.path),
+        }
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """The bindings to delete, as the snapshot has them, each with its `service_sid`."""
+        deleted = _array(self.journal.deleted)
+        for service in self.retirement.services:
+            if service.deletions:
+                for batch in batches(self._work.lists[service.service_sid]):
+                    for row in _wanted(batch, self._choice, deleted).to_pylist():
+                        yield {**row, "service_sid": service.service_sid}
+
+
+@contextmanager
+def prepared(
+    api: TwilioApi,
+    snapshot: Path,
+    coverage: Path,
+    journal: Path,
+    choice: Choice,
+    *,
+    rules: Rules | None = None,
+    meter: Meter | None = None,
+    command: str = "",
+) -> Iterator[Prepared]:
+    """Compare a snapshot with what is live in Conversations, and say which of its bindings are to be deleted.
+
+    The coverage folder gets the numbers, as `verify_snapshot` writes them. Nothing is deleted. Raises what `compared`
+    and `read_retire_journal` raise, and `UsageError` for a service that the snapshot does not have.
+    """
+    command = command or f"chat-migrate retire {snapshot}"
+    with compared(snapshot, coverage, api, "ready", rules=rules, meter=meter, command=command) as work:
+        found = work.coverage
+        unknown = set(choice.services) - {service.service_sid for service in found.services}
+        if unknown:
+            raise UsageError(f"{snapshot} has no service {min(unknown)}")
+        kept = read_retire_journal(journal, found.snapshot, api.account_sid, api.addresses.base("chat"))
+        deleted = _array(kept.deleted)
+        services = tuple(
+            _count(work, index, choice, deleted)
+            for index, service in enumerate(found.services)
+            if not choice.services or service.service_sid in choice.services
+        )
+        retirement = Retirement(found.account_sid, found.snapshot, found.snapshot_as_of, found.live_as_of, services)
+        yield Prepared(retirement, kept, write_coverage(coverage, found), work, choice)
+
+
+def _count(work: Comparison, index: int, choice: Choice, deleted: pa.Array) -> ServiceRetirement:
+    service = work.coverage.services[index]
+    numbers = {"by_device": 0, "by_platform": 0, "shared": 0, "earlier": 0}
+    for batch in batches(work.lists[service.service_sid], ("sid", "by_platform", "is_shared")):
+        wanted = _wanted(batch, choice, deleted)
+        by_platform = pc.sum(wanted["by_platform"]).as_py() or 0
+        numbers["by_platform"] += by_platform
+        numbers["by_device"] += wanted.num_rows - by_platform
+        numbers["shared"] += pc.sum(batch["is_shared"]).as_py() or 0
+        numbers["earlier"] += pc.sum(pc.is_in(batch["sid"], value_set=deleted)).as_py() or 0
+    return ServiceRetirement(service.service_sid, service.friendly_name, service.total, **numbers)
+
+
+def _wanted(batch: pa.RecordBatch, choice: Choice, deleted: pa.Array) -> pa.RecordBatch:
+    """The rows to delete: not shared, not deleted already, and ready in a way that was chosen."""
+    left = pc.or_(batch["is_shared"], pc.is_in(batch["sid"], value_set=deleted))
+    if not choice.also_by_platform:
+        left = pc.or_(left, batch["by_platform"])
+    return batch.filter(pc.invert(left))
+
+
+def _array(sids: Collection[str]) -> pa.Array:
+    return pa.array(sids, pa.string())

@@ -1,0 +1,526 @@
+"""Retire: only what is ready is deleted, only as it was seen, nothing that Conversations lists, and each delete once."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from migrate.cli import cli
+from migrate.load import retire_journal
+from migrate.load.retire import is_same
+from migrate.model.errors import TransientTwilioError, TwilioError
+from migrate.snapshot import files
+from migrate.standin.faults import Faults
+from migrate.standin.server import StandInServer
+from migrate.standin.world import Binding, World, make_world
+from migrate.twilio_api.api import TwilioApi
+from tests.applying import KilledError
+from tests.conftest import ROOT, Run, Serve, service_sid, tiny_world
+
+SIGN = {"message_types": [["twilio.conversations.new_message"]]}
+PHONE = {"identity": "person-{n}", "endpoint": "phone-{n}"}
+SERVICE = service_sid(1)
+PACKAGE = ROOT / "migrate"
+
+
+def content(**changes: Any) -> dict[str, Any]:
+    """Of ten people four came back with their phone, one with another; one is expired, and the rest are waited for."""
+    world = tiny_world(
+        conversations_shows_chat=False,
+        bindings=[
+            {"count": 6, **PHONE},
+            {"identity": "moved", "endpoint": "before"},
+            {"identity": "late", "endpoint": "phone", "age_days": 500},
+        ],
+        conversations_bindings=[
+            {"count": 4, **PHONE, **SIGN},
+            {"identity": "moved", "endpoint": "after", **SIGN},
+            {"identity": "late", "endpoint": "phone", **SIGN},
+        ],
+    )
+    world["services"][0] |= changes
+    return world
+
+
+@pytest.fixture(autouse=True)
+def _state(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    environment.setenv("XDG_CONFIG_HOME", str(tmp_path / "state"))
+
+
+@pytest.fixture
+def world() -> World:
+    return make_world(content())
+
+
+@pytest.fixture
+def server(serve: Serve, world: World) -> StandInServer:
+    return serve(world)
+
+
+@pytest.fixture
+def snapshot(tmp_path: Path, run: Run, server: StandInServer) -> Path:
+    assert run("extract", "--out", tmp_path / "snapshot").exit_code == 0
+    return tmp_path / "snapshot"
+
+
+def retire(run: Run, snapshot: Path, *options: object, force: bool = True) -> Result:
+    """The command, applied without a question and beyond the limits of a small world."""
+    forced = ("--force", "few-ready") if force else ()
+    return run(
+        "retire", snapshot, "--coverage", snapshot.with_name("coverage"), "--apply", "--yes", *forced, *options
+    )
+
+
+def chat(world: World) -> list[str]:
+    """The endpoints that Chat still has."""
+    return [str(binding.endpoint) for binding in world.services[SERVICE].bindings]
+
+
+def journal_of(snapshot: Path) -> Path:
+    return snapshot.with_name(snapshot.name + ".retire.jsonl")
+
+
+def lines(journal: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in journal.read_text("utf-8").splitlines()]
+
+
+def told(result: Result) -> dict[str, int]:
+    found: dict[str, int] = json.loads(result.stdout)["retired"]
+    return {fate: number for fate, number in found.items() if number}
+
+
+# --- what is deleted, and what is not --------------------------------------------------------------------
+
+
+def test_a_dry_run_deletes_nothing_and_says_what_it_would(
+    tmp_path: Path, run: Run, server: StandInServer, snapshot: Path
+) -> None:
+    shown = run("retire", snapshot, "--coverage", tmp_path / "coverage")
+    assert (shown.exit_code, server.world.writes) == (0, [])
+    assert re.search(rf"{SERVICE}  Tiny +4 +0 +0 +0 +2 +1 +71\.4 %", shown.stdout), shown.stdout
+    assert "4 bindings would be deleted" in shown.stdout
+    assert "Nothing was deleted." in shown.stdout
+    assert "cannot be brought back" in shown.stdout
+    assert not journal_of(snapshot).exists()
+    (written,) = (tmp_path / "coverage").glob("*.parquet")
+    assert pq.read_table(written).num_rows == 1
+    assert [path.name for path in (tmp_path / "coverage").iterdir()] == [written.name]
+
+
+def test_devices_that_came_back_are_deleted_and_no_others(run: Run, server: StandInServer, snapshot: Path) -> None:
+    done = retire(run, snapshot)
+    assert done.exit_code == 0, done.output
+    assert "Done: 4 bindings deleted." in done.stdout
+    assert chat(server.world) == ["phone-0005", "phone-0006", "before", "phone"]
+    assert len(server.world.services[SERVICE].conversations_bindings) == 6
+    assert all(write.startswith("DELETE /v2/Services/IS") for write in server.world.writes)
+    journal = journal_of(snapshot)
+    assert stat.S_IMODE(journal.stat().st_mode) == 0o600
+    assert len(lines(journal)) == 1 + 2 * len(server.world.writes)
+    assert b"person" not in journal.read_bytes()
+    assert b"phone" not in journal.read_bytes()
+    again = retire(run, snapshot, "--json")
+    assert again.exit_code == 0
+    found = json.loads(again.stdout)
+    assert (found["deletions"], found["services"][0]["earlier"]) == (0, 4)
+    assert len(server.world.writes) == 4
+
+
+def test_another_device_of_the_platform_counts_only_if_asked_for(
+    run: Run, server: StandInServer, snapshot: Path
+) -> None:
+    shown = json.loads(
+        run("retire", snapshot, "--also-by-platform", "--json", "--coverage", snapshot.parent / "c").stdout
+    )
+    assert shown["services"][0]["deletions"] == {"by_device": 4, "by_platform": 1}
+    assert retire(run, snapshot, "--also-by-platform").exit_code == 0
+    assert chat(server.world) == ["phone-0005", "phone-0006", "phone"]
+
+
+def test_what_conversations_lists_by_the_same_sid_is_never_deleted(tmp_path: Path, run: Run, serve: Serve) -> None:
+    """Chat's own bindings: to delete one may be to delete the other."""
+    server = serve(content(conversations_shows_chat=True))
+    assert run("extract", "--out", tmp_path / "s", "--source", "chat").exit_code == 0
+    forced = [item for name in ("few-ready", "many-bindings", "old-snapshot") for item in ("--force", name)]
+    done = retire(run, tmp_path / "s", "--also-by-platform", *forced)
+    assert (done.exit_code, server.world.writes) == (0, [])
+    assert "0 bindings would be deleted" in done.stdout
+
+
+def test_it_is_looked_at_once_more_just_before(run: Run, server: StandInServer, snapshot: Path) -> None:
+    """Since the list was made, one re-registered, one went, and one showed up in Conversations by its own SID."""
+    real, world = TwilioApi.rested, server.world
+    service = world.services[SERVICE]
+
+    def meanwhile(api: TwilioApi) -> None:
+        service.bindings[0].updated = world.now
+        service.conversations_bindings.append(service.bindings[1])
+        service.bindings.pop(2)
+        real(api)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TwilioApi, "rested", meanwhile)
+        done = retire(run, snapshot, "--json")
+    assert (done.exit_code, len(world.writes)) == (0, 1)
+    assert told(done) == {"deleted": 1, "gone": 1, "changed": 1, "shared": 1}
+    shown = retire(run, snapshot)
+    assert "1 binding is not as in the snapshot any more, and was left alone" in shown.stdout
+    assert (shown.exit_code, len(world.writes)) == (0, 1)
+
+
+ROW = {
+    "sid": "BS1", "identity": "i", "endpoint": "e", "binding_type": "apn", "credential_sid": None,
+    "message_types": ["b", "a"], "date_updated": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ({}, True), ({"message_types": ["a", "b"]}, True), ({"url": "x"}, True),
+        ({"message_types": ["a"]}, False), ({"message_types": None}, False), ({"message_types": [1, "a"]}, False),
+        ({"message_types": 7}, False), ({"identity": None}, False), ({"endpoint": "E"}, False),
+        ({"binding_type": "fcm"}, False), ({"credential_sid": "CR1"}, False), ({"date_updated": "2026-01-01"}, False),
+        ({"date_updated": 7}, False), ({"date_updated": "never"}, False), ({"sid": "BS2"}, False),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_binding_is_the_same_if_nothing_of_it_is_otherwise(change: dict[str, Any], same: bool) -> None:
+    assert is_same(ROW, {**ROW, **change}) is same
+
+
+def test_one_service_alone(tmp_path: Path, run: Run, serve: Serve) -> None:
+    both = content()
+    both["services"] *= 2
+    server = serve(both)
+    assert run("extract", "--out", tmp_path / "s").exit_code == 0
+    assert retire(run, tmp_path / "s", "--service", service_sid(2)).exit_code == 0
+    assert {write.split("/")[3] for write in server.world.writes} == {service_sid(2)}
+    unknown = retire(run, tmp_path / "s", "--service", service_sid(9))
+    assert (unknown.exit_code, unknown.stderr.count("\n")) == (2, 1)
+
+
+people = st.lists(
+    st.tuples(
+        st.sampled_from("ab"), st.sampled_from("xyz"), st.sampled_from(["apn", "fcm"]), st.sampled_from([1, 400])
+    ),
+    max_size=6,
+)
+
+
+@settings(max_examples=15, suppress_health_check=list(HealthCheck), deadline=None)
+@given(chats=people, signs=people)
+def test_it_is_what_going_one_by_one_finds(tmp_path: Path, run: Run, serve: Serve, chats: Any, signs: Any) -> None:
+    groups = [
+        [
+            {"identity": who, "endpoint": device, "binding_type": kind, "age_days": age, **more}
+            for who, device, kind, age in some
+        ]
+        for some, more in ((chats, {}), (signs, SIGN))
+    ]
+    server = serve(content(bindings=groups[0], conversations_bindings=groups[1], credentials={}))
+    folder = tmp_path / os.urandom(4).hex()
+    assert run("extract", "--out", folder).exit_code == 0
+    before = server.world.services[SERVICE].bindings[:]
+    assert retire(run, folder).exit_code == 0
+    devices = {(who, device) for who, device, _, _ in signs}
+    day = server.world.now - timedelta(days=365)
+
+    def goes(binding: Binding) -> bool:
+        return (binding.identity, binding.endpoint) in devices and (binding.updated or day) >= day
+
+    assert server.world.services[SERVICE].bindings == [one for one in before if not goes(one)]
+
+
+# --- interruptions ---------------------------------------------------------------------------------------
+
+
+def dying(monkeypatch: pytest.MonkeyPatch, step: int) -> Callable[[], int]:
+    """Die before or after a line of the journal, or a delete. Gives the steps that there were."""
+    steps = 0
+
+    def tick() -> None:
+        nonlocal steps
+        steps += 1
+        if steps >= step:  # the threads are gone, too
+            raise KilledError
+
+    def around(real: Callable[..., None]) -> Callable[..., None]:
+        def called(*arguments: Any) -> None:
+            tick()
+            real(*arguments)
+            tick()
+
+        return called
+
+    monkeypatch.setattr(retire_journal, "append_synced", around(files.append_synced))
+    monkeypatch.setattr(TwilioApi, "delete", around(TwilioApi.delete))
+    return lambda: steps
+
+
+def mortal(*arguments: object) -> Result:
+    try:
+        return CliRunner().invoke(cli, [str(argument) for argument in arguments])
+    except KilledError as error:
+        return Result(CliRunner(), b"", b"", b"", None, -9, error)
+
+
+def test_a_death_at_any_step_is_gone_on_from(
+    run: Run, server: StandInServer, snapshot: Path, environment: pytest.MonkeyPatch
+) -> None:
+    service = server.world.services[SERVICE]
+    before = service.bindings[:]
+    step = 0
+    while True:
+        step += 1
+        service.bindings[:] = before
+        server.world.writes.clear()
+        journal = snapshot.with_name(f"{step}.jsonl")
+        with environment.context() as patch:
+            dying(patch, step)
+            died = retire(mortal, snapshot, "--journal", journal)
+        if died.exit_code == 0:
+            break
+        done = retire(run, snapshot, "--journal", journal)
+        assert done.exit_code == 0, done.output
+        assert chat(server.world) == ["phone-0005", "phone-0006", "before", "phone"]
+        assert len(server.world.writes) == len(set(server.world.writes)) == 4
+        results = [line["result"] for line in lines(journal) if "result" in line]
+        assert len(results) == len(set(results)) == 4
+    assert step == 1 + 2 + 4 * 6
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_becomes_of_answers_each_is_deleted_once(
+    run: Run, serve: Serve, world: World, snapshot: Path, seed: int
+) -> None:
+    serve(world, faults=Faults(seed=seed, rate=0.4))
+    done = retire(run, snapshot, "--retry-budget", 600, "--journal", snapshot.with_name("j.jsonl"))
+    assert done.exit_code == 0, done.output
+    assert chat(world) == ["phone-0005", "phone-0006", "before", "phone"]
+    assert len(world.writes) == 4
+
+
+def test_what_twilio_refuses_is_told_and_the_others_go_on(
+    run: Run, server: StandInServer, snapshot: Path, environment: pytest.MonkeyPatch
+) -> None:
+    first = server.world.services[SERVICE].bindings[0].sid
+    real = TwilioApi.delete
+
+    def delete(api: TwilioApi, name: Any, path: str) -> None:
+        if path.endswith(first):
+            raise TwilioError("it answered 403", status=403)
+        real(api, name, path)
+
+    with environment.context() as patch:
+        patch.setattr(TwilioApi, "delete", delete)
+        done = retire(run, snapshot)
+    assert (done.exit_code, done.stderr.count("\n")) == (6, 1)
+    assert "1 of 4 bindings could not be deleted" in done.stderr
+    assert f"Go on with: chat-migrate retire {snapshot}" in done.stderr
+    assert f"{first}: it answered 403" in done.stdout
+    with environment.context() as patch:
+        patch.setattr(TwilioApi, "delete", delete)
+        assert retire(run, snapshot).exit_code == 1  # nothing was deleted by this one
+    assert retire(run, snapshot).exit_code == 0
+    assert len(chat(server.world)) == 4
+
+
+def test_a_delete_that_nobody_saw_is_settled_by_the_next_run(
+    run: Run, server: StandInServer, snapshot: Path, environment: pytest.MonkeyPatch
+) -> None:
+    """It was done, its answer was lost, and Twilio was away from then on; and one that somebody else was quicker with."""
+    real, get, away = TwilioApi.delete, TwilioApi.get, False
+
+    def delete(api: TwilioApi, name: Any, path: str) -> None:
+        nonlocal away
+        real(api, name, path)
+        away = True
+        raise TransientTwilioError("the answer was lost")
+
+    def read(api: TwilioApi, name: Any, path: str, *rest: Any, **options: Any) -> Any:
+        if away:
+            raise TransientTwilioError("it is away")
+        return get(api, name, path, *rest, **options)
+
+    with environment.context() as patch:
+        patch.setattr(TwilioApi, "delete", delete)
+        patch.setattr(TwilioApi, "get", read)
+        lost = retire(run, snapshot, "--retry-budget", 0, "--concurrency", 1)
+    assert (lost.exit_code, len(server.world.writes)) == (1, 1)
+    assert [next(iter(line)) for line in lines(journal_of(snapshot))][1:] == ["intent"]
+
+    def late(api: TwilioApi, name: Any, path: str) -> None:
+        real(api, name, path)
+        real(api, name, path)
+
+    with environment.context() as patch:
+        patch.setattr(TwilioApi, "delete", late)
+        done = retire(run, snapshot, "--json")
+    assert (done.exit_code, told(done)) == (0, {"deleted": 4})
+    assert len(server.world.writes) == 4
+
+
+def test_ctrl_c_settles_what_was_begun_and_names_the_command(
+    run: Run, server: StandInServer, snapshot: Path, environment: pytest.MonkeyPatch
+) -> None:
+    real = retire_journal.RetireJournal.end
+    ended = 0
+
+    def end(self: Any, *arguments: Any) -> None:
+        nonlocal ended
+        real(self, *arguments)
+        ended += 1
+        if ended == 2:
+            raise KeyboardInterrupt
+
+    with environment.context() as patch:
+        patch.setattr(retire_journal.RetireJournal, "end", end)
+        stopped = retire(run, snapshot, "--concurrency", 1)
+    assert (stopped.exit_code, stopped.stderr.count("\n")) == (130, 1)
+    assert "Interrupted: 2 bindings are deleted" in stopped.stderr
+    assert "Go on with: chat-migrate retire" in stopped.stderr
+    assert retire(run, snapshot).exit_code == 0
+    assert len(server.world.writes) == 4
+
+
+def test_a_full_disk_stops_it(
+    run: Run, server: StandInServer, snapshot: Path, environment: pytest.MonkeyPatch
+) -> None:
+    real, written = files.append_synced, 0
+
+    def full(path: Path, line: str) -> None:
+        nonlocal written
+        written += 1
+        if written > 3:
+            raise OSError(28, "No space left on device")
+        real(path, line)
+
+    with environment.context() as patch:
+        patch.setattr(retire_journal, "append_synced", full)
+        stopped = retire(run, snapshot, "--concurrency", 1)
+    assert (stopped.exit_code, stopped.stderr.count("\n")) == (1, 1)
+    assert "The journal cannot be written: no space left on device" in stopped.stderr
+    assert len(server.world.writes) == 1
+    assert retire(run, snapshot).exit_code == 0
+    assert len(server.world.writes) == 4
+
+
+# --- refusals --------------------------------------------------------------------------------------------
+
+
+def test_all_limits_that_do_not_hold_are_listed_at_once(run: Run, serve: Serve, world: World, snapshot: Path) -> None:
+    world.now += timedelta(days=31)
+    refused = retire(run, snapshot, "--max-bindings", 3, force=False)
+    assert (refused.exit_code, world.writes) == (4, [])
+    assert refused.stderr.count("\n") == 1
+    for name in ("few-ready", "many-bindings", "old-snapshot"):
+        assert f"[{name}]" in refused.stderr
+    assert f"of {SERVICE} (71.4 %)" in refused.stderr
+    some = retire(run, snapshot, "--max-bindings", 3, "--force", "old-snapshot")
+    assert (some.exit_code, "[many-bindings]" in some.stderr, "[old-" in some.stderr) == (4, True, False)
+    assert retire(run, snapshot, "--force", "old-snapshot", "--min-ready", 71, force=False).exit_code == 0
+
+
+def test_many_services_that_are_not_ready_are_not_all_listed(tmp_path: Path, run: Run, serve: Serve) -> None:
+    many = content()
+    many["services"] *= 7
+    serve(many)
+    assert run("extract", "--out", tmp_path / "s").exit_code == 0
+    refused = retire(run, tmp_path / "s", force=False)
+    assert (refused.exit_code, "and 2 more; wait for them" in refused.stderr) == (4, True)
+
+
+def test_it_asks_for_the_number_first(
+    run: Run, server: StandInServer, snapshot: Path, environment: pytest.MonkeyPatch
+) -> None:
+    command = ["retire", str(snapshot), "--coverage", str(snapshot.parent / "c"), "--apply", "--force", "few-ready"]
+    silent = run(*command)
+    assert (silent.exit_code, "Say --yes" in silent.stderr) == (4, True)
+    environment.setattr("migrate.commands.applying._is_terminal", lambda: True)
+    wrong = CliRunner().invoke(cli, command, input="5\n")
+    assert (wrong.exit_code, server.world.writes) == (4, [])
+    assert "bindings that are to be deleted for good (4)" in wrong.stderr
+    assert CliRunner().invoke(cli, command, input="4\n").exit_code == 0
+    assert len(server.world.writes) == 4
+
+
+def test_a_recording_is_not_written_to(run: Run, snapshot: Path) -> None:
+    assert retire(run, snapshot, "--replay", snapshot.with_name("c.yaml")).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"mine\n", 1), (b'{"format_version": 2, "kind": "retire"}\n', 1), (b"\xff\n", 1), (b"[]\n", 1),
+        (b'{"format_version": 1, "kind": "retire", "snapshot": "x", "account_sid": "y", "target": "z"}\n', 4),
+        (b'{"format_version": 1, "kind": "retire", "snapshot": "x", "account_sid": "y", "target": "z"}\n{"a": 1}\n', 1),
+        (b'{"format_version": 1, "kind": "retire", "snapshot": "x", "account_sid": "y", "target": "z"}\n'
+         b'{"intent": "CR"}\n', 1),
+        (b'{"format_version": 9, "kind": "retire", "snapshot": "x", "account_sid": "y", "target": "z"}\n', 1),
+    ],
+    ids=range(8),
+)  # fmt: skip
+def test_what_is_no_journal_of_it_stays_as_it_is(
+    run: Run, server: StandInServer, snapshot: Path, content: bytes, code: int
+) -> None:
+    journal_of(snapshot).write_bytes(content)
+    refused = retire(run, snapshot)
+    assert (refused.exit_code, refused.stderr.count("\n")) == (code, 1)
+    assert (server.world.writes, journal_of(snapshot).read_bytes()) == ([], content)
+
+
+def test_an_unknown_result_makes_no_journal(run: Run, server: StandInServer, snapshot: Path) -> None:
+    assert retire(run, snapshot).exit_code == 0
+    text = journal_of(snapshot).read_text("utf-8")
+    journal_of(snapshot).write_text(text.replace('"deleted"', '"perhaps"', 1), "utf-8")
+    assert retire(run, snapshot).exit_code == 1
+
+
+def test_a_torn_last_line_is_dropped(run: Run, server: StandInServer, snapshot: Path) -> None:
+    assert retire(run, snapshot).exit_code == 0
+    data = journal_of(snapshot).read_bytes()
+    journal_of(snapshot).write_bytes(data[:-7])
+    done = retire(run, snapshot, "--json")
+    assert (done.exit_code, told(done)) == (0, {"deleted": 1})
+    assert len(server.world.writes) == 4
+
+
+# --- what no code path can do ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"/Credentials/CR{'1' * 32}", f"/Services/{SERVICE}", f"/Services/{SERVICE}/Bindings/", "",
+        f"/Services/{SERVICE}/Bindings/BS{'1' * 32}/../../../Credentials/CR{'1' * 32}",
+        f"/Services/{SERVICE}/Bindings/BS{'1' * 32}\n", f"/Services/{SERVICE}/Users/US{'1' * 32}",
+    ],
+)  # fmt: skip
+def test_nothing_but_a_binding_can_be_deleted(path: str) -> None:
+    api = TwilioApi.__new__(TwilioApi)
+    with pytest.raises(ValueError, match="nothing but bindings is ever deleted"):
+        api.delete("chat", path)
+
+
+def test_there_is_one_way_to_delete_and_one_caller() -> None:
+    """A credential's deletion deletes every registration made with it: no other code may even be able to ask for it."""
+    sources = {path.relative_to(PACKAGE).as_posix(): path.read_text("utf-8") for path in PACKAGE.rglob("*.py")}
+    verbs = {name for name, text in sources.items() if re.search(r"\"DELETE\"|'DELETE'|\bmethod=\"delete", text)}
+    assert verbs == {"twilio_api/api.py"}
+    clients = {name for name, text in sources.items() if "_client.request(" in text or "session.send(" in text}
+    assert clients == {"twilio_api/api.py", "twilio_api/http.py"}
+    callers = {name for name, text in sources.items() if re.search(r"api\.delete\(", text)}
+    assert callers == {"load/retire.py"}
