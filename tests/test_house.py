@@ -21,7 +21,7 @@ BELOW: dict[str, set[str]] = {
     "map": {"snapshot", "model"},
     "load": {"snapshot", "twilio_api", "model"},
     "report": {"snapshot", "model"},
-    "standin": {"model"},
+    "standin": {"snapshot", "model"},
     "pipeline": {"extract", "map", "load", "snapshot", "twilio_api", "model"},
     "verification": {"extract", "map", "load", "snapshot", "twilio_api", "model"},
     "retirement": {"verification", "extract", "map", "load", "snapshot", "twilio_api", "model"},

@@ -8,19 +8,28 @@ from typing import TYPE_CHECKING
 
 import click
 
-from migrate.options import common_options
+from migrate.options import FOLDER, common_options
 from migrate.screen import Screen
 from migrate.standin_options import standin_options
 
 if TYPE_CHECKING:
     from migrate.standin.faults import Faults
     from migrate.standin.paging import PageSizes
+    from migrate.standin.world import World
 
 
 @click.command()
+@click.option(
+    "--snapshot", type=FOLDER, metavar="DIR",
+    help="Serve what a finished snapshot holds, instead of a world file. Its bindings are kept in memory, about 1 KB "
+    "each.",
+)  # fmt: skip
+@click.option("--no-bindings", is_flag=True, help="Leave the snapshot's bindings out: push settings need none.")
 @standin_options
 @common_options
 def standin(
+    snapshot: Path | None,
+    no_bindings: bool,
     port: int,
     world: Path | None,
     sizes: PageSizes,
@@ -36,11 +45,15 @@ def standin(
     Example:
       chat-migrate standin --port 8080
       chat-migrate standin --fault-rate 0.2 --fault 429 --fault reset --latency 0.1
+      chat-migrate standin --snapshot snapshot
     """
     from migrate.standin.server import StandInServer
-    from migrate.standin.world import DEMO_WORLD, load_world
 
-    served = load_world(world or DEMO_WORLD)
+    if snapshot and world:
+        raise click.UsageError("--snapshot and --world exclude each other")
+    if no_bindings and not snapshot:
+        raise click.UsageError("--no-bindings needs --snapshot")
+    served = _world(world, snapshot, screen, with_bindings=not no_bindings)
     with StandInServer(served, sizes, port, faults=faults, prerendered=prerendered) as server:
         variables = {
             "CHAT_MIGRATE_CHAT_URL": server.url,
@@ -52,6 +65,23 @@ def standin(
 
         lines = "".join(f"export {name}={value}\n" for name, value in variables.items())
         screen.result(variables, lambda: Text(lines))
-        screen.say(f"Serving {world or 'the demo world'} on {server.url}; stop with Ctrl-C.")
+        screen.say(f"Serving {world or snapshot or 'the demo world'} on {server.url}; stop with Ctrl-C.")
         sys.stdout.flush()
         server.wait()
+
+
+def _world(world: Path | None, snapshot: Path | None, screen: Screen, *, with_bindings: bool) -> World:
+    """What is to be served: a snapshot's account, a world file's, or the demo's."""
+    if snapshot is None:
+        from migrate.standin.world import DEMO_WORLD, load_world
+
+        return load_world(world or DEMO_WORLD)
+    from migrate.standin.from_snapshot import world_of
+
+    seeded = world_of(snapshot, with_bindings=with_bindings)
+    if seeded.unknown:
+        screen.say(
+            "The snapshot does not know what was set in Conversations for these; they are served with nothing set: "
+            + ", ".join(seeded.unknown)
+        )
+    return seeded.world

@@ -14,6 +14,7 @@ from aiohttp import web
 from migrate.model.push_config import FIELDS, Field, Value
 from migrate.standin import views
 from migrate.standin.answers import Handler, error_answer, not_found
+from migrate.standin.control import control
 from migrate.standin.credentials import TYPES, new_credential, update
 from migrate.standin.faults import Faults
 from migrate.standin.mishaps import Mishaps
@@ -30,7 +31,8 @@ def make_app(world: World, sizes: PageSizes, faults: Faults, prerendered: bool) 
     mishaps = Mishaps(world, faults) if faults.active else None
     standin = _StandIn(world, sizes, kept)
     middlewares = [mishaps.deliver, standin.answer, mishaps.refuse] if mishaps else [standin.answer]
-    app = web.Application(middlewares=[*middlewares, *([kept.serve] if kept else [])])
+    outermost = control(world, standin.authenticate)
+    app = web.Application(middlewares=[outermost, *middlewares, *([kept.serve] if kept else [])])
     chat, conversations = views.CHAT, views.CONVERSATIONS
     service, binding = "/Services/{service}", "/Services/{service}/Bindings/{binding}"
     app.add_routes(
@@ -72,7 +74,7 @@ class _StandIn:
         """The middleware around every request: authentication, Twilio's errors, the world's clock."""
         self.world.requests += 1
         try:
-            self._authenticate(request)
+            self.authenticate(request)
             response = await handler(request)
         except ProblemError as problem:
             response = error_answer(problem.status, problem.code, problem.message)
@@ -83,7 +85,8 @@ class _StandIn:
         response.headers["Date"] = format_datetime(self.world.now, usegmt=True)
         return response
 
-    def _authenticate(self, request: web.Request) -> None:
+    def authenticate(self, request: web.Request) -> None:
+        """Raise `ProblemError` unless a request carries the account's credentials."""
         kind, _, encoded = request.headers.get("Authorization", "").partition(" ")
         try:
             given = base64.b64decode(encoded, validate=True).decode()

@@ -44,6 +44,7 @@ def chat_service(world: World, service: Service, origin: str) -> dict[str, Any]:
         "media": {"size_limit_mb": 150, "compatibility_message": "media compatibility message"},
         "url": url,
         "links": {name: f"{url}/{name.title()}" for name in ("channels", "users", "roles", "bindings")},
+        **service.extra,
     }
 
 
@@ -121,6 +122,7 @@ def credential(world: World, item: Credential, url: str) -> dict[str, Any]:
         "date_created": _iso(item.created),
         "date_updated": _iso(item.updated),
         "url": url,
+        **item.extra,
     }
 
 

@@ -37,7 +37,7 @@ class Binding:
     sid: str
     identity: str | None
     endpoint: str | None
-    binding_type: str
+    binding_type: str | None
     credential_sid: str | None
     message_types: Sequence[str] | None
     created: datetime | None
@@ -51,30 +51,32 @@ class Credential:
 
     number: int
     sid: str
-    friendly_name: str
-    type: str
+    friendly_name: str | None
+    type: str | None
     sandbox: str | None
-    created: datetime
-    updated: datetime
+    created: datetime | None
+    updated: datetime | None
     secrets: dict[str, str] = field(default_factory=dict)  # digests of what was given, by form field; never shown
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass
 class Service:
     """One service on both sides. `configuration` is Conversations' push configuration as dotted paths; None if
     the service is not there. `conversations_bindings` are seen through Conversations only; `shows_chat` says whether
-    it shows Chat's own too.
+    it shows Chat's own too. `extra` are fields of Chat's service beyond the usual ones, or in their stead.
     """
 
     number: int
     sid: str
-    friendly_name: str
-    notifications: dict[str, Any]
+    friendly_name: str | None
+    notifications: dict[str, Any] | None
     configuration: dict[str, Value] | None
     bindings: list[Binding] = field(default_factory=list)
     conversations_bindings: list[Binding] = field(default_factory=list)
     shows_chat: bool = True
     last_number: int = 0  # of its bindings, those that are gone too: a number is never given twice
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass

@@ -1,0 +1,45 @@
+"""The stand-in seen from outside: what it holds and what was written to it, for whoever checks a loader by it.
+
+It is no part of either API. Faults do not touch it, and it does not count as a request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from migrate.standin.answers import Handler, error_answer
+from migrate.standin.paging import ProblemError
+from migrate.standin.views import credential
+from migrate.standin.world import World
+
+PATH = "/_standin"
+
+
+def control(world: World, authenticate: Callable[[web.Request], None]) -> Middleware:
+    """The outermost middleware, which answers `GET /_standin` itself. `authenticate` raises `ProblemError`."""
+
+    @web.middleware
+    async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path != PATH or request.method != "GET":
+            return await handler(request)
+        try:
+            authenticate(request)
+        except ProblemError as problem:
+            return error_answer(problem.status, problem.code, problem.message)
+        return web.json_response(_seen(world))
+
+    return answer
+
+
+def _seen(world: World) -> dict[str, Any]:
+    """`services` are the push settings in Conversations by path, null where there is no such service."""
+    return {
+        "requests": world.requests,
+        "writes": world.writes,
+        "services": {sid: service.configuration for sid, service in world.services.items()},
+        "credentials": [credential(world, item, "") for item in world.credentials.values()],
+    }
