@@ -12,9 +12,10 @@ DEMO := out/demo
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
 
-demo: $(READY)  ## rehearse a whole migration offline, from the recorded demo cassette
+demo: $(READY)  ## a whole migration offline, from the recorded demo cassette, and a rehearsal of its load
 	@rm -rf $(DEMO)
 	@$(BIN)/chat-migrate run --replay cassettes/demo.yaml --out $(DEMO)
+	@$(BIN)/chat-migrate rehearse $(DEMO)/mapped --snapshot $(DEMO)/snapshot
 
 test: $(READY)  ## run the tests, with coverage
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --cov --cov-report=term

@@ -11,6 +11,7 @@ from migrate import __version__
 from migrate.commands.extract import extract
 from migrate.commands.load import load, rollback
 from migrate.commands.mapping import explain, map_, rules
+from migrate.commands.rehearse import rehearse
 from migrate.commands.retire import retire
 from migrate.commands.run import run
 from migrate.commands.standin import standin
@@ -32,7 +33,7 @@ def cli() -> None:
     """
 
 
-for command in (extract, map_, rules, explain, load, rollback, verify, retire, run, standin):
+for command in (extract, map_, rules, explain, load, rollback, verify, retire, run, standin, rehearse):
     cli.add_command(command)
 
 

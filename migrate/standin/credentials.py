@@ -24,7 +24,7 @@ def new_credential(world: World, kind: str) -> Credential:
 def update(credential: Credential, form: Mapping[str, str], now: datetime) -> None:
     """Change a credential by a form; a field that is not known is ignored, as Twilio does. Raises `ProblemError`."""
     name, sandbox = form.get("FriendlyName", credential.friendly_name), form.get("Sandbox", "").lower()
-    if len(name) > LONGEST_NAME:
+    if name and len(name) > LONGEST_NAME:
         raise ProblemError(400, 20001, f"FriendlyName is longer than {LONGEST_NAME} characters")
     if sandbox and sandbox not in _WORDS:
         raise ProblemError(400, 20001, "Sandbox must be true or false")

@@ -75,9 +75,13 @@ class Transport(Protocol):
 
 
 class LiveTransport:
-    """The network, through one `requests.Session` a thread (connection pool, proxies, gzip)."""
+    """The network, through one `requests.Session` a thread (connection pool, proxies, gzip).
 
-    def __init__(self) -> None:
+    `direct` goes past the proxies that the environment names, to a server on this machine.
+    """
+
+    def __init__(self, *, direct: bool = False) -> None:
+        self._direct = direct
         self._local = threading.local()
         self._sessions: list[requests.Session] = []
         self._lock = threading.Lock()
@@ -122,6 +126,7 @@ class LiveTransport:
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
             session = self._local.session = requests.Session()
+            session.trust_env = not self._direct
             self._local.surroundings = {}
             with self._lock:
                 self._sessions.append(session)

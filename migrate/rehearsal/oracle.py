@@ -1,0 +1,79 @@
+"""The stand-in seen from outside: what it holds and what was written to it; and a stranger who writes to it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from migrate.load.planning import notifications_path
+from migrate.model.push_config import FIELD_BY_PATH, Settings, Value, form_value
+from migrate.twilio_api.addresses import Addresses
+from migrate.twilio_api.answers import raise_for_status
+from migrate.twilio_api.credentials import Credentials
+from migrate.twilio_api.http import LiveTransport, Request
+from migrate.twilio_api.retry import Patience
+
+_FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+_SERVICE = re.compile(r"/Services/(IS\w+)")
+_BUDGET = 30.0  # seconds that the stranger tries for
+State = Mapping[str, Settings]  # by service SID
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the stand-in holds: settings by service, each of which it has in Conversations; and its counts.
+
+    `writes` has every effective write: the service's SID, or an empty text for what is no service's.
+    """
+
+    services: State
+    writes: tuple[str, ...]
+    requests: int
+
+
+class Oracle:
+    """Asks the stand-in, past all faults; and writes to it as anybody can. Raises `TwilioError` if it is gone."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        url = variables["CHAT_MIGRATE_CONVERSATIONS_URL"]
+        self._addresses = Addresses(url, url)
+        self._credentials = Credentials.from_environment(variables)
+        self._transport = LiveTransport(direct=True)
+        self._strangers: Counter[str] = Counter()
+
+    def look(self) -> Seen:
+        """What the stand-in holds now."""
+        found = json.loads(self._ask("GET", f"{self._addresses.conversations}/_standin"))
+        return Seen(found["services"], tuple(map(_target, found["writes"])), found["requests"])
+
+    def our_writes(self) -> Counter[str]:
+        """How many effective writes there were, by target, but for the stranger's."""
+        return Counter(self.look().writes) - self._strangers
+
+    def meddle(self, service_sid: str, path: str, value: Value) -> None:
+        """Somebody else sets a field, as often as it takes to get through. The service must be nobody else's now."""
+        before = self.look().writes.count(service_sid)
+        url = self._addresses.url("conversations", notifications_path(service_sid))
+        body = urlencode({FIELD_BY_PATH[path].form: form_value(value)}).encode()
+        Patience(_BUDGET).ask(lambda: self._ask("POST", url, body))
+        self._strangers[service_sid] += self.look().writes.count(service_sid) - before
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+    def _ask(self, method: str, url: str, body: bytes | None = None) -> bytes:
+        auth = (self._credentials.username, self._credentials.password)
+        answer = self._transport.send(Request(method, url, _FORM if body else {}, body, auth))
+        raise_for_status(answer, url, self._credentials)
+        return answer.body
+
+
+def _target(write: str) -> str:
+    """The service that a write was to, such as `POST /v1/Services/IS…/Configuration/Notifications`."""
+    found = _SERVICE.search(write)
+    return found[1] if found else ""

@@ -1,0 +1,429 @@
+"""The rehearsal: it passes where the loader is right, fails where it is not, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from click.testing import Result
+
+from migrate.load.limits import Ground
+from migrate.model.errors import MigrateError
+from migrate.rehearsal import act, children
+from migrate.rehearsal.children import Child, Children, StuckError
+from migrate.standin.world import World
+from tests.conftest import ROOT, Demo, Run, Serve, service_sid, tiny_world
+
+POINTS = [name for name, _, _ in act.POINTS]
+Make = Callable[..., Path]
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, environment: pytest.MonkeyPatch) -> Path:
+    """Where temporary folders are made."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    environment.setenv("TMPDIR", str(folder))
+    environment.setattr("tempfile.tempdir", str(folder))
+    return folder
+
+
+@pytest.fixture
+def make(tmp_path: Path, run: Run, serve: Serve, temporary: Path) -> Make:
+    """Make a snapshot and a mapped folder of a world; the folder of both. The server stays, to be left alone."""
+
+    def call(world: dict[str, Any]) -> Path:
+        server = serve(world)
+        assert run("run", "--out", tmp_path / "run").exit_code == 0
+        assert server.world.requests
+        server.world.requests = 0
+        asked.append(server.world)
+        return tmp_path / "run"
+
+    asked: list[World] = []
+    return call
+
+
+def world(services: int = 2, **changes: Any) -> dict[str, Any]:
+    """A world of services that are each to be changed; the first switches something off, unless it is said otherwise."""
+    content = tiny_world(**{"conversations": {"removed_from_conversation": {"enabled": True}}, **changes})
+    first = content["services"][0]
+    first["notifications"] = {**first["notifications"], "removed_from_channel": {"enabled": False}}
+    others = [{**tiny_world()["services"][0], "name": f"Service {number}"} for number in range(2, services + 1)]
+    return {**content, "services": [first, *others]}
+
+
+def rehearse(run: Run, folder: Path, *options: object) -> Result:
+    return run("rehearse", folder / "mapped", "--snapshot", folder / "snapshot", *options)
+
+
+def verdicts(result: Result) -> dict[str, str]:
+    return {point["name"]: point["verdict"] for point in json.loads(result.stdout)["points"]}
+
+
+def reasons(result: Result) -> dict[str, str]:
+    return {point["name"]: point["reason"] for point in json.loads(result.stdout)["points"]}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+# --- a loader that is right ------------------------------------------------------------------------------
+
+
+def test_a_right_loader_passes_every_point_and_nothing_else_is_touched(
+    tmp_path: Path, run: Run, serve: Serve, make: Make, temporary: Path, environment: pytest.MonkeyPatch
+) -> None:
+    server = serve(world())
+    folder = make(world())
+    server.world.requests = 0
+    # What the operator has set is for Twilio, or would lead elsewhere: the children see nothing of it.
+    environment.setenv("TWILIO_AUTH_TOKEN", "planted-secret")
+    environment.setenv("TWILIO_REGION", "nowhere")
+    environment.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    environment.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    before = contents(folder)
+    reports = tmp_path / "reports" / "r.md", tmp_path / "reports" / "r.json"
+    result = rehearse(run, folder, "--fault-rate", "0.05", "--report", reports[0], "--report", reports[1])
+    assert (result.exit_code, result.stderr) == (0, ""), result.output
+    held = json.loads(reports[1].read_bytes())
+    assert [(point["name"], point["verdict"]) for point in held["points"]] == [(name, "passed") for name in POINTS]
+    assert (held["changes"], held["writes"] >= 2 * 2 + 2) == (2, True)  # there, back, and the stranger twice
+    # This limit would refuse the real load; the snapshot's age counts from today, not from the stand-in's clock.
+    assert list(held["limits"]) == ["old-snapshot", "switches-off"]
+    assert contents(folder) == before
+    assert list(temporary.iterdir()) == []
+    assert not (tmp_path / "config").exists()
+    assert server.world.requests == 0
+    for text in (result.stdout, reports[0].read_text("utf-8")):
+        assert "9 passed" in text
+        assert "switches-off" in text
+        assert all(name in text for name in POINTS)
+    assert "planted-secret" not in result.output + reports[0].read_text("utf-8") + reports[1].read_text("utf-8")
+
+
+@pytest.mark.long
+def test_a_plan_without_changes_passes_by_its_dry_run_alone(run: Run, make: Make) -> None:
+    right = {
+        "new_message": {"enabled": True, "template": "${PARTICIPANT}: ${MESSAGE}", "with_media": {"enabled": True}}
+    }
+    result = rehearse(run, make(tiny_world(conversations=right)), "--fault-rate", "0", "--json")
+    assert (result.exit_code, verdicts(result)) == (0, dict.fromkeys(POINTS, "skipped") | {"dry run": "passed"})
+    assert set(reasons(result).values()) == {"", "there is nothing to change"}
+    told = json.loads(result.stdout)
+    assert (told["changes"], told["writes"], told["passed"]) == (0, 0, True)
+
+
+@pytest.mark.long
+def test_a_plan_with_one_change_has_no_place_for_a_stranger(run: Run, make: Make) -> None:
+    result = rehearse(run, make(tiny_world()), "--fault-rate", "0", "--json")
+    assert result.exit_code == 0, result.output
+    skipped = {name: reason for name, reason in reasons(result).items() if reason}
+    assert skipped == {"limits": "no limit refuses it", "stranger": "no other service is left to be changed"}
+
+
+@pytest.mark.long
+def test_a_loader_that_is_done_before_the_kill_is_told_and_passes(
+    run: Run, make: Make, environment: pytest.MonkeyPatch
+) -> None:
+    def late(child: Child, seen: Callable[[], bool], seconds: float) -> bool:
+        if "standin" not in child.out.name:
+            child.wait(seconds)
+        return real(child, seen, seconds)
+
+    real = Child.wait_until
+    environment.setattr(Child, "wait_until", late)
+    result = rehearse(run, make(world()), "--fault-rate", "0", "--json")
+    assert result.exit_code == 0, result.output
+    found = verdicts(result)
+    assert [name for name in POINTS if found[name] == "skipped"] == ["kill", "stranger"]
+    assert reasons(result)["kill"] == "it was done before it could be killed"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(3))
+def test_the_demo_is_rehearsed_in_time_whatever_fails(run: Run, demo: Demo, temporary: Path, seed: int) -> None:
+    started = time.monotonic()
+    result = rehearse(run, demo.folder, "--seed", seed, "--json")
+    assert (result.exit_code, set(verdicts(result).values())) == (0, {"passed"}), result.output
+    assert time.monotonic() - started < 20
+    assert list(json.loads(result.stdout)["limits"]) == ["blockers", "old-snapshot", "switches-off"]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("rate", [0, 0.2])
+def test_credentials_are_rehearsed_too_and_their_secrets_are_told_nowhere(
+    tmp_path: Path, run: Run, make: Make, environment: pytest.MonkeyPatch, rate: float
+) -> None:
+    content = world()
+    content["credentials"].append({"name": "old", "type": "fcm"})
+    folder = make(content)
+    secret = json.dumps({"project_id": "p", "client_email": "a@example.test", "private_key": "planted-9c1d-secret"})
+    environment.setenv("FCM_KEY", secret)
+    config = folder / "mapped" / "push-config.yaml"
+    made, updated = '{type: fcm, secret: "env:FCM_KEY"}', f'{{type: fcm, sid: CR{2:032}, secret: "env:FCM_KEY"}}'
+    config.write_text(f"{config.read_text()}\ncredentials:\n  new: {made}\n  old: {updated}\n")
+    result = rehearse(run, folder, "--fault-rate", rate, "--json")
+    assert result.exit_code == 0, result.output
+    assert set(verdicts(result).values()) == {"passed"}
+    told = json.loads(result.stdout)
+    assert (told["changes"], told["writes"] >= 2 + 2 * 2 + 2) == (4, True)
+    assert "planted" not in result.output
+    environment.delenv("FCM_KEY")
+    assert rehearse(run, folder, "--fault-rate", rate).exit_code == 1
+
+
+@pytest.mark.long
+def test_what_the_snapshot_does_not_know_is_noted(tmp_path: Path, run: Run, make: Make) -> None:
+    folder = make(world(conversations=None))  # the service is not there
+    other = run("extract", "--out", tmp_path / "other", "--no-shard")
+    assert other.exit_code == 0
+    result = run("rehearse", folder / "mapped", "--snapshot", tmp_path / "other", "--fault-rate", "0", "--json")
+    assert result.exit_code == 0, result.output
+    notes = json.loads(result.stdout)["notes"]
+    assert len(notes) == 2
+    assert "another snapshot" in notes[0]
+    assert service_sid(1) in notes[1]
+
+
+# --- a loader that is not --------------------------------------------------------------------------------
+
+# How a loader could be wrong, and the point at which that shows. Each is run at the start of every child.
+_EACH_POST = """
+from migrate.twilio_api.api import TwilioApi
+real = TwilioApi.post
+def post(api, name, path, form):
+    {}
+TwilioApi.post = post
+"""
+SABOTAGE = {
+    "dry run": """
+from migrate.load import planning
+real = planning.read_all
+def read_all(api, sids):
+    api.post("conversations", planning.notifications_path(sids[0]), {"LogEnabled": "true"})
+    return real(api, sids)
+planning.read_all = read_all
+""",
+    "limits": """
+from migrate.load import limits
+limits.LIMITS["switches-off"] = lambda ground: ""
+""",
+    "kill": _EACH_POST.format(
+        f"""real(api, name, path, form)
+    real(api, name, "/Services/{service_sid(2)}/Configuration/Notifications", {{"LogEnabled": "true"}})"""
+    ),
+    "stranger": """
+from migrate.load import apply
+apply._foreign = lambda *arguments, **options: ()
+""",
+    "go on": """
+import sys
+from pathlib import Path
+from migrate.load.apply import Applier
+from migrate.model.applied import Outcome
+real = Applier._apply
+def lazy(self, change):
+    last = list(self._journal.path.parent.glob("06-*")) and change is self._plan.changes[-1]
+    return Outcome(change, "applied") if last else real(self, change)
+Applier._apply = lazy
+""",
+    "count": _EACH_POST.format("real(api, name, path, form); real(api, name, path, form)"),
+    "load again": """
+import sys
+from dataclasses import replace
+from migrate.load import planning
+from migrate.model.plan import Change
+real = planning.make_plan
+def make_plan(api, folder, services=()):
+    plan = real(api, folder, services)
+    more = Change(plan.unchanged[0], "", {}, {"log_enabled": True}, ("log_enabled",)) if plan.unchanged else None
+    return replace(plan, changes=(more,)) if more else plan
+planning.make_plan = make_plan
+""",
+    "apply twice": """
+from migrate.load import journal
+journal.Journal.finish = lambda self: None
+""",
+    "roll back": """
+from migrate.load import rollback
+real = rollback._written
+rollback._written = lambda journal: dict(list(real(journal).items())[:1])
+""",
+}
+QUICK = ("stranger",)  # the others are run by make test-long
+
+
+def test_each_point_has_its_sabotage() -> None:
+    assert list(SABOTAGE) == POINTS
+
+
+def marked(names: Iterable[str]) -> list[Any]:
+    return [name if name in QUICK else pytest.param(name, marks=pytest.mark.long) for name in names]
+
+
+@pytest.mark.parametrize("point", marked(SABOTAGE))
+def test_a_loader_that_is_wrong_fails_at_the_point_that_it_breaks(
+    tmp_path: Path, run: Run, make: Make, temporary: Path, environment: pytest.MonkeyPatch, point: str
+) -> None:
+    folder = make(world(3 if point == "kill" else 2))
+    place = tmp_path / "sabotage"
+    place.mkdir()
+    (place / "sitecustomize.py").write_text(SABOTAGE[point])
+    environment.setenv("PYTHONPATH", f"{place}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    result = rehearse(run, folder, "--fault-rate", "0", "--json")
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1), result.output
+    found = verdicts(result)
+    assert [name for name in POINTS if found[name] == "failed"] == [point], result.stdout
+    later = POINTS[POINTS.index(point) + 1 :]
+    assert {found[name] for name in later} <= {"skipped"}
+    # The folder is kept, and the line names it, and the command that tries once more.
+    (kept,) = temporary.iterdir()
+    assert (json.loads(result.stdout)["kept"], kept.stat().st_mode & 0o777) == (str(kept), 0o700)
+    assert str(kept) in result.stderr
+    assert f"chat-migrate rehearse {shlex.quote(str(folder / 'mapped'))}" in result.stderr
+    if point != "dry run":
+        assert (kept / "plan.json").exists()
+
+
+@pytest.mark.long
+def test_a_refusal_that_does_not_say_why_fails(run: Run, make: Make, environment: pytest.MonkeyPatch) -> None:
+    def more(ground: Ground) -> list[tuple[str, str]]:
+        return [("switches-off", "it does"), ("unheard-of", "nobody knows")]
+
+    environment.setattr(act, "violations", more)
+    result = rehearse(run, make(world()), "--fault-rate", "0", "--json")
+    assert result.exit_code == 1
+    assert reasons(result)["limits"].startswith(
+        "the refusal does not name unheard-of: Error: Not applied: [switches-off]"
+    )
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("point", "wrong", "shown"),
+    [
+        ("kill", "import sys\nif '--apply' in sys.argv: sys.exit('gone')", "it ended by itself, with 1: "),
+        (
+            "apply twice",
+            "from migrate.model import errors\nreal = errors.RefusedError\n"
+            "errors.RefusedError.__str__ = lambda self: 'for no reason [switches-off]'",
+            "it was refused for another reason",
+        ),
+    ],
+)
+def test_a_child_that_ends_otherwise_is_told_with_what_it_said(
+    tmp_path: Path, run: Run, make: Make, environment: pytest.MonkeyPatch, point: str, wrong: str, shown: str
+) -> None:
+    folder = make(tiny_world() if point == "kill" else world())
+    (tmp_path / "sitecustomize.py").write_text(wrong)
+    environment.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    result = rehearse(run, folder, "--fault-rate", "0", "--json")
+    assert (result.exit_code, verdicts(result)[point]) == (1, "failed")
+    assert shown in reasons(result)[point]
+
+
+def test_a_failure_is_shown_in_text_too(
+    run: Run, make: Make, temporary: Path, environment: pytest.MonkeyPatch
+) -> None:
+    folder = make(tiny_world())
+    nothing = SABOTAGE["dry run"].replace("LogEnabled", "NoSuchField")  # a write, though it changes nothing
+    (temporary.parent / "sitecustomize.py").write_text(nothing)
+    environment.setenv("PYTHONPATH", f"{temporary.parent}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    environment.setattr("migrate.commands.rehearse._is_terminal", lambda: True)
+    result = rehearse(run, folder, "--fault-rate", "0")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[:-1] == [f"Rehearsing: {name}" for name in POINTS]
+    assert "FAILED: 1 failed, 8 skipped" in result.stdout
+    assert "it wrote, so often: 1" in result.stdout
+
+
+# --- what it is given ------------------------------------------------------------------------------------
+
+
+def test_what_cannot_be_rehearsed_is_refused_before_anything_is_started(
+    tmp_path: Path, run: Run, make: Make, temporary: Path
+) -> None:
+    folder = make(tiny_world())
+    assert run("rehearse", folder / "mapped").exit_code == 2
+    assert run("rehearse", folder / "mapped", "--snapshot", folder / "snapshot", "--fault-rate", "0.6").exit_code == 2
+    assert run("rehearse", folder / "snapshot", "--snapshot", folder / "snapshot").exit_code == 1
+    within = rehearse(run, folder, "--report", folder / "mapped" / "r.md")
+    assert (within.exit_code, within.stderr.count("\n")) == (4, 1)
+    (folder / "snapshot" / "credentials.parquet").write_bytes(b"")
+    damaged = rehearse(run, folder)
+    assert (damaged.exit_code, damaged.stderr.count("\n")) == (4, 1)
+    assert "is damaged" in damaged.stderr
+    assert list(temporary.iterdir()) == []
+
+
+def test_two_accounts_are_refused(tmp_path: Path, run: Run, serve: Serve, make: Make) -> None:
+    folder = make(tiny_world())
+    serve({**tiny_world(), "account_sid": "AC" + "2" * 32})
+    assert run("extract", "--out", tmp_path / "other").exit_code == 0
+    result = run("rehearse", folder / "mapped", "--snapshot", tmp_path / "other")
+    assert (result.exit_code, result.stderr.count("\n")) == (4, 1)
+    assert "AC" + "2" * 32 in result.stderr
+
+
+def test_ctrl_c_ends_everything_and_leaves_nothing(make: Make, temporary: Path) -> None:
+    folder = make(tiny_world())
+    paths = [str(folder / "mapped"), "--snapshot", str(folder / "snapshot")]
+    command = [sys.executable, "-m", "migrate", "rehearse", *paths]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 30
+        while not list(temporary.glob("*/02-load.out")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        (serving,) = temporary.glob("*/01-standin.out")
+        url = serving.read_text().partition("=")[2].partition("\n")[0]
+        assert requests.get(f"{url}/_standin", timeout=10).status_code == 401
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err.count("\n")) == (130, "", 1)
+    assert f"chat-migrate rehearse {folder / 'mapped'} --snapshot {folder / 'snapshot'}" in err
+    assert list(temporary.iterdir()) == []
+    with pytest.raises(requests.ConnectionError):
+        requests.get(url, timeout=10)
+
+
+# --- the children ----------------------------------------------------------------------------------------
+
+
+def test_a_child_that_takes_too_long_is_ended(tmp_path: Path) -> None:
+    crew = Children(tmp_path, seconds=0.1)
+    with pytest.raises(StuckError):
+        crew.run("standin", "--port", "0")
+    stuck = crew.start("standin", "--port", "0")
+    with pytest.raises(StuckError):
+        stuck.wait_until(lambda: False, 0.05)
+    assert stuck.process.poll() is not None
+    with pytest.raises(MigrateError, match="does not serve"):
+        Children(tmp_path, seconds=0).serve("--port", "0")
+
+
+def test_a_stand_in_that_does_not_come_up_says_why(tmp_path: Path) -> None:
+    with pytest.raises(MigrateError, match="it has no manifest"):
+        Children(tmp_path).serve("--snapshot", tmp_path)
+
+
+def test_a_child_that_does_not_listen_is_killed(tmp_path: Path, environment: pytest.MonkeyPatch) -> None:
+    environment.setattr(children, "GENTLE", 0.05)
+    told = tmp_path / "told"
+    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
+    with told.open("wb") as stream, subprocess.Popen([sys.executable, "-c", code], stdout=stream) as process:
+        child = Child(process, told, told)
+        assert child.wait_until(lambda: child.last_line == "deaf", 30)
+        child.end()
+        child.end()  # which changes nothing any more
+    assert process.returncode == -signal.SIGKILL
