@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from migrate.cli import cli
+from migrate.commands.retire import LIMITS
 from migrate.load import retire_journal
 from migrate.load.retire import is_same
 from migrate.model.errors import TransientTwilioError, TwilioError
@@ -109,9 +110,9 @@ def test_a_dry_run_deletes_nothing_and_says_what_it_would(
 ) -> None:
     shown = run("retire", snapshot, "--coverage", tmp_path / "coverage")
     assert (shown.exit_code, server.world.writes) == (0, [])
-    assert re.search(rf"{SERVICE}  Tiny +4 +0 +0 +0 +2 +1 +71\.4 %", shown.stdout), shown.stdout
-    assert "4 bindings would be deleted" in shown.stdout
-    assert "Nothing was deleted." in shown.stdout
+    assert re.search(rf"{SERVICE}  Tiny\n +4 +0 +0 +0 +2 +1 +71\.4 %", shown.stdout), shown.stdout
+    assert "to be deleted: 4 bindings. Nothing was deleted." in shown.stdout
+
     assert "cannot be brought back" in shown.stdout
     assert not journal_of(snapshot).exists()
     (written,) = (tmp_path / "coverage").glob("*.parquet")
@@ -156,7 +157,7 @@ def test_what_conversations_lists_by_the_same_sid_is_never_deleted(tmp_path: Pat
     forced = [item for name in ("few-ready", "many-bindings", "old-snapshot") for item in ("--force", name)]
     done = retire(run, tmp_path / "s", "--also-by-platform", *forced)
     assert (done.exit_code, server.world.writes) == (0, [])
-    assert "0 bindings would be deleted" in done.stdout
+    assert "to be deleted: 0 bindings." in done.stdout
 
 
 def test_it_is_looked_at_once_more_just_before(run: Run, server: StandInServer, snapshot: Path) -> None:
@@ -524,3 +525,8 @@ def test_there_is_one_way_to_delete_and_one_caller() -> None:
     assert clients == {"twilio_api/api.py", "twilio_api/http.py"}
     callers = {name for name, text in sources.items() if re.search(r"api\.delete\(", text)}
     assert callers == {"load/retire.py"}
+
+
+def test_every_limit_is_named_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert all(f"| `{name}` |" in readme for name in LIMITS)

@@ -11,11 +11,19 @@ from migrate.model.text import lasting, printable
 from migrate.report.text import table
 from migrate.report.wording import count, name
 
-_COLUMNS = {"by_device": "by device", "by_platform": "by platform", "shared": "shared", "earlier": "earlier"}
+_MINUTE = 60  # seconds
+_COLUMNS = {
+    "by_device": "by device",
+    "by_platform": "by platform",
+    "shared": "shared",
+    "earlier": "earlier",
+    "pending": "pending",
+    "expired": "expired",
+}
 _FOREVER = "What is deleted cannot be brought back: no API makes bindings"
 _LEGEND = """\
-Shared: Conversations lists a binding of the same SID, which may be the same object. Those are never deleted.
-Pending and expired ones are left alone. By platform: another device was taken for the successor.
+To be deleted are those that are ready by device, or by platform where that was asked for. Shared: Conversations lists
+a binding of the same SID, which may be the same object; those are never deleted. Earlier: by an earlier run.
 """
 _MEANING = {
     "gone": "was not there any more",
@@ -29,32 +37,27 @@ def retirement_view(
     retirement: Retirement, snapshot: str, seconds: float, files: Sequence[tuple[str, str]], *, dry_run: bool
 ) -> Text:
     """What would be deleted; it would take so many seconds at least. `files` are names and paths."""
-    deletions = count(retirement.deletions, "binding")
     text = table([("Snapshot", f"{snapshot}, as of {retirement.snapshot_as_of[:16]} UTC")]).append("\n")
     text.append(_grid(retirement)).append(f"\n{_LEGEND}\n").append(table(files)).append("\n")
-    if dry_run:
-        text.append("Dry run: ", "bold")
-        text.append(f"{deletions} would be deleted, which takes {_at_least(seconds)}. Nothing was deleted.\n")
+    deletions = count(retirement.deletions, "binding")
+    if seconds >= _MINUTE:
+        deletions += f", in {lasting(seconds)} at least"
+    if not dry_run:
+        text.append("To be deleted: ", "bold").append(f"{deletions}.\n")
     else:
-        text.append("To be deleted: ", "bold").append(f"{deletions}, which takes {_at_least(seconds)}.\n")
-    return text.append(f"{_FOREVER}.\n")
-
-
-def _at_least(seconds: float) -> str:
-    return f"{lasting(seconds)} at least" if seconds >= 60 else "less than a minute if all goes well"
+        text.append("Dry run: ", "bold").append(f"to be deleted: {deletions}. Nothing was deleted.\n")
+    return text.append(f"{_FOREVER}.\n" if retirement.deletions else "")
 
 
 def _grid(retirement: Retirement) -> Text:
-    """A line for each service: what is to be deleted, what is not, and how many of its devices are ready."""
-    labels = [f"{service.service_sid}  {name(service.friendly_name)}" for service in retirement.services]
-    width = max(map(len, labels), default=0)
-    text = Text(" " * width, "bold")
-    text.append("".join(f"  {heading:>11}" for heading in (*_COLUMNS.values(), "pending", "expired")), "bold")
-    text.append(f"  {'ready':>7}\n", "bold")
-    for label, service in zip(labels, retirement.services, strict=True):
-        numbers = [getattr(service, key) for key in _COLUMNS] + [service.coverage.pending, service.coverage.expired]
-        shown = "".join(f"  {number:>11,}" for number in numbers)
-        text.append(f"{label:{width}}{shown}  {service.coverage.percent:5.1f} %\n")
+    """For each service its name, and a line: what is to be deleted, what is not, and how many devices are ready."""
+    width = max(map(len, _COLUMNS.values()))
+    text = Text("".join(f"  {heading:>{width}}" for heading in _COLUMNS.values()) + "    ready\n", "bold")
+    for service in retirement.services:
+        text.append(f"{service.service_sid}  {name(service.friendly_name)}\n", "bold")
+        numbers = {**vars(service), **vars(service.coverage)}
+        text.append("".join(f"  {numbers[key]:>{width},}" for key in _COLUMNS))
+        text.append(f"  {service.coverage.percent:5.1f} %\n")
     return text
 
 

@@ -61,6 +61,8 @@ def verdict(plan: Plan) -> str:
     """What would change, in one phrase."""
     changed = f"{count(plan.fields, 'setting')} of {count(len(plan.changes), 'service')} would change"
     parts = [f"{count(len(plan.credentials), 'credential')} would be written"] if plan.credentials else []
+    if plan.credentials and not plan.services:
+        return parts[0]
     parts += [changed, f"{count(len(plan.unchanged), 'service')} unchanged"]
     if plan.missing:
         parts.append(f"{count(len(plan.missing), 'service')} not there in Conversations")
