@@ -48,10 +48,13 @@ def guard_paths(parameters: dict[str, Any]) -> None:
             raise UsageError(f"--{name} is within the folder that is made", remedy="Name a file beside that folder")
     for parent in sorted(parents):
         if any(all((parent / name).exists() for name in names) for names in _OURS):
-            raise RefusedError(f"{parent} is a snapshot or a mapped folder: nothing else is written into it")
+            raise RefusedError(
+                f"{parent} is a snapshot or a mapped folder: nothing else is written into it",
+                remedy="Name a place beside that folder, with the same command",
+            )
     for place in places:
         if place.exists() and not place.is_file():
-            raise RefusedError(f"{place} is there, and is no file")
+            raise RefusedError(f"{place} is there, and is no file", remedy="Name another file, with the same command")
 
 
 def _implied(parameters: dict[str, Any]) -> list[Path]:

@@ -118,6 +118,22 @@ def test_only_the_http_room_speaks_http() -> None:
     assert speakers == {"twilio_api"}
 
 
+REFUSALS = ("RefusedError", "StaleError", "PartlyAppliedError", "InterruptedRunError")
+
+
+def test_every_refusal_says_how_to_go_on() -> None:
+    silent = [
+        f"{path.relative_to(ROOT)} line {node.lineno}"
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in REFUSALS
+        if "remedy" not in {keyword.arg for keyword in node.keywords}
+        # What ends a thread is told by whoever waits for it.
+        and ast.unparse(node.args[0]) != "'Interrupted'"
+    ]
+    assert silent == []
+
+
 @pytest.mark.parametrize("name", ["requirements.lock", "bench/requirements.lock"])
 def test_the_lock_pins_every_package_with_hashes_and_names_no_index(name: str) -> None:
     lock = (ROOT / name).read_text("utf-8")

@@ -103,7 +103,10 @@ def _from_csv(path: Path, column: str, delimiter: str) -> pa.ChunkedArray:
 
 def _from_parquet(path: Path, column: str) -> pa.ChunkedArray:
     if (path / "manifest.json").exists() and read_manifest(path).status != "finished":
-        raise InputError(f"The snapshot {path} is unfinished: it does not hold everybody")
+        raise InputError(
+            f"The snapshot {path} is unfinished: it does not hold everybody",
+            remedy=f"Finish it with the same command again: chat-migrate extract --out {path}",
+        )
     files = sorted((path / "bindings").rglob("*.parquet")) or sorted(path.rglob("*.parquet"))
     chunks: list[pa.Array] = []
     for file in files if path.is_dir() else [path]:

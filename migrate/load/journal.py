@@ -169,7 +169,9 @@ def read_journal(path: Path) -> Journal:
         for line in lines:
             _take(journal, line)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError, UnicodeDecodeError):
-        raise InputError(f"{path} is not a journal") from None
+        raise InputError(
+            f"{path} is not a journal", remedy="Name one that chat-migrate load --apply has written"
+        ) from None
     return journal
 
 

@@ -96,7 +96,9 @@ def read_retire_journal(path: Path, snapshot: str, account_sid: str, target: str
         if first["format_version"] != FORMAT or whose["kind"] != "retire":
             raise ValueError("another journal")
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError, StopIteration):
-        raise InputError(f"{path} is not a journal of chat-migrate retire") from None
+        raise InputError(
+            f"{path} is not a journal of chat-migrate retire", remedy="Name another file with --journal"
+        ) from None
     if whose != {"kind": "retire", "snapshot": snapshot, "account_sid": account_sid, "target": target}:
         raise RefusedError(
             f"{path} is the journal of another snapshot, account or address",

@@ -142,7 +142,9 @@ class SnapshotWriter:
         """
         done = {chain for chain, state in self._chains.items() if state.done}
         if unfinished := sorted({*chains, *self._chains} - done):
-            raise RefusedError(f"Chain {unfinished[0]} has not come to its end")
+            raise RefusedError(
+                f"Chain {unfinished[0]} has not come to its end", remedy="Extract once more into the same folder"
+            )
         make_private_folder(self.folder / BINDINGS_FOLDER)
         self._drop_duplicates()
         self._remove_unnamed()
@@ -201,7 +203,7 @@ class SnapshotWriter:
         }
         with self._lock:
             if not self._is_open:
-                raise RefusedError(f"{self.folder} is not open any more")
+                raise RefusedError(f"{self.folder} is not open any more", remedy="Open it anew")
             check_line(line)  # one that cannot be read again would spoil all the others
             append_synced(self.folder / CHECKPOINT, json.dumps(line))
             self._take(line)
