@@ -56,14 +56,20 @@ class KilledError(BaseException):
     """The process is gone: nothing catches this but the test."""
 
 
-def dying(monkeypatch: pytest.MonkeyPatch, step: int) -> Callable[[], int]:
-    """Die at a step: before or after a line of the journal, before or after a write. Gives the steps that there were."""
+def dying(
+    monkeypatch: pytest.MonkeyPatch, step: int, *, lines: Any = journal, method: str = "post", threads: bool = False
+) -> Callable[[], int]:
+    """Die at a step: before or after a line of the journal, before or after a write. Gives the steps that there were.
+
+    `lines` is the module that writes the journal, `method` what the API is asked to do. With `threads`, all of them
+    die.
+    """
     steps = 0
 
     def tick() -> None:
         nonlocal steps
         steps += 1
-        if steps == step:
+        if steps == step or (threads and steps > step):
             raise KilledError
 
     def around(real: Callable[..., None]) -> Callable[..., None]:
@@ -74,8 +80,8 @@ def dying(monkeypatch: pytest.MonkeyPatch, step: int) -> Callable[[], int]:
 
         return called
 
-    monkeypatch.setattr(journal, "append_synced", around(files.append_synced))
-    monkeypatch.setattr(TwilioApi, "post", around(TwilioApi.post))
+    monkeypatch.setattr(lines, "append_synced", around(files.append_synced))
+    monkeypatch.setattr(TwilioApi, method, around(getattr(TwilioApi, method)))
     return lambda: steps
 
 

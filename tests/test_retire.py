@@ -6,7 +6,6 @@ import json
 import os
 import re
 import stat
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from migrate.standin.faults import Faults
 from migrate.standin.server import StandInServer
 from migrate.standin.world import Binding, World, make_world
 from migrate.twilio_api.api import TwilioApi
-from tests.applying import KilledError
+from tests.applying import dying, mortal
 from tests.conftest import ROOT, Run, Serve, service_sid, tiny_world
 
 SIGN = {"message_types": [["twilio.conversations.new_message"]]}
@@ -248,36 +247,6 @@ def test_it_is_what_going_one_by_one_finds(tmp_path: Path, run: Run, serve: Serv
 # --- interruptions ---------------------------------------------------------------------------------------
 
 
-def dying(monkeypatch: pytest.MonkeyPatch, step: int) -> Callable[[], int]:
-    """Die before or after a line of the journal, or a delete. Gives the steps that there were."""
-    steps = 0
-
-    def tick() -> None:
-        nonlocal steps
-        steps += 1
-        if steps >= step:  # the threads are gone, too
-            raise KilledError
-
-    def around(real: Callable[..., None]) -> Callable[..., None]:
-        def called(*arguments: Any) -> None:
-            tick()
-            real(*arguments)
-            tick()
-
-        return called
-
-    monkeypatch.setattr(retire_journal, "append_synced", around(files.append_synced))
-    monkeypatch.setattr(TwilioApi, "delete", around(TwilioApi.delete))
-    return lambda: steps
-
-
-def mortal(*arguments: object) -> Result:
-    try:
-        return CliRunner().invoke(cli, [str(argument) for argument in arguments])
-    except KilledError as error:
-        return Result(CliRunner(), b"", b"", b"", None, -9, error)
-
-
 def test_a_death_at_any_step_is_gone_on_from(
     run: Run, server: StandInServer, snapshot: Path, environment: pytest.MonkeyPatch
 ) -> None:
@@ -290,7 +259,7 @@ def test_a_death_at_any_step_is_gone_on_from(
         server.world.writes.clear()
         journal = snapshot.with_name(f"{step}.jsonl")
         with environment.context() as patch:
-            dying(patch, step)
+            dying(patch, step, lines=retire_journal, method="delete", threads=True)
             died = retire(mortal, snapshot, "--journal", journal)
         if died.exit_code == 0:
             break
