@@ -37,6 +37,7 @@ cassettes: $(READY)  ## record the demo cassette again, from the stand-in; leave
 
 docs: $(READY)  ## write the pages of docs/ that are made from the program
 	$(BIN)/python -m migrate.report.catalogue > docs/findings.md
+	$(BIN)/python -m docs.reference > docs/commands.md
 
 bench: $(BENCH)/.ready  ## measure extract beside stock twilio-python and dlt; map and verify beside pandas
 	$(BENCH)/bin/python -m bench.extract

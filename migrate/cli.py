@@ -8,6 +8,8 @@ import sys
 import click
 
 from migrate import __version__
+from migrate.commands.completion import completion
+from migrate.commands.doctor import doctor
 from migrate.commands.extract import extract
 from migrate.commands.load import load, rollback
 from migrate.commands.mapping import explain, map_, rules
@@ -33,7 +35,8 @@ def cli() -> None:
     """
 
 
-for command in (extract, map_, rules, explain, load, rollback, verify, retire, run, standin, rehearse):
+COMMANDS = (extract, map_, rules, explain, load, rollback, verify, retire, run, standin, rehearse, doctor, completion)
+for command in COMMANDS:
     cli.add_command(command)
 
 

@@ -1,0 +1,40 @@
+"""chat-migrate doctor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from migrate.model.errors import MigrateError
+from migrate.options import api_options, common_options, same_command
+from migrate.screen import Screen
+
+if TYPE_CHECKING:
+    from migrate.twilio_api.api import ApiSettings
+
+
+@click.command()
+@api_options
+@common_options
+def doctor(settings: ApiSettings, screen: Screen) -> None:
+    """Check this machine, the credentials, and what Twilio lets them do.
+
+    It reads a page of each list and writes nothing. What it says is safe to paste into a ticket: no secret, no name
+    of yours, and of SIDs the first letters.
+
+    \b
+    Example:
+      chat-migrate doctor
+    """
+    from migrate.diagnosis import diagnose
+    from migrate.model.diagnosis import wrong
+    from migrate.report.diagnosis import diagnosis_view
+
+    checks = list(diagnose(settings, Path.cwd()))
+    screen.result({"checks": [check.to_json() for check in checks]}, lambda: diagnosis_view(checks))
+    if problems := wrong(checks):
+        raise MigrateError(
+            f"Not as it should be: {', '.join(problems)}", remedy=f"Mend that, and look again with: {same_command()}"
+        )

@@ -1,0 +1,138 @@
+"""Diagnosis: this machine, and what Twilio lets its credentials do. It reads a page of each list, and no more."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from migrate.model.diagnosis import Check
+from migrate.model.errors import MigrateError, TwilioError
+from migrate.model.masking import mask
+from migrate.model.push_config import KEYS
+from migrate.model.text import lasting, printable
+from migrate.twilio_api.addresses import Api
+from migrate.twilio_api.api import ApiSettings, TwilioApi, open_api
+from migrate.twilio_api.pages import records_of
+
+PACKAGES = ("twilio", "pyarrow", "duckdb", "pandas", "vcrpy")
+LEAST_SPACE = 2_000_000_000  # bytes; 10,000,000 bindings take some 700 MB, and a comparison of them as much again
+MOST_SKEW = 120.0  # seconds
+_TRIES = 2
+_SIDES: tuple[Api, ...] = ("chat", "conversations")
+_GONE = (403, 404, 410)
+_SID = re.compile(r"\b([A-Z]{2})[0-9a-fA-F]{32}\b")
+_NO_WRITES = "whether it may write shows only in a write"
+
+
+def diagnose(settings: ApiSettings, folder: Path) -> Iterator[Check]:
+    """Every check, one after the other: this machine, `folder` as the place for snapshots, credentials, both APIs.
+
+    It raises nothing that an operator can do something about: that is what the checks say.
+    """
+    yield from _machine(folder)
+    try:
+        # Quickly: it is no use to be patient here.
+        with open_api(replace(settings, retry_budget=min(settings.retry_budget, 10))) as api:
+            yield _credentials(api)
+            yield from _Twilio(api).checks()
+    except MigrateError as error:
+        yield Check("credentials", "wrong", _safe(error.what), _safe(error.remedy))
+
+
+def _safe(text: str) -> str:
+    """A message without SIDs, for a ticket."""
+    return _SID.sub(r"\1…", printable(text))
+
+
+def _machine(folder: Path) -> Iterator[Check]:
+    found = f"{platform.python_implementation()} {platform.python_version()} on {platform.platform(terse=True)}"
+    yield Check("python", "fine", found)
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("chat-migrate", *PACKAGES))
+    yield Check("packages", "fine", versions)
+    encoding = (sys.stdout.encoding or "none").lower()
+    if encoding.replace("-", "") == "utf8":
+        yield Check("terminal", "fine", f"{encoding}")
+    else:
+        yield Check("terminal", "note", f"{encoding}: names will show as escapes", "Set PYTHONUTF8=1")
+    free = shutil.disk_usage(folder).free
+    space = f"{free / 1e9:,.1f} GB free where this was called"
+    if free >= LEAST_SPACE:
+        yield Check("disk", "fine", space)
+    else:
+        yield Check("disk", "note", space, "10,000,000 bindings take some 700 MB; name another place with --out")
+
+
+def _credentials(api: TwilioApi) -> Check:
+    kind = "an API key" if api.is_signed_by_key else "the auth token"
+    found = f"account {mask(api.account_sid)}, by {kind}"
+    if not api.account_sid.startswith("AC"):
+        return Check("credentials", "wrong", found, "TWILIO_ACCOUNT_SID begins with AC")
+    remedy = "Programmable Chat needs a standard key, or the auth token" if api.is_signed_by_key else ""
+    return Check("credentials", "note" if remedy else "fine", found, remedy)
+
+
+@dataclass
+class _Twilio:
+    """Both APIs, as far as the credentials reach."""
+
+    api: TwilioApi
+    service_sid: str = ""  # of a service, to look at what is below one
+
+    def checks(self) -> Iterator[Check]:
+        reached = False
+        for side in _SIDES:
+            check, services = self._list(side, "/Services", "services", f"{side} services")
+            yield check
+            if services:
+                reached, self.service_sid = True, str(services[0].get("sid"))
+        yield self._clock()
+        if not reached:
+            return
+        for side in _SIDES:
+            path = f"/Services/{self.service_sid}/Bindings"
+            yield self._list(side, path, "bindings", f"{side} bindings")[0]
+        yield self._list("conversations", "/Credentials", "credentials", "push credentials")[0]
+        yield self._look("push settings", self._settings)
+
+    def _list(self, side: Api, path: str, key: str, name: str) -> tuple[Check, list[dict[str, Any]]]:
+        found: list[dict[str, Any]] = []
+
+        def look() -> str:
+            page = next(self.api.pages(side, path, read=lambda body: records_of(body, key), sizes=(5,), tries=_TRIES))
+            found.extend(record for record in page.content if isinstance(record, dict))
+            return f"readable at {self.api.addresses.base(side)}" if found else "readable, and there are none"
+
+        return self._look(name, look), found
+
+    def _settings(self) -> str:
+        path = f"/Services/{self.service_sid}/Configuration/Notifications"
+        self.api.get("conversations", path, _TRIES, having=KEYS)
+        return f"readable; {_NO_WRITES}"
+
+    def _look(self, name: str, look: Callable[[], str]) -> Check:
+        try:
+            return Check(name, "fine", look())
+        except MigrateError as error:
+            said = _safe(error.what)
+            if name.startswith("chat ") and isinstance(error, TwilioError) and error.status in _GONE:
+                remedy = "Programmable Chat may be switched off for this account: use --source conversations"
+                return Check(name, "note", said, remedy)
+            return Check(name, "wrong", said, _safe(error.remedy))
+
+    def _clock(self) -> Check:
+        if self.api.server_time is None:
+            return Check("clock", "unknown", "no answer said what time it is")
+        skew = (datetime.now(UTC) - self.api.server_time).total_seconds()
+        size = lasting(abs(skew)) if abs(skew) > MOST_SKEW else f"{abs(skew):.0f} s"
+        found = f"{size} {'ahead of' if skew > 0 else 'behind'} the server's"
+        if abs(skew) <= MOST_SKEW:
+            return Check("clock", "fine", found)
+        return Check("clock", "note", found, "Set this machine's clock; ages are measured by the server's")
