@@ -13,6 +13,7 @@ from migrate.commands.doctor import doctor
 from migrate.commands.extract import extract
 from migrate.commands.load import load, rollback
 from migrate.commands.mapping import explain, map_, rules
+from migrate.commands.purge import purge
 from migrate.commands.rehearse import rehearse
 from migrate.commands.retire import retire
 from migrate.commands.run import run
@@ -35,7 +36,22 @@ def cli() -> None:
     """
 
 
-COMMANDS = (extract, map_, rules, explain, load, rollback, verify, retire, run, standin, rehearse, doctor, completion)
+COMMANDS = (
+    extract,
+    map_,
+    rules,
+    explain,
+    load,
+    rollback,
+    verify,
+    retire,
+    run,
+    standin,
+    rehearse,
+    doctor,
+    purge,
+    completion,
+)
 for command in COMMANDS:
     cli.add_command(command)
 

@@ -80,7 +80,7 @@ def test_every_command_of_the_readme_runs(folder: Path, serve: Serve, demo_world
         elif not block.startswith("make"):  # those are run by .ci/run, see below
             run_block(block, folder, demo_world)
         ran += len(re.findall(r"^(?:\$ |eval \"\$\()?chat-migrate ", block, re.MULTILINE))
-    assert ran == 30
+    assert ran == 31
     assert (folder / "report.md").exists()
     assert [write.split("/")[-1] for write in demo_world.writes] == [
         *["Notifications"] * 5, "Credentials", "CR00000000000000000000000000000004",
