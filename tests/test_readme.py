@@ -18,11 +18,17 @@ from migrate.standin.world import World
 from tests.conftest import ROOT, Serve
 
 README = (ROOT / "README.md").read_text("utf-8")
-# Every block that is run, in the order of the page: its kind, and its lines without what indents it in a list.
-BLOCKS = [
-    (kind, re.sub(rf"^{indent}", "", block, flags=re.MULTILINE))
-    for indent, kind, block in re.findall(r"^( *)```(bash|console)\n(.*?)^ *```", README, re.DOTALL | re.MULTILINE)
-]
+# A page has blocks that are run, in its order: each a kind, and its lines without what indents it in a list.
+
+
+def blocks_of(page: str) -> list[tuple[str, str]]:
+    return [
+        (kind, re.sub(rf"^{indent}", "", block, flags=re.MULTILINE))
+        for indent, kind, block in re.findall(r"^( *)```(bash|console)\n(.*?)^ *```", page, re.DOTALL | re.MULTILINE)
+    ]
+
+
+BLOCKS = blocks_of(README)
 KEY = json.dumps({"project_id": "p", "client_email": "a@example.test", "private_key": "synthetic"})
 PLACEHOLDER = "AC" + "X" * 32
 
@@ -85,6 +91,16 @@ def test_every_command_of_the_readme_runs(folder: Path, serve: Serve, demo_world
     assert [write.split("/")[-1] for write in demo_world.writes] == [
         *["Notifications"] * 5, "Credentials", "CR00000000000000000000000000000004",
     ]  # fmt: skip
+
+
+def test_every_command_of_the_page_of_open_questions_runs(folder: Path, serve: Serve, demo_world: World) -> None:
+    serve(demo_world)
+    blocks = blocks_of((ROOT / "docs" / "unverified.md").read_text("utf-8"))
+    for _, block in blocks:
+        run_block(block, folder, demo_world)
+    assert len(blocks) == 5
+    services = {write.split("/")[3] for write in demo_world.writes}
+    assert (len(demo_world.writes), services) == (2, {"IS00000000000000000000000000000003"})
 
 
 def test_the_make_targets_are_there_and_the_two_commands_are_run_in_ci() -> None:
