@@ -85,7 +85,8 @@ def compared(
     """A snapshot compared with what is live, or with another, and its lists for as long as they are there.
 
     Live bindings are read through Conversations into a private snapshot within the coverage folder; what an
-    interruption leaves of it the same call goes on with, for a day. `rules` say how long a binding lives and how SDKs
+    interruption leaves of it the same call goes on with, for a day; but for the list of who is ready, which is made
+    to delete by, everything is read anew. `rules` say how long a binding lives and how SDKs
     name message types. `command` is the command line that errors name. Raises `InputError` and `RefusedError` as
     `open_snapshot` does, `RefusedError` for another account or a live side that lacks a part, and what
     `extract_snapshot` raises.
@@ -100,7 +101,7 @@ def compared(
     with coverage_folder(coverage), _scratch(coverage / SCRATCH, source) as scratch:
         with _told(command):
             if not isinstance(live, Path):
-                other = _read_live(live, source, scratch, meter, command)
+                other = _read_live(live, source, scratch, meter, command, anew=listed == "ready")
             work = Comparison(source, other, rules or default_rules(), scratch / "work")
             work.run(executor, listed)
         yield work
@@ -120,7 +121,10 @@ class Comparison:
         self.source = source
         self._live = live
         self._terms = Terms(
-            source.as_of - rules.lifetime, tuple(names["chat_prefixes"]), tuple(names["conversations_prefixes"])
+            born_after=source.as_of - rules.lifetime,
+            live_after=live.as_of - rules.lifetime,
+            chat_prefixes=tuple(names["chat_prefixes"]),
+            conversations_prefixes=tuple(names["conversations_prefixes"]),
         )
         self.scratch = scratch
         self.lists: dict[str, list[Path]] = {}
@@ -163,7 +167,9 @@ def _names(source: Snapshot, live: Snapshot) -> dict[str, str]:
     return {sid: found[sid]["friendly_name"] or "" for sid in sorted(found)}
 
 
-def _read_live(api: TwilioApi, source: Snapshot, scratch: Path, meter: Meter | None, command: str) -> Snapshot:
+def _read_live(
+    api: TwilioApi, source: Snapshot, scratch: Path, meter: Meter | None, command: str, *, anew: bool
+) -> Snapshot:
     """Read what the snapshot covers through Conversations; as one list a service, which has all types."""
     filters, out = source.manifest.filters, _live_folder(scratch, source)
     begun = _begun(out)
@@ -174,7 +180,7 @@ def _read_live(api: TwilioApi, source: Snapshot, scratch: Path, meter: Meter | N
         identity_file=source.folder if filters.identity_file else None,
         source="conversations",
         shard=False,
-        restart=begun is None or begun.account_sid != api.account_sid,
+        restart=anew or begun is None or begun.account_sid != api.account_sid,
     )
     extract_snapshot(api, out, options, meter, command=command)
     return open_snapshot(out)

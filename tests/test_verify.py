@@ -34,7 +34,8 @@ from tests.snapshots import AS_OF, binding, write_snapshot
 SERVICE, OTHER = service_sid(1), service_sid(2)
 CAME_BACK = ["twilio.conversations.new_message"]
 EXPIRED = AS_OF - timedelta(days=366)
-TERMS = Terms(AS_OF - timedelta(days=365), ("twilio.channel.", "twilio.ipmsg."), ("twilio.conversations.",))
+YEAR = timedelta(days=365)
+TERMS = Terms(AS_OF - YEAR, AS_OF - YEAR, ("twilio.channel.", "twilio.ipmsg."), ("twilio.conversations.",))
 Row = dict[str, Any]
 Found = tuple[dict[str | None, Counts], list[str]]
 
@@ -86,12 +87,22 @@ def last_seen(row: Row) -> datetime | None:
 def naively(source: list[Row], live: list[Row]) -> Found:
     """The same, one row at a time."""
     tally: Counter[tuple[str | None, str]] = Counter()
+    source, live = (
+        [{**row, "identity": row["identity"] or None, "endpoint": row["endpoint"] or None} for row in rows]
+        for rows in (source, live)
+    )
+    live = [row for row in live if (last_seen(row) or AS_OF) >= TERMS.live_after]  # what is dead proves nothing
     signs = [row for row in live if is_sign(row)]
 
-    def same_device(one: Row, other: Row) -> bool:
-        return all(one[key] is not None and one[key] == other[key] for key in ("identity", "endpoint"))
+    def device(row: Row) -> tuple[str | None, ...]:
+        return row["identity"], row["endpoint"], platform_of(row)
 
-    free = [sign for sign in signs if not any(same_device(sign, row) for row in source)]
+    def same_device(one: Row, other: Row) -> bool:
+        return None not in device(one) and device(one) == device(other)
+
+    # A device is one, however often it is listed; what has no endpoint is some device of its own.
+    listed = {device(sign) if sign["endpoint"] else sign["sid"]: sign for sign in signs}
+    free = [sign for sign in listed.values() if not any(same_device(sign, row) for row in source)]
     # The one that was seen last comes first, the one that never was comes last.
     order = sorted(
         source, key=lambda row: (-(last_seen(row) or datetime(1970, 1, 1, tzinfo=UTC)).timestamp(), row["sid"])
@@ -139,8 +150,8 @@ def rows_of(names: st.SearchStrategy[Any], prefix: str) -> st.SearchStrategy[lis
     """Bindings in up to three parts, of few identities, devices and platforms, so that they meet."""
     row = st.fixed_dictionaries(
         {
-            "identity": st.sampled_from([None, "a", "a", "b", "it's"]),
-            "endpoint": st.sampled_from([None, "x", "y", "z", "w"]),
+            "identity": st.sampled_from([None, "", "a", "a", "a", "b", "it's"]),
+            "endpoint": st.sampled_from([None, "", "x", "y", "z", "w"]),
             "binding_type": st.sampled_from(["apn", "fcm", "gcm", "twilsock", None]),
             "message_types": names,
             "date_created": dates,
@@ -211,6 +222,14 @@ def test_order_parts_and_buckets_change_nothing(random: Any, rows_a_bucket: int)
         # GCM can only come back as FCM.
         (["gcm:1"], ["fcm:2"], {"ready_platform": 1}),
         (["gcm:1"], ["fcm:1"], {"ready_device": 1}),
+        # Two pushes of one phone are two bindings, and each comes back by itself; a browser is no phone.
+        (["apn:1", "fcm:1"], ["fcm:1"], {"ready_device": 1, "pending": 1}),
+        (["apn:1"], ["twilsock:1"], {"pending": 1, "new": 1}),
+        # A device is one, however often it is listed, and by whatever name of its push.
+        (["fcm:1", "fcm:2"], ["gcm:3", "fcm:3"], {"ready_platform": 1, "pending": 1}),
+        # An empty endpoint is no device; a registration past its lifetime is dead.
+        (["apn:", "apn:"], ["apn:"], {"ready_platform": 1, "pending": 1}),
+        (["apn:1"], ["apn:1!"], {"pending": 1}),
     ],
 )
 def test_one_device_for_one(tmp_path: Path, source: list[str], live: list[str], expected: Mapping[str, int]) -> None:

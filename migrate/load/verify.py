@@ -14,7 +14,7 @@ from pathlib import Path
 import duckdb
 
 from migrate.model.coverage import Counts
-from migrate.model.registration import CHAT_NAMES, CONVERSATIONS_NAMES, SHARED_NAME, SUCCESSORS
+from migrate.model.registration import CHAT_NAMES, CONVERSATIONS_NAMES, SAME_PUSH, SHARED_NAME, SUCCESSORS
 from migrate.snapshot.database import MEMORY_LIMIT, over_views
 
 ROWS_A_BUCKET = 4_000_000  # of both sides: their texts fit into memory
@@ -23,31 +23,34 @@ Parts = Sequence[tuple[Path, int]]  # Parquet files, and how many rows each has
 _PLATFORM = "CASE binding_type {} ELSE binding_type END".format(
     " ".join(f"WHEN '{former}' THEN '{successor}'" for former, successor in SUCCESSORS.items())
 )
+# What is empty is nobody's, and no device: as null.
+_DEVICE = f"nullif(identity, '') AS identity, nullif(endpoint, '') AS endpoint, {_PLATFORM} AS platform"
+_LAST_SEEN = "coalesce(date_updated, date_created)"
 _SEEN = """
     CREATE TEMP TABLE seen AS
-    SELECT identity, endpoint, {platform} AS platform, is_ready FROM (
-        SELECT *, coalesce({is_ready}, false) AS is_ready FROM live WHERE {bucket}
+    SELECT {device}, {listed} is_ready FROM (
+        SELECT *, coalesce({is_ready}, false) AS is_ready FROM live
+        WHERE {bucket} AND NOT coalesce(epoch_us({last_seen}) < $live_after, false)
     ) AS judged
     WHERE is_ready OR {is_unclear}
 """
-_SIGNS = "CREATE TEMP VIEW signs AS SELECT identity, endpoint, platform FROM seen WHERE is_ready"
+_SIGNS = "CREATE TEMP VIEW signs AS FROM seen WHERE is_ready"
 _HELD = """
     CREATE TEMP TABLE held AS
-    SELECT identity, endpoint, {platform} AS platform, {listed}
-        coalesce(epoch_us(coalesce(date_updated, date_created)) < $born_after, false) AS is_expired
+    SELECT {device}, {listed} coalesce(epoch_us({last_seen}) < $born_after, false) AS is_expired
     FROM source WHERE {bucket}
 """
-# The same device: identity and endpoint. What is null is nobody's, and no device.
-_WAITING = """
-    CREATE TEMP VIEW waiting AS FROM held WHERE NOT is_expired AND NOT EXISTS (
-        FROM signs WHERE signs.identity = held.identity AND signs.endpoint = held.endpoint)
-"""
+# The same device: identity, endpoint and push technology, by which a binding is unique (FACTS.md, "Binding").
+_SAME = "signs.identity = held.identity AND signs.endpoint = held.endpoint AND signs.platform = held.platform"
+_WAITING = f"CREATE TEMP VIEW waiting AS FROM held WHERE NOT is_expired AND NOT EXISTS (FROM signs WHERE {_SAME})"
 _WAITING_COUNTS = "CREATE TEMP TABLE wanted AS SELECT identity, platform, count(*) AS n FROM waiting GROUP BY ALL"
-# A sign that is some binding's own device, be it an expired one's, is not another's successor.
+# A sign that is some binding's own device, be it an expired one's, is not another's successor; and a device is one,
+# however often it is listed.
+_SPARE = f"CREATE TEMP VIEW spare AS FROM signs WHERE NOT EXISTS (FROM held WHERE {_SAME})"
 _FREE = """
-    CREATE TEMP TABLE free AS SELECT identity, platform, count(*) AS n FROM signs WHERE NOT EXISTS (
-        FROM held WHERE signs.identity = held.identity AND signs.endpoint = held.endpoint)
-    GROUP BY ALL
+    CREATE TEMP TABLE free AS
+    SELECT identity, platform, count(DISTINCT endpoint) + count(*) FILTER (endpoint IS NULL) AS n
+    FROM spare GROUP BY ALL
 """
 _COUNTS = {
     "bindings": "SELECT platform, count(*) FROM held GROUP BY ALL",
@@ -72,27 +75,41 @@ _PENDING = """
     LEFT JOIN free ON ranked.identity = free.identity AND ranked.platform = free.platform
     WHERE place > coalesce(free.n, 0)
 """
-
-
-# Who is ready, as the snapshot has it; and whether Conversations lists the very same binding.
+# Who is ready, as the snapshot has it, and by which registration, the latest of its device; whether Conversations
+# lists the very same binding; whether it is one of Conversations' own; and whether Chat has seen the device since, or
+# for a push that the registration does not ask for.
 _READY = """
-    SELECT source.* EXCLUDE (account_sid, date_created, extra), found.by_platform,
-        EXISTS (FROM live WHERE live.sid = source.sid) AS is_shared
-    FROM source JOIN (
-        SELECT sid, false AS by_platform FROM held WHERE NOT is_expired AND EXISTS (
-            FROM signs WHERE signs.identity = held.identity AND signs.endpoint = held.endpoint)
+    WITH devices AS (
+        SELECT identity, endpoint, platform, max_by(sid, (last_seen, sid)) AS sid FROM signs GROUP BY ALL
+        HAVING endpoint IS NOT NULL
+    ),
+    successors AS (
+        SELECT *, row_number() OVER (PARTITION BY identity, platform ORDER BY last_seen DESC NULLS LAST, sid) AS place
+        FROM (SELECT identity, platform, max_by(sid, (last_seen, sid)) AS sid, max(last_seen) AS last_seen FROM spare
+              GROUP BY identity, platform, coalesce(endpoint, sid))
+    ),
+    found AS (
+        SELECT held.sid, signs.sid AS sign_sid, false AS by_platform FROM held JOIN devices AS signs ON {same}
+        WHERE NOT is_expired
         UNION ALL
-        SELECT sid, true FROM ranked
-        JOIN free ON ranked.identity = free.identity AND ranked.platform = free.platform WHERE place <= free.n
-    ) AS found USING (sid)
+        SELECT ranked.sid, successors.sid, true FROM ranked JOIN successors USING (identity, platform, place)
+    )
+    SELECT source.* EXCLUDE (account_sid, date_created, extra), sign_sid, by_platform,
+        live.message_types AS sign_message_types,
+        EXISTS (FROM live AS shared WHERE shared.sid = source.sid) OR {is_own} AS is_shared,
+        coalesce({source_seen} > {live_seen}, false) OR {lacks} AS is_needed
+    FROM found JOIN source ON source.sid = found.sid JOIN live ON live.sid = sign_sid
 """
 
 
 @dataclass(frozen=True)
 class Terms:
-    """What the comparison goes by: bindings last registered before `born_after` have expired; SDKs' prefixes."""
+    """What the comparison goes by: SDKs' prefixes, and since when a binding must have registered not to have expired:
+    `born_after` those of the snapshot, `live_after` those that are live.
+    """
 
     born_after: datetime
+    live_after: datetime
     chat_prefixes: tuple[str, ...]
     conversations_prefixes: tuple[str, ...]
 
@@ -158,8 +175,9 @@ def verify_partition(partition: Partition) -> dict[str | None, Counts]:
     """Compare one partition, and count by platform.
 
     The pending file has the columns identity, endpoint, platform, last_seen, sid; the ready file has those of a
-    binding in the snapshot, by_platform and is_shared. Neither the order of the rows nor how they are cut into parts
-    and buckets changes anything. Raises `MigrateError` where the disk is full, or memory.
+    binding in the snapshot, and by_platform, sign_sid, sign_message_types, is_shared, is_needed. Neither the order of
+    the rows nor how they are cut into parts and buckets changes anything. Raises `MigrateError` where the disk is
+    full, or memory.
     """
     views = {"source": partition.source, "live": partition.live}
     with over_views(views, partition.scratch, partition.memory_limit) as database:
@@ -168,7 +186,7 @@ def verify_partition(partition: Partition) -> dict[str | None, Counts]:
         if partition.pending:
             database.sql(_PENDING).write_parquet(str(partition.pending), compression="zstd")
         if partition.ready:
-            database.sql(_READY).write_parquet(str(partition.ready), compression="zstd")
+            database.sql(_ready(partition.terms)).write_parquet(str(partition.ready), compression="zstd")
     platforms = {platform for numbers in found.values() for platform in numbers}
     return {
         platform: _counts({name: numbers.get(platform, 0) for name, numbers in found.items()})
@@ -188,24 +206,69 @@ def add_up(parts: Iterable[Mapping[str | None, Counts]]) -> dict[str | None, Cou
 def _prepare(database: duckdb.DuckDBPyConnection, partition: Partition) -> None:
     """The tables of both sides: what is held, what is seen, who waits, and which signs are still free."""
     terms = partition.terms
-    bucket = f"hash(identity) % {partition.buckets} = {partition.bucket}" if partition.buckets > 1 else "true"
-    is_ready = _has_name(CONVERSATIONS_NAMES, terms.conversations_prefixes)
-    is_chats = _has_name(CHAT_NAMES, terms.chat_prefixes)
+    is_chats = _has_prefixed(CHAT_NAMES, terms.chat_prefixes)
     shares = f"(message_types IS NULL OR list_contains(message_types, '{SHARED_NAME}'))"
-    is_unclear = f"({shares} AND NOT coalesce({is_chats}, false))"
-    listed = "sid, coalesce(date_updated, date_created) AS last_seen," if partition.pending or partition.ready else ""
-    born_after = int(terms.born_after.timestamp()) * 1_000_000 + terms.born_after.microsecond
-    database.execute(_SEEN.format(platform=_PLATFORM, is_ready=is_ready, is_unclear=is_unclear, bucket=bucket))
-    database.execute(_HELD.format(platform=_PLATFORM, listed=listed, bucket=bucket), {"born_after": born_after})
-    for statement in (_SIGNS, _WAITING, _WAITING_COUNTS, _FREE, *([_RANKED] if listed else [])):
+    listed = f"sid, {_LAST_SEEN} AS last_seen,"
+    words = {
+        "device": _DEVICE,
+        "last_seen": _LAST_SEEN,
+        "bucket": f"hash(identity) % {partition.buckets} = {partition.bucket}" if partition.buckets > 1 else "true",
+        "is_ready": _is_conversations(terms),
+        "is_unclear": f"({shares} AND NOT coalesce({is_chats}, false))",
+    }
+    database.execute(
+        _SEEN.format(**words, listed=listed if partition.ready else ""), {"live_after": _epoch(terms.live_after)}
+    )
+    database.execute(
+        _HELD.format(**words, listed=listed if partition.pending or partition.ready else ""),
+        {"born_after": _epoch(terms.born_after)},
+    )
+    for statement in (_SIGNS, _WAITING, _WAITING_COUNTS, _SPARE, _FREE):
         database.execute(statement)
+    if partition.pending or partition.ready:
+        database.execute(_RANKED)
 
 
-def _has_name(names: Sequence[str], prefixes: Sequence[str]) -> str:
-    """SQL: whether a binding's message types have one of these names, or one with such a prefix. Null for no list."""
+def _ready(terms: Terms) -> str:
+    """The query for who is ready."""
+    # A push that Chat's binding asks for, or may ask for, and the registration does not.
+    lacks = [
+        f"(coalesce({_has(_named(chats, terms.chat_prefixes), 'source.message_types')}, true) "
+        f"AND NOT coalesce({_has(_named(theirs, terms.conversations_prefixes), 'live.message_types')}, false))"
+        for chats, theirs in SAME_PUSH.items()
+    ]
+    return _READY.format(
+        same=_SAME,
+        is_own=f"coalesce({_is_conversations(terms, 'source.message_types')}, false)",
+        lacks=f"({' OR '.join(lacks)})",
+        source_seen="coalesce(source.date_updated, source.date_created)",
+        live_seen="coalesce(live.date_updated, live.date_created)",
+    )
+
+
+def _epoch(time: datetime) -> int:
+    return int(time.timestamp()) * 1_000_000 + time.microsecond
+
+
+def _is_conversations(terms: Terms, column: str = "message_types") -> str:
+    """SQL: whether message types are such as only the Conversations SDK registers. Null for no list."""
+    return _has_prefixed(CONVERSATIONS_NAMES, terms.conversations_prefixes, column)
+
+
+def _has_prefixed(names: Sequence[str], prefixes: Sequence[str], column: str = "message_types") -> str:
+    """SQL: whether message types have one of these names, or one with such a prefix. Null for no list."""
     tests = [f"name IN ({', '.join(map(_quoted, names))})"]
     tests += [f"starts_with(name, {_quoted(prefix)})" for prefix in prefixes]
-    return f"len([name FOR name IN message_types IF {' OR '.join(tests)}]) > 0"
+    return f"len([name FOR name IN {column} IF {' OR '.join(tests)}]) > 0"
+
+
+def _has(names: Sequence[str], column: str) -> str:
+    """SQL: whether message types have one of these names. Null for no list."""
+    return f"list_has_any({column}, [{', '.join(map(_quoted, names))}])"
+
+
+def _named(name: str, prefixes: Sequence[str]) -> list[str]:
+    return [name, *(prefix + name for prefix in prefixes)]
 
 
 def _quoted(text: str) -> str:

@@ -9,5 +9,11 @@ from __future__ import annotations
 CONVERSATIONS_NAMES = ("added_to_conversation", "removed_from_conversation")
 CHAT_NAMES = ("added_to_channel", "invited_to_channel", "removed_from_channel")
 SHARED_NAME = "new_message"
+# Chat's pushes, and what asks for the same in Conversations, which has no invites.
+SAME_PUSH = {
+    "new_message": "new_message",
+    "added_to_channel": "added_to_conversation",
+    "removed_from_channel": "removed_from_conversation",
+}
 # A device of GCM, which is gone, can only come back as one of FCM (FACTS.md, "Credentials").
 SUCCESSORS = {"gcm": "fcm"}
