@@ -7,6 +7,7 @@ from typing import Any
 
 from migrate.model.errors import RefusedError, UsageError
 from migrate.model.plan import JOURNAL, ROLLBACK
+from migrate.model.retirement import JOURNAL as RETIRED
 
 # By these files a snapshot and a mapped folder are known.
 _OURS = (("manifest.json", "services.parquet"), ("summary.json", "push-config.yaml"))
@@ -60,7 +61,11 @@ def guard_paths(parameters: dict[str, Any]) -> None:
 def _implied(parameters: dict[str, Any]) -> list[Path]:
     """Journals that a command writes without their being named."""
     pairs = () if parameters.get("journal") else (("plan_file", JOURNAL), ("journal_file", ROLLBACK))
-    return [parameters[name].with_suffix(suffix) for name, suffix in pairs if parameters.get(name)]
+    found = [parameters[name].with_suffix(suffix) for name, suffix in pairs if parameters.get(name)]
+    if parameters.get("snapshot") and not parameters.get("journal"):
+        snapshot = parameters["snapshot"].resolve()
+        found.append(snapshot.with_name(snapshot.name + RETIRED))
+    return found
 
 
 def _is_text(path: Path) -> bool:

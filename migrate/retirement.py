@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,9 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from migrate.extract.meter import Meter
+from migrate.load.planning import read_live
 from migrate.load.retire_journal import RetireJournal, read_retire_journal
 from migrate.map.rules import Rules
 from migrate.model.errors import UsageError
+from migrate.model.registration import SAME_PUSH
 from migrate.model.retirement import Retirement, ServiceRetirement
 from migrate.snapshot.coverage import write_coverage
 from migrate.snapshot.reader import batches
@@ -50,6 +53,21 @@ class Prepared:
             "coverage_file": str(self.coverage_file),
             "journal": str(self.journal.path),
         }
+
+    def pushes_off(self, api: TwilioApi) -> dict[str, list[str]]:
+        """Of services with deletions, by SID, the pushes that are on in Chat, and not in Conversations.
+
+        Where it is not known what Chat has, it is taken to push new messages. Raises `TwilioError`.
+        """
+        services = {row["sid"]: row["notifications"] for row in self._work.source.services()}
+        found = {}
+        for service in self.retirement.services:
+            if service.deletions:
+                live = read_live(api, service.service_sid) or {}
+                wanted = _pushed(services.get(service.service_sid))
+                if off := [push for push in wanted if live.get(f"{push}.enabled") is not True]:
+                    found[service.service_sid] = off
+        return found
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """The bindings to delete, as the snapshot has them, each with its `service_sid`."""
@@ -95,22 +113,29 @@ def prepared(
         yield Prepared(retirement, kept, write_coverage(coverage, found), work, choice)
 
 
+def _pushed(notifications: str | None) -> list[str]:
+    """What Conversations must push where Chat does as its `notifications` say."""
+    chat = json.loads(notifications) if notifications else {"new_message": {"enabled": True}}
+    return [push for name, push in SAME_PUSH.items() if (chat.get(name) or {}).get("enabled") is True]
+
+
 def _count(work: Comparison, index: int, choice: Choice, deleted: pa.Array) -> ServiceRetirement:
     service = work.coverage.services[index]
-    numbers = {"by_device": 0, "by_platform": 0, "shared": 0, "earlier": 0}
-    for batch in batches(work.lists[service.service_sid], ("sid", "by_platform", "is_shared")):
+    numbers = {"by_device": 0, "by_platform": 0, "shared": 0, "needed": 0, "earlier": 0}
+    for batch in batches(work.lists[service.service_sid], ("sid", "by_platform", "is_shared", "is_needed")):
         wanted = _wanted(batch, choice, deleted)
         by_platform = pc.sum(wanted["by_platform"]).as_py() or 0
         numbers["by_platform"] += by_platform
         numbers["by_device"] += wanted.num_rows - by_platform
         numbers["shared"] += pc.sum(batch["is_shared"]).as_py() or 0
+        numbers["needed"] += pc.sum(pc.and_not(batch["is_needed"], batch["is_shared"])).as_py() or 0
         numbers["earlier"] += pc.sum(pc.is_in(batch["sid"], value_set=deleted)).as_py() or 0
     return ServiceRetirement(service.service_sid, service.friendly_name, service.total, **numbers)
 
 
 def _wanted(batch: pa.RecordBatch, choice: Choice, deleted: pa.Array) -> pa.RecordBatch:
-    """The rows to delete: not shared, not deleted already, and ready in a way that was chosen."""
-    left = pc.or_(batch["is_shared"], pc.is_in(batch["sid"], value_set=deleted))
+    """The rows to delete: neither shared nor needed, not deleted already, and ready in a way that was chosen."""
+    left = pc.or_(pc.or_(batch["is_shared"], batch["is_needed"]), pc.is_in(batch["sid"], value_set=deleted))
     if not choice.also_by_platform:
         left = pc.or_(left, batch["by_platform"])
     return batch.filter(pc.invert(left))

@@ -21,15 +21,17 @@ from migrate.commands.retire import LIMITS
 from migrate.load import retire_journal
 from migrate.load.retire import is_same
 from migrate.model.errors import TransientTwilioError, TwilioError
+from migrate.retirement import _pushed
 from migrate.snapshot import files
 from migrate.standin.faults import Faults
 from migrate.standin.server import StandInServer
 from migrate.standin.world import Binding, World, make_world
 from migrate.twilio_api.api import TwilioApi
+from migrate.twilio_api.http import Answer, LiveTransport
 from tests.applying import dying, mortal
 from tests.conftest import ROOT, Run, Serve, service_sid, tiny_world
 
-SIGN = {"message_types": [["twilio.conversations.new_message"]]}
+SIGN = {"message_types": [["twilio.conversations.new_message"]], "age_days": 1}
 PHONE = {"identity": "person-{n}", "endpoint": "phone-{n}"}
 SERVICE = service_sid(1)
 PACKAGE = ROOT / "migrate"
@@ -39,6 +41,7 @@ def content(**changes: Any) -> dict[str, Any]:
     """Of ten people four came back with their phone, one with another; one is expired, and the rest are waited for."""
     world = tiny_world(
         conversations_shows_chat=False,
+        conversations={"new_message": {"enabled": True}},
         bindings=[
             {"count": 6, **PHONE},
             {"identity": "moved", "endpoint": "before"},
@@ -109,7 +112,7 @@ def test_a_dry_run_deletes_nothing_and_says_what_it_would(
 ) -> None:
     shown = run("retire", snapshot, "--coverage", tmp_path / "coverage")
     assert (shown.exit_code, server.world.writes) == (0, [])
-    assert re.search(rf"{SERVICE}  Tiny\n +4 +0 +0 +0 +2 +1 +71\.4 %", shown.stdout), shown.stdout
+    assert re.search(rf"{SERVICE}  Tiny\n +4 +0 +0 +0 +0 +2 +1 +71\.4 %", shown.stdout), shown.stdout
     assert "to be deleted: 4 bindings. Nothing was deleted." in shown.stdout
 
     assert "cannot be brought back" in shown.stdout
@@ -156,11 +159,13 @@ def test_what_conversations_lists_by_the_same_sid_is_never_deleted(tmp_path: Pat
     forced = [item for name in ("few-ready", "many-bindings", "old-snapshot") for item in ("--force", name)]
     done = retire(run, tmp_path / "s", "--also-by-platform", *forced)
     assert (done.exit_code, server.world.writes) == (0, [])
-    assert "to be deleted: 0 bindings." in done.stdout
+    assert "To be deleted: 0 bindings." in done.stdout
 
 
 def test_it_is_looked_at_once_more_just_before(run: Run, server: StandInServer, snapshot: Path) -> None:
-    """Since the list was made, one re-registered, one went, and one showed up in Conversations by its own SID."""
+    """Since the list was made, one re-registered, one went, one showed up in Conversations by its own SID, and what
+    made one ready has gone.
+    """
     real, world = TwilioApi.rested, server.world
     service = world.services[SERVICE]
 
@@ -168,16 +173,17 @@ def test_it_is_looked_at_once_more_just_before(run: Run, server: StandInServer, 
         service.bindings[0].updated = world.now
         service.conversations_bindings.append(service.bindings[1])
         service.bindings.pop(2)
+        service.conversations_bindings.pop(3)  # what made the fourth ready
         real(api)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TwilioApi, "rested", meanwhile)
         done = retire(run, snapshot, "--json")
-    assert (done.exit_code, len(world.writes)) == (0, 1)
-    assert told(done) == {"deleted": 1, "gone": 1, "changed": 1, "shared": 1}
+    assert (done.exit_code, world.writes) == (0, [])
+    assert told(done) == {"gone": 1, "changed": 1, "shared": 1, "unready": 1}
     shown = retire(run, snapshot)
-    assert "1 binding is not as in the snapshot any more, and was left alone" in shown.stdout
-    assert (shown.exit_code, len(world.writes)) == (0, 1)
+    assert "1 binding not as in the snapshot any more, and left alone" in shown.stdout
+    assert (shown.exit_code, world.writes) == (0, [])
 
 
 ROW = {
@@ -194,6 +200,7 @@ ROW = {
         ({"message_types": 7}, False), ({"identity": None}, False), ({"endpoint": "E"}, False),
         ({"binding_type": "fcm"}, False), ({"credential_sid": "CR1"}, False), ({"date_updated": "2026-01-01"}, False),
         ({"date_updated": 7}, False), ({"date_updated": "never"}, False), ({"sid": "BS2"}, False),
+        ({"message_types": ["a", None]}, False),
     ],
     ids=str,
 )  # fmt: skip
@@ -214,7 +221,7 @@ def test_one_service_alone(tmp_path: Path, run: Run, serve: Serve) -> None:
 
 people = st.lists(
     st.tuples(
-        st.sampled_from("ab"), st.sampled_from("xyz"), st.sampled_from(["apn", "fcm"]), st.sampled_from([1, 400])
+        st.sampled_from("ab"), st.sampled_from("xyz"), st.sampled_from(["apn", "fcm"]), st.sampled_from([9, 400])
     ),
     max_size=6,
 )
@@ -225,7 +232,7 @@ people = st.lists(
 def test_it_is_what_going_one_by_one_finds(tmp_path: Path, run: Run, serve: Serve, chats: Any, signs: Any) -> None:
     groups = [
         [
-            {"identity": who, "endpoint": device, "binding_type": kind, "age_days": age, **more}
+            {"identity": who, "endpoint": device, "binding_type": kind, **more, "age_days": age - len(more)}
             for who, device, kind, age in some
         ]
         for some, more in ((chats, {}), (signs, SIGN))
@@ -235,13 +242,188 @@ def test_it_is_what_going_one_by_one_finds(tmp_path: Path, run: Run, serve: Serv
     assert run("extract", "--out", folder).exit_code == 0
     before = server.world.services[SERVICE].bindings[:]
     assert retire(run, folder).exit_code == 0
-    devices = {(who, device) for who, device, _, _ in signs}
+    devices = {(who, device, kind) for who, device, kind, age in signs if age < 365}
     day = server.world.now - timedelta(days=365)
 
     def goes(binding: Binding) -> bool:
-        return (binding.identity, binding.endpoint) in devices and (binding.updated or day) >= day
+        device = (str(binding.identity), str(binding.endpoint), binding.binding_type)
+        return device in devices and (binding.updated or day) >= day
 
     assert server.world.services[SERVICE].bindings == [one for one in before if not goes(one)]
+
+
+def one(chat: dict[str, Any], *signs: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """A world with one phone in Chat, and registrations in Conversations."""
+    phone = {"identity": "i", "endpoint": "e", "age_days": 9}
+    return content(
+        bindings=[{**phone, **chat}],
+        conversations_bindings=[{**phone, **SIGN, **sign} for sign in signs],
+        credentials={},
+        **changes,
+    )
+
+
+@pytest.mark.parametrize(
+    ("chat", "signs", "deleted", "why"),
+    [
+        ({}, [{}], 1, "the same phone"),
+        ({}, [{"binding_type": "fcm"}], 0, "another push of it"),
+        ({}, [{"binding_type": "twilsock"}], 0, "a browser"),
+        ({"binding_type": "gcm"}, [{"binding_type": "fcm"}], 1, "GCM comes back as FCM"),
+        ({"endpoint": ""}, [{"endpoint": ""}], 0, "no device"),
+        ({"identity": ""}, [{"identity": ""}], 0, "nobody"),
+        ({}, [{"age_days": 400}], 0, "a registration that is dead"),
+        ({"age_days": 0.5}, [{}], 0, "Chat has seen it later"),
+        ({"age_days": None}, [{}], 1, "nobody knows when"),
+        ({"message_types": [["new_message", "added_to_channel"]]}, [{}], 0, "a push would be lost"),
+        ({"message_types": [["twilio.channel.removed_from_channel"]]}, [{}], 0, "a push would be lost"),
+        ({"message_types": [None]}, [{}], 0, "it may ask for any push"),
+        ({"message_types": [["invited_to_channel"]]}, [{}], 1, "nothing has invites any more"),
+        ({}, [{"message_types": [["twilio.conversations.typing_indicator"]]}], 0, "no push at all"),
+        (
+            {"message_types": [["added_to_channel"]]},
+            [{"message_types": [["added_to_conversation"]]}], 1, "the same push by another name",
+        ),
+        ({"message_types": [["twilio.conversations.new_message"]]}, [{}], 0, "Conversations' own"),
+        ({}, [{"endpoint": "f"}, {"endpoint": "g"}], 0, "other phones"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)  # fmt: skip
+def test_who_is_deleted(
+    tmp_path: Path, run: Run, serve: Serve, chat: dict[str, Any], signs: list[dict[str, Any]], deleted: int, why: str
+) -> None:
+    server = serve(one(chat, *signs))
+    assert run("extract", "--out", tmp_path / "s").exit_code == 0
+    assert retire(run, tmp_path / "s").exit_code == 0
+    assert len(server.world.writes) == deleted, why
+
+
+def test_one_new_device_takes_the_place_of_one(tmp_path: Path, run: Run, serve: Serve) -> None:
+    """However often it is listed; and of two old ones, of that which was seen last."""
+    phones = [{"identity": "i", "endpoint": f"old-{n}", "binding_type": "fcm", "age_days": 9 - n} for n in range(3)]
+    signs = [{"identity": "i", "endpoint": "new", "binding_type": kind, **SIGN} for kind in ("fcm", "gcm", "fcm")]
+    server = serve(content(bindings=phones, conversations_bindings=signs, credentials={}))
+    assert run("extract", "--out", tmp_path / "s").exit_code == 0
+    assert retire(run, tmp_path / "s", "--also-by-platform").exit_code == 0
+    assert chat(server.world) == ["old-0", "old-1"]
+
+
+def test_the_registration_in_its_place_must_be_there_still(tmp_path: Path, run: Run, serve: Serve) -> None:
+    server = serve(content(
+        bindings=[{"identity": "i", "endpoint": "old"}], conversations_bindings=[{"identity": "i", "endpoint": "new", **SIGN}],
+    ))  # fmt: skip
+    assert run("extract", "--out", tmp_path / "s").exit_code == 0
+    real = TwilioApi.rested
+    with pytest.MonkeyPatch.context() as patch:
+        changed = server.world.services[SERVICE].conversations_bindings[0]
+
+        def meanwhile(api: TwilioApi) -> None:
+            changed.message_types = ["new_message"]
+            real(api)
+
+        patch.setattr(TwilioApi, "rested", meanwhile)
+        done = retire(run, tmp_path / "s", "--also-by-platform", "--json")
+    assert (told(done), server.world.writes) == ({"unready": 1}, [])
+
+
+@pytest.mark.parametrize("status", [503, 429])
+def test_a_phone_that_registers_while_a_delete_is_tried_again_keeps_its_binding(
+    run: Run, server: StandInServer, snapshot: Path, environment: pytest.MonkeyPatch, status: int
+) -> None:
+    real, tried = TwilioApi.delete, False
+    first = server.world.services[SERVICE].bindings[0]
+
+    def delete(api: TwilioApi, name: Any, path: str) -> None:
+        nonlocal tried
+        if path.endswith(first.sid) and not tried:
+            tried = True
+            first.updated = server.world.now
+            raise TransientTwilioError("later", status=status)
+        real(api, name, path)
+
+    environment.setattr(TwilioApi, "delete", delete)
+    done = retire(run, snapshot, "--json")
+    assert (done.exit_code, told(done)) == (0, {"deleted": 3, "changed": 1})
+    assert first in server.world.services[SERVICE].bindings
+    assert [line["status"] for line in lines(journal_of(snapshot)) if line.get("result") == first.sid] == ["failed"]
+
+
+def test_the_list_is_made_anew_each_time(
+    run: Run, server: StandInServer, snapshot: Path, environment: pytest.MonkeyPatch
+) -> None:
+    """What a reading that was broken off has left may be a day old, and nobody ready by now."""
+    pages, stopped = TwilioApi.pages, False
+
+    def breaking_off(api: TwilioApi, name: Any, path: str, **options: Any) -> Any:
+        nonlocal stopped
+        yield from pages(api, name, path, **options)
+        if path.endswith("/Bindings"):
+            stopped = True
+            raise KeyboardInterrupt
+
+    with environment.context() as patch:
+        patch.setattr(TwilioApi, "pages", breaking_off)
+        assert retire(run, snapshot).exit_code == 130
+    assert stopped
+    server.world.services[SERVICE].conversations_bindings.clear()
+    done = retire(run, snapshot, "--json")
+    assert (done.exit_code, server.world.writes, json.loads(done.stdout)["deletions"]) == (0, [], 0)
+
+
+def test_pushes_must_be_on_in_conversations(tmp_path: Path, run: Run, serve: Serve) -> None:
+    server = serve(one({}, {}, conversations={"added_to_conversation": {"enabled": True}}))
+    assert run("extract", "--out", tmp_path / "s").exit_code == 0
+    refused = retire(run, tmp_path / "s")
+    assert (refused.exit_code, server.world.writes) == (4, [])
+    assert f"[pushes-off] Conversations does not push new_message of {SERVICE}, as Chat does" in refused.stderr
+    assert retire(run, tmp_path / "s", "--force", "pushes-off").exit_code == 0
+    assert len(server.world.writes) == 1
+
+
+def test_where_nobody_knows_what_chat_pushes_new_messages_must_be_on(tmp_path: Path, run: Run, serve: Serve) -> None:
+    worlds = one({}, {}, conversations={})
+    worlds["services"] *= 2
+    server = serve(worlds)
+    assert run("extract", "--out", tmp_path / "s").exit_code == 0
+    table = pq.read_table(tmp_path / "s" / "services.parquet")
+    assert table["notifications"].to_pylist() != [None, None]
+    refused = retire(run, tmp_path / "s")
+    assert "and of 1 more services" in refused.stderr
+    server.world.services[SERVICE].configuration = {"new_message.enabled": True}
+    assert retire(run, tmp_path / "s").exit_code == 4
+    assert server.world.writes == []
+    assert [_pushed(None), _pushed('{"new_message": null}')] == [["new_message"], []]
+
+
+def test_something_on_the_way_that_answers_404_proves_nothing(
+    run: Run, server: StandInServer, snapshot: Path, environment: pytest.MonkeyPatch
+) -> None:
+    real = LiveTransport.send
+
+    def send(transport: Any, request: Any) -> Answer:
+        is_conversations = "/v1/" in request.url and "/Bindings/BS" in request.url
+        return Answer(404, b"<h1>Not here</h1>", {}) if is_conversations else real(transport, request)
+
+    environment.setattr(LiveTransport, "send", send)
+    done = retire(run, snapshot)
+    assert (done.exit_code, server.world.writes) == (1, [])
+
+
+def test_a_sid_that_is_none_spoils_no_journal(tmp_path: Path, run: Run, serve: Serve) -> None:
+    server = serve(content())
+    server.world.services[SERVICE].bindings[0].sid = "BS1"
+    assert run("extract", "--out", tmp_path / "s").exit_code == 0
+    done = retire(run, tmp_path / "s")
+    assert (done.exit_code, len(server.world.writes)) == (6, 3)
+    assert "not a binding's SID" in done.stdout
+    assert retire(run, tmp_path / "s").exit_code == 1
+
+
+def test_no_other_file_takes_the_journals_place(run: Run, server: StandInServer, snapshot: Path) -> None:
+    assert retire(run, snapshot, "--log-file", journal_of(snapshot)).exit_code == 2
+    assert retire(run, snapshot, "--journal", journal_of(snapshot)).exit_code == 0
+    again = retire(run, snapshot)
+    assert (again.exit_code, "Done: 0 bindings deleted." in again.stdout) == (0, True)
 
 
 # --- interruptions ---------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import click
 from migrate.commands.applying import ask
 from migrate.load.limits import refuse, too_old
 from migrate.model.errors import InterruptedRunError, MigrateError, PartlyAppliedError
+from migrate.model.retirement import JOURNAL, Retired
 from migrate.options import FILE, FOLDER, ServiceSid, api_options, common_options, rules_option, same_command
 from migrate.screen import Screen
 
@@ -20,14 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from migrate.map.rules import Rules
-    from migrate.model.retirement import Retired
     from migrate.retirement import Prepared
     from migrate.twilio_api.api import ApiSettings, TwilioApi
 
 MIN_READY = 90.0
 MOST_BINDINGS = 1_000
-LIMITS = ("few-ready", "many-bindings", "old-snapshot")
-JOURNAL = ".retire.jsonl"  # how the journal ends, beside the snapshot
+LIMITS = ("pushes-off", "few-ready", "many-bindings", "old-snapshot")
 
 
 @click.command()
@@ -96,11 +95,11 @@ def retire(
             found = stack.enter_context(
                 prepared(api, snapshot, coverage, journal, choice, rules=rules, meter=meter, command=same_command())
             )
-        is_dry = not apply or not found.retirement.deletions
-        _show(found, snapshot, screen, is_dry=is_dry)
-        if not is_dry:
+        _show(found, snapshot, screen, is_dry=not apply)
+        if apply:
             refuse(_violations(found, api, min_ready, max_bindings), lifted)
-            _tell(found, _delete(api, found, screen, yes=yes), screen)
+            retired = _delete(api, found, screen, yes=yes) if found.retirement.deletions else Retired()
+            _tell(found, retired, screen)
 
 
 def _show(found: Prepared, snapshot: Path, screen: Screen, *, is_dry: bool) -> None:
@@ -118,6 +117,14 @@ def _show(found: Prepared, snapshot: Path, screen: Screen, *, is_dry: bool) -> N
 
 def _violations(found: Prepared, api: TwilioApi, min_ready: float, most: int) -> Iterator[tuple[str, str]]:
     """Every limit that does not hold: its name, and what is wrong, with the remedy."""
+    off = found.pushes_off(api)
+    if off:
+        sid, pushes = next(iter(off.items()))
+        more = f" and of {len(off) - 1} more services" if len(off) > 1 else ""
+        yield (
+            "pushes-off",
+            (f"Conversations does not push {', '.join(pushes)} of {sid}{more}, as Chat does; load first"),
+        )
     few = [one for one in found.retirement.services if one.deletions and not one.coverage.reaches(min_ready)]
     if few:
         listed = ", ".join(f"{one.service_sid} ({one.coverage.percent:.1f} %)" for one in few[:5])

@@ -32,7 +32,7 @@ def only_loader(folder: Path, account_sid: str) -> Iterator[str]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise RefusedError(
-                f"Another load is writing to account {account_sid}: {holder or 'it does not say which'}",
+                f"Another process is writing to account {account_sid}: {holder or 'it does not say which'}",
                 kept="Nothing was written",
                 remedy="Wait for it, or stop it; then look at what it did with the same command again",
             ) from None

@@ -1,7 +1,8 @@
 """Retire: delete Chat's bindings of devices that are ready in Conversations, so that nobody is pushed twice.
 
-A binding cannot be made again. So each is looked at once more just before: it must be as the snapshot has it, and
-Conversations must have none of its SID, for that may be the same object.
+A binding cannot be made again. So each is looked at once more just before: it must be as the snapshot has it,
+Conversations must have none of its SID, for that may be the same object, and the registration there that made its
+device ready must be there still.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from migrate.load.pace import Pace
-from migrate.load.retire_journal import RetireJournal
+from migrate.load.retire_journal import Result, RetireJournal
 from migrate.model.errors import InterruptedRunError, TransientTwilioError, TwilioError
 from migrate.model.retirement import Fate, Retired
+from migrate.model.sids import is_binding_sid
 from migrate.twilio_api.addresses import Api
 from migrate.twilio_api.api import TwilioApi
 
@@ -63,59 +65,91 @@ class Retirer:
             return "failed", f"{row['sid']}: {error}"
 
     def _try(self, row: Row) -> Fate:
-        sid, path = row["sid"], f"/Services/{row['service_sid']}/Bindings/{row['sid']}"
+        """Look, and delete; and look again before each further attempt, for a phone may register meanwhile."""
+        sid, path = row["sid"], binding_path(row["service_sid"], row["sid"])
+        if not is_binding_sid(sid):
+            raise TwilioError("that is not a binding's SID, and so it is not asked for")
+
+        def attempt() -> Fate:
+            if obstacle := self._obstacle(row, path):
+                return obstacle
+            self._journal.begin(sid)
+            self._pace.wait()
+            try:
+                self._api.delete("chat", path)
+            except TwilioError:  # done or not, by us or by somebody else: what is there tells
+                if self._read("chat", path) is not None:
+                    raise
+            return "deleted"
+
+        try:
+            fate = self._api.insist(attempt)
+        except TransientTwilioError:  # nothing can be seen: it stays open, and is settled by the next run
+            raise
+        except TwilioError:
+            self._settle(sid, "failed")
+            raise
+        if fate == "gone" and sid in self._journal.begun:
+            fate = "deleted"  # it had arrived, though nobody was there to see it
+        self._settle(sid, "deleted" if fate == "deleted" else "failed")
+        return fate
+
+    def _obstacle(self, row: Row, path: str) -> Fate | None:
+        """Why a binding must not be deleted as things are now; None if nothing speaks against it."""
         live = self._read("chat", path)
         if live is None:
-            if sid not in self._journal.begun:
-                return "gone"
-            self._journal.end(sid, "deleted")  # it had arrived, though nobody was there to see it
-            return "deleted"
+            return "gone"
         if not is_same(row, live):
             return "changed"
         if self._read("conversations", path) is not None:
             return "shared"
-        self._journal.begin(sid)
-        self._delete(sid, path)
-        self._journal.end(sid, "deleted")
-        return "deleted"
+        sign = self._read("conversations", binding_path(row["service_sid"], row["sign_sid"]))
+        return None if sign is not None and is_still(row, sign) else "unready"
 
-    def _delete(self, sid: str, path: str) -> None:
-        def attempt() -> None:
-            self._pace.wait()
-            try:
-                self._api.delete("chat", path)
-            except TransientTwilioError:  # done or not: what is there tells
-                if self._read("chat", path) is not None:
-                    raise
-
-        try:
-            self._api.insist(attempt)
-        except TransientTwilioError:  # nothing can be seen: it stays open, and is settled by the next run
-            raise
-        except TwilioError as error:
-            if error.status != 404:  # somebody else was quicker
-                self._journal.end(sid, "failed")
-                raise
+    def _settle(self, sid: str, result: Result) -> None:
+        if sid in self._journal.begun:
+            self._journal.end(sid, result)
 
     def _read(self, api: Api, path: str) -> dict[str, Any] | None:
-        """A binding as an API shows it now; None if there is none."""
+        """A binding as an API shows it now; None if Twilio says that there is none, and not something on the way."""
         try:
             return self._api.get(api, path, having=("sid",))
         except TwilioError as error:
-            if error.status == 404:
+            if error.status == 404 and error.code is not None:
                 return None
             raise
 
 
+def binding_path(service_sid: str, sid: str) -> str:
+    """Where a binding is, in either API."""
+    return f"/Services/{service_sid}/Bindings/{sid}"
+
+
 def is_same(row: Row, live: Mapping[str, Any]) -> bool:
     """Whether a live binding is the one that the snapshot has, unchanged since."""
+    return (
+        all(row[name] == live.get(name) for name in _SAME)
+        and _are_same(row["message_types"], live.get("message_types"))
+        and row["date_updated"] == _time(live.get("date_updated"))
+    )
+
+
+def is_still(row: Row, sign: Mapping[str, Any]) -> bool:
+    """Whether the registration that made a device ready still does."""
+    return row["identity"] == sign.get("identity") and _are_same(row["sign_message_types"], sign.get("message_types"))
+
+
+def _are_same(then: Any, now: Any) -> bool:
+    """Whether two lists of message types mean the same; their order means nothing."""
+    if then is None or now is None:
+        return then is now
+    return isinstance(now, list) and all(isinstance(name, str) for name in now) and sorted(then) == sorted(now)
+
+
+def _time(text: Any) -> datetime | None:
+    """A time as the snapshot has it: in UTC where it does not say. What is none is no time of any binding."""
     try:
-        then, now = row["message_types"], live.get("message_types")
-        date = live.get("date_updated")
-        return (
-            all(row[name] == live.get(name) for name in _SAME)
-            and (then if then is None else sorted(then)) == (now if now is None else sorted(now))
-            and row["date_updated"] == (date if date is None else datetime.fromisoformat(date))
-        )
-    except (TypeError, ValueError):  # no list, or no time, of any binding
-        return False
+        found = None if text is None else datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return datetime.min.replace(tzinfo=UTC)
+    return found.replace(tzinfo=UTC) if found and found.tzinfo is None else found

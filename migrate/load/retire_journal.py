@@ -40,9 +40,10 @@ class RetireJournal:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def begin(self, sid: str) -> None:
-        """Note that a binding is going to be deleted."""
-        self._log({"intent": sid})
-        self.begun.add(sid)
+        """Note that a binding is going to be deleted, if that is not noted yet."""
+        if sid not in self.begun:
+            self._log({"intent": sid})
+            self.begun.add(sid)
 
     def end(self, sid: str, result: Result) -> None:
         """Note what came of it."""

@@ -74,11 +74,14 @@ class InterruptedRunError(MigrateError):
 
 
 class TwilioError(MigrateError):
-    """A request to Twilio did not succeed. `status` is None where no answer came."""
+    """A request to Twilio did not succeed. `status` is None where no answer came, `code` where Twilio named none."""
 
-    def __init__(self, what: str, *, status: int | None = None, kept: str = "", remedy: str = "") -> None:
+    def __init__(
+        self, what: str, *, status: int | None = None, code: int | None = None, kept: str = "", remedy: str = ""
+    ) -> None:
         super().__init__(what, kept=kept, remedy=remedy)
         self.status = status
+        self.code = code
 
 
 class TransientTwilioError(TwilioError):

@@ -10,17 +10,20 @@ from typing import Any, Literal
 from migrate.model.coverage import Counts
 
 # deleted: by this run; gone: it was not there any more; changed: it is not as the snapshot has it; shared: listed by
-# Conversations, too, and perhaps the same object there; failed: Twilio refused, or could not be asked.
-Fate = Literal["deleted", "gone", "changed", "shared", "failed"]
-FATES: tuple[Fate, ...] = ("deleted", "gone", "changed", "shared", "failed")
+# Conversations, too, and perhaps the same object there; unready: the registration that made its device ready is gone,
+# or another; failed: Twilio refused, or could not be asked.
+JOURNAL = ".retire.jsonl"  # how the journal ends, in a name that begins as the snapshot's
+Fate = Literal["deleted", "gone", "changed", "shared", "unready", "failed"]
+FATES: tuple[Fate, ...] = ("deleted", "gone", "changed", "shared", "unready", "failed")
 
 
 @dataclass(frozen=True)
 class ServiceRetirement:
     """One service: its coverage, and of its ready bindings how many are to be deleted.
 
-    `by_device` and `by_platform` say how those are ready; `shared` are ready too, but never deleted, `earlier` were
-    deleted by an earlier run.
+    `by_device` and `by_platform` say how those are ready. `shared` and `needed` are ready too, but never deleted: the
+    first are Conversations' own, or may be; the second Chat has seen later than Conversations has, or for a push that
+    they would lose. `earlier` were deleted by an earlier run.
     """
 
     service_sid: str
@@ -29,6 +32,7 @@ class ServiceRetirement:
     by_device: int
     by_platform: int
     shared: int
+    needed: int
     earlier: int
 
     @property
@@ -43,6 +47,7 @@ class ServiceRetirement:
             "friendly_name": self.friendly_name,
             "deletions": {"by_device": self.by_device, "by_platform": self.by_platform},
             "shared": self.shared,
+            "needed": self.needed,
             "earlier": self.earlier,
             "coverage": self.coverage.to_json(),
         }

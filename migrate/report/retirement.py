@@ -16,19 +16,22 @@ _COLUMNS = {
     "by_device": "by device",
     "by_platform": "by platform",
     "shared": "shared",
+    "needed": "needed",
     "earlier": "earlier",
     "pending": "pending",
     "expired": "expired",
 }
 _FOREVER = "What is deleted cannot be brought back: no API makes bindings"
 _LEGEND = """\
-To be deleted are those that are ready by device, or by platform where that was asked for. Shared: Conversations lists
-a binding of the same SID, which may be the same object; those are never deleted. Earlier: by an earlier run.
+To be deleted are those that are ready by device, or by platform where that was asked for. Left alone: shared, for
+Conversations lists a binding of the same SID, which may be the same object, or it is one of its own; needed, for Chat
+has seen the device later, or for a push that it does not ask for in Conversations. Earlier: by an earlier run.
 """
 _MEANING = {
-    "gone": "was not there any more",
-    "changed": "is not as in the snapshot any more, and was left alone",
-    "shared": "is listed by Conversations, too, and was left alone",
+    "gone": "not there any more",
+    "changed": "not as in the snapshot any more, and left alone",
+    "shared": "listed by Conversations, too, and left alone",
+    "unready": "left alone: what made it ready in Conversations is gone",
     "failed": "could not be deleted",
 }
 

@@ -37,12 +37,15 @@ def raise_for_status(answer: Any, url: str, credentials: Credentials, *, is_secr
     except NotAPageError:
         body = None
     said = body if isinstance(body, dict) and not is_secret else {}
-    code = f", code {said['code']}" if isinstance(said.get("code"), int) else ""
+    number = said["code"] if isinstance(said.get("code"), int) else None
+    code = "" if number is None else f", code {number}"
     message = f": {_concealed(said['message'], url, credentials)}" if isinstance(said.get("message"), str) else ""
     what = f"{public_url(url)} answered {status}{code}{message}"
     if status in _TRANSIENT:
         raise TransientTwilioError(what, status=status, retry_after=_seconds(answer.headers.get("retry-after")))
-    raise TwilioError(what, status=status, remedy=_REMEDIES.get(status, "").format(credential=credentials.shown))
+    raise TwilioError(
+        what, status=status, code=number, remedy=_REMEDIES.get(status, "").format(credential=credentials.shown)
+    )
 
 
 def _concealed(message: str, url: str, credentials: Credentials) -> str:

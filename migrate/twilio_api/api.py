@@ -117,7 +117,7 @@ class TwilioApi:
         self._ask(self.addresses.url(api, path), bytes, method="POST", form=form)
 
     def delete(self, api: Api, path: str) -> None:
-        """Delete one binding. Only what was never processed, a 429, is tried again.
+        """Delete one binding, by one request: whoever asks again looks at it again first.
 
         Raises `TwilioError` for any answer but 204, 200 and 201, and `ValueError` for anything but a binding: to
         delete a credential deletes every registration made with it (FACTS.md, "Credentials"). After a
@@ -125,7 +125,7 @@ class TwilioApi:
         """
         if not _BINDING.fullmatch(path):
             raise ValueError("nothing but bindings is ever deleted")
-        self._ask(self.addresses.url(api, path), bytes, method="DELETE")
+        self._ask(self.addresses.url(api, path), bytes, tries=1, method="DELETE")
 
     def insist(self, once: Callable[[], T]) -> T:
         """Do something that asks Twilio, and again as long as it fails in a way that may pass and patience lasts."""
