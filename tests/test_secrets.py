@@ -144,3 +144,49 @@ def test_an_identity_that_a_server_names_is_masked(tmp_path: Path, run: Run, sig
     assert result.exit_code == 1
     assert "Identity 'al…st (29)' is not valid" in result.stderr
     assert name not in result.stderr
+
+
+def test_identities_and_endpoints_are_only_where_they_belong(
+    tmp_path: Path, run: Run, serve: Serve, environment: pytest.MonkeyPatch
+) -> None:
+    """A whole migration, from the extract to retiring, with all logging: planted, and looked for in all that it leaves."""
+    planted = ("planted.person@example.test", "planted-phone-of-somebody")
+    phone = {"identity": planted[0], "endpoint": planted[1]}
+    serve(
+        tiny_world(
+            bindings=[phone],
+            conversations_bindings=[
+                {**phone, "message_types": [["twilio.conversations.new_message"]], "age_days": 1}
+            ],
+            conversations_shows_chat=False,
+        )
+    )
+    environment.setenv("XDG_CONFIG_HOME", str(tmp_path / "state"))
+    out = tmp_path / "out"
+    out.mkdir()
+    snapshot, mapped, plan = out / "snapshot", out / "mapped", out / "plan.json"
+    force = ("--force", "blockers", "--yes", "--apply")
+    commands: list[list[object]] = [
+        ["extract", "--out", snapshot],
+        ["map", snapshot, "--out", mapped],
+        ["load", mapped, "--plan-out", plan, "--report", out / "r.md", "--report", out / "r.json"],
+        ["rehearse", mapped, "--snapshot", snapshot, "--report", out / "rehearsal.md", "--fault-rate", 0],
+        ["load", "--plan", plan, *force],
+        ["verify", snapshot, "--coverage", out / "coverage"],
+        ["retire", snapshot, "--coverage", out / "coverage", "--apply", "--yes"],
+        ["rollback", out / "plan.journal.jsonl", "--apply", "--yes"],
+        ["doctor"],
+        ["purge", out],
+    ]
+    for number, command in enumerate(commands):
+        done = run(*command, "-v", "-v", "--log-file", out / f"{number}.log")
+        assert done.exit_code == 0, done.output
+        assert not any(secret in done.output for secret in planted), command[0]
+    private = {snapshot / "bindings", mapped / "bindings"}
+    files = [path for path in out.rglob("*") if path.is_file()]
+    assert len(files) > 20
+    for path in files:
+        if not private & set(path.parents):
+            assert not any(secret.encode() in path.read_bytes() for secret in planted), path
+    held = [path for path in files if private & set(path.parents)]
+    assert any(planted[0].encode() in path.read_bytes() for path in held)  # it was there to be told
