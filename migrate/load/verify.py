@@ -80,12 +80,12 @@ _PENDING = """
 # for a push that the registration does not ask for.
 _READY = """
     WITH devices AS (
-        SELECT identity, endpoint, platform, max_by(sid, (last_seen, sid)) AS sid FROM signs GROUP BY ALL
+        SELECT identity, endpoint, platform, max_by(sid, {latest}) AS sid FROM signs GROUP BY ALL
         HAVING endpoint IS NOT NULL
     ),
     successors AS (
         SELECT *, row_number() OVER (PARTITION BY identity, platform ORDER BY last_seen DESC NULLS LAST, sid) AS place
-        FROM (SELECT identity, platform, max_by(sid, (last_seen, sid)) AS sid, max(last_seen) AS last_seen FROM spare
+        FROM (SELECT identity, platform, max_by(sid, {latest}) AS sid, max(last_seen) AS last_seen FROM spare
               GROUP BY identity, platform, coalesce(endpoint, sid))
     ),
     found AS (
@@ -239,6 +239,7 @@ def _ready(terms: Terms) -> str:
     ]
     return _READY.format(
         same=_SAME,
+        latest="(last_seen IS NOT NULL, last_seen, sid)",  # DuckDB takes a null for the greatest
         is_own=f"coalesce({_is_conversations(terms, 'source.message_types')}, false)",
         lacks=f"({' OR '.join(lacks)})",
         source_seen="coalesce(source.date_updated, source.date_created)",
