@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import pyarrow as pa
@@ -22,7 +23,7 @@ from migrate.model.retirement import Retirement, ServiceRetirement
 from migrate.snapshot.coverage import write_coverage
 from migrate.snapshot.reader import batches
 from migrate.twilio_api.api import TwilioApi
-from migrate.verification import Comparison, compared
+from migrate.verification import Comparison, compared, told
 
 
 @dataclass(frozen=True)
@@ -96,21 +97,29 @@ def prepared(
     The coverage folder gets the numbers, as `verify_snapshot` writes them. Nothing is deleted. Raises what `compared`
     and `read_retire_journal` raise, and `UsageError` for a service that the snapshot does not have.
     """
-    command = command or f"chat-migrate retire {snapshot}"
+    command = command or f"chat-migrate retire {quote(str(snapshot))} --coverage {quote(str(coverage))}"
     with compared(snapshot, coverage, api, "ready", rules=rules, meter=meter, command=command) as work:
-        found = work.coverage
-        unknown = set(choice.services) - {service.service_sid for service in found.services}
-        if unknown:
-            raise UsageError(f"{snapshot} has no service {min(unknown)}")
-        kept = read_retire_journal(journal, found.snapshot, api.account_sid, api.addresses.base("chat"))
-        deleted = _array(kept.deleted)
-        services = tuple(
-            _count(work, index, choice, deleted)
-            for index, service in enumerate(found.services)
-            if not choice.services or service.service_sid in choice.services
-        )
-        retirement = Retirement(found.account_sid, found.snapshot, found.snapshot_as_of, found.live_as_of, services)
-        yield Prepared(retirement, kept, write_coverage(coverage, found), work, choice)
+        with told(command):
+            found = _prepare(work, snapshot, coverage, journal, api, choice)
+        yield found
+
+
+def _prepare(
+    work: Comparison, snapshot: Path, coverage: Path, journal: Path, api: TwilioApi, choice: Choice
+) -> Prepared:
+    found = work.coverage
+    unknown = set(choice.services) - {service.service_sid for service in found.services}
+    if unknown:
+        raise UsageError(f"{snapshot} has no service {min(unknown)}")
+    kept = read_retire_journal(journal, found.snapshot, api.account_sid, api.addresses.base("chat"))
+    deleted = _array(kept.deleted)
+    services = tuple(
+        _count(work, index, choice, deleted)
+        for index, service in enumerate(found.services)
+        if not choice.services or service.service_sid in choice.services
+    )
+    retirement = Retirement(found.account_sid, found.snapshot, found.snapshot_as_of, found.live_as_of, services)
+    return Prepared(retirement, kept, write_coverage(coverage, found), work, choice)
 
 
 def _pushed(notifications: str | None) -> list[str]:

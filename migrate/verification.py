@@ -63,7 +63,7 @@ def verify_snapshot(
     command = command or f"chat-migrate verify {quote(str(snapshot))} --coverage {quote(str(coverage))}"
     listed: Listed = "pending" if pending else None
     options: dict[str, Any] = {"rules": rules, "meter": meter, "executor": executor, "command": command}
-    with compared(snapshot, coverage, live, listed, **options) as work, _told(command):
+    with compared(snapshot, coverage, live, listed, **options) as work, told(command):
         names = {service.service_sid: service.friendly_name for service in work.coverage.services}
         lists = {sid: (names[sid], files) for sid, files in work.lists.items()}
         rows = write_pending(pending, lists, work.scratch) if pending else None
@@ -99,7 +99,7 @@ def compared(
     else:
         _refuse_other_account(source, live.account_sid, "the credentials are for")
     with coverage_folder(coverage), _scratch(coverage / SCRATCH, source) as scratch:
-        with _told(command):
+        with told(command):
             if not isinstance(live, Path):
                 other = _read_live(live, source, scratch, meter, command, anew=listed == "ready")
             work = Comparison(source, other, rules or default_rules(), scratch / "work")
@@ -226,7 +226,7 @@ def _scratch(folder: Path, source: Snapshot) -> Iterator[Path]:
 
 
 @contextmanager
-def _told(command: str) -> Iterator[None]:
+def told(command: str) -> Iterator[None]:
     """What goes wrong within is told with the command that goes on."""
     kept, remedy = "No coverage was written", f"Go on with: {command}"
     try:

@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import click
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 from migrate.cli import cli
 from migrate.commands.retire import LIMITS
 from migrate.load import retire_journal
+from migrate.load.exclusion import only_loader
 from migrate.load.retire import is_same
 from migrate.model.errors import TransientTwilioError, TwilioError
 from migrate.retirement import _pushed
@@ -570,6 +572,115 @@ def test_a_full_disk_stops_it(
     assert len(server.world.writes) == 4
 
 
+# --- nothing is taken for granted ------------------------------------------------------------------------
+
+
+def test_a_chat_that_is_switched_off_says_nothing_of_bindings(
+    run: Run, server: StandInServer, snapshot: Path, environment: pytest.MonkeyPatch
+) -> None:
+    """It may answer 404 to everything, and the bindings are there all the same: begun or not, none is gone by that."""
+    real = TwilioApi.get
+
+    def lost(api: TwilioApi, name: Any, path: str) -> None:
+        raise TransientTwilioError("it is away")
+
+    def off(api: TwilioApi, name: Any, path: str, *rest: Any, **options: Any) -> Any:
+        if name == "chat":
+            raise TwilioError("it answered 404", status=404, code=20404)
+        return real(api, name, path, *rest, **options)
+
+    with environment.context() as patch:
+        patch.setattr(TwilioApi, "delete", lost)
+        assert retire(run, snapshot, "--retry-budget", 0, "--concurrency", 1).exit_code == 1
+    before = journal_of(snapshot).read_bytes()
+    assert before.count(b"intent") == 4
+    with environment.context() as patch:
+        patch.setattr(TwilioApi, "get", off)
+        stopped = retire(run, snapshot)
+    assert (stopped.exit_code, stopped.stderr.count("\n")) == (1, 1)
+    assert "4 of 4 bindings could not be deleted" in stopped.stderr
+    assert "or is switched off" in stopped.stdout
+    assert (journal_of(snapshot).read_bytes(), server.world.writes) == (before, [])
+    assert retire(run, snapshot).exit_code == 0
+    assert len(server.world.writes) == 4
+
+
+@pytest.mark.parametrize("status", [429, 503, None])
+def test_what_is_tried_again_is_looked_at_again(
+    run: Run, server: StandInServer, snapshot: Path, environment: pytest.MonkeyPatch, status: int | None
+) -> None:
+    """While a delete waits for its turn, the phone registers through Chat again, or its binding moves over."""
+    real, service, tried = TwilioApi.delete, server.world.services[SERVICE], set[str]()
+    first, second = service.bindings[0], service.bindings[1]
+
+    def delete(api: TwilioApi, name: Any, path: str) -> None:
+        if path not in tried:
+            tried.add(path)
+            if path.endswith(first.sid):
+                first.updated = server.world.now
+            if path.endswith(second.sid):
+                service.conversations_bindings.append(second)
+            raise TransientTwilioError("not now", status=status)
+        real(api, name, path)
+
+    with environment.context() as patch:
+        patch.setattr(TwilioApi, "delete", delete)
+        done = retire(run, snapshot, "--json")
+    assert (done.exit_code, told(done)) == (0, {"deleted": 2, "changed": 1, "shared": 1})
+    assert {first.endpoint, second.endpoint} <= set(chat(server.world))
+    found = lines(journal_of(snapshot))
+    assert sum("intent" in line for line in found) == 4
+    assert sorted(line["status"] for line in found if "result" in line) == ["deleted"] * 2 + ["failed"] * 2
+
+
+def test_a_429_is_waited_for(run: Run, serve: Serve, world: World, snapshot: Path) -> None:
+    serve(world, faults=Faults(rate=0.4, kinds=("429",)))
+    done = retire(run, snapshot, "--retry-budget", 600, "--json", "--journal", snapshot.with_name("j.jsonl"))
+    assert (done.exit_code, told(done), len(world.writes)) == (0, {"deleted": 4}, 4)
+
+
+def test_more_than_are_in_hand_at_a_time(tmp_path: Path, run: Run, serve: Serve) -> None:
+    many = content(bindings=[{"count": 40, **PHONE}], conversations_bindings=[{"count": 39, **PHONE, **SIGN}])
+    many["services"].append({"name": "Quiet", "conversations": {}})
+    server = serve(many)
+    assert run("extract", "--out", tmp_path / "s").exit_code == 0
+    done = retire(run, tmp_path / "s", "--concurrency", 3)
+    assert (done.exit_code, len(server.world.writes), chat(server.world)) == (0, 39, ["phone-0040"])
+    assert len({line["result"] for line in lines(journal_of(tmp_path / "s")) if "result" in line}) == 39
+
+
+def test_deletes_keep_to_the_pace_from_all_threads(run: Run, snapshot: Path, environment: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+    environment.setattr(TwilioApi, "pause", lambda api, seconds: waited.append(seconds))
+    assert retire(run, snapshot).exit_code == 0
+    assert 0.08 < max(waited) <= 3 / 25  # the fourth waits for its turn behind three
+
+
+def test_one_at_a_time_for_an_account_and_a_dead_ones_lock_is_told(
+    tmp_path: Path, run: Run, server: StandInServer, snapshot: Path, environment: pytest.MonkeyPatch
+) -> None:
+    state = Path(click.get_app_dir("chat-migrate"))
+    with only_loader(state, server.world.account_sid):
+        second = retire(run, snapshot)
+    assert (second.exit_code, second.stderr.count("\n"), server.world.writes) == (4, 1, [])
+    left = json.dumps({"process": 1, "host": "elsewhere", "since": "2026-06-15T08:00:00+00:00"})
+    (state / f"{server.world.account_sid}.lock").write_text(left)
+    done = retire(run, snapshot)
+    assert (done.exit_code, "process 1 on elsewhere" in done.stderr) == (0, True)
+
+
+def test_a_full_disk_before_anything_is_deleted_names_the_command(
+    run: Run, server: StandInServer, snapshot: Path, environment: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: Any) -> Any:
+        raise OSError(28, "No space left on device", "x")
+
+    environment.setattr("migrate.retirement.write_coverage", full)
+    stopped = retire(run, snapshot)
+    assert (stopped.exit_code, stopped.stderr.count("\n"), server.world.writes) == (1, 1, [])
+    assert f"Go on with: chat-migrate retire {snapshot}" in stopped.stderr
+
+
 # --- refusals --------------------------------------------------------------------------------------------
 
 
@@ -644,9 +755,12 @@ def test_an_unknown_result_makes_no_journal(run: Run, server: StandInServer, sna
 def test_a_torn_last_line_is_dropped(run: Run, server: StandInServer, snapshot: Path) -> None:
     assert retire(run, snapshot).exit_code == 0
     data = journal_of(snapshot).read_bytes()
-    journal_of(snapshot).write_bytes(data[:-7])
-    done = retire(run, snapshot, "--json")
-    assert (done.exit_code, told(done)) == (0, {"deleted": 1})
+    for torn in (data[:-7], data[:-7] + b"9" * 9000):
+        journal_of(snapshot).write_bytes(torn)
+        done = retire(run, snapshot, "--json")
+        assert (done.exit_code, told(done)) == (0, {"deleted": 1})
+        assert len(lines(journal_of(snapshot))) == data.count(b"\n")  # what came next is a line of its own
+        assert retire(run, snapshot).exit_code == 0
     assert len(server.world.writes) == 4
 
 

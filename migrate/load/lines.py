@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from migrate.snapshot.checkpoint import complete_lines
 from migrate.snapshot.files import make_private_folder, write_whole
 from migrate.snapshot.lock import hold
+
+_BLOCK = 4096  # bytes
 
 
 def is_unwritten(path: Path, first: bytes) -> bool:
@@ -19,7 +20,8 @@ def is_unwritten(path: Path, first: bytes) -> bool:
     """
     if not path.exists():
         return True
-    data = path.read_bytes()[: len(first) + 4096]
+    with path.open("rb") as file:
+        data = file.read(len(first) + 4096)
     return b"\n" not in data and (data.startswith(first) or first.startswith(data))
 
 
@@ -29,10 +31,25 @@ def held_for_lines(path: Path, *, is_new: bool) -> Iterator[None]:
     make_private_folder(path.parent)
     if is_new:
         write_whole(path, b"", private=True)
-    else:
-        complete_lines(path)  # what a crash cut short would spoil the next line
     held = hold(path)
     try:
+        _drop_torn_line(path)
         yield
     finally:
         os.close(held)
+
+
+def _drop_torn_line(path: Path) -> None:
+    """Drop what a crash cut short: it would spoil the next line. Reads no more than that: a journal can be huge."""
+    with path.open("r+b") as file:
+        end = place = file.seek(0, os.SEEK_END)
+        found = -1
+        while place and found < 0:
+            begin = max(0, place - _BLOCK)
+            file.seek(begin)
+            found = file.read(place - begin).rfind(b"\n")
+            place = begin
+        if place + found + 1 < end:
+            file.truncate(place + found + 1)
+            file.flush()
+            os.fsync(file.fileno())

@@ -23,6 +23,7 @@ from migrate.twilio_api.api import TwilioApi
 
 Row = Mapping[str, Any]  # a binding as the snapshot has it, and its `service_sid`
 _SAME = ("sid", "identity", "endpoint", "binding_type", "credential_sid")
+_TRIES = 3  # of a look, with pauses of a second or so; then all of it is looked at anew
 _AHEAD = 4  # bindings in hand for each request at a time
 
 
@@ -77,18 +78,14 @@ class Retirer:
             self._pace.wait()
             try:
                 self._api.delete("chat", path)
-            except TwilioError:  # done or not, by us or by somebody else: what is there tells
-                if self._read("chat", path) is not None:
+            except TwilioError as error:  # done or not, by us or by somebody else: what is there tells
+                if self._find(row, path) is not None:
+                    if not isinstance(error, TransientTwilioError):
+                        self._settle(sid, "failed")
                     raise
             return "deleted"
 
-        try:
-            fate = self._api.insist(attempt)
-        except TransientTwilioError:  # nothing can be seen: it stays open, and is settled by the next run
-            raise
-        except TwilioError:
-            self._settle(sid, "failed")
-            raise
+        fate = self._api.insist(attempt)  # where nothing can be seen it stays open, and is settled by the next run
         if fate == "gone" and sid in self._journal.begun:
             fate = "deleted"  # it had arrived, though nobody was there to see it
         self._settle(sid, "deleted" if fate == "deleted" else "failed")
@@ -96,7 +93,7 @@ class Retirer:
 
     def _obstacle(self, row: Row, path: str) -> Fate | None:
         """Why a binding must not be deleted as things are now; None if nothing speaks against it."""
-        live = self._read("chat", path)
+        live = self._find(row, path)
         if live is None:
             return "gone"
         if not is_same(row, live):
@@ -110,10 +107,23 @@ class Retirer:
         if sid in self._journal.begun:
             self._journal.end(sid, result)
 
+    def _find(self, row: Row, path: str) -> dict[str, Any] | None:
+        """A binding as Chat has it now; None if it has none.
+
+        A Chat that was switched off may answer 404 to everything (FACTS.md, "The two APIs"): then nothing is known.
+        """
+        live, service_sid = self._read("chat", path), row["service_sid"]
+        if live is None and self._read("chat", f"/Services/{service_sid}") is None:
+            raise TwilioError(f"Chat lacks service {service_sid}, or is switched off: it says nothing of bindings")
+        return live
+
     def _read(self, api: Api, path: str) -> dict[str, Any] | None:
-        """A binding as an API shows it now; None if Twilio says that there is none, and not something on the way."""
+        """An object as an API shows it now; None if Twilio says that there is none, and not something on the way.
+
+        It is tried a few times only: what was seen before it would be old by the time that a late try succeeds.
+        """
         try:
-            return self._api.get(api, path, having=("sid",))
+            return self._api.get(api, path, _TRIES, having=("sid",))
         except TwilioError as error:
             if error.status == 404 and error.code is not None:
                 return None
