@@ -72,11 +72,12 @@ def dying(
         if steps == step or (threads and steps > step):
             raise KilledError
 
-    def around(real: Callable[..., None]) -> Callable[..., None]:
-        def called(*arguments: Any) -> None:
+    def around(real: Callable[..., Any]) -> Callable[..., Any]:
+        def called(*arguments: Any) -> Any:
             tick()
-            real(*arguments)
+            answer = real(*arguments)
             tick()
+            return answer
 
         return called
 

@@ -716,3 +716,101 @@ def test_the_command_that_goes_on_has_its_options(
     (command,) = re.findall(r"Go on with: chat-migrate (.*)", result.stderr)
     assert run(*shlex.split(command)).exit_code == 0
     assert read_journal(mine).finished
+
+
+# --- what a review found ---------------------------------------------------------------------------------
+
+
+def lagging(monkeypatch: pytest.MonkeyPatch, looks: int) -> None:
+    """After a write, so many looks show what was there before it."""
+    real_get, real_post = TwilioApi.get, TwilioApi.post
+    stale: dict[str, list[Any]] = {}
+
+    def post(api: TwilioApi, name: Any, path: str, form: Any) -> Any:
+        stale[path] = [real_get(api, name, path)] * looks
+        return real_post(api, name, path, form)
+
+    def get(api: TwilioApi, name: Any, path: str, *rest: Any, **options: Any) -> Any:
+        return stale[path].pop() if stale.get(path) else real_get(api, name, path, *rest, **options)
+
+    monkeypatch.setattr(TwilioApi, "post", post)
+    monkeypatch.setattr(TwilioApi, "get", get)
+
+
+@pytest.mark.parametrize("looks", [2, 9])
+def test_a_read_back_that_lags_is_not_taken_for_a_write_that_did_not_arrive(
+    run: Run, server: StandInServer, plan_file: Path, monkeypatch: pytest.MonkeyPatch, looks: int
+) -> None:
+    before = live(server.world)
+    with monkeypatch.context() as patch:
+        lagging(patch, looks)
+        done = apply(run, plan_file)
+    assert done.exit_code == (0 if looks == 2 else 1), done.output
+    assert live(server.world) == wanted(plan_file, before)
+    assert run("rollback", plan_file.with_suffix(".journal.jsonl"), "--apply", "--yes").exit_code == 0
+    assert live(server.world) == before
+
+
+def test_a_rollback_waits_for_a_load_that_is_at_work(
+    tmp_path: Path, run: Run, server: StandInServer, plan_file: Path
+) -> None:
+    assert apply(run, plan_file).exit_code == 0
+    journal = plan_file.with_suffix(".journal.jsonl")
+    with only_loader(Path(click.get_app_dir("chat-migrate")), server.world.account_sid):
+        refused = run("rollback", journal, "--apply", "--yes")
+    assert (refused.exit_code, refused.stdout, posts(server.world)) == (4, "", 5)
+    assert "Another process is writing" in refused.stderr
+
+
+def test_a_plan_whose_write_is_open_is_neither_replaced_nor_written_beside(
+    run: Run, server: StandInServer, plan_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        dying(patch, 12)
+        assert apply(mortal, plan_file).exit_code == -9
+    mapped = plan_file.parent / "run" / "mapped"
+    plan_file.rename(plan_file.parent / "run" / "plan.json")
+    plan_file.with_suffix(".journal.jsonl").rename(plan_file.parent / "run" / "plan.journal.jsonl")
+    saved = plan_file.parent / "run" / "plan.json"
+    whole = saved.read_bytes()
+    for options in (["--apply", "--yes", *FORCE], ["--plan-out", saved]):
+        refused = run("load", mapped, *options)
+        assert (refused.exit_code, refused.stderr.count("\n"), saved.read_bytes()) == (4, 1, whole)
+        assert f"Go on with: chat-migrate load --plan {saved} --apply" in refused.stderr
+
+
+def test_after_a_stale_plan_a_new_one_can_be_made_and_applied(
+    run: Run, server: StandInServer, plan_file: Path
+) -> None:
+    server.world.services[service_sid(7)].configuration = {"new_message.sound": "theirs"}
+    stale = apply(run, plan_file)
+    assert (stale.exit_code, "--plan-out ANOTHER" in stale.stderr) == (5, True)
+    assert run("load", plan_file.parent / "run" / "mapped", "--apply", "--yes", *FORCE).exit_code == 0
+
+
+def test_an_error_of_any_kind_stops_one_change_alone(
+    run: Run, server: StandInServer, plan_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = TwilioApi.post
+
+    def post(api: TwilioApi, name: Any, path: str, form: Any) -> Any:
+        if service_sid(3) in path:
+            raise RefusedError("it leads to another host", remedy="Find out who answers")
+        return real(api, name, path, form)
+
+    monkeypatch.setattr(TwilioApi, "post", post)
+    done = apply(run, plan_file)
+    assert (done.exit_code, posts(server.world)) == (6, 4)
+    assert "it leads to another host" in done.stdout
+
+
+def test_a_rollback_of_another_accounts_journal_is_refused(
+    run: Run, server: StandInServer, plan_file: Path, environment: pytest.MonkeyPatch
+) -> None:
+    assert apply(run, plan_file).exit_code == 0
+    journal = plan_file.with_suffix(".journal.jsonl")
+    journal.write_text(journal.read_text("utf-8").replace(DEMO_ACCOUNT, "AC" + "8" * 32), "utf-8")
+    server.world.account_sid = "AC" + "7" * 32
+    environment.setenv("TWILIO_ACCOUNT_SID", server.world.account_sid)
+    refused = run("rollback", journal)
+    assert (refused.exit_code, refused.stderr.count("\n")) == (4, 1)

@@ -169,7 +169,7 @@ class Loader(RuleBasedStateMachine):
                 path: at(entry.before, path) for path in entry.desired if before[sid][path] == entry.desired[path]
             }
             left = {**before[sid], **undone}
-            if entry.status == "failed" or finished:
+            if entry.status == "void" or finished:
                 assert after[sid] == before[sid]
             elif code == 0:
                 assert after[sid] == left, "what is ours is as it was before, and what is not is left alone"

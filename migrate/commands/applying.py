@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ from migrate.model.errors import (
     StaleError,
     TwilioError,
 )
-from migrate.options import FILE
+from migrate.options import FILE, same_command
 from migrate.screen import Screen
 
 if TYPE_CHECKING:
@@ -69,6 +69,30 @@ def apply_options(command: Command) -> Command:
     return wrapped  # type: ignore[return-value]
 
 
+@contextmanager
+def alone(api: TwilioApi, screen: Screen, options: ApplyOptions) -> Iterator[None]:
+    """Be the only one that writes to the account, from before a journal is read or a plan made; if it is to write."""
+    from migrate.load.exclusion import only_loader
+
+    if not options.apply:
+        yield
+        return
+    with only_loader(Path(click.get_app_dir("chat-migrate")), api.account_sid) as said:
+        if said:
+            screen.say(said)
+        try:
+            yield
+        except KeyboardInterrupt:
+            kept = "What was written, if anything was, is in the journal"
+            raise InterruptedRunError("Interrupted", kept=kept, remedy=f"Go on with: {same_command()}") from None
+
+
+def refuse_by_findings(plan: Plan, options: ApplyOptions) -> None:
+    """Raise `RefusedError` if findings block a plan, though it has nothing to write."""
+    ground = Ground(plan, plan.account_sid, plan.target, datetime.now(UTC), options.max_services)
+    refuse_beyond(ground, options.lifted, ("blockers",))
+
+
 def carry_out(
     api: TwilioApi,
     plan: Plan,
@@ -77,11 +101,13 @@ def carry_out(
     *,
     journal: Path,
     again: str,
+    renew: str = "Make a new plan with: chat-migrate load MAPPED --plan-out ANOTHER",
     plan_id: str | None = None,
     limits: Collection[str] = tuple(LIMITS),
 ) -> None:
-    """Show a plan, apply it, and tell what became of it. `again` is the command that goes on.
+    """Show a plan, apply it, and tell what became of it.
 
+    `again` is the command that goes on, `renew` what helps where somebody else has been there.
     `plan_id` is what the journal is known by, if not by the plan's own id. Raises `RefusedError` beyond the limits or
     without a consent, `InterruptedRunError` with what was written until then, and what says that something is not as
     planned.
@@ -99,7 +125,7 @@ def carry_out(
     told = [outcome.to_json() for outcome in outcomes]
     data = {"plan": plan.to_json(), "applied": told, "journal": str(journal)}
     screen.result(data, lambda: applied_view(outcomes, str(journal)))
-    _end(outcomes, plan, journal, again)
+    _end(outcomes, plan, journal, again, renew)
 
 
 def _now(api: TwilioApi, plan: Plan) -> datetime:
@@ -127,31 +153,28 @@ def _apply(
     secrets: Sequence[Form],
 ) -> list[Outcome]:
     from migrate.load.apply import Applier
-    from migrate.load.exclusion import only_loader
     from migrate.load.journal import open_journal
 
-    with only_loader(Path(click.get_app_dir("chat-migrate")), api.account_sid) as said:
-        if said:
-            screen.say(said)
-        if not options.yes:
-            ask(len(plan.objects), _what(plan))
-        api.rested()
-        with open_journal(journal, plan, plan_id) as kept:
-            if kept.finished:
-                raise RefusedError(
-                    f"This plan was applied already: {journal}",
-                    kept="Nothing was written",
-                    remedy="To apply it once more, name another file with --journal",
-                )
-            try:
-                return Applier(api, plan, kept, secrets).run()
-            except KeyboardInterrupt:
-                done = sum(entry.status == "applied" for entry in kept.entries)
-                raise InterruptedRunError(
-                    f"Interrupted: {done} of {_objects(plan)} are written",
-                    kept=f"The journal is {journal}",
-                    remedy=f"Go on with: {again}",
-                ) from None
+    if not options.yes:
+        ask(len(plan.objects), _what(plan))
+    api.rested()
+    with open_journal(journal, plan, plan_id) as kept:
+        if kept.finished:
+            raise RefusedError(
+                f"This plan was applied already: {journal}",
+                kept="Nothing was written",
+                remedy="To apply it once more, name another file with --journal",
+            )
+        applier = Applier(api, plan, kept, secrets)
+        try:
+            return applier.run()
+        except KeyboardInterrupt:
+            done = sum(outcome.verdict == "applied" for outcome in applier.outcomes)
+            raise InterruptedRunError(
+                f"Interrupted: {done} of {_objects(plan)} are written",
+                kept=f"The journal is {journal}",
+                remedy=f"Go on with: {again}",
+            ) from None
 
 
 def _what(plan: Plan) -> str:
@@ -191,7 +214,7 @@ def ask(number: int, what: str) -> None:
         raise RefusedError("Not applied: that was not the number", kept=kept, remedy="The same command asks again")
 
 
-def _end(outcomes: list[Outcome], plan: Plan, journal: Path, again: str) -> None:
+def _end(outcomes: list[Outcome], plan: Plan, journal: Path, again: str, renew: str) -> None:
     """Raise the error that says what is left to do, if anything is."""
     left = [outcome for outcome in outcomes if outcome.verdict not in ("applied", "already")]
     number = len(left) + len(plan.objects) - len(outcomes)
@@ -205,5 +228,5 @@ def _end(outcomes: list[Outcome], plan: Plan, journal: Path, again: str) -> None
     raise kind(
         f"{number} of {_objects(plan)} are not as planned: {first.change.subject} is {first.verdict}",
         kept=f"What was written is in {journal}",
-        remedy=f"Go on with: {again}" if failed else "Make a new plan with: chat-migrate load MAPPED",
+        remedy=f"Go on with: {again}" if failed else renew,
     )

@@ -5,23 +5,25 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
 
-from migrate.commands.applying import ApplyOptions, apply_options, carry_out
+from migrate.commands.applying import ApplyOptions, alone, apply_options, carry_out, refuse_by_findings
 from migrate.load.limits import OF_A_ROLLBACK
+from migrate.model.errors import RefusedError
 from migrate.model.plan import ROLLBACK
 from migrate.options import FILE, FOLDER, FormatFile, ServiceSid, api_options, common_options, same_command
 from migrate.screen import Screen
 
 if TYPE_CHECKING:
     from migrate.model.plan import Plan
-    from migrate.twilio_api.api import ApiSettings
+    from migrate.twilio_api.api import ApiSettings, TwilioApi
 
 CHANGES_PENDING = 3
 # What a saved plan makes superfluous.
-NOT_AGAIN = ("mapped", "plan_file", "plan_out", "services", "only_credentials", "reports")
+NOT_AGAIN = ("mapped", "plan_file", "plan_out", "services", "only_credentials", "reports", "record")
 EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -61,28 +63,21 @@ def load(
       chat-migrate load mapped --plan-out plan.json --report report.md
       chat-migrate load --plan plan.json --apply
     """
-    from migrate.load.planning import make_plan
-    from migrate.load.saved import journal_of, read_plan, refuse_beside_unfinished, save_plan, stale_objects
+    from migrate.load.saved import journal_of, refuse_beside_unfinished, save_plan, stale_objects
     from migrate.twilio_api.api import open_api
 
-    if (mapped is None) == (plan_file is None):
-        raise click.UsageError("Name either a mapped folder or --plan FILE")
-    if plan_file and (services or only_credentials):
-        raise click.UsageError("A plan is narrowed when it is made; --plan FILE is made already")
-    if services and only_credentials:
-        raise click.UsageError("--service and --only-credentials exclude each other")
-    with open_api(settings) as api:
-        if plan_file:
-            plan = read_plan(plan_file)
-        else:
-            plan = make_plan(api, mapped or Path(), services, only_credentials=only_credentials)
-        stale = stale_objects(api, plan) if plan_file and not applying.apply else []
-        if applying.apply and mapped:
+    _check_usage(mapped, plan_file, services, only_credentials=only_credentials)
+    with open_api(settings) as api, alone(api, screen, applying):
+        plan = _plan(api, mapped, plan_file, services, only_credentials=only_credentials)
+        stale = stale_objects(api, plan, journal_of(plan_file)) if plan_file and not applying.apply else []
+        if mapped and (applying.apply or plan_out):
             refuse_beside_unfinished(plan_out or mapped.resolve().parent)
         for path in (*reports, *([plan_out] if plan_out else [])):
             write_report(plan, path, ".json" if path == plan_out else path.suffix)
         if not applying.apply or not plan.objects:
             _show(plan, stale, screen)
+            if applying.apply:  # nothing can be written, and what blocks it is to be known all the same
+                refuse_by_findings(plan, applying)
             if detailed_exitcode and plan.objects:
                 sys.exit(CHANGES_PENDING)
             return
@@ -92,6 +87,29 @@ def load(
         journal = applying.journal or journal_of(plan_file)
         again = same_command("--plan", str(plan_file), without=NOT_AGAIN)
         carry_out(api, plan, applying, screen, journal=journal, again=again)
+
+
+def _check_usage(
+    mapped: Path | None, plan_file: Path | None, services: Sequence[str], *, only_credentials: bool
+) -> None:
+    """Raise `click.UsageError` for options that do not go together."""
+    if (mapped is None) == (plan_file is None):
+        raise click.UsageError("Name either a mapped folder or --plan FILE")
+    if plan_file and (services or only_credentials):
+        raise click.UsageError("A plan is narrowed when it is made; --plan FILE is made already")
+    if services and only_credentials:
+        raise click.UsageError("--service and --only-credentials exclude each other")
+
+
+def _plan(
+    api: TwilioApi, mapped: Path | None, plan_file: Path | None, services: Sequence[str], *, only_credentials: bool
+) -> Plan:
+    from migrate.load.planning import make_plan
+    from migrate.load.saved import read_plan
+
+    if plan_file:
+        return read_plan(plan_file)
+    return make_plan(api, mapped or Path(), services, only_credentials=only_credentials)
 
 
 def _show(plan: Plan, stale: Sequence[str], screen: Screen) -> None:
@@ -126,17 +144,29 @@ def rollback(journal_file: Path, applying: ApplyOptions, settings: ApiSettings, 
     from migrate.load.journal import read_journal
     from migrate.load.rollback import plan_rollback
     from migrate.twilio_api.api import open_api
+    from migrate.twilio_api.credentials import is_one_account
 
-    with open_api(settings) as api:
+    with open_api(settings) as api, alone(api, screen, applying):
         undone = read_journal(journal_file)
+        if not is_one_account(api.account_sid, undone.account_sid):
+            raise RefusedError(
+                f"{journal_file} is of account {undone.account_sid}, and the credentials are for {api.account_sid}",
+                remedy="Use the credentials of that account",
+            )
         plan = plan_rollback(api, undone)
         if not applying.apply or not plan.changes:
             _show(plan, (), screen)
             return
-        journal = applying.journal or journal_file.with_suffix(ROLLBACK)
-        plan_id = f"rollback of {undone.plan_id}"  # what is left to undo gets less, and stays one rollback
         carry_out(
-            api, plan, applying, screen, journal=journal, again=same_command(), plan_id=plan_id, limits=OF_A_ROLLBACK
+            api,
+            plan,
+            applying,
+            screen,
+            journal=applying.journal or journal_file.with_suffix(ROLLBACK),
+            again=same_command(without=("record",)),
+            renew=f"Look at what is left with: chat-migrate rollback {quote(str(journal_file))}",
+            plan_id=f"rollback of {undone.plan_id}",  # what is left to undo gets less, and stays one rollback
+            limits=OF_A_ROLLBACK,
         )
 
 

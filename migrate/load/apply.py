@@ -8,15 +8,16 @@ settings are read back and compared field by field.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from migrate.load.compare import differing, same
 from migrate.load.credentials import CredentialWriter
 from migrate.load.journal import Journal
-from migrate.load.pace import Pace
+from migrate.load.pace import READ_AGAIN, Pace
 from migrate.load.planning import notifications_path, read_live
 from migrate.load.secrets import Form
 from migrate.model.applied import Outcome
-from migrate.model.errors import TransientTwilioError, TwilioError
+from migrate.model.errors import InterruptedRunError, MigrateError, TransientTwilioError, TwilioError
 from migrate.model.plan import Change, Plan
 from migrate.model.push_config import FIELD_BY_PATH, Settings, Value, form_value
 from migrate.model.push_credential import CredentialChange
@@ -35,10 +36,11 @@ class Applier:
         self._journal = journal
         self._secrets = secrets
         self._pace = Pace(api)
+        self.outcomes: list[Outcome] = []  # of what was tried so far
 
     def run(self) -> list[Outcome]:
         """Try every change; one that fails does not stop the others. Gives what became of each."""
-        outcomes: list[Outcome] = []
+        outcomes = self.outcomes
         credentials = CredentialWriter(self._api, self._journal, self._pace)
         secrets = iter(self._secrets)
         for change in self._plan.objects:
@@ -47,7 +49,9 @@ class Applier:
                     outcomes.append(credentials.apply(change, next(secrets)))
                 else:
                     outcomes.append(self._apply(change))
-            except TwilioError as error:
+            except InterruptedRunError:
+                raise
+            except MigrateError as error:
                 outcomes.append(Outcome(change, "failed", str(error)))
             except OSError as error:  # the journal cannot be written: nothing more may be
                 reason = (error.strerror or str(error)).lower()
@@ -59,7 +63,8 @@ class Applier:
 
     def _finish(self, outcomes: list[Outcome]) -> None:
         if all(outcome.verdict in ("applied", "already") for outcome in outcomes):
-            self._journal.finish()
+            with suppress(OSError):  # all is done; a later run finds that out, and notes it then
+                self._journal.finish()
 
     def _apply(self, change: Change) -> Outcome:
         """Look at what is live, whatever the journal says, and write only where nobody else has been."""
@@ -87,33 +92,49 @@ class Applier:
         form = {FIELD_BY_PATH[path].form: form_value(value) for path, value in wanted.items()}
         latest = self._journal.latest(change.service_sid)
         if latest and latest[1].status is None:  # an earlier run's, that did not arrive, or not whole
-            self._journal.end(latest[0], "failed", live)
+            arrived = len(differing(wanted, live)) < len(wanted)
+            self._journal.end(latest[0], "failed" if arrived else "void", live)
         number = self._journal.begin(change, live, wanted)
 
-        def attempt() -> Settings:
+        def attempt() -> Settings | None:
             self._pace.wait()
             try:
                 self._api.post("conversations", notifications_path(change.service_sid), form)
             except TransientTwilioError:  # done or not: what is live tells
-                after = read_live(self._api, change.service_sid) or {}
-                if same(live, after):
+                after = read_live(self._api, change.service_sid)
+                if after is not None and same(live, after):
                     raise
                 return after
-            return read_live(self._api, change.service_sid) or {}
+            return self._read_back(change, wanted)
 
         try:
             after = self._api.insist(attempt)
         except TransientTwilioError as error:  # nothing can be seen: it stays open, and is settled by the next run
             return Outcome(change, "failed", str(error))
         except TwilioError as error:
-            self._journal.end(number, "failed", read_live(self._api, change.service_sid))
+            after = read_live(self._api, change.service_sid)
+            arrived = after is None or len(differing(wanted, after)) < len(wanted)
+            self._journal.end(number, "failed" if arrived else "void", after)
             return Outcome(change, "failed", str(error))
+        if after is None:
+            self._journal.end(number, "failed", None)
+            return Outcome(change, "missing", "there is no such service in Conversations any more")
         wrong = differing(wanted, after)
         self._journal.end(number, "failed" if wrong else "applied", after)
         if not wrong:
             return Outcome(change, "applied")
         shown = ", ".join(f"{path} is {_shown(after.get(path))}" for path in wrong)
         return Outcome(change, "failed", f"Read back after the write: {shown}")
+
+    def _read_back(self, change: Change, wanted: Settings) -> Settings | None:
+        """What is live after a write; some times more where it is not as wanted, for what is read may lag behind."""
+        live = read_live(self._api, change.service_sid)
+        for seconds in READ_AGAIN:
+            if live is not None and not differing(wanted, live):
+                break
+            self._api.pause(seconds)
+            live = read_live(self._api, change.service_sid)
+        return live
 
 
 def _foreign(change: Change, wanted: Settings, live: Settings, *, begun: bool) -> tuple[str, ...]:

@@ -1,27 +1,28 @@
 """Credentials: made where there is none of their type and name, or given another secret. Nothing here deletes one.
 
 A secret cannot be read back. Whether a credential was made is seen in the list of them, whether one was updated in
-its date; where that leaves a doubt, the same secret is written again, which changes nothing.
+its date. Where that leaves a doubt, whose an update was is not guessed: it is told, and a new plan asks again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
 
 from migrate.load.journal import Journal
-from migrate.load.pace import Pace
+from migrate.load.pace import READ_AGAIN, Pace
 from migrate.load.secrets import Form
 from migrate.model.applied import Outcome
 from migrate.model.errors import TransientTwilioError, TwilioError
 from migrate.model.finding import Finding
 from migrate.model.push_config import form_value
 from migrate.model.push_credential import CredentialChange, CredentialConfig, LiveCredential
+from migrate.model.sids import is_credential_sid
 from migrate.twilio_api.api import TwilioApi
 from migrate.twilio_api.pages import Meta, NotAPageError, records_of
 
 _PATH = "/Credentials"
-T = TypeVar("T")
+Found = list[LiveCredential]
+Look = Callable[[str | None], Found]  # what is there; the SID is the one that Twilio has named, if it has
 
 
 def read_credentials(api: TwilioApi) -> list[LiveCredential]:
@@ -58,6 +59,8 @@ def plan_credentials(
             findings.append(Finding("credential-to-be-made", None, about))
         else:
             code = "credential-exists" if len(like) == 1 else "credential-ambiguous"
+            if code == "credential-exists" and _flaw(config, like):
+                code = "credential-sandbox-differs"
             findings += [Finding(code, None, f"{found.sid} {found.friendly_name}") for found in like]
     return changes, findings
 
@@ -83,9 +86,10 @@ class CredentialWriter:
         return self._update(change, change.existing, secrets)
 
     def _make(self, change: CredentialChange, secrets: Form) -> Outcome:
-        config = change.config
-        like, latest = self._like(config), self._journal.latest_credential(change)
+        config, latest = change.config, self._journal.latest_credential(change)
+        named = latest[1].made if latest else None
         status = latest[1].status if latest else None
+        like = self._like(config, named)
         if like and latest and status is None and not _flaw(config, like):
             self._journal.end(latest[0], "applied", like[0])  # it had arrived, though nobody was there to see it
             status = "applied"
@@ -96,9 +100,11 @@ class CredentialWriter:
             return Outcome(change, "applied" if status == "applied" else "already", f"{like[0].sid}, {whose}")
         if status == "applied":
             return Outcome(change, "stale", "it is not there any more")
+        if named:
+            return Outcome(change, "failed", f"Twilio has made it as {named}, and does not show it yet")
         form = {"Type": config.type, "FriendlyName": config.friendly_name, **_sandbox(config), **secrets}
         number = self._begin(change)
-        like = self._post(number, _PATH, form, lambda: self._like(config), like)
+        like = self._post(number, _PATH, form, lambda sid: self._like(config, sid), like)
         return self._end(change, number, like)
 
     def _update(self, change: CredentialChange, existing: LiveCredential, secrets: Form) -> Outcome:
@@ -111,67 +117,94 @@ class CredentialWriter:
             if live == latest[1].after:
                 return Outcome(change, "applied", "by an earlier run")
             return Outcome(change, "stale", "changed since it was applied")
-        is_open = latest is not None and latest[1].status is None
-        # Where a write of ours was begun, its date may be ours. A secret that is written again stays the same.
-        if live != existing and not (is_open and live.is_like(config)):
+        if live != existing:
+            if latest and latest[1].status is None:
+                self._journal.end(latest[0], "failed", live)
+                return Outcome(change, "stale", "changed by us or by somebody else: a secret cannot be read back")
             return Outcome(change, "stale", "changed since the plan was made")
         path, number = f"{_PATH}/{live.sid}", self._begin(change)
-        after = self._post(number, path, {**_sandbox(config), **secrets}, lambda: self._at(live.sid), [live])
+        after = self._post(number, path, {**_sandbox(config), **secrets}, lambda _: self._at(live.sid), [live])
         return self._end(change, number, after)
 
-    def _post(self, number: int, path: str, form: Form, look: Callable[[], T], before: T) -> T:
-        """Send a form, and give what is seen then; again while nothing is changed and patience lasts."""
+    def _post(self, number: int, path: str, form: Form, look: Look, before: Found) -> Found:
+        """Send a form, and give what is seen then; again while nothing is changed and patience lasts.
+
+        What was not seen to be refused stays open in the journal.
+        """
         sent = False
 
-        def attempt() -> T:
+        def attempt() -> Found:
             nonlocal sent
-            if sent and (after := look()) != before:
+            if sent and (after := self._patiently(look, None, before)) != before:
                 return after
             self._pace.wait()
             sent = True
             try:
-                self._api.post("conversations", path, form)
+                answer = self._api.post("conversations", path, form)
             except TransientTwilioError:  # done or not: what is seen tells
-                after = look()
-                if after == before:
+                if (after := look(None)) == before:
                     raise
                 return after
-            return look()
+            except TwilioError:
+                if look(None) == before:
+                    self._journal.end(number, "void", None)
+                raise
+            sid = answer.get("sid")
+            if isinstance(sid, str) and is_credential_sid(sid):
+                self._journal.note(number, sid)
+            return self._patiently(look, sid, before)
 
-        try:
-            return self._api.insist(attempt)
-        except TransientTwilioError:  # nothing can be seen: it stays open, and is settled by the next run
-            raise
-        except TwilioError:
-            self._journal.end(number, "failed", None)
-            raise
+        return self._api.insist(attempt)
+
+    def _patiently(self, look: Look, sid: str | None, before: Found) -> Found:
+        """What is seen, some times more where nothing has changed: it may lag behind."""
+        after = look(sid)
+        for seconds in READ_AGAIN:
+            if after != before:
+                break
+            self._api.pause(seconds)
+            after = look(sid)
+        return after
 
     def _begin(self, change: CredentialChange) -> int:
         """Journal the intent; one of an earlier run that is open still did not arrive, as far as can be seen."""
         latest = self._journal.latest_credential(change)
         if latest and latest[1].status is None:
-            self._journal.end(latest[0], "failed", change.existing)
+            self._journal.end(latest[0], "void", change.existing)
         return self._journal.begin_credential(change)
 
-    def _end(self, change: CredentialChange, number: int, found: Sequence[LiveCredential]) -> Outcome:
-        """Journal what is there after a write, and tell it."""
-        flaw = _flaw(change.config, found)
-        self._journal.end(number, "failed" if flaw else "applied", found[0] if found else None)
-        return Outcome(change, "failed", flaw) if flaw else Outcome(change, "applied", f"its SID is {found[0].sid}")
+    def _end(self, change: CredentialChange, number: int, found: Found) -> Outcome:
+        """Journal what is there after a write, and tell it; what does not show yet stays open."""
+        if not found:
+            return Outcome(change, "failed", "Twilio took it, and does not show it yet")
+        if flaw := _flaw(change.config, found):
+            self._journal.end(number, "failed", found[0])
+            return Outcome(change, "failed", flaw)
+        self._journal.end(number, "applied", found[0])
+        return Outcome(change, "applied", f"its SID is {found[0].sid}")
 
-    def _like(self, config: CredentialConfig) -> list[LiveCredential]:
-        """The credentials of that type and name."""
-        return [found for found in read_credentials(self._api) if found.is_like(config)]
+    def _like(self, config: CredentialConfig, sid: str | None = None) -> Found:
+        """The credentials of that type and name; or the one of that SID, which a list may not show yet."""
+        found = [each for each in read_credentials(self._api) if each.is_like(config)]
+        return found or (self._one(sid) if sid else [])
 
-    def _at(self, sid: str) -> list[LiveCredential]:
+    def _at(self, sid: str) -> Found:
         """The credential of that SID, if there is one."""
         return [found for found in read_credentials(self._api) if found.sid == sid]
+
+    def _one(self, sid: str) -> Found:
+        try:
+            return [LiveCredential.from_twilio(self._api.get("conversations", f"{_PATH}/{sid}", having=("sid",)))]
+        except (LookupError, TypeError, AttributeError):
+            return []
+        except TwilioError as error:
+            if error.status == 404:
+                return []
+            raise
 
 
 def _flaw(config: CredentialConfig, found: Sequence[LiveCredential]) -> str:
     """What is wrong with the credentials that are there for a desired one; empty if nothing is."""
-    if not found:
-        return "it is not there after the write"
     if len(found) > 1:
         return f"there are several of its type and name: {', '.join(one.sid for one in found)}"
     (one,) = found

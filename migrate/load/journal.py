@@ -18,13 +18,15 @@ from migrate.model.errors import InputError, RefusedError
 from migrate.model.plan import NOTIFICATIONS, Change, Plan, settings_of
 from migrate.model.push_config import Settings
 from migrate.model.push_credential import CREDENTIAL, CredentialChange, LiveCredential
+from migrate.model.sids import is_credential_sid
 from migrate.snapshot.files import append_synced
 
 FORMAT = 1
 _FIRST = f'{{"format_version": {FORMAT}, "plan_id": '.encode()  # how each begins
-# applied: read back as desired; failed: not, or not all of it.
-Status = Literal["applied", "failed"]
-STATUSES: tuple[Status, ...] = ("applied", "failed")
+# applied: read back as desired; failed: sent, and not seen to be as desired; void: nothing of it has arrived, as
+# Twilio said, or as a later run has seen.
+Status = Literal["applied", "failed", "void"]
+STATUSES: tuple[Status, ...] = ("applied", "failed", "void")
 
 
 @dataclass
@@ -48,6 +50,7 @@ class CredentialEntry:
     before: LiveCredential | None
     status: Status | None = None
     after: LiveCredential | None = None
+    made: str | None = None  # its SID, if Twilio has named it
 
 
 @dataclass
@@ -92,6 +95,16 @@ class Journal:
             }
         )
         return number
+
+    def note(self, number: int, sid: str) -> None:
+        """Note the SID that Twilio has given to a credential."""
+        self._log({"made": number, "credential_sid": sid})
+        self._name(number, sid)
+
+    def _name(self, number: int, sid: str) -> None:
+        entry = self.entries[number]
+        if isinstance(entry, CredentialEntry) and is_credential_sid(sid):
+            entry.made = sid
 
     def end(self, number: int, status: Status, after: Settings | LiveCredential | None) -> None:
         """Note what came of a write."""
@@ -155,6 +168,8 @@ def open_journal(path: Path, plan: Plan, plan_id: str) -> Iterator[Journal]:
     with held_for_lines(path, is_new=is_new):
         if is_new:
             journal.head()
+        else:
+            journal = read_journal(path)  # once more: nobody else is writing now
         yield journal
 
 
@@ -183,6 +198,8 @@ def _take(journal: Journal, line: dict[str, Any]) -> None:
         if line["intent"] != len(journal.entries):
             raise ValueError("not the next entry")
         journal.entries.append(_entry(line))
+    elif "made" in line:
+        journal._name(line["made"], line["credential_sid"])
     else:
         number, status, after = line["result"], line["status"], line["after"]
         if status not in STATUSES or number < 0:

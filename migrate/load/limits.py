@@ -77,7 +77,7 @@ def _many(ground: Ground) -> str:
     if number <= ground.max_services:
         return ""
     most = f"{ground.max_services:,}"
-    return f"it changes {number:,} services, more than {most}; narrow it with --service, or raise --max-services"
+    return f"it changes {number:,} services, more than {most}; raise --max-services, or make a plan of fewer"
 
 
 LIMITS: dict[str, Callable[[Ground], str]] = {

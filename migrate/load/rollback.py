@@ -35,7 +35,7 @@ def plan_rollback(api: TwilioApi, journal: Journal) -> Plan:
     missing: list[str] = []
     findings: list[Finding] = []
     for entry in journal.entries:
-        if isinstance(entry, CredentialEntry) and entry.status != "failed":
+        if isinstance(entry, CredentialEntry) and entry.status != "void":
             about = f"{entry.type} {entry.friendly_name}"
             findings.append(Finding("rollback-credential-stays", None, about))
     for sid, done in sorted(written.items()):
@@ -68,24 +68,19 @@ def plan_rollback(api: TwilioApi, journal: Journal) -> Plan:
 
 
 def _written(journal: Journal) -> dict[str, _Written]:
-    """What was written, by service: the fields that were read back as they were meant to be.
+    """What was written, by service: all fields of each write that may have arrived.
 
-    Of a write whose end nobody has seen, all fields: what is live tells which of them it has set.
+    What is live tells which of them it has set, and not what was read back: that may have lagged behind.
     """
     found: dict[str, _Written] = {}
     for entry in journal.entries:
-        if not isinstance(entry, Entry):
+        if not isinstance(entry, Entry) or entry.status == "void":
             continue
-        after = entry.desired if entry.after is None else entry.after
-        fields = [path for path in entry.desired if not differing({path: entry.desired[path]}, after)]
-        if entry.status == "failed" and entry.after is None:
-            fields = []  # it was refused
         earlier = found.get(entry.service_sid)
-        before = {path: entry.before.get(path, FIELD_BY_PATH[path].type()) for path in fields}
-        desired = {path: entry.desired[path] for path in fields}
+        before = {path: entry.before.get(path, FIELD_BY_PATH[path].type()) for path in entry.desired}
         found[entry.service_sid] = _Written(
             entry.friendly_name,
             {**before, **(earlier.before if earlier else {})},
-            {**(earlier.after if earlier else {}), **desired},
+            {**(earlier.after if earlier else {}), **entry.desired},
         )
     return {sid: written for sid, written in found.items() if written.before}

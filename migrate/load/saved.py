@@ -8,7 +8,7 @@ from shlex import quote
 
 from migrate.load.compare import differing, same
 from migrate.load.credentials import stale_credentials
-from migrate.load.journal import read_journal
+from migrate.load.journal import CredentialEntry, read_journal
 from migrate.load.planning import read_all
 from migrate.model.digest import canonical_json
 from migrate.model.errors import InputError, RefusedError
@@ -34,10 +34,18 @@ def read_plan(path: Path) -> Plan:
         ) from None
 
 
-def stale_objects(api: TwilioApi, plan: Plan) -> list[str]:
-    """The SIDs of what somebody has changed since the plan was made, and not to what it wants."""
+def stale_objects(api: TwilioApi, plan: Plan, journal: Path) -> list[str]:
+    """The SIDs of what somebody has changed since the plan was made, and not to what it wants.
+
+    What the journal says was applied, if there is one, has changed by us.
+    """
+    done = {
+        entry.after.sid
+        for entry in (read_journal(journal).entries if journal.exists() else ())
+        if isinstance(entry, CredentialEntry) and entry.status == "applied" and entry.after
+    }
     lives = read_all(api, [change.service_sid for change in plan.changes])
-    stale = stale_credentials(api, plan.credentials)
+    stale = [sid for sid in stale_credentials(api, plan.credentials) if sid not in done]
     for change, live in zip(plan.changes, lives, strict=True):
         wanted = {path: change.desired[path] for path in change.fields}
         if live is None or (not same(change.existing, live) and differing(wanted, live)):
@@ -51,13 +59,14 @@ def journal_of(plan_file: Path) -> Path:
 
 
 def refuse_beside_unfinished(place: Path) -> None:
-    """Raise `RefusedError` if a plan in a folder, or in a file, was begun to be applied and is not done.
+    """Raise `RefusedError` if of a plan in a folder, or in a file, a write was begun whose end nobody has seen.
 
     A new plan would go on from what is live, and leave a journal behind that nobody settles.
     """
-    for path in [place] if place.is_file() else sorted(place.glob("plan-*.json")):
-        journal = journal_of(path)
-        if journal.exists() and not read_journal(journal).finished:
+    journals = sorted(place.glob(f"*{JOURNAL}")) if place.is_dir() else [journal_of(place)]
+    for journal in journals:
+        path = journal.with_name(journal.name.removesuffix(JOURNAL) + ".json")
+        if journal.exists() and any(entry.status is None for entry in read_journal(journal).entries):
             raise RefusedError(
                 f"The plan {path} was begun to be applied, and is not done",
                 kept="Nothing was written",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from migrate.model.errors import InputError
 from migrate.model.push_credential import SECRETS, CredentialChange, CredentialConfig
 
 Form = Mapping[str, str]
+_PEM = {"certificate": "-----BEGIN CERTIFICATE-----", "private_key": "-----BEGIN ([A-Z]+ )?PRIVATE KEY-----"}
 _REMEDY = "Nothing was written; mend that, and call the same command again"
 
 
@@ -63,6 +65,6 @@ def _problem(key: str, secret: str) -> str:
             found = None
         if not isinstance(found, dict) or not {"project_id", "private_key", "client_email"} <= set(found):
             return "is no service-account key (a JSON file with project_id, private_key and client_email)"
-    elif "-----BEGIN " not in secret:
-        return "is not in PEM format (-----BEGIN …)"
+    elif not re.search(_PEM[key], secret):
+        return f"is no {key.replace('_', ' ')} in PEM format (-----BEGIN …)"
     return ""

@@ -140,6 +140,11 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
         "A credential is to be given another secret, and there is none of that SID, type and name together",
         "Correct the sid, the type or the name in push-config.yaml: all three must be those of one credential",
     ),
+    "credential-sandbox-differs": CatalogueEntry(
+        "blocker",
+        "A credential of that type and name is there already, and Apple's sandbox is set otherwise for it",
+        "Correct sandbox in push-config.yaml, or give the new credential another name",
+    ),
     "credential-secret-unseen": CatalogueEntry(
         "warning",
         "A credential is to be given another secret: what it has now can be neither seen nor brought back, and each "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from migrate.model.digest import canonical_json, digest
@@ -133,6 +134,12 @@ class Plan:
                 CredentialChange.from_json(change) for change in data["changes"] if _is_credential(change)
             ),
         )
+        texts = [plan.account_sid, plan.target, plan.as_of, *plan.unchanged, *plan.missing]
+        texts += [plan.snapshot, plan.rules, plan.push_config, *plan.services, *plan.services.values()]
+        if not all(isinstance(text, str) for text in texts):
+            raise TypeError("a name is no text")
+        if plan.as_of and datetime.fromisoformat(plan.as_of).tzinfo is None:
+            raise ValueError("a time without a zone")
         # Its id covers all of it: what somebody has changed by hand is no plan that anybody has seen.
         if canonical_json(plan.to_json()) != canonical_json(data):
             raise ValueError("it does not add up")

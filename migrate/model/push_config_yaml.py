@@ -124,6 +124,7 @@ class _Reader:
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 self.fail(key, f"a key under {what} must be a word")
+            self.text(key, f"a key under {what}")
             if key.value in entries:
                 self.fail(key, f"{key.value!r} stands twice under {what}")
             entries[key.value] = (key, value)
@@ -156,8 +157,8 @@ class _Reader:
         what = f"the credential {key.value!r}"
         entries = self.mapping(node, what)
         for name, (name_node, _) in entries.items():
-            if name not in _CREDENTIAL:
-                self.unknown(name_node, name, what, _CREDENTIAL)
+            if name not in _CREDENTIAL:  # which may be a secret that was pasted there
+                self.fail(name_node, f"an unknown key under {what}; it has {', '.join(_CREDENTIAL)}")
         values = {
             name: self.value(value, bool if name == "sandbox" else str, f"{name} of {what}")
             for name, (_, value) in entries.items()
@@ -211,4 +212,12 @@ class _Reader:
             return bool(yaml.SafeLoader.bool_values[node.value.lower()])
         if tag != _STR_TAG:
             self.fail(node, f"{path} must be a text in quotes; leave the key out to keep what is live")
+        return self.text(node, path)
+
+    def text(self, node: yaml.Node, what: str) -> str:
+        """A text that can be sent: half of a character, which YAML can write, is none."""
+        try:
+            node.value.encode()
+        except UnicodeEncodeError:
+            self.fail(node, f"{what} holds half of a character (a lone surrogate)")
         return str(node.value)

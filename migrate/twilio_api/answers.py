@@ -17,9 +17,9 @@ _REMEDIES: Mapping[int, str] = {
     400: "Check the options of this command: Twilio does not take one of the values in that address",
     401: "Check TWILIO_ACCOUNT_SID and {credential}: the secret may have been rotated, or be another account's",
     403: "{credential} lacks the permission (Chat needs a standard API key or the auth token), or Chat is "
-    "switched off: --source conversations",
+    "switched off: an extract can read through Conversations instead",
     404: "Check the SID in that address, and that it belongs to the account in TWILIO_ACCOUNT_SID",
-    410: "Twilio has switched this off; --source conversations reads the same bindings as Programmable Chat",
+    410: "Twilio has switched this off; an extract with --source conversations reads the same bindings",
 }
 
 

@@ -106,15 +106,24 @@ class TwilioApi:
 
         return self._ask(self.addresses.url(api, path), once, tries)[0]
 
-    def post(self, api: Api, path: str, form: Mapping[str, str]) -> None:
-        """Change one object by a form. Only what was never processed, a 429, is tried again.
+    def post(self, api: Api, path: str, form: Mapping[str, str]) -> dict[str, Any]:
+        """Change one object by a form, or make one; gives what the answer shows of it, if it shows it whole.
 
+        Only what was never processed, a 429, is tried again.
         What a server says to a form with a secret is not told: it may say what it was sent.
 
         Raises `TwilioError` for any answer but 200 and 201. After a `TransientTwilioError` the write may have been
         done or not: that is to be read back.
         """
-        self._ask(self.addresses.url(api, path), bytes, method="POST", form=form)
+
+        def shown(body: bytes) -> dict[str, Any]:
+            try:
+                found = decode(body)
+            except NotAPageError:  # it was done all the same
+                return {}
+            return found if isinstance(found, dict) else {}
+
+        return self._ask(self.addresses.url(api, path), shown, method="POST", form=form)[0]
 
     def delete(self, api: Api, path: str) -> None:
         """Delete one binding, by one request: whoever asks again looks at it again first.

@@ -8,7 +8,6 @@ bindings, and so personal data.
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from collections import defaultdict, deque
@@ -62,8 +61,8 @@ class Recorder:
         api = self._addresses.api_of(request.url)
         form, hidden = _without_secrets(request.body or b"")
         body = answer.body.replace(self._addresses.base(api).encode(), CANONICAL[api].encode())
-        for secret in hidden:  # a server may say what it was sent
-            body = body.replace(secret.encode(), b"hidden").replace(json.dumps(secret)[1:-1].encode(), b"hidden")
+        if hidden:  # a server may say what it was sent, and in many ways
+            body = b"{}"
         recorded = {
             "status": {"code": answer.status_code, "message": ""},
             "headers": {name: [answer.headers[name]] for name in _KEPT_HEADERS if name in answer.headers},
