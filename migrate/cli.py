@@ -64,6 +64,8 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     # Whoever ends it by SIGTERM gets what Ctrl-C does: pages in hand are stored, and the exit code says so.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup would have it: the terminal was closed
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
     try:
         cli(prog_name="chat-migrate")
     except KeyboardInterrupt:  # before a command was there to say more

@@ -221,8 +221,8 @@ from migrate.load import limits
 limits.LIMITS["switches-off"] = lambda ground: ""
 """,
     "kill": _EACH_POST.format(
-        f"""real(api, name, path, form)
-    real(api, name, "/Services/{service_sid(2)}/Configuration/Notifications", {{"LogEnabled": "true"}})"""
+        f"""real(api, name, "/Services/{service_sid(2)}/Configuration/Notifications", {{"LogEnabled": "true"}})
+    return real(api, name, path, form)"""
     ),
     "stranger": """
 from migrate.load import apply
@@ -246,8 +246,8 @@ from dataclasses import replace
 from migrate.load import planning
 from migrate.model.plan import Change
 real = planning.make_plan
-def make_plan(api, folder, services=()):
-    plan = real(api, folder, services)
+def make_plan(api, folder, services=(), **options):
+    plan = real(api, folder, services, **options)
     more = Change(plan.unchanged[0], "", {}, {"log_enabled": True}, ("log_enabled",)) if plan.unchanged else None
     return replace(plan, changes=(more,)) if more else plan
 planning.make_plan = make_plan
@@ -262,6 +262,38 @@ real = rollback._written
 rollback._written = lambda journal: dict(list(real(journal).items())[:1])
 """,
 }
+# The same for mistakes that a loader could make beside those; each with its point.
+MORE = {
+    "journals too late": ("kill", """
+from migrate.load import journal
+from migrate.twilio_api.api import TwilioApi
+begin, post, append, late = journal.Journal.begin, TwilioApi.post, journal.append_synced, []
+def later(self, *arguments):
+    journal.append_synced = lambda *line: late.append(line)
+    try:
+        return begin(self, *arguments)
+    finally:
+        journal.append_synced = append
+def write(*arguments):
+    try:
+        return post(*arguments)
+    finally:
+        while late:
+            append(*late.pop(0))
+journal.Journal.begin, TwilioApi.post = later, write
+"""),
+    "takes a stranger's setting for its own": ("stranger", """
+from migrate.load import apply
+real = apply._foreign
+def foreign(change, wanted, live, *, begun):
+    return tuple(path for path in real(change, wanted, live, begun=begun) if path not in wanted)
+apply._foreign = foreign
+"""),
+    "writes again without a look": ("count", """
+from migrate.twilio_api import api
+api._was_never_processed = lambda error: True
+"""),
+}  # fmt: skip
 QUICK = ("stranger",)  # the others are run by make test-long
 
 
@@ -273,15 +305,74 @@ def marked(names: Iterable[str]) -> list[Any]:
     return [name if name in QUICK else pytest.param(name, marks=pytest.mark.long) for name in names]
 
 
+def sabotage(folder: Path, environment: pytest.MonkeyPatch, code: str) -> None:
+    """Run this at the start of every child."""
+    (folder / "sabotage").mkdir()
+    (folder / "sabotage" / "sitecustomize.py").write_text(code)
+    environment.setenv("PYTHONPATH", f"{folder / 'sabotage'}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("mistake", MORE)
+def test_other_mistakes_show_too(
+    tmp_path: Path, run: Run, make: Make, environment: pytest.MonkeyPatch, mistake: str
+) -> None:
+    folder = make(world(4))
+    point, code = MORE[mistake]
+    sabotage(tmp_path, environment, code)
+    found = verdicts(rehearse(run, folder, "--fault-rate", "0", "--json"))
+    assert [name for name in POINTS if found[name] == "failed"] == [point]
+
+
+@pytest.mark.long
+def test_a_stand_in_that_dies_is_told_and_what_was_done_is_kept(
+    run: Run, make: Make, temporary: Path, environment: pytest.MonkeyPatch
+) -> None:
+    real = act.Act.go_on
+
+    def die(self: Any) -> None:
+        self._children._started[0].kill()
+        real(self)
+
+    points = [(name, meaning, die if name == "go on" else method) for name, meaning, method in act.POINTS]
+    environment.setattr("migrate.rehearsal.run.POINTS", points)
+    result = rehearse(run, make(world(3)), "--fault-rate", "0", "--report", "/proc/no/report.md")
+    assert result.exit_code == 1
+    assert "failed   go on" in result.stdout or "failed  go on" in result.stdout
+    (kept,) = temporary.iterdir()
+    assert f"are kept in {kept}" in result.stdout  # though the report could not be written
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
+def test_no_stand_in_outlives_whoever_started_it(make: Make, temporary: Path, number: int) -> None:
+    folder = make(tiny_world())
+    paths = [str(folder / "mapped"), "--snapshot", str(folder / "snapshot")]
+    command = [sys.executable, "-m", "migrate", "rehearse", *paths]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 30
+        while not list(temporary.glob("*/02-load.out")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        (serving,) = temporary.glob("*/01-standin.out")
+        url = serving.read_text().partition("=")[2].partition("\n")[0]
+        process.send_signal(number)
+        process.communicate(timeout=30)
+    assert process.returncode == (130 if number == signal.SIGHUP else -number)
+    deadline = time.monotonic() + 30
+    is_there = True
+    while is_there and time.monotonic() < deadline:
+        try:
+            requests.get(url, timeout=10)
+        except requests.ConnectionError:
+            is_there = False
+    assert not is_there
+
+
 @pytest.mark.parametrize("point", marked(SABOTAGE))
 def test_a_loader_that_is_wrong_fails_at_the_point_that_it_breaks(
     tmp_path: Path, run: Run, make: Make, temporary: Path, environment: pytest.MonkeyPatch, point: str
 ) -> None:
     folder = make(world(3 if point == "kill" else 2))
-    place = tmp_path / "sabotage"
-    place.mkdir()
-    (place / "sitecustomize.py").write_text(SABOTAGE[point])
-    environment.setenv("PYTHONPATH", f"{place}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    sabotage(tmp_path, environment, SABOTAGE[point])
     result = rehearse(run, folder, "--fault-rate", "0", "--json")
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1), result.output
     found = verdicts(result)

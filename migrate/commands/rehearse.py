@@ -54,9 +54,9 @@ def rehearse(
             screen.say(f"Rehearsing: {name}")
 
     held = hold(mapped, snapshot, seed=seed, fault_rate=fault_rate, begin=begin, command=same_command())
+    screen.result(held.to_json(), lambda: rehearsal_view(held))
     for path in reports:
         _write(held, path)
-    screen.result(held.to_json(), lambda: rehearsal_view(held))
     if not held.passed:
         failed = next(point for point in held.points if point.verdict == "failed")
         raise MigrateError(

@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     "each.",
 )  # fmt: skip
 @click.option("--no-bindings", is_flag=True, help="Leave the snapshot's bindings out: push settings need none.")
+@click.option("--until-closed", is_flag=True, hidden=True, help="End when standard input is closed.")
 @standin_options
 @common_options
 def standin(
     snapshot: Path | None,
     no_bindings: bool,
+    until_closed: bool,
     port: int,
     world: Path | None,
     sizes: PageSizes,
@@ -67,7 +69,7 @@ def standin(
         screen.result(variables, lambda: Text(lines))
         screen.say(f"Serving {world or snapshot or 'the demo world'} on {server.url}; stop with Ctrl-C.")
         sys.stdout.flush()
-        server.wait()
+        server.wait(sys.stdin.buffer if until_closed else None)
 
 
 def _world(world: Path | None, snapshot: Path | None, screen: Screen, *, with_bindings: bool) -> World:

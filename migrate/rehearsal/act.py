@@ -12,13 +12,14 @@ from migrate.load.compare import differing, same
 from migrate.load.limits import Ground, violations
 from migrate.load.saved import journal_of, read_plan
 from migrate.model.plan import ROLLBACK, Change, Plan
-from migrate.model.push_config import Settings
+from migrate.model.push_config import FIELD_BY_PATH, Settings
 from migrate.model.push_credential import CREDENTIAL
 from migrate.rehearsal.children import KILLED, Children
 from migrate.rehearsal.oracle import Oracle, State
 
 # What the stranger sets, and to what: a field that every service has, and a text that nobody else would set.
 MEDDLED = "removed_from_conversation.sound"
+REFUSED, LOST, SILENT = "503", "reset", "stall"  # kinds of faults: not done; done, and no answer; done, and it waits
 STRANGE = "set by somebody else during the rehearsal"
 
 
@@ -81,11 +82,17 @@ class Act:
         self._force = [word for name in here for word in ("--force", name)]
 
     def kill(self) -> None:
-        """Apply, and die when half of the changes are begun."""
+        """Apply, and die when half of the changes are written.
+
+        The first write is refused once, and then done with its answer lost; the last before the death is done, and
+        its answer does not come.
+        """
         half = (self._number + 1) // 2
+        self._oracle.order([REFUSED, LOST, *[""] * (half - 2), *([SILENT] if half > 1 else [])])
         child = self._children.start(*self._apply)
-        begun = child.wait_until(lambda: len(_intents(self._journal)) >= half, self._children.seconds)
+        begun = child.wait_until(lambda: len(self._oracle.look().writes) >= half, self._children.seconds)
         code = child.kill()
+        self._oracle.order([])
         if not begun:
             raise FailedError(f"it ended by itself, with {code}: {child.last_line}")
         self._must_be_journalled()
@@ -100,12 +107,15 @@ class Act:
             raise SkippedError("no other service is left to be changed")
         sid = left[-1]
         was = self._first[sid]
-        self._oracle.meddle(sid, MEDDLED, STRANGE)
+        fields = next(change.fields for change in self._changes if change.service_sid == sid)
+        # If possible a field that the plan is to set, too.
+        path = next((path for path in fields if FIELD_BY_PATH[path].type is str), MEDDLED)
+        self._oracle.meddle(sid, path, STRANGE)
         try:
             self._must_exit(5, *self._apply)
-            self._must_be({**self._wanted(), sid: {**was, MEDDLED: STRANGE}})
+            self._must_be({**self._wanted(), sid: {**was, path: STRANGE}})
         finally:
-            self._oracle.meddle(sid, MEDDLED, was.get(MEDDLED, ""))
+            self._oracle.meddle(sid, path, was.get(path, ""))
 
     def go_on(self) -> None:
         """Go on to the end."""

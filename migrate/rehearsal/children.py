@@ -40,12 +40,17 @@ class Child:
     process: subprocess.Popen[bytes]
     out: Path
     told: Path
+    started: float = field(default_factory=time.monotonic)
 
     @property
     def last_line(self) -> str:
         """The last thing that it said on standard error; empty if it said nothing."""
         lines = self.told.read_text("utf-8", "replace").split("\n")
         return next((line for line in reversed(lines) if line.strip()), "")
+
+    def is_within(self, seconds: float) -> bool:
+        """Whether it was started no longer ago."""
+        return time.monotonic() - self.started < seconds
 
     def wait(self, seconds: float) -> int:
         """Its exit code, negative for a signal. Raises `StuckError`, and ends it, if it takes longer."""
@@ -81,6 +86,8 @@ class Child:
                 self.process.wait(GENTLE)
             except subprocess.TimeoutExpired:
                 self.kill()
+        if self.process.stdin:
+            self.process.stdin.close()
 
 
 @dataclass
@@ -92,15 +99,17 @@ class Children:
     _own: dict[str, str] = field(default_factory=dict)
     _started: list[Child] = field(default_factory=list)
 
-    def start(self, *arguments: object) -> Child:
-        """Start `chat-migrate` with these arguments."""
+    def start(self, *arguments: object, held: bool = False) -> Child:
+        """Start `chat-migrate` with these arguments; where it is `held`, its standard input is open for as long as
+        this process lives.
+        """
         number = len(self._started) + 1
         out, told = (self.work / f"{number:02}-{arguments[0]}.{stream}" for stream in ("out", "err"))
         with out.open("wb") as stdout, told.open("wb") as stderr:
             process = subprocess.Popen(  # noqa: S603  # this program, with arguments that are made here
                 # Without -P, a file of the working folder could take a library's place.
                 [sys.executable, "-P", "-m", "migrate", *map(str, arguments)],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE if held else subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=stderr,
                 env=self._environment(os.environ),
@@ -110,16 +119,24 @@ class Children:
         return child
 
     def run(self, *arguments: object) -> tuple[int, Child]:
-        """Run `chat-migrate` to its end; its exit code. Raises `StuckError`."""
+        """Run `chat-migrate` to its end; its exit code. Raises `StuckError`, also where the stand-in has ended."""
         child = self.start(*arguments)
-        return child.wait(self.seconds), child
+        while self._serves() and child.process.poll() is None and child.is_within(self.seconds):
+            time.sleep(_POLL)
+        if child.process.poll() is None and not self._serves():
+            child.end()
+            raise StuckError("the stand-in has ended")
+        return child.wait(0), child
+
+    def _serves(self) -> bool:
+        return all(child.process.poll() is None for child in self._started if child.process.stdin)
 
     def serve(self, *arguments: object) -> dict[str, str]:
         """Start a stand-in, and take its addresses and credentials for all later children; gives them.
 
         Raises `MigrateError` if it does not come up.
         """
-        child = self.start("standin", *arguments)
+        child = self.start("standin", "--until-closed", *arguments, held=True)
         found: dict[str, str] = {}
 
         def serving() -> bool:
@@ -131,6 +148,7 @@ class Children:
         except StuckError:
             serves = False
         if not serves:
+            child.end()
             raise MigrateError(
                 f"The stand-in does not serve the snapshot: {child.last_line or 'it does not say why'}"
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -49,6 +49,11 @@ class Oracle:
         """What the stand-in holds now."""
         found = json.loads(self._ask("GET", f"{self._addresses.conversations}/_standin"))
         return Seen(found["services"], tuple(map(_target, found["writes"])), found["requests"])
+
+    def order(self, faults: Sequence[str]) -> None:
+        """Have the next writes fail in these ways, one after the other; an empty text lets one pass."""
+        body = urlencode([("fault", kind) for kind in faults]).encode()
+        self._ask("POST", f"{self._addresses.conversations}/_standin", body)
 
     def our_writes(self) -> Counter[str]:
         """How many effective writes there were, by target, but for the stranger's."""

@@ -26,6 +26,8 @@ def rehearsal_view(held: Rehearsal) -> Text:
     for remark in _remarks(held):
         text.append("\nNote: ", "bold").append(f"{printable(remark)}.")
     text.append("\n\n" if _remarks(held) else "\n")
+    if held.kept:
+        text.append(f"The plan, the journals and what was said are kept in {held.kept}\n\n")
     return text.append(f"{_verdict(held)}\n", "bold green" if held.passed else "bold red")
 
 

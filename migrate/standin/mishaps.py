@@ -61,7 +61,10 @@ class Mishaps:
         asked = self._register.enter(request.method, request.rel_url.raw_path_qs)
         running = self._answering + 1
         crowded = 0 < faults.most_at_once < running
-        _decided.set(_Decided(asked, asked.kind(faults), crowded))
+        kind = asked.kind(faults)
+        if request.method in ("POST", "DELETE") and self._world.ordered:
+            kind = self._world.ordered.pop(0) or None
+        _decided.set(_Decided(asked, kind, crowded))
         # What is refused takes nobody's place; or clients that ask again at once would keep each other out.
         self._answering += not crowded
         try:

@@ -6,7 +6,7 @@ import asyncio
 import signal
 import threading
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 from aiohttp import web
 
@@ -72,9 +72,19 @@ class StandInServer:
         await site.start()
         self.url = f"http://{HOST}:{self._runner.addresses[0][1]}"
 
-    def wait(self) -> None:
-        """Serve until SIGINT (Ctrl-C) or SIGTERM, which is how a stand-in in the foreground is meant to end."""
+    def wait(self, lifeline: BinaryIO | None = None) -> None:
+        """Serve until SIGINT (Ctrl-C) or SIGTERM, which is how a stand-in in the foreground is meant to end.
+
+        Or until `lifeline` comes to its end: whoever holds the other end of it is gone, then.
+        """
         stopped = threading.Event()
+        if lifeline:
+
+            def watch() -> None:
+                lifeline.read()
+                stopped.set()
+
+            threading.Thread(target=watch, name="lifeline", daemon=True).start()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stopped.set())
         stopped.wait()

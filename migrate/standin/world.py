@@ -84,7 +84,8 @@ class World:
     """An account as both APIs show it.
 
     `writes` has every request that changed something, `requests` counts all. `registered` and `deleted` have the
-    bindings that came and went by themselves, while somebody was reading.
+    bindings that came and went by themselves, while somebody was reading. `ordered` are faults for the next writes,
+    each in its turn; an empty text lets one pass.
     """
 
     now: datetime
@@ -96,6 +97,7 @@ class World:
     requests: int = 0
     registered: list[Binding] = field(default_factory=list)
     deleted: list[Binding] = field(default_factory=list)
+    ordered: list[str] = field(default_factory=list)
 
     def register(self, service: Service) -> None:
         """A device registers, through Chat: at the end of its lists, like the one before it in kind."""
