@@ -784,6 +784,7 @@ def test_nothing_but_a_binding_can_be_deleted(path: str) -> None:
 def test_there_is_one_way_to_delete_and_one_caller() -> None:
     """A credential's deletion deletes every registration made with it: no other code may even be able to ask for it."""
     sources = {path.relative_to(PACKAGE).as_posix(): path.read_text("utf-8") for path in PACKAGE.rglob("*.py")}
+    sources = {name: text for name, text in sources.items() if not name.startswith("standin/")}  # the other side
     verbs = {name for name, text in sources.items() if re.search(r"\"DELETE\"|'DELETE'|\bmethod=\"delete", text)}
     assert verbs == {"twilio_api/api.py"}
     clients = {name for name, text in sources.items() if "_client.request(" in text or "session.send(" in text}

@@ -137,7 +137,7 @@ Serving = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def serving(run: Run, monkeypatch: pytest.MonkeyPatch) -> Serving:
     """Run the command as if it were stopped at once; its exit code and what it says."""
-    monkeypatch.setattr(StandInServer, "wait", lambda self: None)
+    monkeypatch.setattr(StandInServer, "wait", lambda *_: None)
 
     def call(*arguments: object) -> tuple[int, str, str]:
         result = run("standin", "--port", "0", *arguments)
@@ -184,7 +184,14 @@ def test_what_the_stand_in_holds_is_seen_past_all_faults_and_is_no_request(serve
     assert ask(server, "/_standin").json()["requests"] == 1
     assert ask(server, "/_standin", auth=("AC", "x")).status_code == 401
     url, auth = f"{server.url}/_standin", (demo_world.account_sid, demo_world.auth_token)
-    assert requests.post(url, auth=auth, timeout=10).status_code >= 400
+    assert requests.put(url, auth=auth, timeout=10).status_code >= 400
+    assert requests.post(url, auth=auth, data={"fault": "none of them"}, timeout=10).status_code == 400
+    # What is ordered is for the next writes, each in its turn; what passes passes, whatever else goes wrong.
+    assert requests.post(url, auth=auth, data=[("fault", "503"), ("fault", "")], timeout=10).status_code == 200
+    place = f"{server.url}/v1/Services/{service_sid(1)}/Configuration/Notifications"
+    answers = [requests.post(place, auth=auth, data={"LogEnabled": "true"}, timeout=10) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [503, 200, 500]
+    assert len(demo_world.writes) == 1
 
 
 def test_a_write_is_seen(serve: Serve) -> None:
