@@ -21,8 +21,10 @@ from migrate.load import journal
 from migrate.load.exclusion import only_loader
 from migrate.load.journal import Entry, read_journal
 from migrate.load.limits import LIMITS
+from migrate.model.digest import digest
 from migrate.model.errors import RefusedError, TransientTwilioError, TwilioError
 from migrate.model.plan import Plan
+from migrate.screen import Screen
 from migrate.snapshot import files
 from migrate.standin.faults import Faults
 from migrate.standin.server import StandInServer
@@ -463,6 +465,36 @@ def test_a_plan_that_was_changed_by_hand_is_refused(
     assert "was changed since it was made" in result.stderr
 
 
+ODD: list[tuple[tuple[Any, ...], Any]] = [
+    (("counts", "bindings"), {"carried": "many"}),
+    (("counts", "bindings"), {"carried": True}),
+    (("counts", "bindings"), [1]),
+    (("findings", 0, "service_sid"), 0),
+    (("findings", 0, "subject"), 7),
+    (("services",), ["x"]),
+    (("missing",), [1]),
+    (("changes", 0, "fields"), [[]]),
+    (("as_of",), 7),
+]
+
+
+def test_a_plan_of_other_types_is_none_though_its_digest_is_right(
+    run: Run, server: StandInServer, plan_file: Path
+) -> None:
+    whole = plan_file.read_bytes()
+    for (*way, last), value in ODD:
+        content = json.loads(whole)
+        inner = content
+        for name in way:
+            inner = inner[name]
+        inner[last] = value
+        del content["plan_id"]
+        plan_file.write_text(json.dumps({"plan_id": digest(content), **content}), "utf-8")
+        result = run("load", "--plan", plan_file)
+        assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1), (*way, last)
+        assert "is not a plan of this version" in result.stderr
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -712,8 +744,8 @@ def test_the_command_that_goes_on_has_its_options(
     mine = plan_file.with_name("mine.jsonl")
     with monkeypatch.context() as patch:
         patch.setattr(TwilioApi, "post", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        result = apply(run, plan_file, "--journal", mine)
-    (command,) = re.findall(r"Go on with: chat-migrate (.*)", result.stderr)
+        result = apply(run, plan_file, "--journal", mine, "--record", plan_file.with_name("c.yaml"))
+    (command,) = re.findall(r"Go on with: chat-migrate (.*)", result.stderr)  # a recording is not gone on with
     assert run(*shlex.split(command)).exit_code == 0
     assert read_journal(mine).finished
 
@@ -814,3 +846,204 @@ def test_a_rollback_of_another_accounts_journal_is_refused(
     environment.setenv("TWILIO_ACCOUNT_SID", server.world.account_sid)
     refused = run("rollback", journal)
     assert (refused.exit_code, refused.stderr.count("\n")) == (4, 1)
+
+
+def looks(monkeypatch: pytest.MonkeyPatch, *after: Any) -> None:
+    """After each write, the looks at what is live give these, one after the other: a status, or `old` for as before."""
+    real_get, real_post = TwilioApi.get, TwilioApi.post
+    coming: dict[str, list[Any]] = {}
+
+    def post(api: TwilioApi, name: Any, path: str, form: Any) -> Any:
+        old = real_get(api, name, path)
+        coming[path] = [old if each == "old" else each for each in after]
+        return real_post(api, name, path, form)
+
+    def get(api: TwilioApi, name: Any, path: str, *rest: Any, **options: Any) -> Any:
+        if not coming.get(path):
+            return real_get(api, name, path, *rest, **options)
+        found = coming[path].pop(0)
+        if isinstance(found, int):
+            raise TwilioError(f"answered {found}", status=found)
+        return found
+
+    monkeypatch.setattr(TwilioApi, "post", post)
+    monkeypatch.setattr(TwilioApi, "get", get)
+
+
+def test_a_service_that_is_not_found_right_after_a_write_is_looked_for_again(
+    run: Run, server: StandInServer, plan_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks(monkeypatch, 404)
+    assert apply(run, plan_file).exit_code == 0
+    assert posts(server.world) == 5
+
+
+def test_a_look_that_is_refused_makes_no_write_undone(
+    run: Run, server: StandInServer, plan_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twilio took it; that it cannot be seen, or not yet, is not to be taken for a refusal of the write."""
+    before = live(server.world)
+    with monkeypatch.context() as patch:
+        looks(patch, 403, "old")
+        assert apply(run, plan_file).exit_code == 1
+    path = plan_file.with_suffix(".journal.jsonl")
+    assert [entry.status for entry in read_journal(path).entries] == [None] * 5
+    assert run("rollback", path, "--apply", "--yes").exit_code == 0
+    assert live(server.world) == before
+
+
+def test_a_write_that_is_refused_and_cannot_be_looked_at_stays_open(
+    run: Run, server: StandInServer, plan_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused: list[str] = []
+    real = TwilioApi.get
+
+    def post(api: TwilioApi, name: Any, path: str, form: Any) -> Any:
+        refused.append(path)
+        raise TwilioError("it answered 400", status=400)
+
+    def get(api: TwilioApi, name: Any, path: str, *rest: Any, **options: Any) -> Any:
+        if path in refused:
+            raise TwilioError("it answered 403", status=403)
+        return real(api, name, path, *rest, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TwilioApi, "post", post)
+        patch.setattr(TwilioApi, "get", get)
+        told = apply(run, plan_file)
+    assert (told.exit_code, len(refused)) == (1, 5)
+    assert (told.stdout.count("it answered 400"), told.stdout.count("it answered 403")) == (5, 0)
+    assert [entry.status for entry in read_journal(plan_file.with_suffix(".journal.jsonl")).entries] == [None] * 5
+    assert apply(run, plan_file).exit_code == 0
+
+
+def test_another_plan_is_not_saved_in_the_place_of_one_that_is_not_done(
+    run: Run, server: StandInServer, plan_file: Path
+) -> None:
+    mapped = plan_file.parent / "run" / "mapped"
+    server.world.services[service_sid(7)].configuration = {"new_message.sound": "theirs"}
+    assert apply(run, plan_file).exit_code == 5
+    whole = plan_file.read_bytes()
+    refused = run("load", mapped, "--plan-out", plan_file)
+    assert (refused.exit_code, refused.stderr.count("\n"), plan_file.read_bytes()) == (4, 1, whole)
+    assert "name another file with --plan-out" in refused.stderr
+    another = plan_file.with_name("another.json")
+    assert run("load", mapped, "--plan-out", another).exit_code == 0
+    assert apply(run, another).exit_code == 0
+
+
+def test_a_journal_that_was_hardly_begun_stands_in_nobodys_way(
+    run: Run, server: StandInServer, plan_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan_file.with_suffix(".journal.jsonl").write_bytes(b'{"format_ver')
+    assert run("load", "--plan", plan_file).exit_code == 0
+    mapped = plan_file.parent / "run" / "mapped"
+    assert run("load", mapped, "--plan-out", plan_file, "--apply", "--yes", *FORCE).exit_code == 0
+
+
+def test_whoever_interrupts_it_before_anything_is_written_is_told_how_to_go_on(
+    run: Run, server: StandInServer, plan_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def get(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TwilioApi, "get", get)
+        mapped, tape = plan_file.parent / "run" / "mapped", plan_file.with_name("c.yaml")
+        left = run("load", mapped, "--apply", "--yes", *FORCE, "--record", tape)
+    assert (left.exit_code, left.stderr.count("\n"), server.world.writes) == (130, 1, [])
+    (command,) = re.findall(r"is in the journal. Go on with: chat-migrate (.*)", left.stderr)
+    assert run(*shlex.split(command)).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("allowed", "code", "told"), [(9, 1, "All of the plan is applied"), (3, 6, "2 of 5 services")]
+)
+def test_a_result_that_cannot_be_shown_does_not_hide_what_was_done(
+    run: Run,
+    server: StandInServer,
+    plan_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    allowed: int,
+    code: int,
+    told: str,
+) -> None:
+    def result(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    real, count = TwilioApi.post, 0
+
+    def post(*arguments: Any) -> Any:
+        nonlocal count
+        count += 1
+        if count > allowed:
+            raise TwilioError("it answered 400", status=400)
+        return real(*arguments)
+
+    monkeypatch.setattr(Screen, "result", result)
+    monkeypatch.setattr(TwilioApi, "post", post)
+    done = apply(run, plan_file)
+    assert (done.exit_code, done.stderr.count("\n")) == (code, 1)
+    assert told in done.stderr
+    assert str(plan_file.with_suffix(".journal.jsonl")) in done.stderr
+
+
+def test_a_disk_that_is_full_at_the_last_line_changes_nothing_of_what_is_told(
+    run: Run, server: StandInServer, plan_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = files.append_synced
+
+    def full(path: Path, line: str) -> None:
+        if "finished" in line:
+            raise OSError(28, "No space left on device")
+        real(path, line)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "append_synced", full)
+        done = apply(run, plan_file)
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "Done: 5 applied" in done.stdout
+    assert apply(run, plan_file).exit_code == 0
+    assert posts(server.world) == 5
+
+
+def test_a_rollback_that_is_interrupted_twice_counts_what_it_has_to_do(
+    run: Run, server: StandInServer, plan_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert apply(run, plan_file).exit_code == 0
+    path, real, count = plan_file.with_suffix(".journal.jsonl"), TwilioApi.post, 0
+
+    def post(*arguments: Any) -> Any:
+        nonlocal count
+        count += 1
+        if count > 3:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    monkeypatch.setattr(TwilioApi, "post", post)
+    first, second = (run("rollback", path, "--apply", "--yes") for _ in range(2))
+    assert "Interrupted: 3 of 5 services are written" in first.stderr
+    assert "Interrupted: 0 of 2 services are written" in second.stderr
+
+
+def test_what_helps_a_rollback_is_a_rollback(
+    run: Run, server: StandInServer, plan_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert apply(run, plan_file).exit_code == 0
+    path, real = plan_file.with_suffix(".journal.jsonl"), TwilioApi.get
+    refused = run("rollback", path, "--apply", "--yes", "--max-services", "1")
+    assert (refused.exit_code, "plan" in refused.stderr) == (4, False)
+    count = 0
+
+    def get(api: TwilioApi, name: Any, place: str, *rest: Any, **options: Any) -> Any:
+        nonlocal count
+        if service_sid(1) in place:
+            count += 1
+            if count == 2:  # between its plan and its write
+                server.world.services[service_sid(1)].configuration = {"new_message.sound": "theirs"}
+        return real(api, name, place, *rest, **options)
+
+    monkeypatch.setattr(TwilioApi, "get", get)
+    stale = run("rollback", path, "--apply", "--yes")
+    assert (stale.exit_code, "load MAPPED" in stale.stderr) == (5, False)
+    assert f"Look at what is left with: chat-migrate rollback {path}" in stale.stderr

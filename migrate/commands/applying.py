@@ -84,7 +84,8 @@ def alone(api: TwilioApi, screen: Screen, options: ApplyOptions) -> Iterator[Non
             yield
         except KeyboardInterrupt:
             kept = "What was written, if anything was, is in the journal"
-            raise InterruptedRunError("Interrupted", kept=kept, remedy=f"Go on with: {same_command()}") from None
+            again = same_command(without=("record",))
+            raise InterruptedRunError("Interrupted", kept=kept, remedy=f"Go on with: {again}") from None
 
 
 def refuse_by_findings(plan: Plan, options: ApplyOptions) -> None:
@@ -113,7 +114,6 @@ def carry_out(
     planned.
     """
     from migrate.load.secrets import secret_forms
-    from migrate.report.applied import applied_view
     from migrate.report.text import plan_view
 
     if not screen.json:
@@ -122,10 +122,25 @@ def carry_out(
     refuse_beyond(ground, options.lifted, limits)
     secrets = secret_forms(plan.credentials)
     outcomes = _apply(api, plan, options, screen, journal, again, plan_id or plan.plan_id, secrets)
+    unshown = _tell(outcomes, plan, screen, journal)
+    _end(outcomes, plan, journal, again, renew)  # which matters more than what could not be shown
+    if unshown:
+        raise MigrateError(
+            f"All of the plan is applied, and the result cannot be shown: {unshown}", kept=f"The journal is {journal}"
+        )
+
+
+def _tell(outcomes: Sequence[Outcome], plan: Plan, screen: Screen, journal: Path) -> str:
+    """Show what became of a plan. Gives why it cannot be shown, if it cannot: by then it is done all the same."""
+    from migrate.report.applied import applied_view
+
     told = [outcome.to_json() for outcome in outcomes]
     data = {"plan": plan.to_json(), "applied": told, "journal": str(journal)}
-    screen.result(data, lambda: applied_view(outcomes, str(journal)))
-    _end(outcomes, plan, journal, again, renew)
+    try:
+        screen.result(data, lambda: applied_view(outcomes, str(journal)))
+    except OSError as error:
+        return (error.strerror or str(error)).lower()
+    return ""
 
 
 def _now(api: TwilioApi, plan: Plan) -> datetime:

@@ -69,9 +69,11 @@ def load(
     _check_usage(mapped, plan_file, services, only_credentials=only_credentials)
     with open_api(settings) as api, alone(api, screen, applying):
         plan = _plan(api, mapped, plan_file, services, only_credentials=only_credentials)
-        stale = stale_objects(api, plan, journal_of(plan_file)) if plan_file and not applying.apply else []
+        stale: list[str] = []
+        if plan_file and not applying.apply:
+            stale = stale_objects(api, plan, applying.journal or journal_of(plan_file))
         if mapped and (applying.apply or plan_out):
-            refuse_beside_unfinished(plan_out or mapped.resolve().parent)
+            refuse_beside_unfinished(plan_out or mapped.resolve().parent, plan)
         for path in (*reports, *([plan_out] if plan_out else [])):
             write_report(plan, path, ".json" if path == plan_out else path.suffix)
         if not applying.apply or not plan.objects:

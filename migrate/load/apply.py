@@ -72,7 +72,7 @@ class Applier:
         if live is None:
             return Outcome(change, "missing", "there is no such service in Conversations")
         wanted = {path: change.desired[path] for path in change.fields}
-        latest = self._journal.latest(change.service_sid)
+        latest = self._journal.latest(change)
         if not differing(wanted, live):
             if latest is None:
                 return Outcome(change, "already", "somebody else has set the same")
@@ -90,7 +90,7 @@ class Applier:
     def _write(self, change: Change, wanted: Settings, live: Settings) -> Outcome:
         """Write, and read back what came of it. `live` is the before-image."""
         form = {FIELD_BY_PATH[path].form: form_value(value) for path, value in wanted.items()}
-        latest = self._journal.latest(change.service_sid)
+        latest = self._journal.latest(change)
         if latest and latest[1].status is None:  # an earlier run's, that did not arrive, or not whole
             arrived = len(differing(wanted, live)) < len(wanted)
             self._journal.end(latest[0], "failed" if arrived else "void", live)
@@ -105,16 +105,14 @@ class Applier:
                 if after is not None and same(live, after):
                     raise
                 return after
+            except TwilioError:
+                self._refused(change, number, wanted)
+                raise
             return self._read_back(change, wanted)
 
         try:
             after = self._api.insist(attempt)
-        except TransientTwilioError as error:  # nothing can be seen: it stays open, and is settled by the next run
-            return Outcome(change, "failed", str(error))
-        except TwilioError as error:
-            after = read_live(self._api, change.service_sid)
-            arrived = after is None or len(differing(wanted, after)) < len(wanted)
-            self._journal.end(number, "failed" if arrived else "void", after)
+        except TwilioError as error:  # what was not seen to be refused stays open, and is settled by the next run
             return Outcome(change, "failed", str(error))
         if after is None:
             self._journal.end(number, "failed", None)
@@ -125,6 +123,13 @@ class Applier:
             return Outcome(change, "applied")
         shown = ", ".join(f"{path} is {_shown(after.get(path))}" for path in wrong)
         return Outcome(change, "failed", f"Read back after the write: {shown}")
+
+    def _refused(self, change: Change, number: int, wanted: Settings) -> None:
+        """Journal what is live after a write that Twilio has refused; where nothing can be seen, it stays open."""
+        with suppress(TwilioError):
+            after = read_live(self._api, change.service_sid)
+            arrived = after is None or len(differing(wanted, after)) < len(wanted)
+            self._journal.end(number, "failed" if arrived else "void", after)
 
     def _read_back(self, change: Change, wanted: Settings) -> Settings | None:
         """What is live after a write; some times more where it is not as wanted, for what is read may lag behind."""

@@ -7,6 +7,7 @@ its date. Where that leaves a doubt, whose an update was is not guessed: it is t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from migrate.load.journal import Journal
 from migrate.load.pace import READ_AGAIN, Pace
@@ -65,10 +66,14 @@ def plan_credentials(
     return changes, findings
 
 
-def stale_credentials(api: TwilioApi, changes: Sequence[CredentialChange]) -> list[str]:
-    """The SIDs of credentials that somebody has changed since the plan was made."""
+def stale_credentials(
+    api: TwilioApi, changes: Sequence[CredentialChange], applied: Sequence[LiveCredential] = ()
+) -> list[str]:
+    """The SIDs of credentials that somebody has changed since the plan was made, or since they were `applied`."""
     live = read_credentials(api) if changes else []
-    return [change.existing.sid for change in changes if change.existing and change.existing not in live]
+    done = {credential.sid for credential in applied if credential in live}
+    existing = [change.existing for change in changes if change.existing]
+    return [credential.sid for credential in existing if credential not in live and credential.sid not in done]
 
 
 class CredentialWriter:
@@ -146,8 +151,9 @@ class CredentialWriter:
                     raise
                 return after
             except TwilioError:
-                if look(None) == before:
-                    self._journal.end(number, "void", None)
+                with suppress(TwilioError):  # where nothing can be seen, it stays open
+                    if look(None) == before:
+                        self._journal.end(number, "void", None)
                 raise
             sid = answer.get("sid")
             if isinstance(sid, str) and is_credential_sid(sid):

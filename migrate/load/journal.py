@@ -6,12 +6,12 @@ An intent without a result is a write that may or may not have been done: whoeve
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from migrate.load.lines import held_for_lines, is_unwritten
 from migrate.model.errors import InputError, RefusedError
@@ -51,6 +51,9 @@ class CredentialEntry:
     status: Status | None = None
     after: LiveCredential | None = None
     made: str | None = None  # its SID, if Twilio has named it
+
+
+Kind = TypeVar("Kind", Entry, CredentialEntry)
 
 
 @dataclass
@@ -125,24 +128,21 @@ class Journal:
         self._log({"finished": True})
         self.finished = True
 
-    def latest(self, service_sid: str) -> tuple[int, Entry] | None:
+    def latest(self, change: Change) -> tuple[int, Entry] | None:
         """The last write to a service, with its number."""
-        numbered = [
-            (number, entry)
-            for number, entry in enumerate(self.entries)
-            if isinstance(entry, Entry) and entry.service_sid == service_sid
-        ]
-        return numbered[-1] if numbered else None
+        return self._last(Entry, lambda entry: entry.service_sid == change.service_sid)
 
     def latest_credential(self, change: CredentialChange) -> tuple[int, CredentialEntry] | None:
         """The last write to a credential of that type and name, with its number."""
         wanted = (change.config.friendly_name, change.config.type)
-        numbered = [
-            (number, entry)
-            for number, entry in enumerate(self.entries)
-            if isinstance(entry, CredentialEntry) and (entry.friendly_name, entry.type) == wanted
-        ]
-        return numbered[-1] if numbered else None
+        return self._last(CredentialEntry, lambda entry: (entry.friendly_name, entry.type) == wanted)
+
+    def _last(self, kind: type[Kind], matches: Callable[[Kind], bool]) -> tuple[int, Kind] | None:
+        for number in reversed(range(len(self.entries))):
+            entry = self.entries[number]
+            if isinstance(entry, kind) and matches(entry):
+                return number, entry
+        return None
 
     def head(self) -> None:
         """Write the first line: what the journal is of."""
@@ -171,6 +171,11 @@ def open_journal(path: Path, plan: Plan, plan_id: str) -> Iterator[Journal]:
         else:
             journal = read_journal(path)  # once more: nobody else is writing now
         yield journal
+
+
+def begun_journal(path: Path) -> Journal | None:
+    """The journal in a file; None where none was begun. Raises `InputError` for a file that is no journal."""
+    return None if is_unwritten(path, _FIRST) else read_journal(path)
 
 
 def read_journal(path: Path) -> Journal:

@@ -77,7 +77,7 @@ def _many(ground: Ground) -> str:
     if number <= ground.max_services:
         return ""
     most = f"{ground.max_services:,}"
-    return f"it changes {number:,} services, more than {most}; raise --max-services, or make a plan of fewer"
+    return f"it changes {number:,} services, more than {most}; raise --max-services if you mean so many"
 
 
 LIMITS: dict[str, Callable[[Ground], str]] = {

@@ -8,7 +8,7 @@ from shlex import quote
 
 from migrate.load.compare import differing, same
 from migrate.load.credentials import stale_credentials
-from migrate.load.journal import CredentialEntry, read_journal
+from migrate.load.journal import CredentialEntry, begun_journal
 from migrate.load.planning import read_all
 from migrate.model.digest import canonical_json
 from migrate.model.errors import InputError, RefusedError
@@ -37,15 +37,16 @@ def read_plan(path: Path) -> Plan:
 def stale_objects(api: TwilioApi, plan: Plan, journal: Path) -> list[str]:
     """The SIDs of what somebody has changed since the plan was made, and not to what it wants.
 
-    What the journal says was applied, if there is one, has changed by us.
+    What is as the journal, if there is one, says that it was applied was changed by us.
     """
-    done = {
-        entry.after.sid
-        for entry in (read_journal(journal).entries if journal.exists() else ())
+    begun = begun_journal(journal)
+    applied = [
+        entry.after
+        for entry in (begun.entries if begun else ())
         if isinstance(entry, CredentialEntry) and entry.status == "applied" and entry.after
-    }
+    ]
     lives = read_all(api, [change.service_sid for change in plan.changes])
-    stale = [sid for sid in stale_credentials(api, plan.credentials) if sid not in done]
+    stale = stale_credentials(api, plan.credentials, applied)
     for change, live in zip(plan.changes, lives, strict=True):
         wanted = {path: change.desired[path] for path in change.fields}
         if live is None or (not same(change.existing, live) and differing(wanted, live)):
@@ -58,18 +59,31 @@ def journal_of(plan_file: Path) -> Path:
     return plan_file.with_suffix(JOURNAL)
 
 
-def refuse_beside_unfinished(place: Path) -> None:
+def refuse_beside_unfinished(place: Path, plan: Plan) -> None:
     """Raise `RefusedError` if of a plan in a folder, or in a file, a write was begun whose end nobody has seen.
 
-    A new plan would go on from what is live, and leave a journal behind that nobody settles.
+    A new plan would go on from what is live, and leave a journal behind that nobody settles. In the place of another
+    plan that is not done it would have the other's journal.
     """
     journals = sorted(place.glob(f"*{JOURNAL}")) if place.is_dir() else [journal_of(place)]
-    for journal in journals:
-        path = journal.with_name(journal.name.removesuffix(JOURNAL) + ".json")
-        if journal.exists() and any(entry.status is None for entry in read_journal(journal).entries):
-            raise RefusedError(
-                f"The plan {path} was begun to be applied, and is not done",
-                kept="Nothing was written",
-                remedy=f"Go on with: chat-migrate load --plan {quote(str(path))} --apply. "
-                f"Or undo it with: chat-migrate rollback {quote(str(journal))} --apply, and move both files away",
-            )
+    for path in journals:
+        journal = begun_journal(path)
+        if journal is None or journal.finished:
+            continue
+        is_open = any(entry.status is None for entry in journal.entries)
+        if is_open or (path == journal_of(place) and journal.plan_id != plan.plan_id):
+            named = path.with_name(path.name.removesuffix(JOURNAL) + ".json")
+            raise _unfinished(named if place.is_dir() else place, path, is_open=is_open)
+
+
+def _unfinished(file: Path, journal: Path, *, is_open: bool) -> RefusedError:
+    other = (
+        f"Or undo it with: chat-migrate rollback {quote(str(journal))} --apply, and move both files away"
+        if is_open
+        else "Or name another file with --plan-out"
+    )
+    return RefusedError(
+        f"The plan {file} was begun to be applied, and is not done",
+        kept="Nothing was written",
+        remedy=f"Go on with: chat-migrate load --plan {quote(str(file))} --apply. {other}",
+    )

@@ -136,8 +136,11 @@ class Plan:
         )
         texts = [plan.account_sid, plan.target, plan.as_of, *plan.unchanged, *plan.missing]
         texts += [plan.snapshot, plan.rules, plan.push_config, *plan.services, *plan.services.values()]
+        texts += [*plan.bindings, *(found.service_sid for found in plan.findings if found.service_sid is not None)]
         if not all(isinstance(text, str) for text in texts):
             raise TypeError("a name is no text")
+        if not all(type(number) is int for number in plan.bindings.values()):
+            raise TypeError("a count is no number")
         if plan.as_of and datetime.fromisoformat(plan.as_of).tzinfo is None:
             raise ValueError("a time without a zone")
         # Its id covers all of it: what somebody has changed by hand is no plan that anybody has seen.
