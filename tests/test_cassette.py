@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import html
+import json
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +16,10 @@ import yaml
 from twilio.rest import Client
 
 from cassettes.record import record
+from migrate.model.errors import TwilioError
 from migrate.standin.world import World
 from migrate.twilio_api.api import ApiSettings, open_api
+from migrate.twilio_api.http import Answer, LiveTransport, Request
 from tests.conftest import CASSETTE, DEMO_ACCOUNT, Run, Serve, service_sid, tiny_world
 from tests.scripted import Reply, Scripted, scripted
 
@@ -235,3 +241,29 @@ def test_a_run_that_got_no_answer_leaves_an_empty_recording(
     environment.setenv("TWILIO_AUTH_TOKEN", "x")
     run("extract", "--out", tmp_path / "a", "--chat-url", "http://127.0.0.1:1", "--record", tmp_path / "c.yaml")
     assert interactions(tmp_path / "c.yaml") == []
+
+
+@pytest.mark.parametrize("told", [
+    lambda secret: json.dumps({"message": f"{secret} is not valid"}).encode(),
+    lambda secret: json.dumps({"got": json.loads(secret)}).encode(),
+    lambda secret: html.escape(secret).encode(),
+    lambda secret: base64.b64encode(secret.encode()),
+    lambda secret: secret[20:40].encode(),
+])  # fmt: skip
+def test_what_a_server_says_to_a_secret_is_not_recorded(
+    tmp_path: Path, environment: pytest.MonkeyPatch, told: Callable[[str], bytes]
+) -> None:
+    secret = json.dumps({"project_id": "p", "private_key": "planted-<9c1d>/secret"})
+    environment.setenv("TWILIO_ACCOUNT_SID", "AC" + "1" * 32)
+    environment.setenv("TWILIO_AUTH_TOKEN", "x")
+
+    def answer(request: Request) -> Answer:
+        return Answer(400, told(secret), {})
+
+    environment.setattr(LiveTransport, "send", lambda self, request: answer(request))
+    with open_api(ApiSettings(record=tmp_path / "c.yaml")) as api, pytest.raises(TwilioError) as error:
+        api.post("conversations", "/Credentials", {"Type": "fcm", "Secret": secret})
+    assert str(error.value).endswith("answered 400. Check the options of this command: Twilio does not take one of the "
+        "values in that address")  # fmt: skip
+    (kept,) = interactions(tmp_path / "c.yaml")
+    assert (kept["request"]["body"], kept["response"]["body"]["string"]) == ("Type=fcm&Secret=hidden", "{}")

@@ -139,6 +139,7 @@ def test_only_404_means_that_a_service_is_missing(
         result = run("load", demo.folder / "mapped", "--conversations-url", server.url)
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
     assert f"answered {status}" in result.stderr
+    assert "--source" not in result.stderr, "which load does not have"
 
 
 def test_switching_off_and_values_left_alone_are_findings() -> None:

@@ -80,6 +80,12 @@ def test_an_edited_file_may_leave_out_and_reorder_keys() -> None:
         (HEAD + "      new_message:\n        sound: [x]", 6, "new_message.sound must be a text in quotes"),
         (HEAD + "      new_message: true", 5, "new_message must be a mapping"),
         (HEAD + "      log_enabled: true\n      log_enabled: true", 6, "'log_enabled' stands twice"),
+        (HEAD + '      new_message: {template: "cut \\ud83d"}', 5, "new_message.template holds half of a character"),
+        (
+            'format_version: 1\nservices: {}\ncredentials:\n  "\\ud83d": {}',
+            4,
+            "credentials holds half of a character",
+        ),
         (HEAD.replace("notifications", "notification"), 4, "did you mean 'notifications'?"),
         (HEAD.replace("    notifications:", "    friendly_name: 7"), 4, "friendly_name must be a text"),
     ],

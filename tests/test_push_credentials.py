@@ -15,7 +15,7 @@ from click.testing import Result
 
 from migrate.commands import applying
 from migrate.load.journal import CredentialEntry, read_journal
-from migrate.model.errors import InputError, TransientTwilioError
+from migrate.model.errors import InputError, TransientTwilioError, TwilioError
 from migrate.model.push_config_yaml import parse
 from migrate.standin import app, credentials
 from migrate.standin.faults import Faults
@@ -366,6 +366,64 @@ def test_a_credential_that_was_changed_since_it_was_applied_is_told(
     assert (done.exit_code, "changed since it was applied" in done.stdout) == (5, True)
 
 
+def test_a_plan_that_was_applied_is_not_stale_by_what_it_did(run: Run, server: StandInServer, mapped: Path) -> None:
+    state(mapped, twin=TWIN)
+    plan_file, found = plan(run, mapped), server.world.credentials[THIRD]
+    elsewhere = plan_file.with_name("elsewhere.jsonl")
+    assert apply(run, plan_file, "--journal", elsewhere).exit_code == 0
+    assert run("load", "--plan", plan_file, "--journal", elsewhere).exit_code == 0
+    assert run("load", "--plan", plan_file).exit_code == 5, "by whom, only that journal says"
+    found.updated = found.created
+    assert run("load", "--plan", plan_file, "--journal", elsewhere).exit_code == 5
+
+
+@pytest.mark.parametrize("is_sent", [True, False])
+def test_whose_an_update_was_is_not_guessed_after_a_death(
+    run: Run, server: StandInServer, mapped: Path, environment: pytest.MonkeyPatch, is_sent: bool
+) -> None:
+    """Somebody sets another secret while nobody is there: it stays, and a new plan asks again."""
+    state(mapped, twin=TWIN)
+    plan_file, found = plan(run, mapped), server.world.credentials[THIRD]
+    with environment.context() as patch:
+        dying(patch, 6 if is_sent else 5)
+        assert apply(mortal, plan_file).exit_code == -9
+    found.updated, found.secrets = found.created, {"Secret": "theirs"}
+    for reason in ("by us or by somebody else", "changed since the plan was made"):
+        done = apply(run, plan_file)
+        assert (done.exit_code, len(server.world.writes), found.secrets) == (5, is_sent, {"Secret": "theirs"})
+        assert reason in done.stdout
+    assert [entry.status for entry in entries(plan_file)] == ["failed"]
+    another = plan_file.with_name("another.json")
+    assert run("load", mapped, "--only-credentials", "--plan-out", another).exit_code == 0
+    assert apply(run, another).exit_code == 0
+    assert found.secrets == {"Secret": digest(KEY)}
+
+
+def test_one_that_was_refused_and_cannot_be_looked_for_is_left_open(
+    run: Run, server: StandInServer, mapped: Path, environment: pytest.MonkeyPatch
+) -> None:
+    state(mapped, new=FCM)
+    plan_file, refused = plan(run, mapped), False
+
+    def post(*_: Any) -> Any:
+        nonlocal refused
+        refused = True
+        raise TwilioError("it answered 400", status=400)
+
+    real = TwilioApi.pages
+
+    def pages(*arguments: Any, **options: Any) -> Any:
+        if refused:
+            raise TwilioError("it answered 403", status=403)
+        return real(*arguments, **options)
+
+    environment.setattr(TwilioApi, "post", post)
+    environment.setattr(TwilioApi, "pages", pages)
+    done = apply(run, plan_file)
+    assert (done.exit_code, "it answered 400" in done.stdout) == (1, True)
+    assert [entry.status for entry in entries(plan_file)] == [None]
+
+
 def test_the_type_the_name_and_the_sid_must_belong_together(run: Run, server: StandInServer, mapped: Path) -> None:
     state(mapped, misnamed=TWIN)
     refused = run("load", mapped, "--only-credentials", "--apply", "--yes")
@@ -433,6 +491,18 @@ def test_what_is_no_pem_is_told(run: Run, server: StandInServer, mapped: Path) -
     assert SECRET not in done.output
 
 
+def test_a_certificate_and_its_key_are_not_mixed_up(
+    run: Run, server: StandInServer, mapped: Path, environment: pytest.MonkeyPatch
+) -> None:
+    environment.setenv("CERT", PEM)
+    environment.setenv("KEY", PRIVATE)
+    for certificate, key, problem in (("KEY", "CERT", "KEY is no certificate"), ("CERT", "CERT", "no private key")):
+        state(mapped, new=f'{{type: apn, certificate: "env:{certificate}", private_key: "env:{key}"}}')
+        done = apply(run, plan(run, mapped))
+        assert (done.exit_code, done.stderr.count("\n"), server.world.writes) == (1, 1, [])
+        assert problem in done.stderr
+
+
 @pytest.mark.parametrize(
     ("stated", "problem"),
     [
@@ -450,6 +520,7 @@ def test_what_is_no_pem_is_told(run: Run, server: StandInServer, mapped: Path) -
         ("{type: fcm, secret: 'env:A', sid: CR1}", "sid must be a credential's SID"),
         ("{type: fcm, secret: 'env:A', scret: 1}", "an unknown key under the credential 'new'; it has type, sid"),
         (f"{{type: fcm, {SECRET}: 1}}", "an unknown key under"),
+        (f"{{{SECRET}: 1, {SECRET}: 1}}", "a key stands twice under"),
         ('{type: fcm, secret: "file:\\ud83d"}', "half of a character"),
         ("1", "the credential 'new' must be a mapping"),
     ],

@@ -116,8 +116,10 @@ class _Reader:
         line = node.start_mark.line + 1 if node is not None else 1  # none: the file is empty
         raise InputError(f"{self.source} line {line}: {problem}", remedy=_REMEDY)
 
-    def mapping(self, node: yaml.Node | None, what: str) -> dict[str, tuple[yaml.Node, yaml.Node]]:
-        """The entries of a mapping: key → (key node, value node), each key once."""
+    def mapping(
+        self, node: yaml.Node | None, what: str, *, is_told: bool = True
+    ) -> dict[str, tuple[yaml.Node, yaml.Node]]:
+        """The entries of a mapping: key → (key node, value node), each key once; `is_told` if errors may name it."""
         if not isinstance(node, yaml.MappingNode):
             self.fail(node, f"{what} must be a mapping of keys to values")
         entries: dict[str, tuple[yaml.Node, yaml.Node]] = {}
@@ -126,7 +128,7 @@ class _Reader:
                 self.fail(key, f"a key under {what} must be a word")
             self.text(key, f"a key under {what}")
             if key.value in entries:
-                self.fail(key, f"{key.value!r} stands twice under {what}")
+                self.fail(key, f"{repr(key.value) if is_told else 'a key'} stands twice under {what}")
             entries[key.value] = (key, value)
         return entries
 
@@ -155,7 +157,7 @@ class _Reader:
 
     def credential(self, key: yaml.Node, node: yaml.Node) -> CredentialConfig:
         what = f"the credential {key.value!r}"
-        entries = self.mapping(node, what)
+        entries = self.mapping(node, what, is_told=False)
         for name, (name_node, _) in entries.items():
             if name not in _CREDENTIAL:  # which may be a secret that was pasted there
                 self.fail(name_node, f"an unknown key under {what}; it has {', '.join(_CREDENTIAL)}")
