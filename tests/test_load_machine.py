@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import count
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -23,10 +27,13 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from migrate.load.journal import Entry, read_journal
+from migrate.load.journal import CredentialEntry, Entry, Journal, read_journal
+from migrate.model.plan import NOTIFICATIONS
 from migrate.model.push_config import FIELD_BY_PATH, ServiceConfig, Value
 from migrate.model.push_config_yaml import dump
+from migrate.standin import credentials
 from migrate.standin.server import StandInServer
+from migrate.standin.world import Credential
 from tests.applying import FORCE, dying, live, mortal
 from tests.conftest import Run, Serve, service_sid, tiny_world
 
@@ -47,7 +54,15 @@ def values(path: str) -> st.SearchStrategy[Value]:
 
 some = st.fixed_dictionaries({}, optional={path: values(path) for path in PATHS})
 edits = st.sampled_from(PATHS).flatmap(lambda path: st.tuples(st.sampled_from(SIDS), st.just(path), values(path)))
-deaths = st.none() | st.integers(1, 30)
+deaths = st.none() | st.integers(1, 40)
+OLD = "CR" + "2".zfill(32)
+CREDENTIALS = f"""\
+credentials:
+  new: {{type: fcm, secret: "env:FCM_KEY"}}
+  old: {{type: fcm, sid: {OLD}, secret: "env:FCM_KEY"}}
+"""
+PLACES = {"POST /v1/Credentials": "new", f"POST /v1/Credentials/{OLD}": "old"}
+KEY = json.dumps({"project_id": "p", "client_email": "a@example.test", "private_key": "x"})
 
 
 def at(live: Mapping[str, Value], path: str) -> Value:
@@ -71,6 +86,8 @@ class Loader(RuleBasedStateMachine):
     server: StandInServer
     mapped: Path
     monkeypatch: pytest.MonkeyPatch
+    credentials: Mapping[str, Credential]  # as they are in the beginning
+    seconds: Iterator[int]
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,11 +102,25 @@ class Loader(RuleBasedStateMachine):
     def live(self) -> Live:
         return {sid: with_all(found) for sid, found in live(self.server.world).items()}
 
+    def read(self, journal: Path) -> Journal | None:
+        return read_journal(journal) if is_begun(journal) else None
+
     def entries(self, journal: Path) -> dict[str, Entry]:
         """The last entry of each service."""
-        if not is_begun(journal):
-            return {}
-        return {entry.service_sid: entry for entry in read_journal(journal).entries if isinstance(entry, Entry)}
+        found = self.read(journal)
+        return {each.service_sid: each for each in found.entries if isinstance(each, Entry)} if found else {}
+
+    def update(self, journal: Path) -> CredentialEntry | None:
+        """The last entry of the credential that gets another secret."""
+        found = self.read(journal)
+        named = [each for each in found.entries if isinstance(each, CredentialEntry)] if found else []
+        return next((each for each in reversed(named) if each.friendly_name == "old"), None)
+
+    def old(self) -> tuple[str, dict[str, str]]:
+        """When that credential was changed last, as Twilio shows it, and digests of its secrets."""
+        found = self.server.world.credentials[OLD]
+        assert found.updated
+        return found.updated.strftime("%Y-%m-%dT%H:%M:%SZ"), found.secrets
 
     @property
     def journal(self) -> Path:
@@ -103,7 +134,8 @@ class Loader(RuleBasedStateMachine):
         for sid, configuration in zip(SIDS, now, strict=True):
             self.server.world.services[sid].configuration = {k: v for k, v in configuration.items() if v != ""}
         configs = [ServiceConfig(sid, "", found) for sid, found in zip(SIDS, desired, strict=True)]
-        (self.mapped / "push-config.yaml").write_text(dump(configs), "utf-8")
+        (self.mapped / "push-config.yaml").write_text(dump(configs) + CREDENTIALS, "utf-8")
+        self.server.world.credentials = {sid: replace(found) for sid, found in self.credentials.items()}
         self.desired = dict(zip(SIDS, desired, strict=True))
 
     @rule()
@@ -112,7 +144,8 @@ class Loader(RuleBasedStateMachine):
         self.journals.append(self.journal)
         made = self.run("load", self.mapped, "--plan-out", self.plan)
         assert made.exit_code == 0, made.output
-        changed = {change["service_sid"] for change in json.loads(self.plan.read_bytes())["changes"]}
+        changes = json.loads(self.plan.read_bytes())["changes"]
+        changed = {change["service_sid"] for change in changes if change["kind"] == NOTIFICATIONS}
         live = self.live()
         assert changed == {
             sid for sid, wanted in self.desired.items() if any(live[sid][path] != wanted[path] for path in wanted)
@@ -125,14 +158,25 @@ class Loader(RuleBasedStateMachine):
         self.server.world.services[sid].configuration = {k: v for k, v in configuration.items() if v != ""}
         self.others = True
 
+    @rule()
+    def set_another_secret(self) -> None:
+        # Twilio shows no more than seconds: no two changes are of the same one here.
+        moment = self.server.world.now + timedelta(seconds=next(self.seconds))
+        credentials.update(self.server.world.credentials[OLD], {"Secret": "theirs"}, moment)
+        self.others = True
+
     @precondition(lambda self: self.plan)
     @rule(step=deaths)
     def apply(self, step: int | None) -> None:
         assert self.plan
+        old, update = self.old(), self.update(self.journal)
         before, entries, finished = self.live(), self.entries(self.journal), self.is_finished(self.journal)
         code = self.call(step, "load", "--plan", self.plan)
         after, done = self.live(), True
         for change in json.loads(self.plan.read_bytes())["changes"]:
+            if change["kind"] != NOTIFICATIONS:
+                done = self.check_credential(change, old, update, code, finished=finished) and done
+                continue
             sid, wanted = change["service_sid"], {path: change["desired"][path] for path in change["fields"]}
             written, entry = {**before[sid], **wanted}, entries.get(sid)
             is_untouched = before[sid] == with_all(change["existing"])
@@ -150,7 +194,32 @@ class Loader(RuleBasedStateMachine):
         if code != -9:
             found = read_journal(self.journal).entries if is_begun(self.journal) else []
             assert all(entry.status for entry in found), "nothing is left open"
-            assert code == (4 if finished else 0 if done else 5) or not json.loads(self.plan.read_bytes())["changes"]
+            assert code == (4 if finished else 0 if done else 5)
+
+    def check_credential(
+        self,
+        change: Any,
+        before: tuple[str, dict[str, str]],
+        entry: CredentialEntry | None,
+        code: int,
+        *,
+        finished: bool,
+    ) -> bool:
+        """Whether a credential is as planned, after an apply; `entry` is the journal's last of it before that."""
+        world = self.server.world
+        made = [found for found in world.credentials.values() if found.friendly_name == "new"]
+        if change["friendly_name"] == "new":
+            assert len(made) <= 1, "no second one is made"
+            assert made or code == -9
+            return bool(made)
+        is_applied = bool(entry and entry.status == "applied")
+        is_untouched = before[0] == change["existing"]["updated"]
+        if finished or is_applied or not is_untouched:
+            assert self.old() == before, "another's secret is not overwritten, and ours is not written again"
+        elif code != -9:
+            assert self.old() != before
+        by_us = is_applied and entry and entry.after and entry.after.updated == before[0]
+        return bool(by_us or (is_untouched and not is_applied))
 
     @precondition(lambda self: self.plan and self.entries(self.journal))
     @rule(step=deaths)
@@ -200,13 +269,15 @@ class Loader(RuleBasedStateMachine):
         for journal in self.journals:
             if is_begun(journal):
                 for entry in read_journal(journal).entries:
-                    assert isinstance(entry, Entry)
-                    intents[entry.service_sid] += 1
-                    applied[entry.service_sid] += entry.status == "applied"
+                    what = entry.service_sid if isinstance(entry, Entry) else entry.friendly_name
+                    intents[what] += 1
+                    # Whose an update was, after a death, nobody knows.
+                    applied[what] += entry.status == "applied" or (what == "old" and entry.status == "failed")
                     is_open = is_open or entry.status is None
-        writes = Counter(write.split("/")[3] for write in self.server.world.writes)
-        assert all(write.startswith("POST /v1/Services/IS") for write in self.server.world.writes)
+        writes = Counter(PLACES.get(write) or write.split("/")[3] for write in self.server.world.writes)
+        assert all(write in PLACES or write.startswith("POST /v1/Services/IS") for write in self.server.world.writes)
         assert writes <= intents, "each write was announced"
+        assert writes["new"] <= 1
         if not self.others and not is_open:
             assert writes == +applied, "the stand-in has counted as many as the journals"
 
@@ -215,14 +286,23 @@ def check(
     serve: Serve, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, examples: int, steps: int = 10
 ) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("FCM_KEY", KEY)
     content = tiny_world()
+    content["credentials"].append({"name": "old", "type": "fcm", "updated_days_ago": 9})
     content["services"] *= 3
     server = serve(content)
     assert run("extract", "--out", tmp_path / "snapshot").exit_code == 0
     assert run("map", tmp_path / "snapshot", "--out", tmp_path / "mapped").exit_code == 0
-    machine = type("Machine", (Loader,), {
+    machine: Any = type("Machine", (Loader,), {
         "run": staticmethod(run), "server": server, "mapped": tmp_path / "mapped", "monkeypatch": monkeypatch,
+        "credentials": {sid: replace(found) for sid, found in server.world.credentials.items()}, "seconds": count(1),
     })  # fmt: skip
+    real = credentials.update
+
+    def update(found: Credential, form: Mapping[str, str], now: datetime) -> None:
+        real(found, form, now + timedelta(seconds=next(machine.seconds)))
+
+    monkeypatch.setattr("migrate.standin.app.update", update)
     run_state_machine_as_test(
         machine,
         settings=settings(
