@@ -1047,3 +1047,17 @@ def test_what_helps_a_rollback_is_a_rollback(
     stale = run("rollback", path, "--apply", "--yes")
     assert (stale.exit_code, "load MAPPED" in stale.stderr) == (5, False)
     assert f"Look at what is left with: chat-migrate rollback {path}" in stale.stderr
+
+
+def test_a_service_that_goes_with_the_write_is_told_and_may_still_be_undone(
+    run: Run, server: StandInServer, plan_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = live(server.world)
+    with monkeypatch.context() as patch:
+        looks(patch, 404, 404, 404, 404)
+        gone = apply(run, plan_file)
+    assert (gone.exit_code, gone.stdout.count("there is no such service in Conversations any more")) == (1, 5)
+    path = plan_file.with_suffix(".journal.jsonl")
+    assert {entry.status for entry in read_journal(path).entries} == {"failed"}
+    assert run("rollback", path, "--apply", "--yes").exit_code == 0  # it was there after all
+    assert live(server.world) == before
