@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from migrate.load.limits import refusals
 from migrate.model.catalogue import CATALOGUE
 from migrate.model.finding import Finding
 from migrate.model.plan import Change, Plan
 from migrate.model.text import printable
-from migrate.report.markdown import code, escape, plan_report
+from migrate.report.markdown import LARGEST, code, escape, plan_report
 from migrate.report.text import plan_view
 from migrate.report.wording import count, name
 from tests.conftest import Demo, Run, service_sid
+from tests.plans import EMPTY, hostile_plan, many, plan_of
+from tests.plans import change as changed
 
 markdown = MarkdownIt("commonmark").enable("table")
 hostile = st.text(max_size=40) | st.sampled_from(
@@ -37,7 +41,8 @@ hostile = st.text(max_size=40) | st.sampled_from(
 
 
 def plan(friendly_name: str, template: str) -> Plan:
-    change = Change(service_sid(1), friendly_name, {}, {"new_message.template": template}, ("new_message.template",))
+    fields = ("new_message.enabled", "new_message.template")
+    change = Change(service_sid(1), friendly_name, {}, dict(zip(fields, (True, template), strict=True)), fields)
     finding = Finding("template-variable-unknown", service_sid(1), template)
     return Plan(
         "AC1",
@@ -78,7 +83,7 @@ def test_letters_are_shown_and_what_acts_is_escaped(text: str, shown: str) -> No
 def test_markdown_tables_stay_tables_and_hostile_words_stay_words(friendly_name: str, template: str) -> None:
     report = plan_report(plan(friendly_name, template))
     html = markdown.render(report)
-    assert html.count("<table>") == 2
+    assert html.count("<table>") == 3
     for row in re.findall(r"<tr>(.*?)</tr>", html, re.DOTALL):
         assert len(re.findall(r"<t[hd]", row)) in (3, 4)
     for tag in ("<script", "<a ", "<strong><", "<img", "<em>"):
@@ -120,10 +125,12 @@ def test_the_report_counts_what_the_plan_counts(demo: Demo) -> None:
     report, counts = (demo.folder / "report.md").read_text("utf-8"), demo.json("plan.json")["counts"]
     assert f"{counts['fields']} settings of {counts['changes']} services would change" in report
     assert demo.json("plan.json")["plan_id"] in report
+    assert "- Bindings: carried 226 · reduced 73 · expired 20 · blocked 9\n" in report
 
 
 def test_very_long_names_are_cut_and_numbers_have_separators() -> None:
     assert len(name("x" * 200)) == 60
+    assert name(" \u00a0") == name("") == "(no name)"
     assert (count(1, "row"), count(12000, "row")) == ("1 row", "12,000 rows")
 
 
@@ -133,3 +140,67 @@ def test_every_catalogued_finding_has_a_meaning_and_a_remedy() -> None:
         assert entry.meaning
         assert entry.remedy
         assert not entry.meaning.endswith(".")
+
+
+def shown_changes(report: str) -> int:
+    return len(re.findall(r"^### .*\(`IS", report, re.MULTILINE))
+
+
+@given(
+    st.sampled_from([0, 1, 40, 100, 900, 2000]),
+    hostile,
+    st.text(max_size=300) | st.just("too long for any report"),
+    st.sampled_from([0, 1, 3, len(CATALOGUE)]),
+)
+@settings(max_examples=20)
+def test_the_report_stays_within_60_kb_and_counts_what_it_leaves_out(
+    services: int, friendly_name: str, template: str, codes: int
+) -> None:
+    if template.startswith("too long"):
+        template, services = template * 3000, min(services, 40)
+    plan = many(services, friendly_name, template, codes if services < 900 else min(codes, 3))
+    report = plan_report(plan, refusals(plan))
+    assert len(report.encode()) <= LARGEST == 60_000
+    assert f"{services:,} service{'' if services == 1 else 's'} would change" in report
+    assert {finding.code for finding in plan.findings} == set(re.findall(r"^### \w+: (.*)$", report, re.MULTILINE))
+    left = re.search(r"^\*\*Shortened\*\*: ([\d,]+) of ([\d,]+) change", report, re.MULTILINE)
+    out, whole = (int(number.replace(",", "")) for number in left.groups()) if left else (0, services)
+    assert (shown_changes(report) + out, whole) == (services, services)
+    assert (f"… and {out:,} more." in report) == bool(out)
+    if "of the findings there are the counts" in report:
+        numbers = re.findall(r"^([\d,]+) findings? in ([\d,]+) services?, ", report, re.MULTILINE)
+        assert {tuple(map(int, (each.replace(",", "") for each in pair))) for pair in numbers} == {
+            (services, services)
+        }
+    else:
+        assert len(re.findall(r"\| `x` \| [\d,]+ \|", report)) == len(plan.findings)
+    assert report.count("\n|---") == markdown.render(report).count("<table>")
+
+
+def test_a_shortened_report_says_where_all_of_it_is_and_fills_its_room() -> None:
+    few, most = many(60), many(600)
+    assert "Shortened" not in plan_report(few)
+    report = plan_report(most)
+    assert "`chat-migrate load MAPPED --plan-out plan.json --report report.html`" in report
+    for length in range(1, 60):
+        assert LARGEST - 400 < len(plan_report(many(300, "n" * length, codes=1)).encode()) <= LARGEST
+    counted = plan_report(many(500, codes=1))
+    assert "500 findings in 500 services, 124,750 in all." in counted
+
+
+def test_findings_that_fit_are_shown_also_where_changes_are_left_out() -> None:
+    plan = replace(many(300), findings=(Finding("rule-unused", None, "a rule"),))
+    report = plan_report(plan)
+    assert "| the account | `a rule` | 1 |  |" in report
+    assert 0 < shown_changes(report) < 300
+    accounts = replace(many(300), findings=tuple(Finding("rule-unused", None, f"rule {n}") for n in range(3000)))
+    assert "3,000 findings, 3,000 in all." in plan_report(accounts)
+
+
+def test_the_markdown_shows_the_refusal_and_the_pushes() -> None:
+    plan = hostile_plan("a", "${PARTICIPANT} wrote", "s")
+    report = plan_report(plan, refusals(plan))
+    assert "To apply it would be refused:\n\n- `blockers`: the findings block it: binding-gcm;" in report
+    assert "| a new message | no push | `Alice wrote` |" in report
+    assert f"| a new message | no push | `{'y' * 178}` … |" in plan_report(plan_of((changed(1, "x", "y" * 200),)))
+    assert "would be refused" not in plan_report(EMPTY, (("blockers", "x"),))

@@ -92,6 +92,8 @@ LIMITS: dict[str, Callable[[Ground], str]] = {
 }
 # What undoes a plan needs no snapshot, and switches off what the plan had switched on.
 OF_A_ROLLBACK = ("other-account", "other-address", "many-services")
+# What a plan tells by itself, whoever applies it, to what, and when.
+OF_A_PLAN = ("unverified-snapshot", "changed-snapshot", "blockers", "switches-off", "many-services")
 
 
 def violations(ground: Ground, names: Collection[str] = tuple(LIMITS)) -> Iterator[tuple[str, str]]:
@@ -99,6 +101,12 @@ def violations(ground: Ground, names: Collection[str] = tuple(LIMITS)) -> Iterat
     for name in names:
         if problem := LIMITS[name](ground):
             yield name, problem
+
+
+def refusals(plan: Plan) -> tuple[tuple[str, str], ...]:
+    """The limits for which any apply of a plan is refused: each one's name, and what is wrong, with the remedy."""
+    ground = Ground(plan, plan.account_sid, plan.target, datetime.max)  # no time matters to these
+    return tuple(violations(ground, OF_A_PLAN))
 
 
 def refuse_beyond(ground: Ground, lifted: Collection[str], names: Collection[str] = tuple(LIMITS)) -> None:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import accumulate, chain
 
 from migrate.model.finding import count_by_severity
 from migrate.model.plan import Change, Plan
 from migrate.model.push_credential import CredentialChange
+from migrate.model.pushes import Push, push_changes
 from migrate.model.text import printable
 from migrate.report.wording import (
+    NO_TEXT,
+    PUSHES,
     FindingGroup,
     by_code,
+    by_outcome,
     count,
     counts,
     name,
@@ -22,45 +27,85 @@ from migrate.report.wording import (
     verdict,
 )
 
+LARGEST = 60_000  # bytes: hosts of tickets and pull requests take no more than some 65,000 characters
 _ACTIVE = re.compile(r"[\\`*_{}\[\]<>#|~$&@]")
 
 
-def plan_report(plan: Plan) -> str:
-    """The plan as a Markdown document: verdict, changes field by field, findings with their remedies."""
+def plan_report(plan: Plan, refusals: Sequence[tuple[str, str]] = ()) -> str:
+    """The plan as a Markdown document: verdict, changes field by field, findings with their remedies.
+
+    `refusals` are the limits for which any apply of the plan is refused: each one's name, and what is wrong. The
+    document has at most 60 kB, however many services there are: beyond that it has counts, and says where the
+    rest is.
+    """
+    objects = [*map(_credential, plan.credentials), *map(_change, plan.changes)]
+    groups = by_code(plan.findings)
+    head = _head(plan, refusals)
+    findings = [_finding(group, plan.services) for group in groups]
+    whole = _document(head, objects, findings)
+    if _size(whole) <= LARGEST:
+        return whole
+    counted = [_counted(group) for group in groups] if _size(_document([], [], findings)) > LARGEST // 2 else []
+    return _shortened(head, objects, counted or findings, only_counts=bool(counted))
+
+
+def _shortened(
+    head: Sequence[str], objects: Sequence[list[str]], findings: Sequence[list[str]], *, only_counts: bool
+) -> str:
+    """The document with as many objects as there is room for beside the findings, or their counts."""
+    but = ", and of the findings there are the counts" if only_counts else ""
+
+    def document(shown: int, left: int) -> str:
+        pointer = [
+            f"**Shortened**: {left:,} of {count(len(objects), 'change')} are left out{but}. All of it is in "
+            "`plan.json` and `report.html`, which `chat-migrate run` writes beside this report, and `chat-migrate "
+            "load MAPPED --plan-out plan.json --report report.html` wherever you say.",
+            "",
+        ]
+        rest = [[f"… and {left:,} more.", ""]] if left else []
+        return _document([*head, *pointer], [*objects[:shown], *rest], findings)
+
+    room = LARGEST - _size(document(0, len(objects)))
+    shown = sum(size <= room for size in accumulate(_size("\n".join([*lines, ""])) for lines in objects))
+    return document(shown, len(objects) - shown)
+
+
+def _size(text: str) -> int:
+    return len(text.encode())
+
+
+def _document(head: Sequence[str], objects: Sequence[list[str]], findings: Sequence[list[str]]) -> str:
+    none = ["None.", ""]
+    lines = [*head, "## Changes", "", *chain(*objects or [none]), "## Findings", "", *chain(*findings or [none])]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _head(plan: Plan, refusals: Sequence[tuple[str, str]]) -> list[str]:
     blockers = count_by_severity(plan.findings)["blocker"]
     blocked = f"{count(blockers, 'blocker')} to decide first" if blockers else "Nothing blocks it"
-    lines = [
+    refused = [f"- `{limit}`: {escape(problem)}" for limit, problem in refusals] if plan.objects else []
+    return [
         "# Push configuration: dry run",
         "",
         f"**{blocked}.** {verdict(plan)}. Nothing was written to Twilio.",
         "",
-        f"- Bindings: {counts(plan.bindings)}",
+        f"- Bindings: {counts(by_outcome(plan.bindings))}",
         f"- Findings: {severities(count_by_severity(plan.findings))}",
         f"- Account: `{plan.account_sid}`",
         f"- Plan: `{plan.plan_id}`",
         f"- Snapshot: `{plan.snapshot}`",
         "",
-        "## Changes",
-        "",
+        *(["To apply it would be refused:", "", *refused, ""] if refused else []),
     ]
-    if not plan.objects:
-        lines += ["None.", ""]
-    for credential in plan.credentials:
-        lines += _credential(credential)
-    for change in plan.changes:
-        lines += _change(change)
-    lines += ["## Findings", ""]
-    if not plan.findings:
-        lines += ["None.", ""]
-    for group in by_code(plan.findings):
-        lines += _finding(group, plan.services)
-    return "\n".join(lines).rstrip("\n") + "\n"
 
 
 def _change(change: Change) -> list[str]:
     rows = [
         f"| {path} | {code(setting(change.existing, path))} | {code(setting(change.desired, path))} |"
         for path in change.fields
+    ]
+    pushes = [
+        f"| {PUSHES[pair.push]} | {_phone(pair.before)} | {_phone(pair.after)} |" for pair in push_changes(change)
     ]
     return [
         f"### {escape(name(change.friendly_name))} (`{change.service_sid}`)",
@@ -69,7 +114,13 @@ def _change(change: Change) -> list[str]:
         "|---|---|---|",
         *rows,
         "",
+        *(["| on phones, with examples | before | after |", "|---|---|---|", *pushes, ""] if pushes else []),
     ]
+
+
+def _phone(push: Push) -> str:
+    """What a phone shows, for a table cell."""
+    return code(printable(push.text)) + (" …" if push.cut else "") if push.state == "own" else NO_TEXT[push.state]
 
 
 def _credential(change: CredentialChange) -> list[str]:
@@ -80,14 +131,24 @@ def _credential(change: CredentialChange) -> list[str]:
 
 
 def _finding(group: FindingGroup, services: Mapping[str, str]) -> list[str]:
-    remedy = "" if group.entry.remedy == "None" else f" {group.entry.remedy}."
-    lines = [f"### {group.severity}: {group.code}", "", f"{group.entry.meaning}.{remedy}", ""]
-    lines += ["| service | about | count | examples |", "|---|---|---:|---|"]
+    lines = [*_said(group), "| service | about | count | examples |", "|---|---|---:|---|"]
     for finding in group.findings:
         about = code(printable(finding.subject)) if finding.subject else ""
         examples = " ".join(f"`{sid}`" for sid in finding.examples)
         lines.append(f"| {escape(service(finding, services))} | {about} | {finding.count:,} | {examples} |")
     return [*lines, ""]
+
+
+def _counted(group: FindingGroup) -> list[str]:
+    services = len({finding.service_sid for finding in group.findings} - {None})
+    where = f" in {count(services, 'service')}" if services else ""
+    number = sum(finding.count for finding in group.findings)
+    return [*_said(group), f"{count(len(group.findings), 'finding')}{where}, {number:,} in all.", ""]
+
+
+def _said(group: FindingGroup) -> list[str]:
+    remedy = "" if group.entry.remedy == "None" else f" {group.entry.remedy}."
+    return [f"### {group.severity}: {group.code}", "", f"{group.entry.meaning}.{remedy}", ""]
 
 
 def escape(text: str) -> str:

@@ -7,17 +7,27 @@ from dataclasses import dataclass
 
 from migrate.model.catalogue import CATALOGUE, CatalogueEntry, Severity
 from migrate.model.finding import Finding
+from migrate.model.outcome import OUTCOMES
 from migrate.model.plan import Plan
 from migrate.model.push_config import Settings
-from migrate.model.push_credential import CredentialChange
+from migrate.model.push_credential import SECRETS, CredentialChange
 from migrate.model.text import printable
 
 LONGEST_NAME = 60  # characters of a friendly name that a view shows
+SEVERITIES: Mapping[Severity, str] = {"blocker": "Blockers", "warning": "Warnings", "info": "Notes"}
+# What phones show where no text of one's own is pushed; and when each push comes.
+NO_TEXT: Mapping[str, str] = {"off": "no push", "default": "Twilio's default text"}
+PUSHES: Mapping[str, str] = {
+    "new_message": "a new message",
+    "new_message.with_media": "a new message with media",
+    "added_to_conversation": "added to a conversation",
+    "removed_from_conversation": "removed from a conversation",
+}
 
 
 def name(text: str) -> str:
     """A friendly name for one line: printable, and cut where it is very long."""
-    shown = printable(text) or "(no name)"
+    shown = printable(text) if text.strip() else "(no name)"
     return shown if len(shown) <= LONGEST_NAME else shown[: LONGEST_NAME - 1] + "…"
 
 
@@ -33,6 +43,16 @@ def stated(change: CredentialChange, key: str) -> str:
     """What a credential is to have: of its secrets, where they come from."""
     value = change.config.to_json()[key]
     return ("true" if value else "false") if isinstance(value, bool) else printable(str(value))
+
+
+def was(change: CredentialChange, key: str) -> str:
+    """What Twilio has of a credential now: of its secrets, nothing that can be seen."""
+    if change.existing is None:
+        return "(none yet)"
+    if key in SECRETS[change.config.type]:
+        return "(not shown by Twilio)"
+    value = change.existing.to_json()[key]
+    return "(not set)" if value is None else printable(value).lower()  # Twilio says "True", we say true
 
 
 def service(finding: Finding, names: Mapping[str, str]) -> str:
@@ -51,10 +71,21 @@ def counts(numbers: Mapping[str, int]) -> str:
     return " · ".join(f"{printable(key)} {number:,}" for key, number in numbers.items()) or "none"
 
 
+def by_outcome(numbers: Mapping[str, int]) -> dict[str, int]:
+    """Numbers of bindings by outcome, the best first."""
+    known: list[str] = [outcome for outcome in OUTCOMES if outcome in numbers]
+    return {outcome: numbers[outcome] for outcome in (*known, *sorted(set(numbers) - set(known)))}
+
+
 def severities(numbers: Mapping[str, int]) -> str:
     """Findings by severity: `1 blocker, 12 warnings, 3 notes`."""
     nouns = {"blocker": "blocker", "warning": "warning", "info": "note"}
     return ", ".join(count(number, nouns[severity]) for severity, number in numbers.items())
+
+
+def some(numbers: Mapping[Severity, int]) -> str:
+    """Findings by severity, without those that are none: `1 blocker, 3 notes`."""
+    return severities({severity: number for severity, number in numbers.items() if number}) or "none"
 
 
 def verdict(plan: Plan) -> str:
