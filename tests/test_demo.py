@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from html import unescape
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +13,7 @@ from migrate.standin.world import World
 from tests.conftest import CASSETTE, ROOT, Demo, Run, Serve
 
 EXPECTED = Path(__file__).parent / "expected" / "demo-plan.json"
-SAME = ("plan.json", "report.md", "mapped/push-config.yaml", "mapped/summary.json")
+SAME = ("plan.json", "report.md", "report.html", "mapped/push-config.yaml", "mapped/summary.json")
 
 
 def test_the_demo_makes_the_plan_that_is_checked_in(demo: Demo) -> None:
@@ -49,7 +50,7 @@ def test_everything_is_where_the_summary_says(demo: Demo) -> None:
         "carried 226 · reduced 73 · expired 20 · blocked 9",
         "23 settings of 5 services would change, 2 services unchanged",
         "1 blocker, 18 warnings, 10 notes",
-        str(demo.folder / "report.md"),
+        f"{demo.folder / 'report.html'}, {demo.folder / 'report.md'}",
         f"chat-migrate load {demo.folder / 'mapped'}",
     ):
         assert words in shown
@@ -57,7 +58,7 @@ def test_everything_is_where_the_summary_says(demo: Demo) -> None:
 
 def test_plan_and_report_hold_no_personal_data(demo: Demo) -> None:
     frame = pd.read_parquet(demo.folder / "snapshot" / "bindings")
-    public = "".join((demo.folder / name).read_text("utf-8") for name in SAME) + demo.result.output
+    public = "".join(unescape((demo.folder / name).read_text("utf-8")) for name in SAME) + demo.result.output
     for column in ("identity", "endpoint"):
         for value in frame[column].dropna():
             assert value not in public or value == "=1+1"  # which is a service's name too

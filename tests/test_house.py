@@ -56,7 +56,20 @@ BELOW: dict[str, set[str]] = {
 }
 # `migrate/__init__.py` gives the version to all, and looks its public names up when they are asked for.
 ENTRANCES = {"__init__", "__main__"}
-HEAVY = ("pyarrow", "pandas", "duckdb", "twilio", "vcr", "aiohttp", "requests", "rich", "yaml", "tenacity", "tomlkit")
+HEAVY = (
+    "pyarrow",
+    "pandas",
+    "duckdb",
+    "twilio",
+    "vcr",
+    "aiohttp",
+    "requests",
+    "rich",
+    "yaml",
+    "tenacity",
+    "tomlkit",
+    "jinja2",
+)
 
 
 def room_of(path: Path) -> str:

@@ -34,7 +34,9 @@ def test_a_dry_run_removes_nothing_and_apply_what_is_too_old(run: Run, kept: Pat
     done = run("purge", kept, "--apply", "--yes", "--json")
     assert done.exit_code == 0
     assert {Path(item["path"]).name for item in json.loads(done.stdout)["old"]} == {"snapshot", "bindings"}
-    assert sorted(path.name for path in (kept / "first").iterdir()) == ["mapped", "plan.json", "report.md"]
+    assert sorted(path.name for path in (kept / "first").iterdir()) == [
+        "mapped", "plan.json", "report.html", "report.md",
+    ]  # fmt: skip
     assert sorted(path.name for path in (kept / "first" / "mapped").iterdir()) == [
         "push-config.yaml", "rules.toml", "summary.json",
     ]  # fmt: skip

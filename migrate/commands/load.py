@@ -34,8 +34,8 @@ EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--only-credentials", is_flag=True, help="Only the credentials in push-config.yaml.")
 @click.option("--plan-out", type=FILE, metavar="FILE", help="Save the plan.")
 @click.option(
-    "--report", "reports", type=FormatFile("a report", ".md", ".json"), multiple=True, metavar="FILE",
-    help="Write a report: .md or .json. Repeatable.",
+    "--report", "reports", type=FormatFile("a report", ".html", ".md", ".json"), multiple=True, metavar="FILE",
+    help="Write a report: .html, .md or .json. Repeatable.",
 )  # fmt: skip
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 3 if there is something to change.")
 @apply_options
@@ -60,7 +60,7 @@ def load(
 
     \b
     Example:
-      chat-migrate load mapped --plan-out plan.json --report report.md
+      chat-migrate load mapped --plan-out plan.json --report report.html
       chat-migrate load --plan plan.json --apply
     """
     from migrate.load.saved import journal_of, refuse_beside_unfinished, save_plan, stale_objects
@@ -174,12 +174,16 @@ def rollback(journal_file: Path, applying: ApplyOptions, settings: ApiSettings, 
 
 def write_report(plan: Plan, path: Path, suffix: str) -> None:
     """Write a plan as a report, in the format that a suffix names."""
+    from migrate.load.limits import refusals
     from migrate.load.saved import save_plan
-    from migrate.report.markdown import plan_report
     from migrate.snapshot.files import write_whole
 
-    if suffix != ".md":
+    if suffix == ".html":
+        from migrate.report.html import plan_page as view
+    elif suffix == ".md":
+        from migrate.report.markdown import plan_report as view
+    else:
         save_plan(plan, path)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, plan_report(plan))
+    write_whole(path, view(plan, refusals(plan)))

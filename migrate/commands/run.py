@@ -39,20 +39,20 @@ def run(
     from migrate.report.text import plan_view, run_view
     from migrate.twilio_api.api import open_api
 
-    guard_paths({"reports": (out / "plan.json", out / "report.md")})
+    mapped, plan_file, reports = out / "mapped", out / "plan.json", (out / "report.html", out / "report.md")
+    guard_paths({"reports": (plan_file, *reports)})
     with open_api(settings) as api, screen.progress(meter):
         done = run_pipeline(api, out, options, meter, rules)
-    mapped, plan_file, report = out / "mapped", out / "plan.json", out / "report.md"
-    write_report(done.plan, plan_file, ".json")
-    write_report(done.plan, report, ".md")
+    for path in (plan_file, *reports):
+        write_report(done.plan, path, path.suffix)
     replay = f" --replay {quote(str(settings.replay))}" if settings.replay else ""
     again = f"chat-migrate load {quote(str(mapped))}{replay}"
     files = [
         ("Snapshot", str(out / "snapshot")),
         ("Mapped", f"{mapped / 'push-config.yaml'}, {mapped / 'bindings'}, {mapped / 'summary.json'}"),
         ("Plan", str(plan_file)),
-        ("Report", str(report)),
-        ("Next", f"read {report}; edit {mapped / 'push-config.yaml'}; look again with: {again}"),
+        ("Report", ", ".join(map(str, reports))),
+        ("Next", f"read {reports[0]}; edit {mapped / 'push-config.yaml'}; look again with: {again}"),
     ]
     data = {
         "snapshot": done.manifest.to_public_json(),

@@ -1,0 +1,266 @@
+"""The HTML report in a real browser: nothing on its console, filter and sort at work, at home on a phone and on paper."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from migrate.load.limits import refusals
+from migrate.model.finding import Finding
+from migrate.model.plan import Plan
+from migrate.model.text import printable
+from migrate.report.html import plan_page
+from tests.browser import Page, browser
+from tests.conftest import Demo, service_sid
+from tests.plans import NAMES, change, hostile_plan, many, plan_of
+
+pytestmark = pytest.mark.long
+ROWS = "[...document.querySelectorAll('table.services tbody tr:not([hidden])')]"
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    with browser(tmp_path_factory.mktemp("browser") / "profile") as page:
+        yield page
+
+
+@pytest.fixture
+def tab(chromium: Page) -> Iterator[Page]:
+    """A tab as wide as a desk's; whatever a test does in it, its console stays empty and nothing is fetched."""
+    chromium.width(1280)
+    chromium.prefer("light")
+    chromium.said.clear()
+    chromium.requests.clear()
+    yield chromium
+    chromium.value("new Promise((done) => setTimeout(done))")  # what was said last has arrived then
+    assert chromium.said == []
+    assert all(url.startswith("file:") for url in chromium.requests)
+    assert chromium.requests
+
+
+def show(tab: Page, folder: Path, plan: Plan) -> None:
+    (folder / "report.html").write_text(plan_page(plan, refusals(plan)), "utf-8")
+    tab.open(folder / "report.html")
+
+
+def write(tab: Page, words: str) -> str:
+    """Write into the filter; what is told of it."""
+    tab.value(
+        "const field = document.getElementById('words'); field.value = ''; field.focus(); 0".replace("const ", "")
+    )
+    tab.call("Input.insertText", text=words)
+    if not words:
+        tab.value("field.dispatchEvent(new Event('input'))")
+    return str(tab.value("document.getElementById('told').textContent"))
+
+
+def services(tab: Page) -> list[str]:
+    """The SIDs in the list of services, in the order in which they are shown."""
+    found: list[str] = tab.value(f"{ROWS}.map((row) => row.querySelector('.sid').textContent)")
+    return found
+
+
+def test_the_demo_shows_and_its_style_and_script_are_at_work(tab: Page, demo: Demo) -> None:
+    tab.open(demo.folder / "report.html")
+    assert tab.value("document.querySelector('.verdict h2').innerText").endswith("Do not apply it yet")
+    assert tab.value("getComputedStyle(document.querySelector('.old')).backgroundColor") == "rgb(255, 241, 238)"
+    assert tab.value("document.getElementById('filter').hidden") is False
+    assert tab.value("[...document.querySelectorAll('svg')].every((bar) => bar.getBoundingClientRect().width > 50)")
+
+
+def test_the_policy_forbids_what_is_put_in_later(tab: Page, demo: Demo) -> None:
+    tab.open(demo.folder / "report.html")
+    tab.value(
+        "added = document.createElement('script'); added.textContent = 'window.ran = 1'; document.body.append(added)"
+    )
+    assert tab.value("'ran' in window") is False
+    tab.value("fetch('https://example.test/').catch(() => 0).then(() => 0)")
+    assert tab.said
+    assert all("Content Security Policy" in said for said in tab.said)
+    tab.said.clear()
+
+
+def test_the_filter_leaves_what_holds_all_the_words(tab: Page, demo: Demo) -> None:
+    tab.open(demo.folder / "report.html")
+    whole = len(services(tab))
+    told = write(tab, "night SHIFT")
+    plan = demo.json("plan.json")
+    sid = service_sid(2)
+    findings = sum(finding["service_sid"] == sid for finding in plan["findings"])
+    total = len(plan["findings"])
+    assert told == f"Shown: 1 of {whole} services, 1 of 5 changes, {findings} of {total} findings"
+    assert services(tab) == [sid]
+    shown = "[...document.querySelectorAll('#changes > article')].filter((item) => item.checkVisibility())"
+    assert tab.value(f"{shown}.map((item) => item.id)") == [sid]
+    assert tab.value("document.getElementById('finding-template-variable-unknown').checkVisibility()")
+    assert not tab.value("document.getElementById('finding-identity-crowded').checkVisibility()")
+    # A finding is found by its code, its severity, its remedy.
+    assert write(tab, "blocker service-account").endswith(f"1 of {total} findings")
+    assert write(tab, "no such thing").startswith("Shown: 0 of")
+    assert write(tab, "") == "Shown: everything"
+    assert len(services(tab)) == whole
+    assert tab.value("[...document.querySelectorAll('[data-part]')].every((part) => !part.hidden)")
+
+
+def test_enter_in_the_filter_sends_nothing(tab: Page, demo: Demo) -> None:
+    tab.open(demo.folder / "report.html")
+    write(tab, "acme")
+    tab.value("sent = []; addEventListener('submit', (event) => { sent.push(event.defaultPrevented) })")
+    tab.press("Enter", text="\r")
+    assert tab.value("sent") == [True]
+    assert services(tab) == [service_sid(1)]
+
+
+def test_tables_are_sorted_by_click_and_by_key(tab: Page, tmp_path: Path) -> None:
+    names = ["item 10", "item 9", "Zebra", "apple"]
+    show(tab, tmp_path, plan_of(tuple(change(place, name) for place, name in enumerate(names))))
+    column = "document.querySelectorAll('table.services thead th')"
+    name = "row.cells[0].querySelector('bdi').textContent"
+    tab.value(f"{column}[0].querySelector('button').click()")
+    ascending = ["apple", "item 9", "item 10", "Left out", "Missing", "Unchanged", "Zebra"]
+    assert tab.value(f"{ROWS}.map((row) => {name})") == ascending
+    sorted_by = f"[...{column}].map((header) => header.getAttribute('aria-sort'))"
+    assert tab.value(sorted_by) == ["ascending", None, None, None]
+    tab.value(f"{column}[0].querySelector('button').focus()")
+    tab.press("Enter", text="\r")
+    assert tab.value(f"{ROWS}.map((row) => {name})") == ascending[::-1]
+    assert tab.value(sorted_by) == ["descending", None, None, None]
+    tab.press("Tab")
+    tab.press("Tab")
+    assert tab.value(f"document.activeElement === {column}[2].querySelector('button')")
+    tab.press("Enter", text="\r")
+    assert tab.value(f"{ROWS}.map((row) => row.cells[2].textContent)") == ["0", "0", "0", "2", "2", "2", "2"]
+    assert tab.value(sorted_by) == [None, None, "ascending", None]
+
+
+def test_numbers_are_sorted_as_numbers_and_findings_by_the_worst(tab: Page, tmp_path: Path) -> None:
+    found = [Finding("binding-gcm", service_sid(place), "x", number) for place, number in enumerate((900, 4000, 30))]
+    show(tab, tmp_path, plan_of((change(1, "x"),), *found, Finding("rule-unused", service_sid(9001))))
+    header = "document.querySelectorAll('#finding-binding-gcm thead th')[2].querySelector('button')"
+    tab.value(f"{header}.click()")
+    rows = "document.querySelectorAll('#finding-binding-gcm tbody tr')"
+    assert tab.value(f"[...{rows}].map((row) => row.cells[2].textContent)") == ["30", "900", "4,000"]
+    worst = "document.querySelectorAll('table.services thead th')[3].querySelector('button')"
+    tab.value(f"{worst}.click(); {worst}.click()")
+    shown = tab.value(f"{ROWS}.map((row) => row.cells[3].textContent)")
+    assert shown == ["1 blocker", "1 warning", "none", "none"]
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name])
+def test_hostile_names_stay_text(tab: Page, tmp_path: Path, name: str) -> None:
+    show(tab, tmp_path, hostile_plan(name, name, name))
+    assert tab.value("document.querySelector('#changes article h3 bdi').textContent") == printable(name)
+    assert tab.value("document.querySelector('.value + details, .findings .value').textContent")
+    assert tab.value("document.scripts.length") == 1
+    assert tab.value("document.images.length") == 0
+    assert tab.value("document.getElementById('changes').innerText").count(printable(name).split()[0]) > 2
+
+
+def test_a_right_to_left_name_turns_nothing_else_round(tab: Page, tmp_path: Path) -> None:
+    show(tab, tmp_path, plan_of((change(1, NAMES[3]),)))
+    assert tab.value("getComputedStyle(document.querySelector('#changes h3 bdi')).direction") == "rtl"
+    left = "document.querySelector('#changes h3 bdi').getBoundingClientRect().right"
+    assert tab.value(f"{left} <= document.querySelector('#changes h3 .sid').getBoundingClientRect().left")
+
+
+@pytest.mark.parametrize("width", [320, 360, 768, 1280])
+@pytest.mark.parametrize("which", ["demo", "hostile", "long"])
+def test_no_width_makes_the_page_scroll_sideways(
+    tab: Page, tmp_path: Path, demo: Demo, width: int, which: str
+) -> None:
+    plans = {
+        "demo": Plan.from_json(demo.json("plan.json")),
+        "hostile": hostile_plan(*NAMES[:3]),
+        "long": hostile_plan("W" * 64, "W" * 178, "W" * 90),
+    }
+    tab.width(width)
+    show(tab, tmp_path, plans[which])
+    assert tab.value("document.documentElement.scrollWidth") <= width
+    beyond = f"(element) => element.getBoundingClientRect().right > {width} + 1"
+    seen = "[...document.querySelectorAll('main *, footer *')].filter((element) => !element.closest('.vh'))"
+    assert tab.value(f"{seen}.filter({beyond}).map((element) => element.outerHTML.slice(0, 90))") == []
+
+
+def test_on_a_phone_tables_are_tables_still_for_those_who_listen(tab: Page, demo: Demo) -> None:
+    tab.width(360)
+    tab.open(demo.folder / "report.html")
+    tab.call("Accessibility.enable")
+    nodes = tab.call("Accessibility.getFullAXTree")["nodes"]
+    roles = [node["role"]["value"] for node in nodes if not node.get("ignored")]
+    assert roles.count("table") == tab.value("document.querySelectorAll('table').length")
+    assert roles.count("columnheader") == tab.value("document.querySelectorAll('thead th').length")
+    # Chromium knows it by itself; others need to be told.
+    assert tab.value("document.querySelectorAll('td:not([role=cell]), tr:not([role=row])').length") == 0
+    assert roles.count("rowheader") == tab.value("document.querySelectorAll('tbody th').length")
+    assert {"banner", "navigation", "main", "search", "contentinfo", "status"} <= set(roles)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_words_can_be_told_from_their_ground(tab: Page, demo: Demo, scheme: str) -> None:
+    tab.prefer(scheme)
+    tab.open(demo.folder / "report.html")
+    dark = tab.value("getComputedStyle(document.documentElement).getPropertyValue('--page')") != "#ffffff"
+    assert dark == (scheme == "dark")
+    weak = tab.value(
+        """(() => {
+          const light = (colour) => {
+            const [r, g, b] = colour.match(/[\\d.]+/g).map((part) => part / 255)
+              .map((part) => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+            return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+          };
+          const ground = (element) => {
+            for (let at = element; at; at = at.parentElement) {
+              const colour = getComputedStyle(at).backgroundColor;
+              if (!/, 0\\)$/.test(colour)) return colour;
+            }
+            return "rgb(255, 255, 255)";
+          };
+          const weak = new Set();
+          for (const element of document.querySelectorAll("body *")) {
+            const words = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+            if (!words || ["SCRIPT", "STYLE"].includes(element.tagName)) continue;
+            const pair = [light(getComputedStyle(element).color), light(ground(element))].sort((a, b) => b - a);
+            const contrast = (pair[0] + 0.05) / (pair[1] + 0.05);
+            if (contrast < 4.5) weak.add(`${element.tagName}.${element.className} ${contrast.toFixed(2)}`);
+          }
+          return [...weak];
+        })()"""
+    )
+    assert weak == []
+
+
+def test_it_prints_with_everything_open(tab: Page, demo: Demo) -> None:
+    tab.open(demo.folder / "report.html")
+    tab.value(
+        "opened = 0; addEventListener('beforeprint', () => { opened = document.querySelectorAll('details[open]').length }); 0"
+    )
+    paper = tab.paper()
+    assert paper.startswith(b"%PDF-")
+    assert len(re.findall(rb"/Type ?/Page\b", paper)) > 3
+    assert tab.value("opened") == tab.value("document.querySelectorAll('details').length")
+    assert tab.value("document.querySelectorAll('details[open]').length") == 0
+
+
+def test_500_services_are_filtered_at_once(tab: Page, tmp_path: Path) -> None:
+    show(tab, tmp_path, many(500))
+    assert write(tab, service_sid(499)) == "Shown: 1 of 503 services, 1 of 500 changes, 3 of 1500 findings"
+    took = tab.value(
+        "(() => { const from = performance.now(); field.dispatchEvent(new Event('input'));"
+        "document.body.offsetHeight; return performance.now() - from })()"
+    )
+    assert took < 2000
+
+
+def test_without_its_script_everything_is_shown(tab: Page, demo: Demo) -> None:
+    tab.call("Emulation.setScriptExecutionDisabled", value=True)
+    try:
+        tab.open(demo.folder / "report.html")
+        assert tab.value("document.getElementById('filter').checkVisibility()") is False
+        assert len(services(tab)) == len(json.loads((demo.folder / "plan.json").read_bytes())["services"])
+        assert tab.value("document.querySelectorAll('thead button').length") == 0
+    finally:
+        tab.call("Emulation.setScriptExecutionDisabled", value=False)
