@@ -5,9 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH := .venv-bench
+NOTEBOOK := .venv-notebook
 DEMO := out/demo
 
-.PHONY: help demo test test-long lint format lock cassettes docs bench clean
+.PHONY: help demo notebooks test test-long lint format lock cassettes docs bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -16,6 +17,10 @@ demo: $(READY)  ## a whole migration offline, from the recorded demo cassette, a
 	@rm -rf $(DEMO)
 	@$(BIN)/chat-migrate run --replay cassettes/demo.yaml --out $(DEMO)
 	@$(BIN)/chat-migrate rehearse $(DEMO)/mapped --snapshot $(DEMO)/snapshot
+
+notebooks: $(NOTEBOOK)/.ready  ## review the demo, or your own data, in JupyterLab
+	$(NOTEBOOK)/bin/python -m notebooks.demo $(DEMO)
+	$(NOTEBOOK)/bin/jupyter lab notebooks
 
 test: $(READY)  ## run the tests, with coverage
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --cov --cov-report=term
@@ -35,9 +40,10 @@ format: $(READY)  ## apply the formatter and the safe fixes
 cassettes: $(READY)  ## record the demo cassette again, from the stand-in; leaves no difference
 	$(BIN)/python -m cassettes.record
 
-docs: $(READY)  ## write the pages of docs/ that are made from the program
+docs: $(READY)  ## write what is made from the program: pages of docs/, what the notebooks show
 	$(BIN)/python -m migrate.report.catalogue > docs/findings.md
 	$(BIN)/python -m docs.reference > docs/commands.md
+	$(BIN)/python -m notebooks.execute
 
 bench: $(BENCH)/.ready  ## measure extract beside stock twilio-python and dlt; map and verify beside pandas
 	$(BENCH)/bin/python -m bench.extract
@@ -50,9 +56,12 @@ lock:  ## resolve the pinned versions again (needs uv)
 	uv pip compile pyproject.toml --extra bench --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-annotate --custom-compile-command 'make lock' --constraint requirements.lock \
 		--output-file bench/requirements.lock
+	uv pip compile pyproject.toml --extra notebook --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-annotate --custom-compile-command 'make lock' --constraint requirements.lock \
+		--output-file notebooks/requirements.lock
 
 clean:  ## remove everything that the other targets made
-	rm -rf $(VENV) $(BENCH) out dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(BENCH) $(NOTEBOOK) out dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 define install  # a virtual environment, a lock: nothing but what the lock names, with its hashes
@@ -68,3 +77,6 @@ $(READY): requirements.lock pyproject.toml
 
 $(BENCH)/.ready: bench/requirements.lock pyproject.toml
 	$(call install,$(BENCH),bench/requirements.lock)
+
+$(NOTEBOOK)/.ready: notebooks/requirements.lock pyproject.toml
+	$(call install,$(NOTEBOOK),notebooks/requirements.lock)

@@ -27,6 +27,8 @@ BELOW: dict[str, set[str]] = {
     "verification": {"extract", "map", "load", "snapshot", "twilio_api", "model"},
     "retirement": {"verification", "extract", "map", "load", "snapshot", "twilio_api", "model"},
     "diagnosis": {"twilio_api", "model"},
+    # Beside the commands, for notebooks: nothing of ours imports it.
+    "review": {"report", "map", "load", "snapshot", "model"},
     "progress": {"extract"},
     "failures": {"model"},
     "screen": {"progress", "extract", "model"},
@@ -69,6 +71,7 @@ HEAVY = (
     "tenacity",
     "tomlkit",
     "jinja2",
+    "matplotlib",
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,10 @@ from migrate.model.schemas import BINDINGS
 
 MEMORY_LIMIT = "512MB"  # beyond it DuckDB goes to the disk
 LOW_MEMORY_LIMIT = "64MB"
+# The service is not in a row, but in the name of the folder that its file is in.
+_WITH_SERVICE = r"""
+    * EXCLUDE (filename), regexp_extract(filename, 'service_sid=([^/\\]*)[/\\][^/\\]*$', 1) AS service_sid
+"""
 
 
 def over_parts(
@@ -27,12 +31,12 @@ def over_parts(
 
 @contextmanager
 def over_views(
-    views: Mapping[str, Sequence[Path]], scratch: Path, memory_limit: str = MEMORY_LIMIT
+    views: Mapping[str, Sequence[Path]], scratch: Path, memory_limit: str = MEMORY_LIMIT, *, by_service: bool = False
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A database of its own with some views, each the rows of its Parquet parts; without any, none of `BINDINGS`.
 
-    What does not fit into memory goes into a private folder in `scratch`, and is gone afterwards. Ctrl-C during a
-    query is a KeyboardInterrupt.
+    With `by_service`, rows of Parquet parts also have a column `service_sid`. What does not fit into memory goes into
+    a private folder in `scratch`, and is gone afterwards. Ctrl-C during a query is a KeyboardInterrupt.
     """
     with tempfile.TemporaryDirectory(dir=scratch, prefix=".duckdb-") as folder:
         settings: dict[str, Any] = {
@@ -41,12 +45,15 @@ def over_views(
             "autoload_known_extensions": False,
         }
         with _told_plainly(scratch), duckdb.connect(config=settings) as database:
-            database.execute("SET enable_progress_bar = false")  # in a notebook it would show one of its own
+            # In a notebook it would show one of its own; and where it lacks what that needs, it does not take a no.
+            with suppress(duckdb.InvalidInputException):
+                database.execute("SET enable_progress_bar = false")
             for name, parts in views.items():
                 # DuckDB takes paths for patterns, and would read `s2` for a folder that is called `s?`.
                 escaped = [glob.escape(str(part)) for part in parts]
                 if escaped:
-                    database.read_parquet(escaped, hive_partitioning=False).create_view(name)
+                    rows = database.read_parquet(escaped, hive_partitioning=False, filename=by_service)
+                    (rows.project(_WITH_SERVICE) if by_service else rows).create_view(name)
                 else:
                     database.register(name, BINDINGS.empty_table())
             yield database

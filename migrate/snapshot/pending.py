@@ -8,12 +8,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from migrate.model.errors import InputError
 from migrate.model.masked_column import mask_column
 from migrate.model.schemas import PENDING, TIMESTAMP
 from migrate.snapshot.database import over_parts
 from migrate.snapshot.files import private_file
 from migrate.snapshot.reader import batches
-from migrate.snapshot.spreadsheet import write_csv
+from migrate.snapshot.spreadsheet import read_csv, write_csv
 
 ENDINGS = (".csv", ".parquet")
 
@@ -28,6 +29,17 @@ def write_pending(path: Path, services: Mapping[str, tuple[str, Sequence[Path]]]
     some = {sid: found for sid, found in services.items() if found[1]}
     rows = (batch for sid, (name, parts) in some.items() for batch in _rows(sid, name, parts, scratch))
     return write_csv(path, PENDING.names, rows) if path.suffix == ".csv" else _write_parquet(path, rows)
+
+
+def read_pending(path: Path) -> pa.Table:
+    """The rows of a list that `write_pending` wrote, of the schema `PENDING`. Raises `InputError` if it is none."""
+    try:
+        return read_csv(path, PENDING) if path.suffix == ".csv" else pq.ParquetFile(path).read().cast(PENDING)
+    except (pa.ArrowException, OSError, ValueError, LookupError):
+        raise InputError(
+            f"{path} is not a list of pending bindings",
+            remedy=f"Make one with: chat-migrate verify SNAPSHOT --pending {path}",
+        ) from None
 
 
 def _rows(service_sid: str, name: str, parts: Sequence[Path], scratch: Path) -> Iterator[pa.RecordBatch]:

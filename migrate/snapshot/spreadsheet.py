@@ -68,6 +68,32 @@ def write_csv(path: Path, names: Sequence[str], rows: Iterable[pa.RecordBatch]) 
     return many
 
 
+def read_csv(path: Path, schema: pa.Schema) -> pa.Table:
+    """What `write_csv` wrote, of a schema of texts and times: an empty cell is null, times are in UTC.
+
+    Raises `pyarrow.ArrowException` or `OSError` for a file that cannot be read so.
+    """
+    table = csv.read_csv(
+        path,
+        parse_options=csv.ParseOptions(newlines_in_values=True),
+        convert_options=csv.ConvertOptions(
+            column_types=dict.fromkeys(schema.names, pa.string()),
+            include_columns=schema.names,
+            null_values=[""],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        ),
+    )
+    columns = [_value(table[field.name], field.type) for field in schema]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _value(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    if pa.types.is_timestamp(kind):
+        return pc.strptime(column, "%Y-%m-%d %H:%M:%S", "us").cast(kind)
+    return pc.replace_substring_regex(column, rf"\A'({_FORMULA[2:]})", r"\1")
+
+
 def _rows(mapped: Path, summary: Summary) -> Iterator[pa.RecordBatch]:
     for service in summary.services:
         sid = service["service_sid"]

@@ -1,0 +1,77 @@
+"""What is unusual among a snapshot's bindings, in numbers: what a reviewer should have an answer to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from migrate.map.fate import translate_message_type
+from migrate.map.rules import Rules
+from migrate.review.rows import Rows, frame
+from migrate.snapshot.manifest import Manifest
+
+_FIELDS = """
+    SELECT count(*) FILTER (coalesce(identity, '') = '') AS no_identity,
+        count(*) FILTER (coalesce(endpoint, '') = '') AS no_endpoint,
+        count(*) FILTER (coalesce(credential_sid, '') = '') AS no_credential,
+        count(*) FILTER (last_seen IS NULL) AS no_date,
+        count(*) FILTER (coalesce(message_types, '') = '') AS no_message_types,
+        count(*) FILTER (binding_type IS NULL OR NOT list_contains($known_types, binding_type)) AS unknown_type
+    FROM rows
+"""
+_NAMES = "SELECT DISTINCT unnest(message_types) AS name FROM parts"
+_UNKNOWN = "SELECT count(*) AS found FROM parts WHERE list_has_any(message_types, $names)"
+# By hashes first, which are few bytes each; then the texts themselves, of those few whose hash is found too often.
+_CROWDED = """
+    WITH suspects AS (
+        SELECT hash(service_sid, {key}) AS h FROM rows WHERE coalesce({key}, '') <> ''
+        GROUP BY h HAVING count(*) > $limit
+    ),
+    crowds AS (
+        SELECT count(*) AS n FROM rows
+        WHERE coalesce({key}, '') <> '' AND hash(service_sid, {key}) IN (FROM suspects)
+        GROUP BY service_sid, {key} HAVING {counted} > $limit
+    )
+    SELECT coalesce(sum(n), 0)::BIGINT AS found FROM crowds
+"""
+_MEANINGS = {
+    "no_identity": ("no identity", "Nobody can be reminded; a device that nobody has signed in on"),
+    "no_endpoint": ("no endpoint", "Its device cannot be followed"),
+    "no_credential": ("no credential", "Nothing tells which app it is of"),
+    "no_date": ("no date", "Its age is not known, and it is taken for live"),
+    "no_message_types": ("no message types", "What it receives is not known, or it is nothing"),
+    "unknown_type": ("a binding type that is not known", "Which app registers it? The rules decide about it"),
+    "unknown_names": ("a message type that is not known", "Which app registers it, and what was it for?"),
+    "crowded": ("an identity with more than {limit} bindings", "An app that registers a new device at each start?"),
+    "shared": (
+        "an endpoint under several identities",
+        "Pushes may reach the wrong person: do sign-outs unregister?",
+    ),
+    "rejected": ("rejected records", "Not of a binding's form; they are in the snapshot's rejected.jsonl"),
+    "duplicates": ("duplicates that were removed", "None: the list moved while it was read, and each is kept once"),
+}
+
+
+def oddities(rows: Rows, manifest: Manifest, rules: Rules) -> pd.DataFrame:
+    """The oddities of a snapshot's bindings: see `SnapshotReview.oddities`. One of them may stand in several rows."""
+    limit = rules.bindings_per_identity
+    found: dict[str, int] = rows.query(_FIELDS, known_types=list(rules.binding_types)).to_pylist()[0]
+    found["unknown_names"] = _unknown_names(rows, rules)
+    found["crowded"] = _one(rows, _CROWDED.format(key="identity", counted="count(*)"), limit=limit)
+    found["shared"] = _one(rows, _CROWDED.format(key="endpoint", counted="count(DISTINCT identity)"), limit=1)
+    found |= {"rejected": manifest.rejected, "duplicates": manifest.duplicates_removed}
+    lines = [[what.format(limit=limit), found[key], meaning] for key, (what, meaning) in _MEANINGS.items()]
+    return frame({"oddity": pa.string(), "bindings": pa.int64(), "meaning": pa.string()}, lines)
+
+
+def _unknown_names(rows: Rows, rules: Rules) -> int:
+    """How many subscribe to a message type that the rules do not know."""
+    names = rows.query(_NAMES).column("name").to_pylist()
+    unknown = [name for name in names if name and translate_message_type(name, rules)[1] == "message-type-unknown"]
+    return _one(rows, _UNKNOWN, names=unknown) if unknown else 0
+
+
+def _one(rows: Rows, sql: str, **values: Any) -> int:
+    return int(rows.query(sql, **values).column("found")[0].as_py())

@@ -1,0 +1,135 @@
+"""A plan to look at: what would change for whom, the texts on phones before and after, and what is to be decided."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import pandas as pd
+import pyarrow as pa
+
+from migrate.load.saved import read_plan
+from migrate.model.catalogue import SEVERITIES
+from migrate.model.errors import InputError
+from migrate.model.finding import count_by_severity
+from migrate.model.plan import Plan
+from migrate.model.pushes import push_changes
+from migrate.report.wording import counts, name, setting, severities, stated, verdict
+from migrate.review.card import Card
+from migrate.review.findings import findings_frame, service_names
+from migrate.review.pushes import Pair, Phones, pushes_frame
+from migrate.review.rows import frame
+
+
+class PlanReview(Card):
+    """A saved plan. It holds no personal data, and no secret."""
+
+    def __init__(self, plan: Plan, path: Path) -> None:
+        self.plan = plan
+        self.path = path
+        self._names = service_names(plan.services.items())
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open a plan; see `migrate.review.open_plan`."""
+        try:
+            return cls(read_plan(path), path)
+        except OSError as error:
+            raise InputError(
+                f"Cannot read {path}: {(error.strerror or 'unreadable').lower()}",
+                remedy="Make a plan with: chat-migrate load MAPPED --plan-out FILE",
+            ) from None
+
+    @cached_property
+    def changes(self) -> pd.DataFrame:
+        """The settings that would change, a row each, in the order in which they are written.
+
+        `kind` is notifications, or credential for those that are made or given another secret; `sid` is the service's
+        or the credential's (missing of one that is to be made), `name` its name, `field` the setting. `existing` and
+        `desired` are its values as text; of a secret, where it comes from.
+        """
+        rows: list[tuple[str | None, ...]] = []
+        for made in self.plan.credentials:
+            for field in made.fields:
+                before = "(not shown)" if made.existing else "(not set)"
+                about = ("credential", made.config.credential_sid, name(made.friendly_name), field)
+                rows.append((*about, before, stated(made, field)))
+        for change in self.plan.changes:
+            for field in change.fields:
+                values = (setting(change.existing, field), setting(change.desired, field))
+                rows.append((change.kind, change.service_sid, name(change.friendly_name), field, *values))
+        return frame(dict.fromkeys(("kind", "sid", "name", "field", "existing", "desired"), pa.string()), rows)
+
+    @cached_property
+    def findings(self) -> pd.DataFrame:
+        """What was found, the worst first; the columns are those of `migrate.review.findings.findings_frame`."""
+        return findings_frame(self.plan.findings, self._names)
+
+    @cached_property
+    def services(self) -> pd.DataFrame:
+        """The services that the plan speaks of: `service_sid`, `service`, `fate`, `settings` that would change.
+
+        And the numbers of findings: `blocker`, `warning`, `info`. `fate` is `would change`, `unchanged`, `left out`
+        (by the rules), or `missing` where Conversations has no such service.
+        """
+        plan, rows = self.plan, []
+        settings = {change.service_sid: len(change.fields) for change in plan.changes}
+        fates = {**dict.fromkeys(plan.services, "left out"), **dict.fromkeys(plan.unchanged, "unchanged")}
+        fates |= {**dict.fromkeys(plan.missing, "missing"), **dict.fromkeys(settings, "would change")}
+        found = Counter((finding.service_sid, finding.severity) for finding in plan.findings)
+        for sid, fate in sorted(fates.items()):
+            numbers = [found[sid, severity] for severity in SEVERITIES]
+            rows.append([sid, self._names.get(sid, ""), fate, settings.get(sid, 0), *numbers])
+        texts = dict.fromkeys(("service_sid", "service", "fate"), pa.string())
+        return frame({**texts, **dict.fromkeys(("settings", *SEVERITIES), pa.int64())}, rows)
+
+    @cached_property
+    def pushes(self) -> pd.DataFrame:
+        """What phones show now (`before`) and once the plan is applied (`after`), where that is not the same.
+
+        Both are Conversations' pushes. The columns are those of `migrate.review.pushes.pushes_frame`; variables have
+        plain examples in their place.
+        """
+        return pushes_frame(self._pairs)
+
+    def phones(self) -> Phones:
+        """`pushes` side by side, for Jupyter."""
+        return Phones(self._pairs, "now", "once it is applied")
+
+    def blockers(self) -> pd.DataFrame:
+        """What must be decided before this can be applied: the findings that block, with what helps."""
+        return self.findings[self.findings["severity"] == "blocker"].drop(columns="severity").reset_index(drop=True)
+
+    def switched_off(self) -> pd.DataFrame:
+        """The rows of `changes` that would switch off what is on in Conversations now."""
+        found = self.changes
+        off = (found["kind"] == "notifications") & (found["existing"] == "true") & (found["desired"] == "false")
+        return found[off].reset_index(drop=True)
+
+    @cached_property
+    def _pairs(self) -> list[Pair]:
+        return [
+            Pair(change.service_sid, self._names.get(change.service_sid, ""), pair.push, pair.before, pair.after)
+            for change in self.plan.changes
+            for pair in push_changes(change)
+        ]
+
+    def _title(self) -> str:
+        blockers = count_by_severity(self.plan.findings)["blocker"]
+        return f"Plan: {verdict(self.plan)}; {'to be decided first' if blockers else 'nothing blocks it'}"
+
+    def _facts(self) -> dict[str, Any]:
+        plan = self.plan
+        return {
+            "Plan": plan.plan_id,
+            "Target": plan.target,
+            "Account": plan.account_sid,
+            "Snapshot": f"as of {plan.as_of[:16].replace('T', ' ')} UTC" if plan.as_of else "none",
+            "Bindings": counts(plan.bindings),
+            "Findings": severities(count_by_severity(plan.findings)),
+        }
+
+    def _questions(self) -> tuple[str, ...]:
+        return ("blockers", "switched_off", "phones")

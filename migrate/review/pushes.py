@@ -1,0 +1,147 @@
+"""Pushes as phones show them, before and after: as a DataFrame, and side by side in Jupyter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from migrate.map.rules import DROP, Rules
+from migrate.model.push_config import Settings
+from migrate.model.pushes import Piece, Push, push_of
+from migrate.model.templates import VARIABLE
+from migrate.model.text import printable
+from migrate.review.card import shown
+from migrate.review.rows import frame
+
+WITH_MEDIA = "new_message.with_media"
+NOT_KNOWN = "(not known)"
+# What Chat pushes where no template is set (FACTS.md, "Message types and their push configuration").
+CHAT_DEFAULTS = {
+    "new_message": "${CHANNEL};${USER}: ${MESSAGE}",
+    "added_to_channel": "You have been added to channel ${CHANNEL} by ${USER}",
+    "invited_to_channel": "${USER} has invited you to join the channel ${CHANNEL}",
+    "removed_from_channel": "${USER} has removed you from the channel ${CHANNEL}",
+}
+_NO_TEXT = {"off": "(no push)", "default": "(Twilio's default text)"}
+_BUBBLE = "display:inline-block;border:1px solid #8888;border-radius:1em;padding:.4em .8em;white-space:pre-wrap"
+_CELL = "text-align:left;vertical-align:top;padding:.3em 1em .3em 0"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One push of a service before and after a change; `push` is its name. A side that is not known is None."""
+
+    service_sid: str
+    service: str
+    push: str
+    before: Push | None
+    after: Push | None
+
+    @property
+    def differs(self) -> bool:
+        """Whether phones show another text after it. What is not known before, and nothing after, is no change."""
+        known = self.before is not None or (self.after is not None and self.after.state != "off")
+        return known and text_of(self.before) != text_of(self.after)
+
+
+class Phones:
+    """Some pushes side by side, for Jupyter: `before` and `after` are the headings of the columns."""
+
+    def __init__(self, pairs: Sequence[Pair], before: str, after: str) -> None:
+        self._pairs = tuple(pairs)
+        self._headings = before, after
+
+    def __repr__(self) -> str:
+        lines = [
+            f"{pair.service}, {pair.push}: {text_of(pair.before)} → {text_of(pair.after)}" for pair in self._pairs
+        ]
+        return "\n".join(lines) or "(no pushes)"
+
+    def _repr_html_(self) -> str:
+        heads = "".join(f'<th scope="col" style="{_CELL}">{shown(text)}</th>' for text in ("push", *self._headings))
+        body = "".join(self._sections())
+        return f"<table><thead><tr>{heads}</tr></thead>{body}</table>" if body else "<p>No pushes.</p>"
+
+    def _sections(self) -> Iterator[str]:
+        former = None
+        for pair in self._pairs:
+            if pair.service_sid != former:
+                former = pair.service_sid
+                title = f"<strong><bdi>{shown(pair.service)}</bdi></strong> <code>{shown(former)}</code>"
+                yield f'<tr><th scope="rowgroup" colspan="3" style="{_CELL}">{title}</th></tr>'
+            cells = "".join(f'<td style="{_CELL}">{_bubble(push)}</td>' for push in (pair.before, pair.after))
+            yield f'<tr><th scope="row" style="{_CELL}">{shown(pair.push)}</th>{cells}</tr>'
+
+
+def text_of(push: Push | None) -> str:
+    """What a phone shows, or in brackets why it is no text; `…` where Twilio cuts it at 178 characters."""
+    if push is None:
+        return NOT_KNOWN
+    if push.state != "own":
+        return _NO_TEXT[push.state]
+    return printable(push.text) + ("…" if push.cut else "")
+
+
+def pushes_frame(pairs: Iterable[Pair]) -> pd.DataFrame:
+    """Pushes, a row each: `service_sid`, `service`, `push`, `before`, `after` (see `text_of`), and `differs`."""
+    kinds = {
+        **dict.fromkeys(("service_sid", "service", "push", "before", "after"), pa.string()),
+        "differs": pa.bool_(),
+    }
+    return frame(
+        kinds,
+        [
+            [pair.service_sid, pair.service, pair.push, text_of(pair.before), text_of(pair.after), pair.differs]
+            for pair in pairs
+        ],
+    )
+
+
+def chat_pairs(
+    service_sid: str, service: str, chat: Mapping[str, Any] | None, after: Settings, rules: Rules
+) -> list[Pair]:
+    """What phones show of a service's pushes today, through Chat, beside what they show under some settings.
+
+    `chat` is Chat's `notifications`, None if nobody knows. By the rules several of its pushes may become one.
+    """
+    pairs: list[Pair] = []
+    for chats, target in rules.message_types.items():
+        now = _chat_push(chats, chat, rules)
+        # Chat pushes media messages like all others.
+        for theirs in (target, WITH_MEDIA) if chats == "new_message" else (target,):
+            then = Push("off") if theirs == DROP else push_of(theirs, after)
+            title = f"{chats} → {'nothing' if theirs == DROP else theirs}"
+            pairs.append(Pair(service_sid, service, title, now, then))
+    return pairs
+
+
+def _chat_push(name: str, chat: Mapping[str, Any] | None, rules: Rules) -> Push | None:
+    """What phones show of Chat's push; None where Chat does not say whether there is one."""
+    found = (chat or {}).get(name)
+    said = found if isinstance(found, Mapping) else {}
+    if not isinstance(said.get("enabled"), bool):
+        return None
+    renamed = rules.tables["template_variables"]
+    text = said.get("template")
+    template = VARIABLE.sub(
+        lambda found: f"${{{renamed.get(found[1], found[1])}}}",
+        text if isinstance(text, str) and text else CHAT_DEFAULTS.get(name, ""),
+    )
+    # Chat's other pushes are all like one of Conversations': they lack a message.
+    like = "new_message" if name == "new_message" else "added_to_conversation"
+    return push_of(like, {f"{like}.enabled": said["enabled"], f"{like}.template": template})
+
+
+def _bubble(push: Push | None) -> str:
+    if push is None or push.state != "own":
+        return f"<em>{shown(text_of(push))}</em>"
+    return f'<span style="{_BUBBLE}"><bdi>{"".join(map(_piece, push.pieces))}</bdi>{"…" if push.cut else ""}</span>'
+
+
+def _piece(piece: Piece) -> str:
+    # What Twilio does not fill in shows on phones as it stands.
+    return f"<mark>{shown(piece.text)}</mark>" if piece.kept else shown(piece.text)
