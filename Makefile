@@ -45,10 +45,11 @@ docs: $(READY)  ## write what is made from the program: pages of docs/, what the
 	$(BIN)/python -m docs.reference > docs/commands.md
 	$(BIN)/python -m notebooks.execute
 
-bench: $(BENCH)/.ready  ## measure extract beside stock twilio-python and dlt; map and verify beside pandas
+bench: $(BENCH)/.ready  ## measure extract beside stock twilio-python and dlt; map, verify and review beside pandas
 	$(BENCH)/bin/python -m bench.extract
 	$(BENCH)/bin/python -m bench.map
 	$(BENCH)/bin/python -m bench.verify
+	$(BENCH)/bin/python -m bench.review
 
 lock:  ## resolve the pinned versions again (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \

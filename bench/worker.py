@@ -10,12 +10,13 @@ from pathlib import Path
 
 from bench.mappers import MAPPERS
 from bench.readers import READERS
+from bench.reviewers import REVIEWERS
 from bench.verifiers import VERIFIERS
 
 
 def main(name: str, source: str, folder: str) -> None:
-    """Run one reader, mapper or verifier, and print its rows, its seconds, and its peak memory in MB."""
-    work = (READERS | MAPPERS | VERIFIERS)[name](source, Path(folder))
+    """Run one reader, mapper, verifier or reviewer, and print its rows, its seconds, and its peak memory in MB."""
+    work = (READERS | MAPPERS | VERIFIERS | REVIEWERS)[name](source, Path(folder))
     start = time.perf_counter()
     rows = work()
     seconds = time.perf_counter() - start

@@ -48,6 +48,7 @@ class Rows:
         self._derived = dict(derived)
         self._show_identities = show_identities
         self._read: dict[str, Any] = {}  # columns by name
+        self._counted: dict[tuple[str, ...], pd.DataFrame] = {}  # answers by question: a snapshot never changes
 
     def columns(self, *names: str) -> pd.DataFrame:
         """Some columns, or all, of each binding; those that were not read before are read now.
@@ -79,8 +80,11 @@ class Rows:
             return found.to_arrow_table()
 
     def counts(self, sql: str, **values: object) -> pd.DataFrame:
-        """The answer to a question in numbers and names: a small DataFrame."""
-        return to_pandas(self.query(sql, **values))
+        """The answer to a question in numbers and names: a small DataFrame, which is worked out once."""
+        question = (sql, repr(values))
+        if question not in self._counted:
+            self._counted[question] = to_pandas(self.query(sql, **values))
+        return self._counted[question].copy()
 
     def _selection(self) -> str:
         lists = [field.name for field in self._schema if pa.types.is_list(field.type)]
