@@ -39,9 +39,9 @@ def show(source: str, names: dict[str, Any]) -> None:
     statements = ast.parse(source).body
     last = statements[-1]
     body = statements[:-1] if isinstance(last, ast.Expr) else statements
-    exec(compile(ast.Module(body, []), "<cell>", "exec"), names)  # noqa: S102  # the repository's own notebook
+    exec(compile(ast.Module(body, []), "<cell>", "exec"), names)  # the repository's own notebook
     if isinstance(last, ast.Expr):
-        value = eval(compile(ast.Expression(last.value), "<cell>", "eval"), names)  # noqa: S307  # as above
+        value = eval(compile(ast.Expression(last.value), "<cell>", "eval"), names)  # as above
         render = getattr(value, "_repr_html_", None) or value._repr_png_
         assert render()
 
@@ -52,12 +52,17 @@ def pandas_review(snapshot: str, folder: Path) -> Work:
 
     as_of, year = pd.Timestamp("2026-06-15T08:00:00Z"), pd.Timedelta(days=365)
 
+    def combined(names: Any) -> str | None:
+        return None if names is None else ", ".join(sorted(set(names)))
+
     def work() -> int:
         found = pd.read_parquet(Path(snapshot) / "bindings")
         found["last_seen"] = found["date_updated"].fillna(found["date_created"])
         found["age"] = as_of - found["last_seen"]
         found["expired"] = found["age"] > year
-        found["combination"] = found["message_types"].map(lambda names: None if names is None else ", ".join(sorted(set(names))))
+        found["combination"] = found["message_types"].map(
+            lambda names: None if names is None else ", ".join(sorted(set(names)))
+        )
         key = ["service_sid"]
         for keys in (key, ["binding_type"], ["combination"], ["credential_sid", "binding_type"]):
             grouped = found.groupby(keys, observed=True)

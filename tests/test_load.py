@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -174,6 +175,24 @@ def test_services_that_are_missing_on_the_target_are_a_blocker(tmp_path: Path, r
     assert "1 service not there in Conversations" in result.stdout
     assert [f["code"] for f in plan["findings"] if f["severity"] == "blocker"] == ["service-missing-on-target"]
     assert "1 blocker to decide first" in (tmp_path / "report.md").read_text("utf-8")
+
+
+def test_a_service_that_is_not_in_the_push_configuration_is_told(tmp_path: Path, run: Run, demo: Demo) -> None:
+    folder = Path(shutil.copytree(demo.folder / "mapped", tmp_path / "mapped"))
+
+    def told(*options: str) -> list[tuple[str, str, int]]:
+        plan = json.loads(run("load", folder, "--replay", CASSETTE, "--json", *options).stdout)
+        found = [each for each in plan["findings"] if each["code"] == "service-not-stated"]
+        return [(each["severity"], each["service_sid"], each["count"]) for each in found]
+
+    assert told() == []
+    config = folder / "push-config.yaml"
+    whole = yaml.safe_load(config.read_text("utf-8"))
+    del whole["services"][service_sid(3)]
+    config.write_text(yaml.safe_dump(whole), "utf-8")
+    services = {each["service_sid"]: each["bindings"] for each in demo.json("mapped", "summary.json")["services"]}
+    assert told() == [("warning", service_sid(3), services[service_sid(3)])]
+    assert told("--service", service_sid(1)) == []
 
 
 def test_the_edited_file_is_what_is_compared(tmp_path: Path, run: Run, serve: Serve, demo_world: World) -> None:

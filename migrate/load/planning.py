@@ -37,7 +37,7 @@ def make_plan(
     # What the mapper said of templates may have been mended since: they are checked as they stand now.
     findings = [found for found in mapped.summary.findings if not found.code.startswith("template-")]
     findings += check_templates(mapped.configs, mapped.summary.lengths)
-    findings += [*_snapshot_findings(mapped), *compared.findings, *said]
+    findings += [*_snapshot_findings(mapped), *_not_stated(mapped), *compared.findings, *said]
     return Plan(
         account_sid=mapped.summary.account_sid,
         target=api.addresses.base("conversations"),
@@ -97,6 +97,16 @@ def _narrowed(mapped: Mapped, services: Collection[str], *, only_credentials: bo
     kept = tuple(service for service in summary.services if service["service_sid"] in services)
     findings = tuple(found for found in summary.findings if found.service_sid in (None, *services))
     return replace(mapped, config=PushConfig(configs), summary=replace(summary, services=kept, findings=findings))
+
+
+def _not_stated(mapped: Mapped) -> list[Finding]:
+    """Services of the snapshot that the push configuration says nothing about, though no rule leaves them out."""
+    stated = {config.service_sid for config in mapped.configs}
+    return [
+        Finding("service-not-stated", service["service_sid"], count=service["bindings"])
+        for service in mapped.summary.services
+        if not service["left_out"] and service["service_sid"] not in stated
+    ]
 
 
 def _snapshot_findings(mapped: Mapped) -> list[Finding]:

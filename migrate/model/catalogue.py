@@ -54,6 +54,13 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
         "The rules put a credential in the place of another, and the account does not have it",
         "Correct it in the rules under [credentials]; if it is newer than the snapshot, extract and map anew",
     ),
+    "service-not-stated": CatalogueEntry(
+        "warning",
+        "The snapshot has this service, and push-config.yaml does not: its settings are not carried over, and its "
+        "bindings' devices may get no pushes",
+        "None, if it was taken out on purpose (leave_out in the rules says so for good); otherwise map anew, and "
+        "edit the new push-config.yaml",
+    ),
     "binding-expired": CatalogueEntry(
         "warning",
         "Not updated for longer than a binding lives: the device is probably gone",

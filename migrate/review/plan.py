@@ -72,7 +72,7 @@ class PlanReview(Card):
         """The services that the plan speaks of: `service_sid`, `service`, `fate`, `settings` that would change.
 
         And the numbers of findings: `blocker`, `warning`, `info`. `fate` is `would change`, `unchanged`, `left out`
-        (by the rules), or `missing` where Conversations has no such service.
+        (by the rules, or of push-config.yaml), or `missing` where Conversations has no such service.
         """
         plan, rows = self.plan, []
         settings = {change.service_sid: len(change.fields) for change in plan.changes}
