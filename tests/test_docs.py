@@ -1,0 +1,54 @@
+"""The pages of docs/: their commands are run, and links between pages and notebooks lead somewhere."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from migrate.standin.world import World
+from tests.conftest import ROOT, Serve
+from tests.pages import anchors_of, blocks_of, commands_in, furnish, run_block
+
+PAGES = {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in ROOT.glob("docs/*.md")}
+NOTEBOOKS = {path.relative_to(ROOT).as_posix(): path for path in ROOT.glob("notebooks/*.ipynb")}
+# How many commands each page has, and how many writes they make at Twilio.
+COMMANDS = {"docs/runbook.md": (9, 10), "docs/unverified.md": (12, 2)}
+
+
+@pytest.mark.parametrize("page", COMMANDS)
+def test_every_command_of_a_page_runs(page: str, tmp_path: Path, serve: Serve, demo_world: World) -> None:
+    serve(demo_world)
+    folder, ran = furnish(tmp_path), 0
+    for kind, block in blocks_of(PAGES[page]):
+        assert kind == "bash"
+        run_block(block, folder, demo_world)
+        ran += commands_in(block)
+    assert (ran, len(demo_world.writes)) == COMMANDS[page]
+
+
+def test_no_page_has_commands_that_are_not_run() -> None:
+    assert {page for page, text in PAGES.items() if blocks_of(text)} == set(COMMANDS)
+
+
+@pytest.mark.parametrize("page", ["README.md", *sorted(PAGES), *sorted(NOTEBOOKS)])
+def test_links_lead_somewhere(page: str) -> None:
+    text = prose(page)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text.replace("\n", " ")):
+        if target.startswith("https://"):
+            continue
+        path, _, anchor = target.partition("#")
+        there = (ROOT / page).parent / path if path else ROOT / page
+        assert there.exists(), target
+        if anchor:
+            assert anchor in anchors_of(there.read_text("utf-8")), target
+
+
+def prose(page: str) -> str:
+    """What a page says; of a notebook, its cells of text."""
+    if page not in NOTEBOOKS:
+        return (ROOT / page).read_text("utf-8")
+    cells = json.loads(NOTEBOOKS[page].read_text("utf-8"))["cells"]
+    return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
