@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import csv
+import re
 import stat
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from migrate.map.run import map_snapshot
-from migrate.snapshot.spreadsheet import write_spreadsheet
+from migrate.model.errors import InputError
+from migrate.model.schemas import PENDING
+from migrate.snapshot.pending import read_pending, write_pending
+from migrate.snapshot.spreadsheet import read_csv, write_csv, write_spreadsheet
 from tests.conftest import Demo, Run, service_sid
 from tests.snapshots import binding, write_snapshot
 
@@ -43,7 +50,9 @@ def test_every_binding_has_a_line_that_says_who_and_what(tmp_path: Path, run: Ru
     assert {row["identity"] for row in formulas} == {"'=1+1"}
 
 
-cells = st.text(max_size=6) | st.sampled_from(ACTIVE).flatmap(lambda sign: st.text(max_size=4).map(sign.__add__))
+ACTS = re.compile(f"'*[{re.escape(''.join(ACTIVE))}]")  # or would, without its apostrophes
+starts = st.sampled_from([*ACTIVE, "'", "'=", "''@", '"', "\r\n", ",", ";", "\ufeff", "NULL", "' ="])
+cells = st.text(max_size=6) | starts.flatmap(lambda start: st.text(max_size=4).map(start.__add__))
 
 
 @given(st.lists(st.none() | cells, min_size=1, max_size=4), cells)
@@ -60,7 +69,7 @@ def test_no_cell_begins_like_a_formula_and_all_come_back(
     found = read(folder / "x.csv")
     for row in found:
         assert not any(cell.startswith(ACTIVE) for cell in row.values())
-    assert [row["identity"].removeprefix("'") if (identity or "").startswith(ACTIVE) else row["identity"]
+    assert [row["identity"].removeprefix("'") if ACTS.match(identity or "") else row["identity"]
             for row, identity in zip(found, identities, strict=True)] == [identity or "" for identity in identities]  # fmt: skip
 
 
@@ -101,3 +110,80 @@ def test_a_list_that_cannot_be_written_leaves_nothing_half_done(tmp_path: Path, 
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
     assert f"The mapping is finished in {tmp_path / 'm'}" in result.stderr
     assert {path.name for path in tmp_path.iterdir()} == {"file", "m"}
+
+
+times = st.none() | st.datetimes(datetime(1900, 1, 1), datetime(9000, 1, 1), timezones=st.just(UTC)).map(
+    lambda time: time.replace(microsecond=0)
+)
+pending_rows = st.fixed_dictionaries(
+    {
+        field.name: times if pa.types.is_timestamp(field.type) else cells if not field.nullable else st.none() | cells
+        for field in PENDING
+    }
+)
+
+
+@given(st.lists(pending_rows, max_size=4), st.integers(1, 4))
+@settings(max_examples=150)
+def test_what_is_read_is_what_was_written(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, object]], size: int
+) -> None:
+    path = tmp_path_factory.mktemp("csv") / "list.csv"
+    table = pa.Table.from_pylist(rows, schema=PENDING)
+    assert write_csv(path, PENDING.names, table.to_batches(max_chunksize=size)) == len(rows)
+    found = read_csv(path, PENDING)
+    assert found.schema == PENDING
+    assert found.to_pylist() == table.to_pylist()
+    with path.open(encoding="utf-8-sig", newline="") as file:  # as others read it
+        assert not [cell for row in csv.reader(file) for cell in row if cell.startswith(ACTIVE)]
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_a_list_of_who_is_pending_comes_back_from_either_format(tmp_path: Path, ending: str) -> None:
+    seen = datetime(2026, 6, 1, 12, 30, 5, tzinfo=UTC)
+    people = ["=1+1", "'=1+1", 'a "b", c', "two\r\nlines", "", None]
+    rows = [
+        {"identity": who, "endpoint": "e" * 20, "platform": "apn", "last_seen": seen if number else None, "sid": f"BS{number}"}
+        for number, who in enumerate(people)
+    ]  # fmt: skip
+    part, path = tmp_path / "part.parquet", tmp_path / f"pending{ending}"
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    pq.write_table(
+        pa.table({**columns, "last_seen": pa.array(columns["last_seen"], PENDING.field("last_seen").type)}), part
+    )
+    assert write_pending(path, {service_sid(1): ("@name", [part]), service_sid(2): ("none", [])}, tmp_path) == 6
+    found = read_pending(path)
+    assert found.schema == PENDING
+    assert sorted((row["sid"], row["identity"], row["last_seen"]) for row in found.to_pylist()) == [
+        (row["sid"], row["identity"], row["last_seen"]) for row in rows
+    ]
+    assert {(row["service"], row["service_sid"], row["device"]) for row in found.to_pylist()} == {
+        ("@name", service_sid(1), "ee…ee (20)")
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("none.csv", None),
+        ("none.parquet", None),
+        ("empty.csv", b""),
+        ("other.csv", b"a,b\n1,2\n"),
+        ("excel.csv", b"service;service_sid;identity;device;platform;last_seen;sid\n;;;;;;\n"),
+        ("time.csv", b"service,service_sid,identity,device,platform,last_seen,sid\nn,IS,i,d,apn,15.06.2026,BS\n"),
+        ("rubbish.parquet", b"rubbish" * 9),
+    ],
+)
+def test_what_is_no_list_of_who_is_pending_is_refused_with_the_command_that_makes_one(
+    tmp_path: Path, name: str, content: bytes | None
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=f"chat-migrate verify SNAPSHOT --pending {tmp_path / name}"):
+        read_pending(tmp_path / name)
+
+
+def test_a_parquet_file_of_other_columns_is_no_list_of_who_is_pending(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"sid": ["BS1"]}), tmp_path / "x.parquet")
+    with pytest.raises(InputError, match="not a list"):
+        read_pending(tmp_path / "x.parquet")

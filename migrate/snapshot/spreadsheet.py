@@ -1,7 +1,7 @@
 """Lists of bindings as CSV that a spreadsheet can open: who must register again, and with what.
 
 A cell that begins like a formula gets an apostrophe in front, so that opening the file runs nothing
-(OWASP, "CSV Injection").
+(OWASP, "CSV Injection"). So does one that begins like such a cell: taking one away gives the text again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from migrate.snapshot.files import private_file
 from migrate.snapshot.mapped import BINDINGS, Summary
 from migrate.snapshot.reader import batches
 
-_FORMULA = r"\A[=+\-@\t\r\n＝＋－＠]"  # the wide ones count in some languages
+_FORMULA = r"\A'*[=+\-@\t\r\n＝＋－＠]"  # the wide ones count in some languages
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # by which spreadsheets know UTF-8
 # Column of the CSV: column of `MAPPED_BINDINGS`.
 _COLUMNS = {
