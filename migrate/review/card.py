@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from html import escape
 
@@ -11,7 +12,7 @@ _STYLE = "border:1px solid #8888;border-radius:6px;padding:.6em 1em;max-width:60
 _CELL = "text-align:left;vertical-align:top;padding:.1em 1em .1em 0;background:none"
 
 
-class Card:
+class Card(ABC):
     """A base: whoever inherits from it says its title, its facts, and its methods that are worth a call."""
 
     def __repr__(self) -> str:
@@ -29,14 +30,14 @@ class Card:
             f"<table>{rows}</table><div>Ask: {questions}</div></div>"
         )
 
-    def _title(self) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def _title(self) -> str: ...
 
-    def _facts(self) -> Mapping[str, str]:
-        raise NotImplementedError
+    @abstractmethod
+    def _facts(self) -> Mapping[str, str]: ...
 
-    def _questions(self) -> tuple[str, ...]:
-        raise NotImplementedError
+    @abstractmethod
+    def _questions(self) -> tuple[str, ...]: ...
 
 
 def shown(text: str) -> str:

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pandas as pd
 import pyarrow as pa
 
-from migrate.model.errors import InputError
+from migrate.model.errors import InputError, MigrateError
 from migrate.model.masked_column import mask_column
 from migrate.model.schemas import TIMESTAMP
 from migrate.model.text import did_you_mean
@@ -67,7 +68,20 @@ class Rows:
         return pd.DataFrame({name: self._read[name] for name in names})
 
     def query(self, sql: str, **values: object) -> pa.Table:
-        """Ask something of all rows, with `$name` for each of the values; personal data is as it is in the parts."""
+        """Ask something of all rows, with `$name` for each of the values; personal data is as it is in the parts.
+
+        Raises `InputError` where a part was removed or replaced since they were opened.
+        """
+        try:
+            return self._query(sql, values)
+        except (MigrateError, duckdb.BinderException, duckdb.InvalidInputException) as error:
+            if isinstance(error, MigrateError) and all(part.is_file() for part in self.parts):
+                raise
+            raise InputError(
+                "The bindings are not what they were when they were opened", remedy="Open their folder again"
+            ) from error
+
+    def _query(self, sql: str, values: Mapping[str, object]) -> pa.Table:
         views = {"parts": self.parts} if self.parts else {}
         with (
             tempfile.TemporaryDirectory(prefix="chat-migrate-") as folder,

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from migrate.map.rules import Rules
 from migrate.map.rules_toml import default_rules
+from migrate.model.errors import InputError
 from migrate.model.schemas import BINDINGS, TIMESTAMP
 from migrate.model.text import printable
 from migrate.report.wording import count, counts, name
@@ -188,8 +189,10 @@ class SnapshotReview(Card):
 
         A row is older than `from_days`, and not older than `to_days`: days since a binding was last seen, when the
         snapshot was made. No bin is both live and `expired`. The last has all beyond two lifetimes, and no end; where
-        a binding has no date, both are missing.
+        a binding has no date, both are missing. Raises `InputError` unless there are 1 to 1,000 bins.
         """
+        if not 1 <= bins <= 1000:
+            raise InputError(f"A lifetime is cut into 1 to 1,000 bins, not {bins:,}")
         lifetime = self.rules.lifetime
         values = {"bins": bins, "as_of": _microseconds(self.as_of), "lifetime": lifetime // _MICROSECOND}
         found = self._rows.counts(_AGES, **values)
