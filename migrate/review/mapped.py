@@ -22,7 +22,7 @@ from migrate.model.templates import check_templates
 from migrate.report.wording import count, counts, name, severities
 from migrate.review.card import Card
 from migrate.review.findings import findings_frame, service_names
-from migrate.review.pushes import Pair, Phones, chat_pairs, pushes_frame
+from migrate.review.pushes import After, Pair, Phones, chat_pairs, pushes_frame
 from migrate.review.rows import NONE, Rows, frame
 from migrate.snapshot.mapped import BINDINGS, RULES, Mapped, open_mapped
 from migrate.snapshot.reader import open_snapshot
@@ -137,7 +137,8 @@ class MappedReview(Card):
 
         A row for each service and each of Chat's pushes; the columns are those of
         `migrate.review.pushes.pushes_frame`. Variables have plain examples in their place. What Chat pushes is known
-        as long as the mapped snapshot is where it was.
+        as long as the mapped snapshot is where it was; what Conversations does where push-config.yaml says nothing,
+        if it could be read when the snapshot was made.
         """
         return pushes_frame(self._pairs)
 
@@ -172,7 +173,9 @@ class MappedReview(Card):
     def _rows(self) -> Rows:
         parts = sorted((self.folder / BINDINGS).glob("service_sid=*/*.parquet"))
         try:
-            whole = sum(pq.read_metadata(path).num_rows for path in parts) == len(self)
+            found = [pq.read_metadata(path) for path in parts]
+            whole = sum(part.num_rows for part in found) == len(self)
+            whole = whole and all(part.schema.to_arrow_schema().equals(MAPPED_BINDINGS) for part in found)
         except (pa.ArrowException, OSError):
             whole = False
         if not whole:
@@ -189,7 +192,7 @@ class MappedReview(Card):
         for service in self._mapped.summary.services:
             sid = service["service_sid"]
             # What is left out, or not stated, stays as it is there.
-            after = {**(service["conversations"] or {}), **desired.get(sid, {})}
+            after = After(desired.get(sid, {}), service["conversations"])
             pairs += chat_pairs(sid, self._names[sid], chat.get(sid), after, rules)
         return pairs
 

@@ -16,7 +16,7 @@ from migrate.model.errors import InputError
 from migrate.model.finding import count_by_severity
 from migrate.model.plan import Plan
 from migrate.model.pushes import push_changes
-from migrate.report.wording import counts, name, setting, severities, stated, verdict
+from migrate.report.wording import counts, name, setting, severities, stated, verdict, was
 from migrate.review.card import Card
 from migrate.review.findings import findings_frame, service_names
 from migrate.review.pushes import Pair, Phones, pushes_frame
@@ -48,14 +48,13 @@ class PlanReview(Card):
 
         `kind` is notifications, or credential for those that are made or given another secret; `sid` is the service's
         or the credential's (missing of one that is to be made), `name` its name, `field` the setting. `existing` and
-        `desired` are its values as text; of a secret, where it comes from.
+        `desired` are its values as text; of a secret, where it comes from, and never what Twilio has.
         """
         rows: list[tuple[str | None, ...]] = []
         for made in self.plan.credentials:
             for field in made.fields:
-                before = "(not shown)" if made.existing else "(not set)"
                 about = ("credential", made.config.credential_sid, name(made.friendly_name), field)
-                rows.append((*about, before, stated(made, field)))
+                rows.append((*about, was(made, field), stated(made, field)))
         for change in self.plan.changes:
             for field in change.fields:
                 values = (setting(change.existing, field), setting(change.desired, field))

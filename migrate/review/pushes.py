@@ -48,6 +48,21 @@ class Pair:
         return known and text_of(self.before) != text_of(self.after)
 
 
+@dataclass(frozen=True)
+class After:
+    """A service's settings in Conversations: what is `stated`, over what is `live`, None if nobody knows that."""
+
+    stated: Settings
+    live: Settings | None
+
+    def push(self, name: str) -> Push | None:
+        """What phones show of a push; None where that rests on what nobody knows."""
+        switch, template = f"{name}.enabled", f"{name}.template"
+        if self.live is None and (switch not in self.stated or (self.stated[switch] and template not in self.stated)):
+            return None
+        return push_of(name, {**(self.live or {}), **self.stated})
+
+
 class Phones:
     """Some pushes side by side, for Jupyter: `before` and `after` are the headings of the columns."""
 
@@ -102,9 +117,9 @@ def pushes_frame(pairs: Iterable[Pair]) -> pd.DataFrame:
 
 
 def chat_pairs(
-    service_sid: str, service: str, chat: Mapping[str, Any] | None, after: Settings, rules: Rules
+    service_sid: str, service: str, chat: Mapping[str, Any] | None, after: After, rules: Rules
 ) -> list[Pair]:
-    """What phones show of a service's pushes today, through Chat, beside what they show under some settings.
+    """What phones show of a service's pushes today, through Chat, beside what they show in Conversations.
 
     `chat` is Chat's `notifications`, None if nobody knows. By the rules several of its pushes may become one.
     """
@@ -113,7 +128,7 @@ def chat_pairs(
         now = _chat_push(chats, chat, rules)
         # Chat pushes media messages like all others.
         for theirs in (target, WITH_MEDIA) if chats == "new_message" else (target,):
-            then = Push("off") if theirs == DROP else push_of(theirs, after)
+            then = Push("off") if theirs == DROP else after.push(theirs)
             title = f"{chats} → {'nothing' if theirs == DROP else theirs}"
             pairs.append(Pair(service_sid, service, title, now, then))
     return pairs
