@@ -118,7 +118,6 @@ def missing(coverage: CoverageReview) -> Chart:
         },
         index=found["service_sid"],
     )
-    wide = wide.loc[wide.sum(axis=1).sort_values(ascending=False, kind="stable").index]
     return _bars(_named(coverage.by_service(), wide), "Bindings that are still waited for", "bindings")
 
 
@@ -182,8 +181,7 @@ def curve(coverage: CoverageReview, threshold: float = 95.0) -> Chart:
         axes.set_xlabel("day of the run (UTC)")
         axes.set_ylim(0, 104)
         _finish(axes, "Registered with Conversations", axes.yaxis, "ready, % of the bindings that are expected")
-        last = found[found["platform"] == ALL]["percent"]
-        return f"Coverage over time: {last.iloc[-1] if len(last) else 100:.1f} % ready in the last run"
+        return f"Coverage over time: {coverage.ready_now:.1f} % ready in the last run"
 
     return Chart(draw, 4.5)
 
@@ -208,8 +206,8 @@ def _bars(wide: pd.DataFrame, title: str, unit: str) -> Chart:
         axes.set_xlim(0, max(1, *left, 0) * 1.1)
         note = f" (the first {MOST_BARS} of {len(wide)})" if more > 0 else ""
         _finish(axes, f"{title}{note}", axes.xaxis, unit)
-        said = (f"{label} {total:,}" for label, total in zip(shown.index, left, strict=True))
-        return f"{title}{note}: {'; '.join(said).replace(_LEFT_TO_RIGHT, '')}"
+        said = "; ".join(f"{label} {total:,}" for label, total in zip(shown.index, left, strict=True))
+        return f"{title}{note}: {said.replace(_LEFT_TO_RIGHT, '') or 'none'}"
 
     return Chart(draw, 1.4 + 0.36 * max(1, len(shown)))
 

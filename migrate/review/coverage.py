@@ -43,7 +43,8 @@ class CoverageReview(Card):
 
     Of the snapshot's `bindings`, `expected` are those that had not expired. `ready` of them can be reached through
     Conversations: by the same device, or by another of the same platform in its place. `percent` is their share in
-    the expected, and 100 where none is expected. Times are those of the live side, in UTC.
+    the expected, to a tenth and never rounded up, and 100 where none is expected. Times are those of the live side,
+    in UTC.
     """
 
     def __init__(self, runs: pd.DataFrame, pending: pa.Table | None, *, show_identities: bool = False) -> None:
@@ -72,6 +73,11 @@ class CoverageReview(Card):
         """The snapshots that were compared, a row each: `snapshot` (its digest), `runs`, `first` and `last` (UTC)."""
         found = self._runs.groupby("snapshot", observed=True)["as_of"].agg(runs="nunique", first="min", last="max")
         return found.sort_values("last").reset_index()
+
+    @property
+    def ready_now(self) -> float:
+        """The percentage of the last run, all platforms together."""
+        return float(self._last()["percent"])
 
     @property
     def latest(self) -> pd.DataFrame:
@@ -112,7 +118,7 @@ class CoverageReview(Card):
         curve = self.curve()
         for platform, found in curve[curve["expected"] > 0].groupby("platform", sort=False):
             times = [time.to_pydatetime() for time in found["as_of"]]
-            shares = [percent / 100 for percent in found["percent"]]
+            shares = [percent / 100 for percent in 100.0 * found["ready"] / found["expected"]]
             told = forecast(times, shares, threshold / 100, timedelta(days=days))
             last = found.iloc[-1]
             missing = max(0, ceil(round(threshold * int(last["expected"]) / 100, 6)) - int(last["ready"]))
@@ -189,7 +195,7 @@ class CoverageReview(Card):
 
     def _title(self) -> str:
         last = self._last()
-        return f"Coverage: {last['percent']:.1f} % of {count(int(last['expected']), 'binding')} are ready"
+        return f"Coverage: {self.ready_now:.1f} % of {count(int(last['expected']), 'binding')} are ready"
 
     def _facts(self) -> dict[str, str]:
         last, runs = self._last(), self.snapshots.iloc[-1]
@@ -255,5 +261,6 @@ def _runs(files: Iterable[Path]) -> pd.DataFrame:
 
 def _with_shares(found: pd.DataFrame) -> pd.DataFrame:
     ready, expected = found["ready_device"] + found["ready_platform"], found["bindings"] - found["expired"]
-    share = (100.0 * ready / expected.where(expected > 0)).fillna(100.0).astype("float64")
+    # To a tenth and never rounded up, as `migrate.model.coverage.Counts` has it.
+    share = (1000 * ready // expected.where(expected > 0) / 10).fillna(100.0).astype("float64")
     return found.assign(ready=ready, expected=expected, percent=share)
