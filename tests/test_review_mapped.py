@@ -55,11 +55,19 @@ BINDINGS = {
 RULES = f'[services]\nleave_out = ["{LEFT}"]  # not ours\n'
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def mapped_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("mapped")
     account = [credential(1, "apn"), credential(2, "fcm"), credential(3, "gcm", friendly_name=HOSTILE)]
-    write_snapshot(tmp_path / "s", SERVICES, BINDINGS, account)
-    map_snapshot(tmp_path / "s", tmp_path / "m", override(RULES, "rules.toml"))
+    write_snapshot(out / "s", SERVICES, BINDINGS, account)
+    map_snapshot(out / "s", out / "m", override(RULES, "rules.toml"))
+    return out
+
+
+@pytest.fixture
+def folder(mapped_once: Path, tmp_path: Path) -> Path:
+    """A mapped folder of the test's own, beside its snapshot."""
+    shutil.copytree(mapped_once, tmp_path, dirs_exist_ok=True)
     return tmp_path / "m"
 
 

@@ -135,9 +135,7 @@ def test_the_card_shows_others_words_as_text(review: SnapshotReview) -> None:
     assert all(callable(getattr(review, name)) for name in re.findall(r"\.(\w+)\(\)", text))
 
 
-@pytest.mark.parametrize(
-    ("services", "bindings"), [({}, {}), ({ACME: {"friendly_name": "Acme"}}, {}), ({ACME: {"friendly_name": "Acme"}}, {ACME: [[]]})]
-)  # fmt: skip
+@pytest.mark.parametrize(("services", "bindings"), [({}, {}), ({ACME: {"friendly_name": "Acme"}}, {ACME: [[]]})])
 def test_an_empty_snapshot_has_the_same_columns_and_no_rows(
     review: SnapshotReview, tmp_path: Path, services: Any, bindings: Any
 ) -> None:
@@ -164,3 +162,12 @@ def test_what_cannot_be_trusted_is_refused(folder: Path, tmp_path: Path, demo: D
     for other in (tmp_path, tmp_path / "none", demo.folder / "mapped"):
         with pytest.raises(InputError, match="not a snapshot"):
             open_snapshot(other)
+
+
+def test_a_folder_is_opened_whatever_it_is_called(folder: Path, tmp_path: Path) -> None:
+    place = tmp_path / "service_sid=*" / "s?[1]$' %{x}"
+    shutil.copytree(folder, place)
+    (tmp_path / "service_sid=other").mkdir()
+    found = open_snapshot(place).columns("service_sid", "sid")
+    assert [*found["service_sid"]] == [ACME] * 4 + [NAMELESS] * 2
+    assert found["sid"].is_unique
