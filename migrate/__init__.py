@@ -10,6 +10,8 @@ The public names are imported on first use, so that `import migrate` costs nothi
 - `verify_snapshot(snapshot, coverage, live)` counts who has registered with Conversations by now;
 - `open_api(settings)` gives the `api` that the others take, live, recording or replaying;
 - `MigrateError` is the base of every error they raise.
+
+`migrate.review` opens what they leave as pandas DataFrames, for notebooks.
 """
 
 from __future__ import annotations
