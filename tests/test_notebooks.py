@@ -114,13 +114,6 @@ def test_no_whole_identity_and_no_endpoint_is_in_it(path: Path, demo: Demo) -> N
 
 
 @EACH
-def test_its_links_lead_somewhere(path: Path) -> None:
-    for target in re.findall(r"\]\(([^)\s]+)\)", told(path)):
-        assert "://" not in target
-        assert (path.parent / target).is_file(), target
-
-
-@EACH
 def test_the_commands_that_it_names_are_there(path: Path) -> None:
     reference = (ROOT / "docs" / "commands.md").read_text("utf-8")
     everything = "\n".join(cell.source for cell in read(path).cells)
