@@ -26,7 +26,7 @@ test: $(READY)  ## run the tests, with coverage
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --cov --cov-report=term
 
 test-long: $(READY)  ## run the tests that take minutes: chaos, kills, scale
-	$(BIN)/python -m pytest -m long
+	$(BIN)/python -m pytest -m long --numprocesses 2 --dist worksteal
 
 lint: $(READY)  ## lint, formatting, types
 	$(BIN)/ruff check .

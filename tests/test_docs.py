@@ -18,6 +18,7 @@ NOTEBOOKS = {path.relative_to(ROOT).as_posix(): path for path in ROOT.glob("note
 COMMANDS = {"docs/inside.md": (2, 0), "docs/runbook.md": (9, 10), "docs/unverified.md": (12, 2)}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("page", COMMANDS)
 def test_every_command_of_a_page_runs(page: str, tmp_path: Path, serve: Serve, demo_world: World) -> None:
     serve(demo_world)

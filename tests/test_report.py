@@ -152,7 +152,7 @@ def shown_changes(report: str) -> int:
     st.text(max_size=300) | st.just("too long for any report"),
     st.sampled_from([0, 1, 3, len(CATALOGUE)]),
 )
-@settings(max_examples=20)
+@settings(max_examples=12)
 def test_the_report_stays_within_60_kb_and_counts_what_it_leaves_out(
     services: int, friendly_name: str, template: str, codes: int
 ) -> None:
