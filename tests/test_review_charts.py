@@ -164,7 +164,7 @@ def test_lines_have_colours_and_markers_of_their_own_and_a_threshold(folder: Pat
     assert legend_of(chart) == [line.get_label() for line in lines]
     texts = [text.get_text() for text in axes.texts]
     assert "threshold: 95 %" in texts
-    assert "expected for all" in texts
+    assert "all, at the earliest" in texts
 
 
 def test_names_are_drawn_as_they_are_with_a_box_for_what_the_font_lacks(folder: Path) -> None:
@@ -245,6 +245,6 @@ def test_a_forecast_is_drawn_where_there_is_one(
 ) -> None:
     chart = charts.curve(grown(tmp_path / "c", ready), threshold)
     texts = [text.get_text() for text in axes_of(chart).texts]
-    assert ("expected for all" in texts) == expected
+    assert ("all, at the earliest" in texts) == expected
     assert f"threshold: {threshold} %" in texts
     assert repr(chart) == f"Coverage over time: {max(ready.values()) / 10:.1f} % ready in the last run"

@@ -197,9 +197,25 @@ def test_all_of_them_are_reached_by_a_line_and_never_by_a_curve(tmp_path: Path) 
 
 
 def test_a_day_is_the_one_by_whose_beginning_it_holds(tmp_path: Path) -> None:
-    # From eight in the morning on, a sixteenth of the way in an hour: done at midnight, to the instant.
-    review = grown(tmp_path / "c", {-1 / 24: 0, 0: 512}, 16 * 512 + 512)
+    # Three of five in a day: by eight in the morning; the other two in sixteen hours, at midnight to the instant.
+    review = grown(tmp_path / "c", {-1: 0, 0: 3}, 5)
     assert rows(review.forecast(100), ["steady"])[0] == (datetime(2026, 6, 16, tzinfo=UTC),)
+
+
+def test_two_runs_within_a_day_are_no_trend(tmp_path: Path) -> None:
+    close = grown(tmp_path / "c", {-1 / 24: 600, 0: 610}, 1000)
+    assert rows(close.forecast(95), ["percent_a_day", "steady", "slowing"])[0] == (0, None, None)
+    # Forty days before there was another: half of the days that are asked for, at least, are looked at.
+    longer = grown(tmp_path / "d", {-40: 100, -1 / 24: 600, 0: 610}, 1000)
+    (pace, steady), *_ = rows(longer.forecast(95), ["percent_a_day", "steady"])
+    assert pace == pytest.approx(1.27, abs=0.02)
+    assert steady == datetime(2026, 7, 13, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("threshold", [-1, 100.5, float("nan")])
+def test_a_threshold_is_a_percentage(folder: Path, threshold: float) -> None:
+    with pytest.raises(InputError, match="percentage"):
+        open_coverage(folder).forecast(threshold)
 
 
 def test_platforms_of_which_nobody_is_expected_are_left_out_of_the_forecast(folder: Path) -> None:
@@ -211,7 +227,7 @@ def test_nobody_expected_is_all_there(tmp_path: Path) -> None:
     review = open_coverage(tmp_path / "c")
     assert len(review.forecast()) == 0
     assert review.ready_now == 100.0
-    assert "100.0 % of 0 bindings" in text_in(review._repr_html_())
+    assert "nobody is expected" in text_in(review._repr_html_())
 
 
 def test_a_share_is_never_rounded_up(tmp_path: Path) -> None:
@@ -226,7 +242,7 @@ def test_a_share_is_never_rounded_up(tmp_path: Path) -> None:
 def test_who_is_missing_is_counted_by_the_true_identities(folder: Path, listed: Path, ending: str) -> None:
     review = open_coverage(folder, pending=listed.with_suffix(ending))
     assert rows(review.missing()) == [
-        (ACME, HARMLESS, "apn", 3, 2, 2),
+        (ACME, HARMLESS, "apn", 3, 2, 1),
         (OTHER, "(no name)", "(none)", 1, 0, 0),
         (OTHER, "(no name)", "apn", 1, 1, 0),
     ]
@@ -285,7 +301,9 @@ def test_what_is_no_coverage_is_refused(folder: Path, tmp_path: Path) -> None:
             open_coverage(paths)
     pq.write_table(pa.table({"sid": ["BS1"]}), tmp_path / "other.parquet")
     (tmp_path / "rubbish.parquet").write_bytes(b"rubbish" * 9)
-    for name in ("other.parquet", "rubbish.parquet", "none.parquet", "none"):
+    with pytest.raises(InputError, match="nothing at .*none"):
+        open_coverage([folder, tmp_path / "none"])
+    for name in ("other.parquet", "rubbish.parquet"):
         with pytest.raises(InputError, match=f"{name} is not a file that verify writes"):
             open_coverage([folder, tmp_path / name])
     verified(tmp_path / "nothing", 0, {})

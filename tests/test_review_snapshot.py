@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +138,15 @@ def test_the_lifetime_is_that_of_the_rules(folder: Path, tmp_path: Path) -> None
     assert "more than 800 days" in text_in(review._repr_html_())
 
 
+def test_any_age_has_a_bin(tmp_path: Path) -> None:
+    found = [
+        binding(0, date_updated=datetime(1, 1, 1, tzinfo=UTC)),
+        binding(1, date_updated=datetime(9999, 12, 31, tzinfo=UTC)),
+    ]
+    review = open_snapshot(write_snapshot(tmp_path / "s", {ACME: {}}, {ACME: [found]}))
+    assert rows(review.by_age(1000), ["from_days", "expired", "bindings"]) == [(0, False, 1), (730, True, 1)]
+
+
 def crowd(number: int, start: int, **changes: Any) -> list[dict[str, Any]]:
     return [binding(start + place, **changes) for place in range(number)]
 
@@ -149,6 +158,7 @@ def test_oddities_are_counted_in_bindings(folder: Path, tmp_path: Path) -> None:
         "no endpoint": 1,
         "no credential": 1,
         "no date": 1,
+        "a date in the future": 0,
         "no message types": 2,
         "a binding type that is not known": 1,
         "a message type that is not known": 0,
@@ -174,6 +184,8 @@ def test_oddities_are_counted_in_bindings(folder: Path, tmp_path: Path) -> None:
         binding(89, message_types=["twilio.conversations.reaction", "twilio.ipmsg.pinned"]),
         binding(90, message_types=["twilio.channel.consumption_update", "typing_indicator"]),
         binding(91, binding_type="pigeon", credential_sid=""),
+        binding(92, date_updated=AS_OF + timedelta(days=1)),
+        binding(93, date_updated=AS_OF + timedelta(days=1, microseconds=1)),
     ]
     other = [*crowd(6, 200, identity="in two services"), binding(210, endpoint="shared", identity="c")]
     snapshot = write_snapshot(
@@ -184,6 +196,7 @@ def test_oddities_are_counted_in_bindings(folder: Path, tmp_path: Path) -> None:
         "no identity": 13,
         "no endpoint": 2,
         "no credential": 1,
+        "a date in the future": 1,
         "a binding type that is not known": 1,
         "a message type that is not known": 2,
         "an identity with more than 10 bindings": 11,

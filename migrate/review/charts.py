@@ -29,7 +29,7 @@ from migrate.review.snapshot import SnapshotReview
 MOST_BARS = 12
 # Colour, hatch and marker of what comes often; and of the rest, in turn.
 _STYLES = {
-    **dict.fromkeys(("apn", "live", "carried", "seen in the last month"), ("#0072B2", "", "s")),
+    **dict.fromkeys(("apn", "live", "carried", "seen in the month before"), ("#0072B2", "", "s")),
     **dict.fromkeys(("fcm", "reduced", "not seen for longer"), ("#E69F00", "//", "D")),
     "gcm": ("#CC79A7", "xx", "X"),
     "blocked": ("#D55E00", "xx", "X"),
@@ -113,7 +113,7 @@ def missing(coverage: CoverageReview) -> Chart:
     found = coverage.missing().groupby("service_sid", as_index=False)[["bindings", "seen_in_a_month"]].sum()
     wide = pd.DataFrame(
         {
-            "seen in the last month": found["seen_in_a_month"].to_numpy(),
+            "seen in the month before": found["seen_in_a_month"].to_numpy(),
             "not seen for longer": (found["bindings"] - found["seen_in_a_month"]).to_numpy(),
         },
         index=found["service_sid"],
@@ -173,7 +173,7 @@ def curve(coverage: CoverageReview, threshold: float = 95.0) -> Chart:
             ends = [end.tz_localize(None) for end in (row["steady"], row["slowing"]) if not pd.isna(end)]
             axes.plot(ends, [threshold] * len(ends), color="black", marker="|", markersize=14, linewidth=4, alpha=0.6)
             axes.annotate(
-                "expected for all", (ends[-1], threshold), xytext=(0, -16), textcoords="offset points", ha="right"
+                "all, at the earliest", (ends[-1], threshold), xytext=(0, -16), textcoords="offset points", ha="right"
             )
         locator = AutoDateLocator()
         axes.xaxis.set_major_locator(locator)

@@ -25,6 +25,7 @@ from migrate.snapshot.pending import read_pending
 
 ALL = "(all)"  # all platforms together
 _NUMBERS = ["bindings", "ready_device", "ready_platform", "pending", "expired", "new", "unclear"]
+_MAKE = "Make some with: chat-migrate verify SNAPSHOT --coverage DIR"
 _KEYS = ["as_of", "service_sid", "platform"]
 _FORECAST = {
     "platform": pa.string(),
@@ -110,10 +111,13 @@ class CoverageReview(Card):
 
         A row has `platform`, `percent` now, `threshold`, how many bindings are `missing` to it, and `percent_a_day`.
         `reached` is when it was, if it was; else `steady` is the day on which it would be if the growth stayed as it
-        is, and `slowing` if it slowed down as fewer are missing: expect it between the two. Missing where there was
-        one run only, or no growth, or it would take ten years; platforms of which nobody is expected are left out. It
-        is an extrapolation: a reminder to users changes it.
+        is, and `slowing` if it slowed down as fewer are missing. Expect it later than both: some never come back, and
+        perhaps it is never reached. Missing where all runs are of one day, or there is no growth, or it would take
+        ten years; platforms of which nobody is expected are left out. It is an extrapolation: a reminder to users
+        changes it. Raises `InputError` for a threshold that is no percentage.
         """
+        if not 0 <= threshold <= 100:
+            raise InputError(f"A threshold is a percentage from 0 to 100, and not {threshold}")
         rows: list[list[Any]] = []
         curve = self.curve()
         for platform, found in curve[curve["expected"] > 0].groupby("platform", sort=False):
@@ -144,13 +148,12 @@ class CoverageReview(Card):
     def missing(self) -> pd.DataFrame:
         """Who is missing, in numbers: `service_sid`, `service`, `platform`, `bindings`, `identities`.
 
-        And `seen_in_a_month`: those of the bindings that Chat had seen in the last 30 days before the latest of all.
+        And `seen_in_a_month`: those of the bindings that Chat had seen in the 30 days before the first run, or since.
         They should come back by themselves soon; the others may need a reminder. Raises `InputError` as `pending`.
         """
         table = self._pending()
-        latest = pc.max(table["last_seen"])
-        month = pc.subtract(latest, pa.scalar(timedelta(days=30), pa.duration("us")))
-        recent = pc.fill_null(pc.greater(table["last_seen"], month), False)
+        month = self.snapshots["first"].iloc[-1].to_pydatetime() - timedelta(days=30)
+        recent = pc.fill_null(pc.greater(table["last_seen"], pa.scalar(month, TIMESTAMP)), False)
         platforms = pc.fill_null(table["platform"], NONE)
         counted = pa.table(
             {
@@ -195,6 +198,8 @@ class CoverageReview(Card):
 
     def _title(self) -> str:
         last = self._last()
+        if not last["expected"]:
+            return "Coverage: of this snapshot nobody is expected"
         return f"Coverage: {self.ready_now:.1f} % of {count(int(last['expected']), 'binding')} are ready"
 
     def _facts(self) -> dict[str, str]:
@@ -230,12 +235,11 @@ def _files(paths: Iterable[Path]) -> list[Path]:
     """The files of runs in some folders, or those that are named; the later of two for one time comes later."""
     found: list[Path] = []
     for path in paths:
+        if not path.exists():
+            raise InputError(f"There is nothing at {path}", remedy=_MAKE)
         found += path.glob("[!.]*.parquet") if path.is_dir() else [path]
     if not found:
-        raise InputError(
-            "There is no coverage in the place that was named",
-            remedy="Make some with: chat-migrate verify SNAPSHOT --coverage DIR",
-        )
+        raise InputError("There is no coverage in the place that was named", remedy=_MAKE)
     return sorted(set(found), key=lambda path: (len(path.name), path.name))
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 _FARTHEST = 3650.0  # days: what would take longer is not foretold
+_NARROWEST = 1.0  # days: runs that are closer together tell the hour, and no trend
 _DAY = timedelta(days=1)
 _Numbers = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -21,7 +22,8 @@ class Forecast:
 
     `reached` is the first time at which it was, and then the others are None. `pace` is the recent growth, in shares
     a day. `steady` is when it would be reached at that pace; `slowing`, later, if each day the same part of those who
-    are missing came. None where it would take ten years, or never come.
+    are missing came. Both take everybody for one who comes in the end: where some never do, it is later still, or
+    never. None where it would take ten years, or never come, or the runs are all of one day.
     """
 
     reached: datetime | None
@@ -31,15 +33,20 @@ class Forecast:
 
 
 def forecast(times: Sequence[datetime], shares: Sequence[float], threshold: float, recent: timedelta) -> Forecast:
-    """Extrapolate shares (from 0 to 1) at times in ascending order: the `recent` ones, and the last two at least."""
+    """Extrapolate shares (from 0 to 1) at times in ascending order.
+
+    The `recent` ones count; where those are of less than half of that time, earlier ones too, until they are of more.
+    """
     days = np.array([(time - times[-1]) / _DAY for time in times])
     ready = np.array(shares, float)
-    first = max(0, min(int(np.searchsorted(days, -recent / _DAY)), len(days) - 2))
-    pace = _slope(days[first:], ready[first:])
+    first = int(np.searchsorted(days, -recent / _DAY))
+    if -days[first] < recent / _DAY / 2:
+        first = max(0, int(np.searchsorted(days, -recent / _DAY / 2, side="right")) - 1)
+    pace = _slope(days[first:], ready[first:]) if -days[first] >= _NARROWEST else 0.0
     if shares[-1] >= threshold:
         return Forecast(next(time for time, share in zip(times, shares, strict=True) if share >= threshold), pace)
     missing = 1 - ready
-    rate = -_slope(days[first:], np.log(np.maximum(missing[first:], 1e-9)))
+    rate = -_slope(days[first:], np.log(np.maximum(missing[first:], 1e-9))) if pace else 0.0
     left = log(missing[-1] / (1 - threshold)) if threshold < 1 else float("inf")
     return Forecast(None, pace, _after(times[-1], threshold - shares[-1], pace), _after(times[-1], left, rate))
 

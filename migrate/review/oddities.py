@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import pandas as pd
@@ -12,11 +13,13 @@ from migrate.map.rules import Rules
 from migrate.review.rows import Rows, frame
 from migrate.snapshot.manifest import Manifest
 
+_LONGEST_EXTRACT = timedelta(days=1)  # what registers meanwhile is dated after the snapshot's time, and is not odd
 _FIELDS = """
     SELECT count(*) FILTER (coalesce(identity, '') = '') AS no_identity,
         count(*) FILTER (coalesce(endpoint, '') = '') AS no_endpoint,
         count(*) FILTER (coalesce(credential_sid, '') = '') AS no_credential,
         count(*) FILTER (last_seen IS NULL) AS no_date,
+        count(*) FILTER (last_seen > $latest) AS future,
         count(*) FILTER (coalesce(message_types, '') = '') AS no_message_types,
         count(*) FILTER (binding_type IS NULL OR NOT list_contains($known_types, binding_type)) AS unknown_type
     FROM rows
@@ -41,6 +44,10 @@ _MEANINGS = {
     "no_endpoint": ("no endpoint", "Its device cannot be followed"),
     "no_credential": ("no credential", "Nothing tells which app it is of"),
     "no_date": ("no date", "Its age is not known, and it is taken for live"),
+    "future": (
+        "a date in the future",
+        "A day and more after the snapshot was made: whose clock is wrong? Its age is not known",
+    ),
     "no_message_types": ("no message types", "What it receives is not known, or it is nothing"),
     "unknown_type": ("a binding type that is not known", "Which app registers it? The rules decide about it"),
     "unknown_names": ("a message type that is not known", "Which app registers it, and what was it for?"),
@@ -57,7 +64,9 @@ _MEANINGS = {
 def oddities(rows: Rows, manifest: Manifest, rules: Rules) -> pd.DataFrame:
     """The oddities of a snapshot's bindings: see `SnapshotReview.oddities`. One of them may stand in several rows."""
     limit = rules.bindings_per_identity
-    found: dict[str, int] = rows.query(_FIELDS, known_types=list(rules.binding_types)).to_pylist()[0]
+    latest = datetime.fromisoformat(manifest.as_of) + _LONGEST_EXTRACT
+    known = list(rules.binding_types)
+    found: dict[str, int] = rows.query(_FIELDS, known_types=known, latest=latest).to_pylist()[0]
     found["unknown_names"] = _unknown_names(rows, rules)
     found["crowded"] = _one(rows, _CROWDED.format(key="identity", counted="count(*)"), limit=limit)
     found["shared"] = _one(rows, _CROWDED.format(key="endpoint", counted="count(DISTINCT identity)"), limit=1)

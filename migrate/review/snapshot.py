@@ -40,7 +40,9 @@ _AGES = f"""
         SELECT coalesce(binding_type, '{NONE}') AS binding_type, $as_of - epoch_us(last_seen) AS age FROM rows
     )
     SELECT binding_type, count(*) AS bindings,
-        CASE WHEN age IS NOT NULL THEN least(greatest((age * $bins - 1) // $lifetime, 0), 2 * $bins) END AS bin
+        CASE WHEN age IS NOT NULL
+            THEN least(greatest((age::HUGEINT * $bins - 1) // $lifetime, 0), 2 * $bins)::BIGINT
+        END AS bin
     FROM aged GROUP BY ALL ORDER BY binding_type, bin
 """  # noqa: S608  # a name of ours
 _CARD = f"""
