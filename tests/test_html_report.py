@@ -190,8 +190,8 @@ def test_the_same_plan_gives_the_same_bytes(tmp_path: Path) -> None:
         (EMPTY, "Nothing to apply", []),
         (plan_of(()), "Nothing to apply", []),
         (plan_of((), Finding("binding-gcm", service_sid(9001))), "Nothing to apply, and something to decide", []),
-        (plan_of((change(1, "x"),)), "Safe to apply", []),
-        (plan_of((change(1, "x"),), Finding("binding-expired", service_sid(1))), "Safe to apply", []),
+        (plan_of((change(1, "x"),)), "Ready to be applied", []),
+        (plan_of((change(1, "x"),), Finding("binding-expired", service_sid(1))), "Ready to be applied", []),
         (plan_of((change(1, "x"),), Finding("binding-gcm", service_sid(1))), "Do not apply it yet", ["blockers"]),
         (plan_of((change(1, "x"),), Finding("change-disables", service_sid(1))), "Do not apply it yet", ["switches-off"]),
         (plan_of((change(1, "x"),), Finding("snapshot-changed", None)), "Do not apply it yet", ["changed-snapshot"]),
@@ -203,7 +203,7 @@ def test_the_verdict_is_what_apply_would_say(plan: Plan, verdict: str, reasons: 
     verdicts = (
         "Nothing to apply, and something to decide",
         "Nothing to apply",
-        "Safe to apply",
+        "Ready to be applied",
         "Do not apply it yet",
     )
     assert next(each for each in verdicts if each in found) == verdict
@@ -293,4 +293,4 @@ def test_a_report_of_a_plan_that_was_decided_is_one_of_safety(
     assert run("run", "--out", tmp_path / "run").exit_code == 0
     options = [word for sid in sids for word in ("--service", sid)]
     assert run("load", tmp_path / "run" / "mapped", *options, "--report", tmp_path / "r.html").exit_code == 0
-    assert "Safe to apply" in Parsed((tmp_path / "r.html").read_text("utf-8")).words
+    assert "Ready to be applied" in Parsed((tmp_path / "r.html").read_text("utf-8")).words

@@ -301,7 +301,7 @@ def test_what_is_no_coverage_is_refused(folder: Path, tmp_path: Path) -> None:
             open_coverage(paths)
     pq.write_table(pa.table({"sid": ["BS1"]}), tmp_path / "other.parquet")
     (tmp_path / "rubbish.parquet").write_bytes(b"rubbish" * 9)
-    with pytest.raises(InputError, match="nothing at .*none"):
+    with pytest.raises(InputError, match=r"nothing at .*none"):
         open_coverage([folder, tmp_path / "none"])
     for name in ("other.parquet", "rubbish.parquet"):
         with pytest.raises(InputError, match=f"{name} is not a file that verify writes"):

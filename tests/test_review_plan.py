@@ -108,7 +108,8 @@ def test_the_card_begins_with_the_verdict(hostile: PlanReview, tmp_path: Path) -
     text = text_in(hostile._repr_html_())
     for fact in (
         "2 settings of 1 service would change",
-        "to be decided first",
+        "Do not apply it yet",
+        "Refused: blockers",
         hostile.plan.plan_id,
         "https://conversations.example.test",
         "as of 2026-06-15 08:00 UTC",
@@ -119,7 +120,7 @@ def test_the_card_begins_with_the_verdict(hostile: PlanReview, tmp_path: Path) -
         assert fact in text
     assert hostile.path.name == "plan.json"
     warned = opened(plan_of((), Finding("binding-expired", ONE)), tmp_path)
-    assert "nothing blocks it" in repr(warned)
+    assert repr(warned).startswith("<Nothing to apply: ")
 
 
 def test_an_empty_plan_has_the_same_columns_and_no_rows(hostile: PlanReview, tmp_path: Path) -> None:

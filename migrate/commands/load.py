@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from migrate.commands.applying import ApplyOptions, alone, apply_options, carry_out, refuse_by_findings
+from migrate.commands.reporting import overtaken, refusals_now, write_report
 from migrate.load.limits import OF_A_ROLLBACK
 from migrate.model.errors import RefusedError
 from migrate.model.plan import ROLLBACK
@@ -70,12 +71,16 @@ def load(
     with open_api(settings) as api, alone(api, screen, applying):
         plan = _plan(api, mapped, plan_file, services, only_credentials=only_credentials)
         stale: list[str] = []
+        refused: list[tuple[str, str]] = []
         if plan_file and not applying.apply:
             stale = stale_objects(api, plan, applying.journal or journal_of(plan_file))
+            refused = overtaken(plan, stale, applying.journal or journal_of(plan_file))
+        refused += refusals_now(api, settings, plan, applying.max_services)
         if mapped and (applying.apply or plan_out):
             refuse_beside_unfinished(plan_out or mapped.resolve().parent, plan)
         for path in (*reports, *([plan_out] if plan_out else [])):
-            write_report(plan, path, ".json" if path == plan_out else path.suffix)
+            suffix = ".json" if path == plan_out else path.suffix
+            write_report(plan, path, suffix, refused, dry_run=not (applying.apply and plan.objects))
         if not applying.apply or not plan.objects:
             _show(plan, stale, screen)
             if applying.apply:  # nothing can be written, and what blocks it is to be known all the same
@@ -170,20 +175,3 @@ def rollback(journal_file: Path, applying: ApplyOptions, settings: ApiSettings, 
             plan_id=f"rollback of {undone.plan_id}",  # what is left to undo gets less, and stays one rollback
             limits=OF_A_ROLLBACK,
         )
-
-
-def write_report(plan: Plan, path: Path, suffix: str) -> None:
-    """Write a plan as a report, in the format that a suffix names."""
-    from migrate.load.limits import refusals
-    from migrate.load.saved import save_plan
-    from migrate.snapshot.files import write_whole
-
-    if suffix == ".html":
-        from migrate.report.html import plan_page as view
-    elif suffix == ".md":
-        from migrate.report.markdown import plan_report as view
-    else:
-        save_plan(plan, path)
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, view(plan, refusals(plan)))

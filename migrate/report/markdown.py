@@ -14,12 +14,15 @@ from migrate.model.text import printable
 from migrate.report.wording import (
     NO_TEXT,
     PUSHES,
+    WRITTEN,
     FindingGroup,
+    Refusals,
     by_code,
     by_outcome,
     count,
     counts,
     name,
+    readiness,
     service,
     setting,
     severities,
@@ -31,16 +34,15 @@ LARGEST = 60_000  # bytes: hosts of tickets and pull requests take no more than 
 _ACTIVE = re.compile(r"[\\`*_{}\[\]<>#|~$&@]")
 
 
-def plan_report(plan: Plan, refusals: Sequence[tuple[str, str]] = ()) -> str:
+def plan_report(plan: Plan, refusals: Refusals = (), *, dry_run: bool = True) -> str:
     """The plan as a Markdown document: verdict, changes field by field, findings with their remedies.
 
-    `refusals` are the limits for which any apply of the plan is refused: each one's name, and what is wrong. The
-    document has at most 60 kB, however many services there are: beyond that it has counts, and says where the
-    rest is.
+    Without `dry_run` it is of a plan that begins to be applied. The document has at most 60 kB, however many services
+    there are: beyond that it has counts, and says where the rest is.
     """
     objects = [*map(_credential, plan.credentials), *map(_change, plan.changes)]
     groups = by_code(plan.findings)
-    head = _head(plan, refusals)
+    head = _head(plan, refusals, dry_run=dry_run)
     findings = [_finding(group, plan.services) for group in groups]
     whole = _document(head, objects, findings)
     if _size(whole) <= LARGEST:
@@ -80,20 +82,22 @@ def _document(head: Sequence[str], objects: Sequence[list[str]], findings: Seque
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def _head(plan: Plan, refusals: Sequence[tuple[str, str]]) -> list[str]:
+def _head(plan: Plan, refusals: Refusals, *, dry_run: bool) -> list[str]:
     blockers = count_by_severity(plan.findings)["blocker"]
-    blocked = f"{count(blockers, 'blocker')} to decide first" if blockers else "Nothing blocks it"
+    blocked = f" {count(blockers, 'blocker')} to decide first." if blockers else ""
     refused = [f"- `{limit}`: {escape(problem)}" for limit, problem in refusals] if plan.objects else []
     return [
-        "# Push configuration: dry run",
+        f"# Push configuration: {'dry run' if dry_run else 'what is to be applied'}",
         "",
-        f"**{blocked}.** {verdict(plan)}. Nothing was written to Twilio.",
+        f"**{readiness(plan, refusals)}.**{blocked} {verdict(plan)}. {WRITTEN[dry_run]}.",
         "",
         f"- Bindings: {counts(by_outcome(plan.bindings))}",
         f"- Findings: {severities(count_by_severity(plan.findings))}",
         f"- Account: `{plan.account_sid}`",
+        f"- Read from: {code(plan.target)}",
         f"- Plan: `{plan.plan_id}`",
-        f"- Snapshot: `{plan.snapshot}`",
+        f"- Snapshot: `{plan.snapshot}`, as of {escape(plan.as_of or 'unknown')}",
+        f"- Rules: `{plan.rules}`; push configuration: `{plan.push_config}`",
         "",
         *(["To apply it would be refused:", "", *refused, ""] if refused else []),
     ]

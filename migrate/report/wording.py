@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from migrate.model.catalogue import CATALOGUE, CatalogueEntry, Severity
-from migrate.model.finding import Finding
+from migrate.model.finding import Finding, count_by_severity
 from migrate.model.outcome import OUTCOMES
 from migrate.model.plan import Plan
 from migrate.model.push_config import Settings
@@ -59,6 +59,22 @@ def service(finding: Finding, names: Mapping[str, str]) -> str:
     """The service that a finding is about: its SID, and its name where it has one."""
     sid = finding.service_sid or "the account"
     return f"{sid} {name(names[sid])}" if names.get(sid) else sid
+
+
+# What a report says of writes, by whether it is of a dry run.
+WRITTEN = {
+    True: "Nothing was written to Twilio",
+    False: "Written before anything was applied: what became of it is in the journal",
+}
+Refusals = Sequence[tuple[str, str]]  # for which an apply is refused: the name of each, and what is wrong
+
+
+def readiness(plan: Plan, refusals: Refusals) -> str:
+    """Whether a plan can be applied, in a few words."""
+    if plan.objects:
+        return "Do not apply it yet" if refusals else "Ready to be applied"
+    blockers = count_by_severity(plan.findings)["blocker"]
+    return "Nothing to apply, and something to decide" if blockers else "Nothing to apply"
 
 
 def count(number: int, noun: str) -> str:

@@ -10,13 +10,14 @@ from typing import Any, Self
 import pandas as pd
 import pyarrow as pa
 
+from migrate.load.limits import refusals
 from migrate.load.saved import read_plan
 from migrate.model.catalogue import SEVERITIES
 from migrate.model.errors import InputError
 from migrate.model.finding import count_by_severity
 from migrate.model.plan import Plan
 from migrate.model.pushes import push_changes
-from migrate.report.wording import counts, name, setting, severities, stated, verdict, was
+from migrate.report.wording import counts, name, readiness, setting, severities, stated, verdict, was
 from migrate.review.card import Card
 from migrate.review.findings import findings_frame, service_names
 from migrate.review.pushes import Pair, Phones, pushes_frame
@@ -97,6 +98,11 @@ class PlanReview(Card):
         """`pushes` side by side, for Jupyter."""
         return Phones(self._pairs, "now", "once it is applied")
 
+    @cached_property
+    def refusals(self) -> tuple[tuple[str, str], ...]:
+        """The limits for which any apply of this plan is refused: each one's name, and what is wrong."""
+        return refusals(self.plan)
+
     def blockers(self) -> pd.DataFrame:
         """What must be decided before this can be applied: the findings that block, with what helps."""
         return self.findings[self.findings["severity"] == "blocker"].drop(columns="severity").reset_index(drop=True)
@@ -116,8 +122,7 @@ class PlanReview(Card):
         ]
 
     def _title(self) -> str:
-        blockers = count_by_severity(self.plan.findings)["blocker"]
-        return f"Plan: {verdict(self.plan)}; {'to be decided first' if blockers else 'nothing blocks it'}"
+        return f"{readiness(self.plan, self.refusals)}: {verdict(self.plan)}"
 
     def _facts(self) -> dict[str, Any]:
         plan = self.plan
@@ -128,6 +133,7 @@ class PlanReview(Card):
             "Snapshot": f"as of {plan.as_of[:16].replace('T', ' ')} UTC" if plan.as_of else "none",
             "Bindings": counts(plan.bindings),
             "Findings": severities(count_by_severity(plan.findings)),
+            **{f"Refused: {limit}": problem for limit, problem in self.refusals},
         }
 
     def _questions(self) -> tuple[str, ...]:

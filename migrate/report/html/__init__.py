@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -50,15 +50,17 @@ class Line:
     findings: Mapping[Severity, int]
 
 
-def plan_page(plan: Plan, refusals: Sequence[tuple[str, str]]) -> str:
+def plan_page(plan: Plan, refusals: wording.Refusals, *, dry_run: bool = True) -> str:
     """The plan as an HTML page: the verdict, changes, findings, charts.
 
-    `refusals` are the limits for which any apply of the plan is refused: each one's name, and what is wrong.
+    Without `dry_run` it is of a plan that begins to be applied.
     """
     style, script = _part("page.css"), _part("page.js")
     return _template().render(
         plan=plan,
         refusals=refusals,
+        readiness=wording.readiness(plan, refusals),
+        dry_run=dry_run,
         words=wording,
         style=style,
         script=script,

@@ -28,18 +28,30 @@ function filter() {
   }
   const numbers = [...counts].map(([kind, [shown, whole]]) => `${shown} of ${whole} ${kind}${whole === 1 ? "" : "s"}`);
   told.textContent = wanted.length ? `Shown: ${numbers.join(", ")}` : "Shown: everything";
+  words.form.classList.toggle("narrowed", wanted.length > 0);
 }
+
+// A link leads to what the filter hides as well.
+document.addEventListener("click", ({target}) => {
+  const link = target.closest?.("a[href^='#']");
+  if (link && document.getElementById(link.hash.slice(1))?.closest("[hidden]")) {
+    words.value = "";
+    filter();
+  }
+});
 
 const value = (row, column) => row.cells[column].dataset.sort ?? row.cells[column].textContent.trim();
 
 function sort(table, header) {
   const up = header.getAttribute("aria-sort") !== "ascending";
   const column = header.cellIndex;
-  for (const other of all("th[aria-sort]", table)) other.removeAttribute("aria-sort");
-  header.setAttribute("aria-sort", up ? "ascending" : "descending");
   const body = table.tBodies[0];
   const rows = [...body.rows].sort((a, b) => (up ? 1 : -1) * order.compare(value(a, column), value(b, column)));
-  body.append(...rows);
+  const sorted = document.createDocumentFragment();
+  for (const row of rows) sorted.append(row);
+  body.append(sorted);
+  for (const other of all("th[aria-sort]", table)) other.removeAttribute("aria-sort");
+  header.setAttribute("aria-sort", up ? "ascending" : "descending");
 }
 
 // On a narrow screen rows are laid out as grids; some readers then need to be told what is a table.
