@@ -20,6 +20,7 @@ from migrate.commands.run import run
 from migrate.commands.standin import standin
 from migrate.commands.verify import verify
 from migrate.failures import INTERRUPTED, Commands
+from migrate.model.text import LOOKALIKES
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -59,9 +60,9 @@ for command in COMMANDS:
 def main() -> None:
     """The console script."""
     for stream in (sys.stdout, sys.stderr):
-        # A terminal that lacks a character shows its escape, instead of the program failing on it.
+        # A terminal that lacks a character shows what looks like it or its escape, instead of the program failing.
         if stream is not None:  # closed by whoever called
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+            stream.reconfigure(errors=LOOKALIKES)  # type: ignore[union-attr]
     # Whoever ends it by SIGTERM gets what Ctrl-C does: pages in hand are stored, and the exit code says so.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup would have it: the terminal was closed

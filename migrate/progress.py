@@ -6,8 +6,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import TYPE_CHECKING
+
+from migrate.model.text import lasting
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -62,8 +63,8 @@ def _left(reading: Reading, seconds: float) -> str:
         return "complete"
     if not reading.expected or not reading.read:
         return ""
-    left = timedelta(seconds=round(max(0, reading.expected - reading.rows) * seconds / reading.read))
-    return f"about {left} left"
+    left = round(max(0, reading.expected - reading.rows) * seconds / reading.read)
+    return f"about {lasting(left)} left"
 
 
 @contextmanager

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from migrate.extract.meter import Meter
+
+COLUMNS = 80  # of what is no terminal
 
 
 @dataclass
@@ -31,23 +34,34 @@ class Screen:
     def _console(self, *, stderr: bool) -> Console:
         from rich.console import Console
 
-        # Lines are not wrapped: what is piped or copied stays whole.
+        plain = self.no_color or bool(os.environ.get("NO_COLOR"))
+        # What is shown has its lines already; without colour there is no bold type either, which needs escapes, too.
         return Console(
-            stderr=stderr, no_color=self.no_color, highlight=False, soft_wrap=True, markup=False, emoji=False
-        )
+            stderr=stderr, no_color=plain, color_system=None if plain else "auto", highlight=False, soft_wrap=True,
+            markup=False, emoji=False,
+        )  # fmt: skip
 
-    def result(self, data: Any, text: Callable[[], Text]) -> None:
-        """Show a command's result: as JSON if so asked, else as text."""
+    def result(self, data: Any, text: Callable[[], Text | str]) -> None:
+        """Show a command's result: as JSON if so asked, else as text, fitted to the screen; a `str` as it is."""
         if self.json:
             from migrate.model.digest import canonical_json
 
             click.echo(canonical_json(data), nl=False)
+            return
+        shown = text()
+        if isinstance(shown, str):
+            click.echo(shown, nl=False)
         else:
-            self._console(stderr=False).print(text(), end="")
+            self.show(shown)
 
     def show(self, text: Text) -> None:
         """Show what comes before a result."""
-        self._console(stderr=False).print(text, end="")
+        from migrate.report.layout import fitted
+
+        console = self._console(stderr=False)
+        out = console.file
+        shown = fitted(text, _width(out), encoding=console.encoding, is_terminal=out.isatty())
+        console.print(shown, end="")
 
     def say(self, message: str) -> None:
         """A message beside the result."""
@@ -59,8 +73,20 @@ class Screen:
         from migrate.progress import bars, lines
 
         console = self._console(stderr=True)
-        with bars(console, meter) if console.is_terminal else lines(self.say, meter):
+        moves = console.is_terminal and not console.is_dumb_terminal
+        with bars(console, meter) if moves else lines(self.say, meter):
             yield
+
+
+def _width(out: IO[str]) -> int:
+    """The columns of what the result is shown on: the terminal's; 80 in a pipe or a file; or as COLUMNS says."""
+    asked = os.environ.get("COLUMNS", "")
+    if asked.isdecimal() and int(asked):
+        return int(asked)
+    try:
+        return os.get_terminal_size(out.fileno()).columns or COLUMNS
+    except (OSError, ValueError):  # no terminal, or no file at all
+        return COLUMNS
 
 
 class _JsonLines(logging.Formatter):

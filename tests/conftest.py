@@ -31,6 +31,8 @@ CASSETTE = ROOT / "cassettes" / "demo.yaml"
 SHARED_OPENAPI = ROOT.parent / "shared" / "twilio-oai"
 TOKEN = "synthetic-token"
 DEMO_ACCOUNT = "AC" + "0" * 32
+# Tests look at what is said, not at where its lines are broken; tests/test_text_output.py looks at that.
+WIDE = {"COLUMNS": "10000"}
 
 
 def service_sid(number: int) -> str:
@@ -61,6 +63,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     for name in [*os.environ]:
         if name.startswith(("TWILIO_", "CHAT_MIGRATE_C")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", WIDE["COLUMNS"])
     return monkeypatch
 
 
@@ -142,6 +145,6 @@ class Demo:
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     """The recorded demo, run once."""
     folder = tmp_path_factory.mktemp("demo")
-    result = CliRunner().invoke(cli, ["run", "--replay", str(CASSETTE), "--out", str(folder)])
+    result = CliRunner().invoke(cli, ["run", "--replay", str(CASSETTE), "--out", str(folder)], env=WIDE)
     assert result.exit_code == 0, result.output
     return Demo(folder, result)

@@ -51,7 +51,13 @@ def bash(script: str, folder: Path, answer: str = "") -> subprocess.CompletedPro
     return subprocess.run(
         ["bash", "-euc", script],
         cwd=folder,
-        env={**unmeasured, "PATH": path, "XDG_CONFIG_HOME": str(folder / "state"), "FCM_SERVICE_ACCOUNT": KEY},
+        env={
+            **unmeasured,
+            "COLUMNS": "80",
+            "PATH": path,
+            "XDG_CONFIG_HOME": str(folder / "state"),
+            "FCM_SERVICE_ACCOUNT": KEY,
+        },
         input=answer,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

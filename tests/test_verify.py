@@ -312,8 +312,8 @@ def test_the_demo_world_is_told_by_service_and_platform(tmp_path: Path, run: Run
     assert first["twilsock"]["new"] == 2
     assert found["live"] == {"source": "conversations", "as_of": "2026-06-15T08:00:00+00:00", "bindings": 334}
     shown = run("verify", snapshot, *options)
-    assert "  twilsock         0          0            0        0        0    2        0  100.0 %\n" in shown.stdout
-    assert "\nAll              328          5            4      299       20    2" in shown.stdout
+    assert "  twilsock         0       0         0        0        0    2        0  100.0 %\n" in shown.stdout
+    assert "\nAll              328       5         4      299       20    2" in shown.stdout
     assert everything(snapshot) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["coverage", "pending.csv", "s"]
 

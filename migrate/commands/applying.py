@@ -52,8 +52,9 @@ def apply_options(command: Command) -> Command:
     @click.option("--yes", is_flag=True, help="Do not ask before it is applied.")
     @click.option("--journal", type=FILE, metavar="FILE", help="The journal of what is written.")
     @click.option(
-        "--force", "lifted", type=click.Choice(list(LIMITS)), multiple=True, help="Lift this limit. Repeatable."
-    )
+        "--force", "lifted", type=click.Choice(list(LIMITS)), multiple=True, metavar="LIMIT",
+        help=f"Lift this limit: {', '.join(LIMITS)}. Repeatable.",
+    )  # fmt: skip
     @click.option(
         "--max-services", type=click.IntRange(1), default=MOST_SERVICES, show_default=True, metavar="N",
         help="The most services that may be changed.",

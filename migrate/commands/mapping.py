@@ -29,7 +29,7 @@ def map_(snapshot: Path, out: Path, overwrite: bool, csv: Path | None, rules: Ru
     \b
     Example:
       chat-migrate map snapshot --out mapped
-      chat-migrate map snapshot --out mapped --overwrite --rules rules.toml --csv devices.csv
+      chat-migrate map snapshot --out mapped --overwrite --rules rules.toml
     """
     from migrate.map.run import map_snapshot
     from migrate.report.mapping import map_view
@@ -58,9 +58,7 @@ def rules(rules: Rules, screen: Screen) -> None:
       chat-migrate rules
       chat-migrate rules --rules rules.toml
     """
-    from rich.text import Text
-
-    screen.result(rules.to_json(), lambda: Text(rules.text))
+    screen.result(rules.to_json(), lambda: rules.text)
 
 
 @click.command()

@@ -43,7 +43,10 @@ LIMITS = ("pushes-off", "few-ready", "many-bindings", "old-snapshot")
 @click.option("--apply", is_flag=True, help="Delete them. Without this nothing is ever deleted.")
 @click.option("--yes", is_flag=True, help="Do not ask before they are deleted.")
 @click.option("--journal", type=FILE, metavar="FILE", help="The journal of what is deleted.")
-@click.option("--force", "lifted", type=click.Choice(LIMITS), multiple=True, help="Lift this limit. Repeatable.")
+@click.option(
+    "--force", "lifted", type=click.Choice(LIMITS), multiple=True, metavar="LIMIT",
+    help=f"Lift this limit: {', '.join(LIMITS)}. Repeatable.",
+)  # fmt: skip
 @click.option(
     "--min-ready", type=click.FloatRange(0, 100), default=MIN_READY, show_default=True, metavar="PERCENT",
     help="The least of a service's bindings that must be ready.",
@@ -79,7 +82,7 @@ def retire(
     \b
     Example:
       chat-migrate retire snapshot
-      chat-migrate retire snapshot --service IS00000000000000000000000000000001 --apply
+      chat-migrate retire snapshot --apply
     """
     from migrate.extract.meter import Meter
     from migrate.retirement import Choice, prepared

@@ -36,6 +36,7 @@ def run(
       chat-migrate run --out migration
     """
     from migrate.pipeline import run as run_pipeline
+    from migrate.report.layout import BREAK, unbroken
     from migrate.report.text import plan_view, run_view
     from migrate.twilio_api.api import open_api
 
@@ -48,12 +49,13 @@ def run(
         write_report(done.plan, path, path.suffix, refused)
     replay = f" --replay {quote(str(settings.replay))}" if settings.replay else ""
     again = f"chat-migrate load {quote(str(mapped))}{replay}"
+    read = f"read {reports[0]}; {BREAK}edit {mapped / 'push-config.yaml'}"
     files = [
         ("Snapshot", str(out / "snapshot")),
         ("Mapped", f"{mapped / 'push-config.yaml'}, {mapped / 'bindings'}, {mapped / 'summary.json'}"),
         ("Plan", str(plan_file)),
         ("Report", ", ".join(map(str, reports))),
-        ("Next", f"read {reports[0]}; edit {mapped / 'push-config.yaml'}; look again with: {again}"),
+        ("Next", f"{read}; {BREAK}look again with: {BREAK}{unbroken(again)}"),
     ]
     data = {
         "snapshot": done.manifest.to_public_json(),

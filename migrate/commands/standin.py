@@ -46,7 +46,7 @@ def standin(
     \b
     Example:
       chat-migrate standin --port 8080
-      chat-migrate standin --fault-rate 0.2 --fault 429 --fault reset --latency 0.1
+      chat-migrate standin --fault-rate 0.2 --fault 429 --latency 0.1
       chat-migrate standin --snapshot snapshot
     """
     from migrate.standin.server import StandInServer
@@ -63,10 +63,8 @@ def standin(
             "TWILIO_ACCOUNT_SID": served.account_sid,
             "TWILIO_AUTH_TOKEN": served.auth_token,
         }
-        from rich.text import Text
-
         lines = "".join(f"export {name}={value}\n" for name, value in variables.items())
-        screen.result(variables, lambda: Text(lines))
+        screen.result(variables, lambda: lines)
         screen.say(f"Serving {world or snapshot or 'the demo world'} on {server.url}; stop with Ctrl-C.")
         sys.stdout.flush()
         server.wait(sys.stdin.buffer if until_closed else None)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
 import difflib
 import json
 import unicodedata
 from collections.abc import Iterable
 
+LOOKALIKES = "lookalikes"  # the name of this way to write what an encoding lacks, for `errors=`
+# What our own words hold beside ASCII, and what it is written as where the encoding lacks it.
+_SIGNS = {"…": "...", "→": "->", "·": "-", "×": "x"}
 _JOINERS = "\u200c\u200d"  # invisible, but letters and emoji are made with them
 
 
@@ -36,6 +40,33 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def lasting(seconds: float) -> str:
-    """A time in words, in whole minutes: `12 min`, `3 h 5 min`."""
-    minutes = int(seconds // 60)
-    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
+    """A time in words, in its two largest units: `0.6 s`, `12 s`, `1 min 33 s`, `3 h 5 min`, `160 days 19 h`."""
+    if isinstance(seconds, float) and round(seconds, 1) < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if not minutes:
+        return f"{rest} s"
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    return f"{days:,} days {hours} h" if hours else f"{days:,} days"
+
+
+def spelt(text: str, encoding: str) -> str:
+    """The text in characters that an encoding has: our own signs as what looks like them, all else as escapes."""
+    return text.encode(encoding, LOOKALIKES).decode(encoding)
+
+
+def _lookalike(error: UnicodeError) -> tuple[str | bytes, int]:
+    """What a stream writes in the place of characters that its encoding lacks."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    signs = (_SIGNS.get(one) or one.encode("ascii", "backslashreplace").decode() for one in lacking)
+    return "".join(signs), error.end
+
+
+codecs.register_error(LOOKALIKES, _lookalike)

@@ -228,9 +228,9 @@ def _applied(journal: Path) -> list[str]:
 # Each has a name, what must hold, and the method that tries it; in the order in which they are tried.
 POINTS: Sequence[tuple[str, str, Callable[[Act], None]]] = (
     ("dry run", "it writes nothing", Act.dry_run),
-    ("limits", "without --force they refuse it, and nothing is written", Act.refuse),
-    ("kill", "killed half-way, nothing is written that the journal lacks", Act.kill),
-    ("stranger", "what somebody else sets is left alone, all else is applied", Act.meet_a_stranger),
+    ("limits", "without --force they refuse it, nothing is written", Act.refuse),
+    ("kill", "killed half-way, the journal has all that is written", Act.kill),
+    ("stranger", "what others set is left alone, all else is applied", Act.meet_a_stranger),
     ("go on", "the same command goes on, and all is as desired", Act.go_on),
     ("count", "each write is in the journal, and was made once", Act.count),
     ("load again", "it finds nothing to do", Act.load_again),

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from migrate.model.applied import Outcome
 from migrate.model.text import printable
+from migrate.report.layout import BREAK, COLUMN
 from migrate.report.wording import count, name
 
 _COLOURS = {"applied": "green", "already": "green", "stale": "yellow", "missing": "bold red", "failed": "bold red"}
@@ -17,12 +18,16 @@ _COLOURS = {"applied": "green", "already": "green", "stale": "yellow", "missing"
 def applied_view(outcomes: Sequence[Outcome], journal: str) -> Text:
     """A line for each service, and the sum."""
     text = Text()
+    longest = max((len(outcome.change.subject) for outcome in outcomes), default=0)
+    width = max((len(count(len(outcome.change.fields), "setting")) for outcome in outcomes), default=0)
     for outcome in outcomes:
         change = outcome.change
-        text.append(f"{outcome.verdict:8}", _COLOURS[outcome.verdict]).append(f" {change.subject}", "bold")
-        text.append(f"  {name(change.friendly_name)}  {count(len(change.fields), 'setting')}\n")
+        text.append(f"{outcome.verdict:8}", _COLOURS[outcome.verdict]).append(
+            f" {COLUMN}{change.subject:{longest}}", "bold"
+        )
+        text.append(f"  {count(len(change.fields), 'setting'):{width}}  {BREAK}{name(change.friendly_name)}\n")
         if outcome.reason:
             text.append(f"         {printable(outcome.reason)}\n", "dim")
     verdicts = Counter(outcome.verdict for outcome in outcomes)
     summed = ", ".join(f"{number:,} {verdict}" for verdict, number in sorted(verdicts.items()))
-    return text.append("Done: ", "bold").append(f"{summed or 'nothing to do'}. The journal is {journal}\n")
+    return text.append("Done: ", "bold").append(f"{summed or 'nothing to do'}. {BREAK}The journal is {journal}\n")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from migrate.model.diagnosis import Check, wrong
+from migrate.report.layout import COLUMN
 from migrate.report.wording import count
 
 _COLOURS = {"fine": "green", "note": "yellow", "wrong": "bold red", "unknown": "cyan"}
@@ -18,7 +19,7 @@ def diagnosis_view(checks: Sequence[Check]) -> Text:
     width = max(len(check.name) for check in checks)
     for check in checks:
         text.append(f"{check.verdict:7}", _COLOURS[check.verdict])
-        text.append(f"  {check.name:{width}}", "bold").append(f"  {check.found}\n")
+        text.append(f"  {check.name:{width}}", "bold").append(f"  {COLUMN}{check.found}\n")
         if check.remedy:
             text.append(f"{'':{width + 9}}  → {check.remedy}\n")
     problems = wrong(checks)

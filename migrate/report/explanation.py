@@ -7,7 +7,8 @@ from rich.text import Text
 from migrate.model.catalogue import CATALOGUE
 from migrate.model.explanation import Explanation
 from migrate.model.text import printable
-from migrate.report.text import COLOURS, table
+from migrate.report.layout import BREAK, sided, table
+from migrate.report.text import COLOURS
 from migrate.report.wording import name
 
 
@@ -15,7 +16,7 @@ def explanation_view(found: Explanation, *, whole_identity: bool) -> Text:
     """What it was, what it becomes, by which rules, and what its device must do."""
     binding, days = found.binding, found.days
     seen = "never dated" if days is None else f"last seen {binding['last_seen']:%Y-%m-%d}, {_ago(days)}"
-    service = f"{found.service_sid}  {name(found.service_name)}"
+    service = f"{found.service_sid}  {sided(name(found.service_name))}"
     device = f"{_value(binding['device'])}, {seen}"
     was = f"{_value(binding['binding_type'])} with {_value(binding['credential_sid'])}"
     becomes = f"{_value(binding['target_binding_type'])} with {_value(binding['target_credential_sid'])}"
@@ -25,8 +26,8 @@ def explanation_view(found: Explanation, *, whole_identity: bool) -> Text:
             ("Service", service + (" (left out by the rules)" if found.left_out else "")),
             ("Identity", _value(found.identity(whole=whole_identity))),
             ("Device", device),
-            ("Was", f"{was}, for {_list(binding['message_types'])}"),
-            ("Becomes", f"{becomes}, for {_pushes(found)}"),
+            ("Was", f"{was}, {BREAK}for {_list(binding['message_types'])}"),
+            ("Becomes", f"{becomes}, {BREAK}for {_pushes(found)}"),
             ("Outcome", binding["outcome"]),
         ]
     )
@@ -39,8 +40,8 @@ def explanation_view(found: Explanation, *, whole_identity: bool) -> Text:
         entry = CATALOGUE[code]
         text.append(f"  {entry.severity:8}", COLOURS[entry.severity]).append(f" {code}", "bold")
         text.append(f"  {printable(subject)}\n" if subject else "\n")
-        remedy = "" if entry.remedy.startswith("None") else f" → {entry.remedy}."
-        text.append(f"    {entry.meaning}.{remedy}\n", "dim")
+        remedy = "" if entry.remedy.startswith("None") else f"    → {entry.remedy}.\n"
+        text.append(f"    {entry.meaning}.\n{remedy}", "dim")
     return text.append("\nIts device\n", "bold").append(f"  {found.device_must}.\n")
 
 
@@ -61,7 +62,7 @@ def _list(names: list[str | None] | None) -> str:
 def _pushes(found: Explanation) -> str:
     """The message types, and whether the push configuration pushes them."""
     words = {True: "on", False: "off", None: "not stated"}
-    shown = ", ".join(f"{push} ({words[on]} in push-config.yaml)" for push, on in found.pushes.items())
+    shown = f", {BREAK}".join(f"{push} ({words[on]} in push-config.yaml)" for push, on in found.pushes.items())
     if not shown and found.binding["target_message_types"] is None:
         return "message types that are not known"
     return shown or "no message type"

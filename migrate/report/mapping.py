@@ -10,7 +10,8 @@ from rich.text import Text
 
 from migrate.model.credential import Credential
 from migrate.model.text import printable
-from migrate.report.text import findings_view, mapping_rows, table
+from migrate.report.layout import BREAK, COLUMN, sided, table
+from migrate.report.text import findings_view, mapping_rows
 from migrate.report.wording import count, counts, name
 from migrate.snapshot.mapped import Summary
 
@@ -24,14 +25,16 @@ def map_view(summary: Summary, folder: str, files: Sequence[tuple[str, str]] = (
     if used := _used(summary):
         text.append("\nCredentials that bindings use\n", "bold")
         for sid, types in used.items():
-            text.append(f"  {sid}  {_credential(known.get(sid))}: {counts(types)}\n")
+            text.append(f"  {sid}  {COLUMN}{_credential(known.get(sid))}: {counts(types)}\n")
     if new := _handed_out(summary):
         text.append("\npush_credential_sid that the token server must change\n", "bold")
         for service, items in new:
-            text.append(f"  {service['service_sid']} {name(service['friendly_name'])}\n")
+            text.append(f"  {service['service_sid']} {COLUMN}{name(service['friendly_name'])}\n")
             for item in items:
                 decided = item["push_credential_sid"] or "(decide first: see the findings)"
-                text.append(f"    {item['credential_sid']} → {decided}  {count(item['live'], 'live binding')}\n")
+                text.append(
+                    f"    {item['credential_sid']} {BREAK}→ {decided}  {count(item['live'], 'live binding')}\n"
+                )
     return text
 
 
@@ -49,7 +52,7 @@ def _credential(known: Credential | None) -> str:
         return "not in the account"
     sandbox = ", sandbox" if known.sandbox else ""
     changed = f", changed {known.updated}" if known.updated else ""
-    return f"{name(known.friendly_name)} ({printable(known.type)}{sandbox}{changed})"
+    return f"{sided(name(known.friendly_name))} {BREAK}({printable(known.type)}{sandbox}{changed})"
 
 
 def _handed_out(summary: Summary) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:

@@ -8,21 +8,26 @@ from datetime import datetime
 from rich.text import Text
 
 from migrate.model.text import printable
-from migrate.report.wording import count
+from migrate.report.layout import BREAK, COLUMN
+from migrate.report.wording import count, size
 from migrate.snapshot.purge import Kept
 
 
 def purge_view(found: Sequence[Kept], fates: Mapping[Kept, str], now: datetime, *, dry_run: bool) -> Text:
     """A line for each folder; `fates` has those that are too old, with what becomes of them."""
     text = Text()
-    for kept in found:
-        age = f"{(now - kept.as_of).days:,} days" if kept.as_of else "of unknown age"
+    ages = [count((now - kept.as_of).days, "day") if kept.as_of else "of unknown age" for kept in found]
+    sizes = [size(kept.size) for kept in found]
+    width, largest = max(map(len, ages), default=0), max(map(len, sizes), default=0)
+    for kept, age, takes in zip(found, ages, sizes, strict=True):
         text.append(f"{fates.get(kept, 'kept'):7}", "yellow" if kept in fates else "green")
-        text.append(f"  {printable(str(kept.path))}", "bold").append(f"  {age}, {kept.size / 1e6:,.1f} MB\n")
+        text.append(f"  {age:>{width}}  {takes:>{largest}}").append(
+            f"  {COLUMN}{printable(str(kept.path))}\n", "bold"
+        )
         if kept.obstacle:
-            text.append(f"         left alone: {printable(kept.obstacle)}\n", "dim")
+            text.append(f"{'':{width + largest + 13}}left alone: {printable(kept.obstacle)}\n", "dim")
     if dry_run:
         return text.append("Dry run: ", "bold").append(
-            f"{count(len(fates), 'folder')} of {len(found):,} would be removed. Nothing was removed.\n"
+            f"{count(len(fates), 'folder')} of {len(found):,} would be removed. {BREAK}Nothing was removed.\n"
         )
     return text.append("Done: ", "bold").append(f"{count(len(fates), 'folder')} of {len(found):,} removed.\n")

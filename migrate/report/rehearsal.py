@@ -5,9 +5,9 @@ from __future__ import annotations
 from rich.text import Text
 
 from migrate.model.rehearsal import Point, Rehearsal
-from migrate.model.text import printable
+from migrate.model.text import lasting, printable
+from migrate.report.layout import BREAK, COLUMN, table
 from migrate.report.markdown import escape
-from migrate.report.text import table
 from migrate.report.wording import count
 
 _COLOURS = {"passed": "green", "failed": "bold red", "skipped": "yellow"}
@@ -18,13 +18,14 @@ def rehearsal_view(held: Rehearsal) -> Text:
     text = table(_conditions(held)).append("\n")
     width = max(len(point.name) for point in held.points)
     meaning = max(len(point.meaning) for point in held.points)
+    lasted = max(len(lasting(point.seconds)) for point in held.points)
     for point in held.points:
-        text.append(f"{point.verdict:8}", _COLOURS[point.verdict]).append(f"{point.name:{width}}  ", "bold")
-        text.append(f"{point.meaning:{meaning}}  {point.seconds:5.1f} s\n")
+        text.append(f"{point.verdict:8}", _COLOURS[point.verdict]).append(f"{point.name:{width}}  {COLUMN}", "bold")
+        text.append(f"{point.meaning:{meaning}}  {BREAK}{lasting(point.seconds):>{lasted}}\n")
         if point.reason:
             text.append(f"{'':{8 + width}}  {printable(point.reason)}\n", "dim")
     for remark in _remarks(held):
-        text.append("\nNote: ", "bold").append(f"{printable(remark)}.")
+        text.append("\nNote: ", "bold").append(f"{COLUMN}{printable(remark)}.")
     text.append("\n\n" if _remarks(held) else "\n")
     if held.kept:
         text.append(f"The plan, the journals and what was said are kept in {held.kept}\n\n")
@@ -48,7 +49,7 @@ def _row(point: Point) -> str:
 def _conditions(held: Rehearsal) -> list[tuple[str, str]]:
     conditions = held.conditions
     as_of = f"{conditions.as_of[:16]} UTC (account {conditions.account_sid})"
-    faults = f"{conditions.fault_rate:.0%} of all requests failed, with seed {conditions.seed}"
+    faults = f"{conditions.fault_rate * 100:g} % of all requests failed, with seed {conditions.seed}"
     return [
         ("Rehearsed", f"{conditions.mapped}: {count(held.changes, 'change')}"),
         ("On", f"a stand-in for Twilio, with {conditions.snapshot}, as of {as_of}"),
@@ -64,4 +65,4 @@ def _remarks(held: Rehearsal) -> list[str]:
 
 def _verdict(held: Rehearsal) -> str:
     counted = ", ".join(f"{number} {verdict}" for verdict, number in held.counts.items() if number)
-    return f"{'Passed' if held.passed else 'FAILED'}: {counted}, in {held.seconds:.1f} s"
+    return f"{'Passed' if held.passed else 'FAILED'}: {counted}, in {lasting(held.seconds)}"

@@ -8,13 +8,13 @@ from rich.text import Text
 
 from migrate.model.retirement import FATES, Retired, Retirement
 from migrate.model.text import lasting, printable
-from migrate.report.text import table
+from migrate.report.layout import BREAK, COLUMN, grid, table
 from migrate.report.wording import count, name
 
 _MINUTE = 60  # seconds
 _COLUMNS = {
-    "by_device": "by device",
-    "by_platform": "by platform",
+    "by_device": "device",
+    "by_platform": "platform",
     "shared": "shared",
     "needed": "needed",
     "earlier": "earlier",
@@ -23,9 +23,9 @@ _COLUMNS = {
 }
 _FOREVER = "What is deleted cannot be brought back: no API makes bindings"
 _LEGEND = """\
-To be deleted are those that are ready by device, or by platform where that was asked for. Left alone: shared, for
-Conversations lists a binding of the same SID, which may be the same object, or it is one of its own; needed, for Chat
-has seen the device later, or for a push that it does not ask for in Conversations. Earlier: by an earlier run.
+To be deleted are those that are ready by device, or by platform where that was asked for. Left alone: shared, for \
+Conversations lists a binding of the same SID, which may be the same object, or it is one of its own; needed, for \
+Chat has seen the device later, or for a push that it does not ask for in Conversations. Earlier: by an earlier run.
 """
 _MEANING = {
     "gone": "not there any more",
@@ -48,20 +48,18 @@ def retirement_view(
     if not dry_run:
         text.append("To be deleted: ", "bold").append(f"{deletions}.\n")
     else:
-        text.append("Dry run: ", "bold").append(f"to be deleted: {deletions}. Nothing was deleted.\n")
+        text.append("Dry run: ", "bold").append(f"to be deleted: {deletions}. {BREAK}Nothing was deleted.\n")
     return text.append(f"{_FOREVER}.\n" if retirement.deletions else "")
 
 
 def _grid(retirement: Retirement) -> Text:
     """For each service its name, and a line: what is to be deleted, what is not, and how many devices are ready."""
-    width = max(map(len, _COLUMNS.values()))
-    text = Text("".join(f"  {heading:>{width}}" for heading in _COLUMNS.values()) + "    ready\n", "bold")
+    rows: list[tuple[str, Sequence[str]]] = []
     for service in retirement.services:
-        text.append(f"{service.service_sid}  {name(service.friendly_name)}\n", "bold")
         numbers = {**vars(service), **vars(service.coverage)}
-        text.append("".join(f"  {numbers[key]:>{width},}" for key in _COLUMNS))
-        text.append(f"  {service.coverage.percent:5.1f} %\n")
-    return text
+        cells = [*(f"{numbers[key]:,}" for key in _COLUMNS), f"{service.coverage.percent:.1f} %"]
+        rows += [(f"{service.service_sid}  {COLUMN}{name(service.friendly_name)}", ()), ("", cells)]
+    return grid((*_COLUMNS.values(), "ready"), rows)
 
 
 def retired_view(retired: Retired, journal: str) -> Text:
@@ -73,4 +71,4 @@ def retired_view(retired: Retired, journal: str) -> Text:
     if retired.failure:
         text.append(f"         {printable(retired.failure)}\n", "dim")
     text.append("Done: ", "bold").append(f"{count(retired.fates['deleted'], 'binding')} deleted.")
-    return text.append(f" The journal is {journal}\n")
+    return text.append(f" {BREAK}The journal is {journal}\n")

@@ -11,6 +11,7 @@ from migrate.model.outcome import OUTCOMES
 from migrate.model.plan import Change, Plan
 from migrate.model.push_credential import CredentialChange
 from migrate.model.text import printable
+from migrate.report.layout import BREAK, COLUMN, sided, table
 from migrate.report.wording import (
     FindingGroup,
     by_code,
@@ -39,7 +40,7 @@ def plan_view(plan: Plan, *, explain: bool = True, dry_run: bool = True) -> Text
     if explain:
         text.append(findings_view(plan.findings, plan.services))
     if dry_run:
-        text.append("Dry run: ", "bold").append(f"{verdict(plan)}. Nothing was written to Twilio.\n")
+        text.append("Dry run: ", "bold").append(f"{verdict(plan)}. {BREAK}Nothing was written to Twilio.\n")
     else:
         text.append("To be applied: ", "bold").append(f"{verdict(plan)}.\n")
     return text.append(f"Findings: {severities(count_by_severity(plan.findings))}.\n")
@@ -55,21 +56,26 @@ def findings_view(findings: Sequence[Finding], services: Mapping[str, str]) -> T
 
 def _change(change: Change) -> Text:
     text = Text().append("~ ", "bold yellow").append(change.service_sid, "bold")
-    text.append(f"  {name(change.friendly_name)}\n")
+    text.append(f"  {COLUMN}{sided(name(change.friendly_name))}\n")
     width = max(len(path) for path in change.fields)
     for path in change.fields:
-        text.append(f"    {path:{width}}  ")
-        text.append(setting(change.existing, path), "red").append(" → ")
-        text.append(setting(change.desired, path), "green").append("\n")
+        text.append(f"    {path:{width}}  {BREAK}")
+        text.append(sided(setting(change.existing, path)), "red").append(f" {BREAK}→ ")
+        text.append(sided(setting(change.desired, path)), "green").append("\n")
     return text
 
 
 def _credential(change: CredentialChange) -> Text:
     sign, colour = ("+ ", "bold green") if change.existing is None else ("~ ", "bold yellow")
-    text = Text().append(sign, colour).append(change.subject, "bold").append(f"  {name(change.friendly_name)}\n")
+    text = (
+        Text()
+        .append(sign, colour)
+        .append(change.subject, "bold")
+        .append(f"  {COLUMN}{sided(name(change.friendly_name))}\n")
+    )
     width = max(len(key) for key in change.fields)
     for key in change.fields:
-        text.append(f"    {key:{width}}  ").append(stated(change, key), "green").append("\n")
+        text.append(f"    {key:{width}}  {COLUMN}").append(stated(change, key), "green").append("\n")
     return text
 
 
@@ -77,9 +83,9 @@ def _finding(group: FindingGroup, services: Mapping[str, str]) -> Text:
     text = Text().append(f"{group.severity:8}", COLOURS[group.severity]).append(f" {group.code}", "bold").append("\n")
     text.append(f"         {group.entry.meaning}.\n", "default")
     for finding in group.findings:
-        about = f"  {printable(finding.subject)}" if finding.subject else ""
-        number = f"  × {finding.count:,}" if finding.count > 1 else ""
-        text.append(f"         · {service(finding, services)}{about}{number}\n", "dim")
+        about = f"  {BREAK}{sided(printable(finding.subject))}" if finding.subject else ""
+        number = f"  {BREAK}× {finding.count:,}" if finding.count > 1 else ""
+        text.append(f"         · {sided(service(finding, services))}{about}{number}\n", "dim")
     if group.entry.remedy != "None":
         text.append(f"         → {group.entry.remedy}.\n")
     return text
@@ -105,7 +111,7 @@ def run_view(manifest: Manifest, summary: Summary, plan: Plan, files: Sequence[t
 def _source(manifest: Manifest) -> list[tuple[str, str]]:
     services = sum(file.rows for file in manifest.files if file.path == "services.parquet")
     found = f"{count(services, 'service')}, {count(manifest.rows, 'binding')}, as of {manifest.as_of[:16]} UTC"
-    rows = [("Source", f"{found} (account {manifest.account_sid})")]
+    rows = [("Source", f"{found} {BREAK}(account {manifest.account_sid})")]
     if manifest.shards:
         rows.append(("Types", f"{', '.join(manifest.shards)}; any other would need --no-shard"))
     if manifest.source == "conversations":
@@ -129,12 +135,3 @@ def mapping_rows(summary: Summary) -> list[tuple[str, str]]:
         ("Outcomes", counts(ordered)),
         ("Findings", severities(count_by_severity(summary.findings))),
     ]
-
-
-def table(rows: Sequence[tuple[str, str]]) -> Text:
-    """Labels and values, one pair a line."""
-    text = Text()
-    width = max(len(label) for label, _ in rows)
-    for label, value in rows:
-        text.append(f"{label:{width}}  ", "bold").append(f"{value}\n")
-    return text

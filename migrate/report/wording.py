@@ -82,6 +82,13 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def size(number: int) -> str:
+    """A number of bytes: `850 bytes`, `12.4 kB`, `1,234.5 MB`."""
+    if number < 1_000:
+        return count(number, "byte")
+    return f"{number / 1e3:,.1f} kB" if number < 1_000_000 else f"{number / 1e6:,.1f} MB"
+
+
 def counts(numbers: Mapping[str, int]) -> str:
     """Named numbers in one line: `apn 201 · fcm 113`."""
     return " · ".join(f"{printable(key)} {number:,}" for key, number in numbers.items()) or "none"

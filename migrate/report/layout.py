@@ -1,0 +1,143 @@
+"""How text views fit a screen: columns that align, and lines that are broken where they would not fit.
+
+A view appends to a `rich.text.Text` and puts marks where they help: `COLUMN`, `BREAK` and `JOINT`. `fitted` makes the
+lines of it. Foreign text cannot hold a mark: `printable` shows them as escapes.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+
+from rich.cells import cell_len, chop_cells
+from rich.text import Text
+
+from migrate.model.text import spelt
+
+COLUMN = "\t"  # what is broken behind it goes on in this column
+BREAK = "\x1e"  # a line that does not fit is broken here first
+JOINT = "\x1f"  # a space at which no line is broken
+LEFT_TO_RIGHT = "\u200e"
+_TOKEN = re.compile(f"[{COLUMN}{BREAK}]| +|[^ {COLUMN}{BREAK}]+")
+_MARK = re.compile(f"[{COLUMN}{BREAK}{JOINT}]")
+_LEAD = re.compile(r" *(?:[~+·→] +)?")  # what a line begins with: it goes on behind that
+
+
+def unbroken(text: str) -> str:
+    """A text that stays in one line, such as a command to copy."""
+    return text.replace(" ", JOINT)
+
+
+def sided(text: str) -> str:
+    """Foreign text, so that what stands behind it stays there, though it be written from right to left."""
+    sides = [side for character in text if (side := unicodedata.bidirectional(character)) in ("L", "R", "AL")]
+    return text + LEFT_TO_RIGHT if sides and sides[-1] != "L" else text
+
+
+def padded(text: str, width: int) -> str:
+    """A text, filled up to a width in cells of a terminal: wide characters take two."""
+    return text + " " * (width - cell_len(text))
+
+
+def table(rows: Sequence[tuple[str, str]]) -> Text:
+    """Labels and values, one pair a line."""
+    text = Text()
+    width = max(len(label) for label, _ in rows)
+    for label, value in rows:
+        text.append(f"{label:{width}}  ", "bold").append(f"{COLUMN}{value}\n")
+    return text
+
+
+def grid(headings: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> Text:
+    """Numbers, below headings and behind labels. A row without numbers is a heading for those that follow."""
+    label = max(cell_len(label) for label, cells in rows if cells)
+    widths = [max(map(len, column)) for column in zip(headings, *(cells for _, cells in rows if cells), strict=True)]
+    text = Text()
+    for name, cells in (("", headings), *rows):
+        if not cells:
+            text.append(f"{name}\n", "bold")
+            continue
+        numbers = f"  {BREAK}".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
+        text.append(f"{padded(name, label)}  {COLUMN}{numbers}\n", "bold" if cells is headings else "")
+    return text
+
+
+def fitted(text: Text, width: int, *, encoding: str = "utf-8", is_terminal: bool = False) -> Text:
+    """The text in lines of at most `width` cells, without marks, and in characters that the encoding has.
+
+    Only a word that is longer by itself goes beyond: a path, an address, a command. Foreign text that is written from
+    right to left keeps its place on a terminal; elsewhere nothing is added to it.
+    """
+    if not is_terminal or not _is_unicode(encoding):
+        text = _replaced(text, re.compile(LEFT_TO_RIGHT), lambda _: "")
+    if not _is_unicode(encoding):
+        text = _replaced(text, re.compile("[^\x00-\x7f]"), lambda character: spelt(character, encoding))
+    return Text("\n").join(part for line in text.split("\n", allow_blank=True) for part in _broken(line, width))
+
+
+def _is_unicode(encoding: str) -> bool:
+    return encoding.lower().replace("-", "").startswith("utf")
+
+
+def _broken(line: Text, width: int) -> Iterator[Text]:
+    """One line of a view, as the lines that it takes."""
+    whole = _unmarked(line)
+    if whole.cell_len <= width:
+        yield whole
+        return
+    hang = below = _lead(line.plain)  # the columns where pieces go on, and words of a piece
+    current = Text()
+    for piece in line.split(BREAK):
+        if current.cell_len > hang and current.cell_len + cell_len(_unmarked(piece).plain.rstrip()) > width:
+            yield _ended(current)
+            current, below = Text(" " * hang), hang + _lead(piece.plain)
+        for token in _tokens(piece, width - below):
+            if token.plain == COLUMN:
+                hang = below = current.cell_len if current.cell_len <= width * 2 / 3 else below
+                continue
+            if token.plain.strip() and current.cell_len > below and current.cell_len + token.cell_len > width:
+                yield _ended(current)
+                current = Text(" " * below)
+            current.append_text(_unmarked(token))
+    yield _ended(current)
+
+
+def _lead(plain: str) -> int:
+    """How far what a line begins with reaches: spaces, and the sign of a list."""
+    return len(_LEAD.match(plain)[0])  # type: ignore[index]  # it matches anything
+
+
+def _tokens(piece: Text, room: int) -> Iterator[Text]:
+    """Words, the spaces between them, and marks. A script without spaces is broken between its characters."""
+    edges = [0]
+    for match in _TOKEN.finditer(piece.plain):
+        word = match[0]
+        if cell_len(word) > max(room, len(word)):
+            for part in chop_cells(word, max(room, 2)):
+                edges.append(edges[-1] + len(part))
+        else:
+            edges.append(match.end())
+    return iter(piece.divide(edges[1:-1]))
+
+
+def _ended(line: Text) -> Text:
+    line.rstrip()
+    return line
+
+
+def _unmarked(text: Text) -> Text:
+    return _replaced(text, _MARK, lambda mark: " " if mark == JOINT else "")
+
+
+def _replaced(text: Text, pattern: re.Pattern[str], by: Callable[[str], str]) -> Text:
+    """The text with something else in the place of what a pattern finds, in the same colour."""
+    edges = [edge for match in pattern.finditer(text.plain) for edge in match.span()]
+    if not edges:
+        return text
+    done = Text()
+    for number, part in enumerate(text.divide(edges)):
+        if number % 2:
+            part = Text(by(part.plain), part.spans[0].style if part.spans else "")
+        done.append_text(part)
+    return done
