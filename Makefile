@@ -43,6 +43,7 @@ cassettes: $(READY)  ## record the demo cassette again, from the stand-in; leave
 docs: $(READY)  ## write what is made from the program: pages of docs/, what the notebooks show
 	$(BIN)/python -m migrate.report.catalogue > docs/findings.md
 	$(BIN)/python -m docs.reference > docs/commands.md
+	$(BIN)/python -m docs.picture > docs/demo.svg
 	$(BIN)/python -m notebooks.execute
 
 bench: $(BENCH)/.ready  ## measure extract beside stock twilio-python and dlt; map, verify and review beside pandas

@@ -20,7 +20,7 @@ from migrate.commands.run import run
 from migrate.commands.standin import standin
 from migrate.commands.verify import verify
 from migrate.failures import INTERRUPTED, Commands
-from migrate.model.text import LOOKALIKES
+from migrate.screen import spell_on
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -60,9 +60,8 @@ for command in COMMANDS:
 def main() -> None:
     """The console script."""
     for stream in (sys.stdout, sys.stderr):
-        # A terminal that lacks a character shows what looks like it or its escape, instead of the program failing.
         if stream is not None:  # closed by whoever called
-            stream.reconfigure(errors=LOOKALIKES)  # type: ignore[union-attr]
+            spell_on(stream)
     # Whoever ends it by SIGTERM gets what Ctrl-C does: pages in hand are stored, and the exit code says so.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup would have it: the terminal was closed

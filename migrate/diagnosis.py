@@ -17,7 +17,7 @@ from migrate.model.diagnosis import Check
 from migrate.model.errors import MigrateError, TwilioError
 from migrate.model.masking import mask
 from migrate.model.push_config import KEYS
-from migrate.model.text import lasting, printable
+from migrate.model.text import PLAIN_ASCII, lasting, printable
 from migrate.twilio_api.addresses import Api
 from migrate.twilio_api.api import ApiSettings, TwilioApi, open_api
 from migrate.twilio_api.pages import records_of
@@ -57,7 +57,7 @@ def _machine(folder: Path) -> Iterator[Check]:
     yield Check("python", "fine", found)
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("chat-migrate", *PACKAGES))
     yield Check("packages", "fine", versions)
-    encoding = (sys.stdout.encoding or "none").lower()
+    encoding = (sys.stdout.encoding or "none").lower().replace(PLAIN_ASCII, "ascii")
     if encoding.replace("-", "") == "utf8":
         yield Check("terminal", "fine", f"{encoding}")
     else:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from migrate.extract.meter import Meter, Reading
 
 SECONDS_BETWEEN_LINES = 5.0
+WIDE = 120  # columns of a terminal on which whole SIDs have room beside the numbers
 
 
 @contextmanager
@@ -26,32 +27,33 @@ def bars(console: Console, meter: Meter) -> Iterator[None]:
     began = time.monotonic()
 
     def draw() -> RenderableType:
-        return _table(meter, time.monotonic() - began)
+        return _table(meter, time.monotonic() - began, is_narrow=console.width < WIDE)
 
     with Live(get_renderable=draw, console=console, transient=True, refresh_per_second=4):
         yield
 
 
-def _table(meter: Meter, seconds: float) -> RenderableType:
+def _table(meter: Meter, seconds: float, *, is_narrow: bool) -> RenderableType:
     from rich.console import Group
     from rich.progress_bar import ProgressBar
     from rich.table import Table
     from rich.text import Text
 
-    table = Table.grid(padding=(0, 2))
+    table = Table.grid(padding=(0, 1 if is_narrow else 2))
     # What is complete goes below: of many services the screen shows the first.
     for service, reading in sorted(meter.read().items(), key=lambda item: item[1].is_complete):
         total = 1 if reading.is_complete else reading.expected or None
         done = 1 if reading.is_complete else reading.rows
         table.add_row(
-            service,
+            # Services differ in the last digits of their SIDs.
+            f"{service[:2]}…{service[-6:]}" if is_narrow else service,
             # With nothing to measure by, the bar only moves.
-            ProgressBar(total=total, completed=done, width=20, pulse=total is None),
+            ProgressBar(total=total, completed=done, width=6 if is_narrow else 20, pulse=total is None),
             f"{reading.rows:,} bindings",
             f"{reading.read / seconds:,.0f}/s" if seconds else "",
             f"{reading.pages:,} pages",
             f"{reading.retries:,} retries",
-            _left(reading, seconds),
+            _left(reading, seconds).removeprefix("about " if is_narrow else ""),
         )
     below = f"{meter.requests_now()} requests under way"
     return Group(table, Text(below), Text(meter.trouble(), "yellow", overflow="ellipsis", no_wrap=True))

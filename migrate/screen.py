@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import logging
 import os
@@ -10,10 +11,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TextIO
 
 import click
+
+from migrate.model.text import LOOKALIKES, PLAIN_ASCII
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,6 +26,16 @@ if TYPE_CHECKING:
     from migrate.extract.meter import Meter
 
 COLUMNS = 80  # of what is no terminal
+
+
+def spell_on(stream: TextIO) -> None:
+    """Have a stream write what its encoding lacks as what looks like it, or as its escape, instead of failing.
+
+    click takes an ASCII stream for a mistake and writes UTF-8 to it, unless its encoding goes by another name.
+    """
+    if isinstance(stream, TextIOWrapper):
+        is_ascii = codecs.lookup(stream.encoding).name == "ascii"
+        stream.reconfigure(encoding=PLAIN_ASCII if is_ascii else None, errors=LOOKALIKES)
 
 
 @dataclass
@@ -37,20 +51,29 @@ class Screen:
         plain = self.no_color or bool(os.environ.get("NO_COLOR"))
         # What is shown has its lines already; without colour there is no bold type either, which needs escapes, too.
         return Console(
-            stderr=stderr, no_color=plain, color_system=None if plain else "auto", highlight=False, soft_wrap=True,
-            markup=False, emoji=False,
-        )  # fmt: skip
+            stderr=stderr,
+            width=_width(sys.stderr if stderr else sys.stdout),
+            no_color=plain,
+            color_system=None if plain else "auto",
+            highlight=False,
+            soft_wrap=True,
+            markup=False,
+            emoji=False,
+        )
 
     def result(self, data: Any, text: Callable[[], Text | str]) -> None:
-        """Show a command's result: as JSON if so asked, else as text, fitted to the screen; a `str` as it is."""
+        """Show a command's result: as JSON if so asked, else as text, fitted to the screen.
+
+        JSON, and a `str`, which is a file's content, stay as they are, and in UTF-8 on every screen.
+        """
         if self.json:
             from migrate.model.digest import canonical_json
 
-            click.echo(canonical_json(data), nl=False)
+            click.echo(canonical_json(data).encode(), nl=False)
             return
         shown = text()
         if isinstance(shown, str):
-            click.echo(shown, nl=False)
+            click.echo(shown.encode(), nl=False)
         else:
             self.show(shown)
 
@@ -60,7 +83,7 @@ class Screen:
 
         console = self._console(stderr=False)
         out = console.file
-        shown = fitted(text, _width(out), encoding=console.encoding, is_terminal=out.isatty())
+        shown = fitted(text, console.width, encoding=console.encoding, is_terminal=out.isatty())
         console.print(shown, end="")
 
     def say(self, message: str) -> None:
@@ -78,13 +101,13 @@ class Screen:
             yield
 
 
-def _width(out: IO[str]) -> int:
-    """The columns of what the result is shown on: the terminal's; 80 in a pipe or a file; or as COLUMNS says."""
+def _width(out: IO[str] | None) -> int:
+    """The columns of what something is shown on: the terminal's; 80 in a pipe or a file; or as COLUMNS says."""
     asked = os.environ.get("COLUMNS", "")
     if asked.isdecimal() and int(asked):
         return int(asked)
     try:
-        return os.get_terminal_size(out.fileno()).columns or COLUMNS
+        return (out and os.get_terminal_size(out.fileno()).columns) or COLUMNS
     except (OSError, ValueError):  # no terminal, or no file at all
         return COLUMNS
 

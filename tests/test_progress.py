@@ -267,6 +267,18 @@ def test_a_bar_has_a_services_numbers_and_what_is_to_come(monkeypatch: pytest.Mo
     assert line.count("━") == 5, "a quarter of the bar's twenty cells"
 
 
+def test_on_80_columns_services_are_told_apart_and_no_number_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    meter = Meter({ONE: 400_000, TWO: 400_000})
+    meter.add(ONE, rows=100_000, read=100_000, pages=100, retries=3, chains=2)
+    meter.add(TWO, rows=100_000, read=100_000, pages=100, retries=3, chains=2)
+    picture = drawn(meter, monkeypatch, seconds=90, width=80)
+    assert max(map(len, picture)) <= 80
+    for ending in ("000001", "000002"):
+        line = line_of(picture, f"IS…{ending}")
+        for shown in ("100,000 bindings", "1,111/s", "100 pages", "3 retries", "4 min 30 s left"):
+            assert shown in line
+
+
 def test_the_time_left_is_told_by_the_speed_of_this_run_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     meter = Meter({ONE: 5000})
     meter.add(ONE, rows=4000, chains=1)  # from before an interruption

@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Iterable
 
 LOOKALIKES = "lookalikes"  # the name of this way to write what an encoding lacks, for `errors=`
+PLAIN_ASCII = "plain_ascii"  # the encoding under another name
 # What our own words hold beside ASCII, and what it is written as where the encoding lacks it.
 _SIGNS = {"…": "...", "→": "->", "·": "-", "×": "x"}
 _JOINERS = "\u200c\u200d"  # invisible, but letters and emoji are made with them
@@ -69,4 +70,15 @@ def _lookalike(error: UnicodeError) -> tuple[str | bytes, int]:
     return "".join(signs), error.end
 
 
+def _plain_ascii(name: str) -> codecs.CodecInfo | None:
+    if name != PLAIN_ASCII:
+        return None
+    found = codecs.lookup("ascii")
+    return codecs.CodecInfo(
+        found.encode, found.decode, found.streamreader, found.streamwriter, found.incrementalencoder,
+        found.incrementaldecoder, name,
+    )  # fmt: skip
+
+
 codecs.register_error(LOOKALIKES, _lookalike)
+codecs.register(_plain_ascii)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from migrate.model.errors import MigrateError
+from migrate.model.text import lasting
 from migrate.snapshot.files import make_private_folder
 
 PATIENCE = 120.0  # seconds that a child may take before it counts as stuck
@@ -58,7 +59,7 @@ class Child:
             return self.process.wait(seconds)
         except subprocess.TimeoutExpired:
             self.end()
-            raise StuckError(f"it was not done after {seconds:.0f} s") from None
+            raise StuckError(f"it was not done after {lasting(round(seconds))}") from None
 
     def wait_until(self, seen: Callable[[], bool], seconds: float) -> bool:
         """Wait until something is seen, or the child ends; whether it was seen. Raises `StuckError` as `wait`."""
@@ -71,7 +72,7 @@ class Child:
                 return False
             time.sleep(_POLL)
         self.end()
-        raise StuckError(f"it was not done after {seconds:.0f} s")
+        raise StuckError(f"it was not done after {lasting(round(seconds))}")
 
     def kill(self) -> int:
         """End it as a power cut would; its exit code."""

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 
 from rich.cells import cell_len, chop_cells
-from rich.text import Text
+from rich.text import Span, Text
 
 from migrate.model.text import spelt
 
@@ -122,7 +122,14 @@ def _tokens(piece: Text, room: int) -> Iterator[Text]:
 
 
 def _ended(line: Text) -> Text:
+    """The line without spaces at its end; words of one colour that stand side by side are one again."""
     line.rstrip()
+    merged: list[Span] = []
+    for span in line.spans:
+        if merged and (merged[-1].end, merged[-1].style) == (span.start, span.style):
+            span = Span(merged.pop().start, span.end, span.style)
+        merged.append(span)
+    line.spans = merged
     return line
 
 
@@ -138,6 +145,6 @@ def _replaced(text: Text, pattern: re.Pattern[str], by: Callable[[str], str]) ->
     done = Text()
     for number, part in enumerate(text.divide(edges)):
         if number % 2:
-            part = Text(by(part.plain), part.spans[0].style if part.spans else "")
+            part = Text(by(part.plain), part.spans[0].style if part.spans else part.style)
         done.append_text(part)
     return done
