@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 from docs.picture import picture
 from tests.conftest import ROOT
+from tests.pages import bash, furnish
 
 SVG = "{http://www.w3.org/2000/svg}"
 DRAWN = (ROOT / "docs" / "demo.svg").read_text("utf-8")
@@ -16,14 +18,14 @@ def test_the_picture_is_what_the_demo_shows_now() -> None:
     assert picture() == DRAWN
 
 
-def test_the_picture_says_the_words_of_the_readme() -> None:
+def test_the_picture_says_what_the_command_does(tmp_path: Path) -> None:
     lines: dict[float, str] = {}
     for element in ElementTree.fromstring(DRAWN).iter(f"{SVG}text"):
         if "clip-path" in element.attrib:
             height = float(element.attrib["y"])
             lines[height] = lines.get(height, "") + (element.text or "").replace("\u00a0", " ")
-    readme = (ROOT / "README.md").read_text("utf-8").partition("```text\n")[2].partition("```")[0]
-    said = [line for line in readme.splitlines() if line]
+    done = bash("chat-migrate run --replay cassettes/demo.yaml --out out/demo", furnish(tmp_path))
+    said = [line for line in done.stdout.splitlines() if line]
     assert [line.rstrip() for _, line in sorted(lines.items()) if line.strip()][1:] == said
 
 

@@ -12,7 +12,7 @@ from migrate.map.rules_toml import default_rules
 from migrate.model import errors
 from migrate.standin.world import World
 from tests.conftest import ROOT, Serve
-from tests.pages import KEY, bash, blocks_of, commands_in, furnish, run_block, run_session
+from tests.pages import KEY, blocks_of, commands_in, furnish, run_block, run_session
 
 README = (ROOT / "README.md").read_text("utf-8")
 BLOCKS = blocks_of(README)
@@ -47,12 +47,6 @@ def test_the_make_targets_are_there_and_the_two_commands_are_run_in_ci() -> None
         assert f"make {target}" in ci
     for target in re.findall(r"`make (\w+)`", README):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
-
-
-def test_the_picture_is_real_output(folder: Path) -> None:
-    shown = README.partition("```text\n")[2].partition("```")[0]
-    done = bash("chat-migrate run --replay cassettes/demo.yaml --out out/demo", folder)
-    assert done.stdout == shown
 
 
 def test_the_mapping_table_is_the_rules() -> None:

@@ -20,6 +20,7 @@ from migrate.screen import Screen
 
 if TYPE_CHECKING:
     from migrate.model.plan import Plan
+    from migrate.report.wording import Refusals
     from migrate.twilio_api.api import ApiSettings, TwilioApi
 
 CHANGES_PENDING = 3
@@ -82,7 +83,7 @@ def load(
             suffix = ".json" if path == plan_out else path.suffix
             write_report(plan, path, suffix, refused, dry_run=not (applying.apply and plan.objects))
         if not applying.apply or not plan.objects:
-            _show(plan, stale, screen)
+            _show(plan, stale, refused, screen)
             if applying.apply:  # nothing can be written, and what blocks it is to be known all the same
                 refuse_by_findings(plan, applying)
             if detailed_exitcode and plan.objects:
@@ -119,13 +120,13 @@ def _plan(
     return make_plan(api, mapped or Path(), services, only_credentials=only_credentials)
 
 
-def _show(plan: Plan, stale: Sequence[str], screen: Screen) -> None:
+def _show(plan: Plan, stale: Sequence[str], refused: Refusals, screen: Screen) -> None:
     """Show a plan that is not applied. Raises `StaleError` if somebody has changed the target since it was made."""
     from migrate.model.errors import StaleError
     from migrate.report.text import plan_view
     from migrate.report.wording import count
 
-    screen.result(plan.to_json(), lambda: plan_view(plan))
+    screen.result(plan.to_json(), lambda: plan_view(plan, refusals=refused))
     if stale:
         raise StaleError(
             f"{len(stale)} of {count(len(plan.objects), 'object')} were changed since the plan was made: {stale[0]}",
@@ -162,7 +163,7 @@ def rollback(journal_file: Path, applying: ApplyOptions, settings: ApiSettings, 
             )
         plan = plan_rollback(api, undone)
         if not applying.apply or not plan.changes:
-            _show(plan, (), screen)
+            _show(plan, (), (), screen)
             return
         carry_out(
             api,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def refusals_now(
     api: TwilioApi, settings: ApiSettings, plan: Plan, max_services: int = MOST_SERVICES
 ) -> list[tuple[str, str]]:
-    """The limits for which an apply would be refused, by these credentials and now: each one's name, what is wrong."""
+    """The limits for which an apply would be refused with these credentials now: the name of each, what is wrong."""
     now = api.server_time or datetime.now(UTC)
     ground = Ground(plan, api.account_sid, api.addresses.base("conversations"), now, max_services)
     recorded = (

@@ -14,6 +14,7 @@ from migrate.model.text import printable
 from migrate.report.layout import BREAK, COLUMN, sided, table
 from migrate.report.wording import (
     FindingGroup,
+    Refusals,
     by_code,
     count,
     counts,
@@ -30,8 +31,8 @@ from migrate.snapshot.mapped import Summary
 COLOURS = {"blocker": "bold red", "warning": "yellow", "info": "cyan"}
 
 
-def plan_view(plan: Plan, *, explain: bool = True, dry_run: bool = True) -> Text:
-    """The whole plan: every changed field, then the findings with their meaning and remedy."""
+def plan_view(plan: Plan, *, refusals: Refusals = (), explain: bool = True, dry_run: bool = True) -> Text:
+    """The whole plan: every changed field, findings with meaning and remedy, and what an apply would end with."""
     text = Text()
     for credential in plan.credentials:
         text.append(_credential(credential)).append("\n")
@@ -43,7 +44,13 @@ def plan_view(plan: Plan, *, explain: bool = True, dry_run: bool = True) -> Text
         text.append("Dry run: ", "bold").append(f"{verdict(plan)}. {BREAK}Nothing was written to Twilio.\n")
     else:
         text.append("To be applied: ", "bold").append(f"{verdict(plan)}.\n")
-    return text.append(f"Findings: {severities(count_by_severity(plan.findings))}.\n")
+    text.append(f"Findings: {severities(count_by_severity(plan.findings))}.\n")
+    if plan.objects and refusals:
+        text.append("To apply it would be refused:\n", "bold")
+        width = max(len(limit) for limit, _ in refusals)
+        for limit, problem in refusals:
+            text.append(f"  {limit:{width}}  {COLUMN}{problem}\n")
+    return text
 
 
 def findings_view(findings: Sequence[Finding], services: Mapping[str, str]) -> Text:
