@@ -129,6 +129,18 @@ def demo_world(demo_content: dict[str, Any]) -> World:
     return make_world(copy.deepcopy(demo_content))
 
 
+@pytest.fixture(scope="session")
+def migration(tmp_path_factory: pytest.TempPathFactory, demo_content: dict[str, Any]) -> Path:
+    """The demo, extracted and mapped from a stand-in, once."""
+    folder = tmp_path_factory.mktemp("migration")
+    with StandInServer(make_world(copy.deepcopy(demo_content))) as server:
+        urls = {f"CHAT_MIGRATE_{api}_URL": server.url for api in ("CHAT", "CONVERSATIONS")}
+        account = {"TWILIO_ACCOUNT_SID": server.world.account_sid, "TWILIO_AUTH_TOKEN": server.world.auth_token}
+        done = CliRunner(env=urls | account).invoke(cli, ["run", "--out", str(folder)])
+    assert done.exit_code == 0, done.output
+    return folder
+
+
 @dataclass(frozen=True)
 class Demo:
     """A finished run of the replayed demo."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import fcntl
 import json
 import os
@@ -30,7 +29,7 @@ from migrate.screen import Screen
 from migrate.snapshot import files
 from migrate.standin.faults import Faults
 from migrate.standin.server import StandInServer
-from migrate.standin.world import World, make_world
+from migrate.standin.world import World
 from migrate.twilio_api.api import TwilioApi
 from tests.applying import FORCE, apply, codes, dying, live, mortal, posts, wanted
 from tests.conftest import CASSETTE, DEMO_ACCOUNT, Run, Serve, service_sid
@@ -45,18 +44,6 @@ def _state(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def server(serve: Serve, demo_world: World) -> StandInServer:
     """A stand-in with a demo world of its own."""
     return serve(demo_world)
-
-
-@pytest.fixture(scope="session")
-def migration(tmp_path_factory: pytest.TempPathFactory, demo_content: dict[str, Any]) -> Path:
-    """The demo, extracted and mapped from a stand-in, once."""
-    folder = tmp_path_factory.mktemp("migration")
-    with StandInServer(make_world(copy.deepcopy(demo_content))) as server:
-        urls = {f"CHAT_MIGRATE_{api}_URL": server.url for api in ("CHAT", "CONVERSATIONS")}
-        account = {"TWILIO_ACCOUNT_SID": server.world.account_sid, "TWILIO_AUTH_TOKEN": server.world.auth_token}
-        done = CliRunner(env=urls | account).invoke(cli, ["run", "--out", str(folder)])
-    assert done.exit_code == 0, done.output
-    return folder
 
 
 @pytest.fixture

@@ -74,6 +74,7 @@ for (const table of all("table.sortable")) {
   }
 }
 
+document.body.classList.toggle("many", items.length > 500);
 if (items.length > 1) document.getElementById("filter").hidden = false;
 words.addEventListener("input", filter);
 words.form.addEventListener("submit", (event) => event.preventDefault());
