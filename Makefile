@@ -20,7 +20,7 @@ demo: $(READY)  ## a whole migration offline, from the recorded demo cassette, a
 
 notebooks: $(NOTEBOOK)/.ready  ## review the demo, or your own data, in JupyterLab
 	$(NOTEBOOK)/bin/python -m notebooks.demo $(DEMO)
-	$(NOTEBOOK)/bin/jupyter lab notebooks
+	$(NOTEBOOK)/bin/jupyter lab notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
 
 test: $(READY)  ## run the tests, with coverage
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --cov --cov-report=term

@@ -24,6 +24,7 @@ def folder(tmp_path: Path) -> Path:
     return furnish(tmp_path)
 
 
+@pytest.mark.long
 def test_every_command_of_the_readme_runs(folder: Path, serve: Serve, demo_world: World) -> None:
     serve(demo_world)
     (folder / "service-account.json").write_text(KEY)

@@ -98,6 +98,12 @@ def test_escaped_text_reads_as_it_was(text: str) -> None:
     assert "".join(child.content for child in inline.children or []) == f"{text} x"
 
 
+@pytest.mark.parametrize("text", ["see https://evil.example now", "WWW.evil.example", "a :tada: b", "HTTP://x"])
+def test_hosts_make_no_links_and_no_pictures_of_it(text: str) -> None:
+    assert not re.search(r"://|www\.|:tada:", escape(text), re.IGNORECASE)
+    assert escape("at 12:30, example.test") == "at 12:30, example.test"
+
+
 @given(st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), min_size=1).map(str.strip).filter(bool))
 def test_code_in_a_table_cell_reads_as_it_was(text: str) -> None:
     html = MarkdownIt("commonmark").enable("table").parse(f"| a |\n|---|\n| {code(text)} |")

@@ -35,7 +35,9 @@ def overtaken(plan: Plan, stale: Sequence[str], journal: Path) -> list[tuple[str
     if begun and begun.finished:
         return [("applied", f"it was applied already: {journal}")]
     if stale:
-        return [("stale", f"of {len(plan.objects):,} objects somebody has changed {len(stale):,}; make it anew")]
+        return [
+            ("stale", f"somebody has changed {len(stale):,} of {len(plan.objects):,} since it was made; make it anew")
+        ]
     return []
 
 

@@ -31,8 +31,8 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
     "binding-gcm": CatalogueEntry(
         "blocker",
         "The binding uses GCM, which has been gone since 2019: its device can only come back as FCM",
-        "Create an FCM credential from a service-account key, and name it in the rules under [credentials] in the "
-        "place of this one; the token server hands it out as push_credential_sid",
+        "Name an FCM credential with a service-account key in the rules under [credentials] in the place of this "
+        "one, or make one first; the token server hands it out as push_credential_sid",
     ),
     "binding-type-unknown": CatalogueEntry(
         "blocker",

@@ -30,8 +30,10 @@ from migrate.report.wording import (
     verdict,
 )
 
+_PHONES = "| on phones, with examples | in Conversations now | once applied |"
 LARGEST = 60_000  # bytes: hosts of tickets and pull requests take no more than some 65,000 characters
-_ACTIVE = re.compile(r"[\\`*_{}\[\]<>#|~$&@]")
+# What may act in Markdown, and what hosts make links and pictures of: `https://…`, `www.…`, `:taxi:`.
+_ACTIVE = re.compile(r"[\\`*_{}\[\]<>#|~$&@]|:(?=//|[\w+-]+:)|(?<=www)\.", re.IGNORECASE)
 
 
 def plan_report(plan: Plan, refusals: Refusals = (), *, dry_run: bool = True) -> str:
@@ -118,7 +120,7 @@ def _change(change: Change) -> list[str]:
         "|---|---|---|",
         *rows,
         "",
-        *(["| on phones, with examples | before | after |", "|---|---|---|", *pushes, ""] if pushes else []),
+        *([_PHONES, "|---|---|---|", *pushes, ""] if pushes else []),
     ]
 
 
@@ -162,7 +164,7 @@ def escape(text: str) -> str:
 
 def _entity(found: re.Match[str]) -> str:
     # Entities survive where a backslash does not: in table cells, and before HTML.
-    return f"&#{ord(found[0])};" if found[0] in "<>&|`\\@" else f"\\{found[0]}"
+    return f"&#{ord(found[0])};" if found[0] in "<>&|`\\@:." else f"\\{found[0]}"
 
 
 def code(text: str) -> str:
