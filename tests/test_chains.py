@@ -296,7 +296,7 @@ def test_pages_do_not_stay_in_hand_for_long(
     assert open_snapshot(tmp_path / "s").manifest.rows == 40
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_ctrl_c_does_not_wait_for_a_server_that_hangs(
     tmp_path: Path, extract: Callable[..., Any], number: signal.Signals
 ) -> None:
