@@ -61,6 +61,13 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
         "None, if it was taken out on purpose (leave_out in the rules says so for good); otherwise map anew, and "
         "edit the new push-config.yaml",
     ),
+    "media-text": CatalogueEntry(
+        "warning",
+        "Chat pushed media messages in the words of new_message; Conversations has words of their own for them, and "
+        "they are Twilio's unless you state some",
+        "None, if Twilio's words suit; otherwise state new_message.with_media.template in push-config.yaml, or "
+        "template under [media] in the rules",
+    ),
     "binding-expired": CatalogueEntry(
         "warning",
         "Not updated for longer than a binding lives: the device is probably gone",
