@@ -39,10 +39,10 @@ def crowds_of(folder: Path, parts: list[list[Row]], limit: int = 10) -> Found:
 
 
 def naively(rows: list[Row], limit: int) -> Found:
-    counts = Counter(identity for _, identity in rows if identity is not None)
+    counts = Counter(identity for _, identity in rows if identity)
     owners: dict[str, set[str]] = {}
     for endpoint, identity in rows:
-        if endpoint is not None and identity is not None:
+        if endpoint and identity:
             owners.setdefault(endpoint, set()).add(identity)
     crowded = sorted(identity for identity, count in counts.items() if count > limit)
     return crowded, sorted(endpoint for endpoint, found in owners.items() if len(found) > 1)
@@ -79,9 +79,10 @@ def test_an_identity_is_crowded_past_the_limit(tmp_path: Path, bindings: int, fo
     assert crowds_of(tmp_path, [[(str(number), "i")] for number in range(bindings)]) == (found, [])
 
 
-def test_what_is_null_is_in_no_crowd_and_shares_nothing(tmp_path: Path) -> None:
-    rows: list[Row] = [(None, f"i{number}") for number in range(20)]
-    rows += [(f"e{number}", None) for number in range(20)] + [("e", "i"), ("e", None), ("e", "i")]
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_what_is_null_or_empty_is_in_no_crowd_and_shares_nothing(tmp_path: Path, nothing: str | None) -> None:
+    rows: list[Row] = [(nothing, f"i{number}") for number in range(20)]
+    rows += [(f"e{number}", nothing) for number in range(20)] + [("e", "i"), ("e", nothing), ("e", "i")]
     assert crowds_of(tmp_path, [rows]) == ([], [])
 
 

@@ -49,7 +49,7 @@ def test_everything_is_where_the_summary_says(demo: Demo) -> None:
         "apn 179 · fcm 134 · gcm 15",
         "carried 226 · reduced 73 · expired 20 · blocked 9",
         "23 settings of 5 services would change, 2 services unchanged",
-        "1 blocker, 24 warnings, 10 notes",
+        "1 blocker, 23 warnings, 11 notes",
         f"{demo.folder / 'report.html'}, {demo.folder / 'report.md'}",
         f"chat-migrate load {demo.folder / 'mapped'}",
     ):

@@ -17,7 +17,7 @@ from tests.pages import anchors_of, bash, blocks_of, commands_in, furnish, run_b
 PAGES = {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in ROOT.glob("docs/*.md")}
 NOTEBOOKS = {path.relative_to(ROOT).as_posix(): path for path in ROOT.glob("notebooks/*.ipynb")}
 # How many commands each page has, and how many writes they make at Twilio.
-COMMANDS = {"docs/inside.md": (2, 0), "docs/runbook.md": (9, 10), "docs/unverified.md": (12, 2)}
+COMMANDS = {"docs/inside.md": (2, 0), "docs/runbook.md": (14, 10), "docs/unverified.md": (12, 2)}
 
 
 @pytest.mark.long

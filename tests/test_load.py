@@ -30,7 +30,7 @@ settings = st.fixed_dictionaries(
 @given(settings, settings)
 def test_a_change_names_exactly_what_differs_and_applying_it_leaves_none(live: Any, desired: Any) -> None:
     config = ServiceConfig(SERVICE, "x", desired)
-    change, _ = compare(config, live)
+    change, _ = compare(config, live, {})
     fields = change.fields if change else ()
     for item in FIELDS:
         differs = item.path in desired and desired[item.path] != live.get(item.path, item.type())
@@ -38,7 +38,7 @@ def test_a_change_names_exactly_what_differs_and_applying_it_leaves_none(live: A
     if change:
         assert (change.existing, change.desired) == (live, desired)
     applied = {**live, **{path: desired[path] for path in fields}}
-    assert compare(config, applied)[0] is None
+    assert compare(config, applied, {})[0] is None
 
 
 def test_templates_are_checked_as_they_stand_now(tmp_path: Path, run: Run, serve: Serve, demo_world: World) -> None:
@@ -145,12 +145,12 @@ def test_only_404_means_that_a_service_is_missing(
 
 def test_switching_off_and_values_left_alone_are_findings() -> None:
     live: dict[str, bool | str] = {"new_message.enabled": True, "new_message.sound": "x", "log_enabled": False}
-    change, findings = compare(ServiceConfig(SERVICE, "x", {"new_message.enabled": False}), live)
+    change, findings = compare(ServiceConfig(SERVICE, "x", {"new_message.enabled": False}), live, {"new_message": 7})
     assert change is not None
     assert change.fields == ("new_message.enabled",)
-    assert {(finding.code, finding.subject) for finding in findings} == {
-        ("change-disables", "new_message.enabled"),
-        ("target-value-kept", "new_message.sound"),
+    assert {(finding.code, finding.subject, finding.count) for finding in findings} == {
+        ("change-disables", "new_message.enabled", 7),
+        ("target-value-kept", "new_message.sound", 1),
     }
 
 
@@ -250,7 +250,7 @@ def test_a_failure_of_conversations_is_one_line(
         ("summary.json", None, "it has no summary.json"),
         ("push-config.yaml", None, "it has no push-config.yaml"),
         ("summary.json", b"{", "its summary.json cannot be read"),
-        ("summary.json", b'{"format_version": 2}', "its summary.json cannot be read"),
+        ("summary.json", b'{"format_version": 3}', "its summary.json cannot be read"),
         ("summary.json", b'{"format_version": 1}', "another format"),
         ("summary.json", b"[" * 100_000, "its summary.json cannot be read"),
         ("push-config.yaml", b"\xff\xfe", "is not UTF-8 text"),

@@ -138,7 +138,7 @@ def exactly_one_outcome(mapping: Mapping, found: list[Row]) -> None:
     assert set(mapping.summary.totals("outcomes")) <= set(OUTCOMES)
     assert set(mapping.summary.totals("actions")) <= set(ACTIONS)
     used = sum(sum(item["bindings"].values()) for one in mapping.summary.services for item in one["credentials"])
-    assert used == sum(row["credential_sid"] not in (None, "none") for row in found)
+    assert used == sum(row["credential_sid"] not in (None, "", "none") for row in found)
 
 
 def unknown_values_surface(mapping: Mapping, found: list[Row]) -> None:

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from migrate.map.rules_toml import default_rules
 from migrate.map.templates import translate_template
+from migrate.model.config_check import check_config
 from migrate.model.push_config import ServiceConfig
-from migrate.model.templates import PUSH_CHARACTERS, VARIABLES, Lengths, check_templates, estimate
+from migrate.model.templates import PUSH_CHARACTERS, VARIABLES, Lengths, estimate
 from tests.conftest import service_sid
 
 RULES = default_rules()
@@ -70,7 +71,7 @@ def test_an_unknown_variable_is_kept() -> None:
 
 def found(path: str, text: str) -> list[tuple[str, str]]:
     config = ServiceConfig(service_sid(1), "x", {path: text})
-    return [(finding.code, finding.subject) for finding in check_templates([config], Lengths())]
+    return [(finding.code, finding.subject) for finding in check_config(config, {}, {}, (), Lengths())]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from migrate.model.config_check import subscribed
 from migrate.model.finding import Finding
 from migrate.model.plan import Change
 from migrate.model.push_config import FIELDS, ServiceConfig, Settings, in_order
@@ -23,15 +26,17 @@ def same(one: Settings, other: Settings) -> bool:
     return not differing(one, other) and not differing(other, one)
 
 
-def compare(config: ServiceConfig, live: Settings) -> tuple[Change | None, list[Finding]]:
+def compare(
+    config: ServiceConfig, live: Settings, subscribers: Mapping[str, int]
+) -> tuple[Change | None, list[Finding]]:
     """The change that makes `live` what `config` states (None: it is so already), and findings about it.
 
-    A field that `config` does not state is left as it is.
+    A field that `config` does not state is left as it is. `subscribers` are live bindings by message type.
     """
     desired = config.settings
     fields = differing(desired, live)
     findings = [
-        Finding("change-disables", config.service_sid, path)
+        Finding("change-disables", config.service_sid, path, subscribed(path, subscribers))
         for path in fields
         if desired[path] is False and live.get(path) is True
     ]

@@ -13,7 +13,6 @@ from migrate.model.errors import MigrateError, RefusedError, TwilioError, UsageE
 from migrate.model.finding import Finding
 from migrate.model.plan import Change, Plan
 from migrate.model.push_config import KEYS, PushConfig, Settings, flatten
-from migrate.model.templates import check_templates
 from migrate.snapshot.mapped import Mapped, open_mapped
 from migrate.snapshot.reader import open_snapshot
 from migrate.twilio_api.api import TwilioApi
@@ -34,10 +33,7 @@ def make_plan(
     _refuse_other_account(api, mapped)
     compared = _compare(api, mapped)
     credentials, said = plan_credentials(api, mapped.config.credentials)
-    # What the mapper said of templates may have been mended since: they are checked as they stand now.
-    findings = [found for found in mapped.summary.findings if not found.code.startswith("template-")]
-    findings += check_templates(mapped.configs, mapped.summary.lengths)
-    findings += [*_snapshot_findings(mapped), *_not_stated(mapped), *compared.findings, *said]
+    findings = [*mapped.findings(compared.live), *_snapshot_findings(mapped), *compared.findings, *said]
     return Plan(
         account_sid=mapped.summary.account_sid,
         target=api.addresses.base("conversations"),
@@ -63,18 +59,21 @@ class _Compared:
     unchanged: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    live: dict[str, Settings | None] = field(default_factory=dict)
 
 
 def _compare(api: TwilioApi, mapped: Mapped) -> _Compared:
     found = _Compared()
+    subscribers = {service["service_sid"]: service["subscribers"] for service in mapped.summary.services}
     then = {service["service_sid"]: service["conversations"] for service in mapped.summary.services}
     live = read_all(api, [config.service_sid for config in mapped.configs])
     for config, settings in zip(mapped.configs, live, strict=True):
+        found.live[config.service_sid] = settings
         if settings is None:
             found.missing.append(config.service_sid)
             found.findings.append(Finding("service-missing-on-target", config.service_sid))
             continue
-        change, said = compare(config, settings)
+        change, said = compare(config, settings, subscribers.get(config.service_sid, {}))
         found.findings += [*drifted(config, then.get(config.service_sid), settings), *said]
         if change:
             found.changes.append(change)
@@ -97,16 +96,6 @@ def _narrowed(mapped: Mapped, services: Collection[str], *, only_credentials: bo
     kept = tuple(service for service in summary.services if service["service_sid"] in services)
     findings = tuple(found for found in summary.findings if found.service_sid in (None, *services))
     return replace(mapped, config=PushConfig(configs), summary=replace(summary, services=kept, findings=findings))
-
-
-def _not_stated(mapped: Mapped) -> list[Finding]:
-    """Services of the snapshot that the push configuration says nothing about, though no rule leaves them out."""
-    stated = {config.service_sid for config in mapped.configs}
-    return [
-        Finding("service-not-stated", service["service_sid"], count=service["bindings"])
-        for service in mapped.summary.services
-        if not service["left_out"] and service["service_sid"] not in stated
-    ]
 
 
 def _snapshot_findings(mapped: Mapped) -> list[Finding]:

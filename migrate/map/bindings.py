@@ -86,7 +86,7 @@ class _Kinds:
             "crowded": pc.is_in(batch.column("identity"), value_set=mapper.crowds.identities),
         }
         for name in _REQUIRED:
-            tests[name] = pc.is_null(last_seen if name == "last_seen" else batch.column(name))
+            tests[name] = pc.is_null(last_seen) if name == "last_seen" else _lacking(batch.column(name))
         self._tests = {name: _numbers(pc.fill_null(test, False)) for name, test in tests.items()}
         combination = _encode(_list_keys(batch.column("message_types")))
         for name in ("binding_type", "credential_sid"):
@@ -110,7 +110,7 @@ class _Kinds:
         holds = {name for name, test in self._tests.items() if test[row]}
         return Facts(
             self._batch.column("binding_type")[row].as_py(),
-            self._batch.column("credential_sid")[row].as_py(),
+            self._batch.column("credential_sid")[row].as_py() or None,
             None if types is None else tuple(types),
             "expired" in holds,
             tuple(said for name, said in _REQUIRED.items() if name in holds),
@@ -132,6 +132,11 @@ def _list_keys(column: pa.Array) -> pa.Array:
     offsets = pc.subtract(column.offsets, column.offsets[0])
     joined = pc.binary_join(pa.ListArray.from_arrays(offsets, numbers), ",")
     return pc.if_else(pc.is_null(column), pa.scalar(None, pa.string()), joined)
+
+
+def _lacking(column: pa.Array) -> pa.Array:
+    """Which texts are null or empty: nothing is said either way."""
+    return pc.equal(pc.fill_null(column, ""), "")
 
 
 def _encode(column: pa.Array) -> Any:

@@ -14,10 +14,10 @@ _MEMORY_LIMIT = "256MB"  # enough for 10 million hashes; beyond it DuckDB goes t
 # By hashes first, which are few bytes each; then the texts themselves, of those few whose hash is found too often.
 _SUSPECTS = """
     CREATE OR REPLACE TEMP TABLE suspects AS
-    SELECT hash({key}) AS h FROM bindings WHERE {key} IS NOT NULL GROUP BY h HAVING count(*) > $limit
+    SELECT hash({key}) AS h FROM bindings WHERE {key} <> '' GROUP BY h HAVING count(*) > $limit
 """
 _CROWDED = """
-    SELECT {key} FROM bindings WHERE {key} IS NOT NULL AND hash({key}) IN (FROM suspects)
+    SELECT {key} FROM bindings WHERE {key} <> '' AND hash({key}) IN (FROM suspects)
     GROUP BY {key} HAVING {counted} > $limit ORDER BY {key}
 """
 
@@ -39,14 +39,15 @@ NO_CROWDS = Crowds(pa.array([], pa.string()), pa.array([], pa.string()))
 def find_crowds(parts: list[Path], limit: int, scratch: Path) -> Crowds:
     """Look through the bindings of one service for identities with more than `limit`, and for shared endpoints.
 
-    What is null is in no crowd. `scratch` is a folder for what does not fit into memory; the parts are only read.
+    What is null or empty is in no crowd, and is nobody. `scratch` is a folder for what does not fit into memory; the
+    parts are only read.
     """
     if not parts:
         return NO_CROWDS
     with over_parts(parts, scratch, _MEMORY_LIMIT) as database:
         return Crowds(
             identities=_crowded(database, "identity", "count(*)", limit),
-            endpoints=_crowded(database, "endpoint", "count(DISTINCT identity)", 1),
+            endpoints=_crowded(database, "endpoint", "count(DISTINCT nullif(identity, ''))", 1),
         )
 
 

@@ -109,8 +109,6 @@ class _Draft:
         if enabled and template not in (None, LEAVE):
             why = f"by the rules: media.template = {quoted(media['template'])}"
             self.put("new_message.with_media.template", template, why)
-        elif enabled:
-            self.find("media-text", "new_message.with_media.template", self.subscribers.get("new_message") or 1)
 
 
 def service_config(

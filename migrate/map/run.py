@@ -18,11 +18,11 @@ from migrate.map.notifications import service_config
 from migrate.map.rules import Rules
 from migrate.map.rules_toml import default_rules
 from migrate.map.tally import Tally
+from migrate.model.config_check import check_config
 from migrate.model.credential import Credential
 from migrate.model.errors import InterruptedRunError, MigrateError
 from migrate.model.finding import Finding
 from migrate.model.push_config import ServiceConfig, flatten
-from migrate.model.templates import check_templates
 from migrate.snapshot.files import sync
 from migrate.snapshot.mapped import Summary
 from migrate.snapshot.mapped_writer import MappedWriter, open_part
@@ -119,7 +119,8 @@ class _Mapping:
             config, said = service_config(service, tally.subscribers, tally.askers, self._rules, whole=self._whole)
             configs.append(config)
             findings += [*said, *tally.findings(sid), *self._rejected(sid)]
-        findings += check_templates(configs, self._rules.lengths)
+            off = {found.subject for found in said if found.code == "push-disabled"}
+            findings += check_config(config, _live_then(service), tally.subscribers, off, self._rules.lengths)
         findings += self._account({service["service_sid"] for service in services})
         summary = Summary(
             account_sid=self._source.manifest.account_sid,
@@ -167,6 +168,7 @@ class _Mapping:
             "outcomes": dict(sorted(tally.outcomes.items())),
             "actions": dict(sorted(tally.actions.items())),
             "binding_types": dict(sorted(tally.binding_types.items())),
+            "subscribers": dict(sorted(tally.subscribers.items())),
             "credentials": tally.credentials(),
             "conversations": _live_then(service),
         }

@@ -56,15 +56,15 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
     ),
     "service-not-stated": CatalogueEntry(
         "warning",
-        "The snapshot has this service, and push-config.yaml does not: its settings are not carried over, and its "
-        "bindings' devices may get no pushes",
+        "The snapshot has this service, and push-config.yaml does not: its settings are not carried over, and pushes "
+        "that are off in Conversations stay off",
         "None, if it was taken out on purpose (leave_out in the rules says so for good); otherwise map anew, and "
         "edit the new push-config.yaml",
     ),
     "media-text": CatalogueEntry(
         "warning",
-        "Chat pushed media messages in the words of new_message; Conversations has words of their own for them, and "
-        "they are Twilio's unless you state some",
+        "Media messages will be pushed in Twilio's own words: Chat pushed them in those of new_message, and "
+        "Conversations has a text of their own for them, which nobody has stated",
         "None, if Twilio's words suit; otherwise state new_message.with_media.template in push-config.yaml, or "
         "template under [media] in the rules",
     ),
@@ -282,9 +282,16 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
         "Somebody has changed this since it was applied: the rollback leaves it as it is",
         "Decide by hand what it should be",
     ),
+    "push-left-off": CatalogueEntry(
+        "warning",
+        "Live bindings subscribe to this push, and it stays off in Conversations: push-config.yaml does not switch "
+        "it on, though Chat does not have it off",
+        "None, if it is to be silent; otherwise state it as true in push-config.yaml",
+    ),
     "change-disables": CatalogueEntry(
         "warning",
-        "The change would switch off a push that is on in Conversations now",
+        "The change would switch off a push that is on in Conversations now; counted are the live bindings that "
+        "subscribe to it",
         "If it is on by intention, take the key out of push-config.yaml",
     ),
     "target-value-kept": CatalogueEntry(

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
-
-from migrate.model.finding import Finding
-from migrate.model.push_config import FIELDS, ServiceConfig
 
 VARIABLE = re.compile(r"\$\{([A-Za-z0-9_]+)\}")
 VARIABLE_LIKE = re.compile(r"\$\{([^{}]*)\}")  # also what was probably meant for one
@@ -39,17 +35,6 @@ def estimate(text: str, lengths: Lengths) -> int:
     return len(text) + sum(lengths.of(found[1]) - len(found[0]) for found in variables)
 
 
-def check_templates(configs: Iterable[ServiceConfig], lengths: Lengths) -> list[Finding]:
-    """Findings about the templates of a push configuration, as they stand now."""
-    return [
-        Finding(code, config.service_sid, subject)
-        for config in configs
-        for item in FIELDS
-        if item.path.endswith(".template")
-        for code, subject in _check(item.path, str(config.settings.get(item.path, "")), lengths)
-    ]
-
-
 def why_not_filled(variable: str, path: str) -> str:
     """The code of the finding that says why Twilio does not fill a variable in, in the template of a path.
 
@@ -64,7 +49,8 @@ def why_not_filled(variable: str, path: str) -> str:
     return ""
 
 
-def _check(path: str, text: str, lengths: Lengths) -> list[tuple[str, str]]:
+def check_template(path: str, text: str, lengths: Lengths) -> list[tuple[str, str]]:
+    """What is to be said of the template of a path: codes of findings with their subjects, in order."""
     notes: set[tuple[str, str]] = set()
     for found in VARIABLE_LIKE.finditer(text):
         if code := why_not_filled(found[1], path):

@@ -91,7 +91,7 @@ def _finding(group: FindingGroup, services: Mapping[str, str]) -> Text:
     text.append(f"         {group.entry.meaning}.\n", "default")
     for finding in group.findings:
         about = f"  {BREAK}{sided(printable(finding.subject))}" if finding.subject else ""
-        number = f"  {BREAK}× {finding.count:,}" if finding.count > 1 else ""
+        number = f"  {BREAK}× {finding.count:,}" if finding.count != 1 else ""
         text.append(f"         · {sided(service(finding, services))}{about}{number}\n", "dim")
     if group.entry.remedy != "None":
         text.append(f"         → {group.entry.remedy}.\n")

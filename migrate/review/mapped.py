@@ -18,7 +18,6 @@ from migrate.model.errors import InputError, MigrateError
 from migrate.model.finding import Finding, count_by_severity
 from migrate.model.outcome import ACTIONS, OUTCOMES
 from migrate.model.schemas import MAPPED_BINDINGS
-from migrate.model.templates import check_templates
 from migrate.report.wording import count, counts, name, severities
 from migrate.review.card import Card
 from migrate.review.findings import findings_frame, service_names
@@ -27,7 +26,6 @@ from migrate.review.rows import NONE, Rows, frame
 from migrate.snapshot.mapped import BINDINGS, RULES, Mapped, open_mapped
 from migrate.snapshot.reader import open_snapshot
 
-_STAYS = "template-reworded"  # whatever is edited later
 _OUTCOMES = f"""
     SELECT coalesce(binding_type, '{NONE}') AS binding_type, outcome, action, count(*) AS bindings
     FROM rows GROUP BY ALL ORDER BY ALL
@@ -106,7 +104,8 @@ class MappedReview(Card):
     def findings(self) -> pd.DataFrame:
         """What was found, the worst first; the columns are those of `migrate.review.findings.findings_frame`.
 
-        Of templates: what is to be said of them as push-config.yaml has them now.
+        It is what is to be said of push-config.yaml as it stands now, beside what was live in Conversations when the
+        snapshot was taken; a plan says what differs since.
         """
         return findings_frame(self._findings, self._names)
 
@@ -163,11 +162,8 @@ class MappedReview(Card):
 
     @cached_property
     def _findings(self) -> list[Finding]:
-        # Templates may have been edited since.
-        then = self._mapped.summary.findings
-        kept = [found for found in then if found.code == _STAYS or not found.code.startswith("template-")]
-        now = check_templates(self._mapped.configs, self._mapped.summary.lengths)
-        return sorted([*kept, *now], key=Finding.sort_key)
+        then = {service["service_sid"]: service["conversations"] for service in self._mapped.summary.services}
+        return sorted(self._mapped.findings(then), key=Finding.sort_key)
 
     @cached_property
     def _rows(self) -> Rows:

@@ -20,10 +20,10 @@ _FIELDS = """
         count(*) FILTER (coalesce(credential_sid, '') = '') AS no_credential,
         count(*) FILTER (last_seen IS NULL) AS no_date,
         count(*) FILTER (last_seen > $latest) AS future,
-        count(*) FILTER (coalesce(message_types, '') = '') AS no_message_types,
         count(*) FILTER (binding_type IS NULL OR NOT list_contains($known_types, binding_type)) AS unknown_type
     FROM rows
 """
+_NO_NAMES = "SELECT count(*) AS found FROM parts WHERE message_types IS NULL OR len(message_types) = 0"
 _NAMES = "SELECT DISTINCT unnest(message_types) AS name FROM parts"
 _UNKNOWN = "SELECT count(*) AS found FROM parts WHERE list_has_any(message_types, $names)"
 # By hashes first, which are few bytes each; then the texts themselves, of those few whose hash is found too often.
@@ -39,6 +39,7 @@ _CROWDED = """
     )
     SELECT coalesce(sum(n), 0)::BIGINT AS found FROM crowds
 """
+_PEOPLE = "count(DISTINCT nullif(identity, ''))"
 _MEANINGS = {
     "no_identity": ("no identity", "Nobody can be reminded; a device that nobody has signed in on"),
     "no_endpoint": ("no endpoint", "Its device cannot be followed"),
@@ -67,9 +68,12 @@ def oddities(rows: Rows, manifest: Manifest, rules: Rules) -> pd.DataFrame:
     latest = datetime.fromisoformat(manifest.as_of) + _LONGEST_EXTRACT
     known = list(rules.binding_types)
     found: dict[str, int] = rows.query(_FIELDS, known_types=known, latest=latest).to_pylist()[0]
+    found["no_message_types"] = _one(rows, _NO_NAMES)
     found["unknown_names"] = _unknown_names(rows, rules)
     found["crowded"] = _one(rows, _CROWDED.format(key="identity", counted="count(*)"), limit=limit)
-    found["shared"] = _one(rows, _CROWDED.format(key="endpoint", counted="count(DISTINCT identity)"), limit=1)
+    found["shared"] = _one(
+        rows, _CROWDED.format(key="endpoint", counted="count(DISTINCT nullif(identity, ''))"), limit=1
+    )
     found |= {"rejected": manifest.rejected, "duplicates": manifest.duplicates_removed}
     lines = [[what.format(limit=limit), found[key], meaning] for key, (what, meaning) in _MEANINGS.items()]
     return frame({"oddity": pa.string(), "bindings": pa.int64(), "meaning": pa.string()}, lines)
@@ -78,7 +82,11 @@ def oddities(rows: Rows, manifest: Manifest, rules: Rules) -> pd.DataFrame:
 def _unknown_names(rows: Rows, rules: Rules) -> int:
     """How many subscribe to a message type that the rules do not know."""
     names = rows.query(_NAMES).column("name").to_pylist()
-    unknown = [name for name in names if name and translate_message_type(name, rules)[1] == "message-type-unknown"]
+    unknown = [
+        name
+        for name in names
+        if name is not None and translate_message_type(name, rules)[1] == "message-type-unknown"
+    ]
     return _one(rows, _UNKNOWN, names=unknown) if unknown else 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,16 +11,17 @@ from typing import Any
 
 import pyarrow as pa
 
+from migrate.model.config_check import CODES, check_config
 from migrate.model.credential import Credential
 from migrate.model.digest import canonical_json, digest
 from migrate.model.errors import InputError
 from migrate.model.finding import Finding
-from migrate.model.push_config import PushConfig, ServiceConfig
+from migrate.model.push_config import PushConfig, ServiceConfig, Settings
 from migrate.model.push_config_yaml import parse
 from migrate.model.schemas import MAPPED_BINDINGS
 from migrate.model.templates import Lengths
 
-FORMAT = 2
+FORMAT = 3
 CONFIG = "push-config.yaml"
 SUMMARY = "summary.json"
 RULES = "rules.toml"
@@ -32,12 +34,12 @@ class Summary:
     """What the mapper found, in numbers; the content of summary.json.
 
     `services` has an entry for each service: `service_sid`, `friendly_name`, `left_out` (by the rules), `bindings`
-    (their number), `outcomes`, `actions` and `binding_types` (numbers by name), and `credentials`: those that its
-    bindings use, each with `credential_sid`, `bindings` (numbers by type), `live` (their number), and the
-    `push_credential_sid` that the token server is to hand out in its place, null where nobody has decided.
-    `credentials` are the account's, `lengths` what pushes are estimated with; `snapshot` and `rules` are digests,
-    `source` is the way to the snapshot's folder from this one. `conversations` of a service is what was live there
-    when the snapshot was taken, by path; null where that could not be read.
+    (their number), `outcomes`, `actions` and `binding_types` (numbers by name), `subscribers` (live bindings by
+    Conversations' message type), and `credentials`: those that its bindings use, each with `credential_sid`,
+    `bindings` (numbers by type), `live` (their number), and the `push_credential_sid` that the token server is to
+    hand out in its place, null where nobody has decided. `conversations` of a service is what was live there when
+    the snapshot was taken, by path; null where that could not be read. `credentials` are the account's, `lengths`
+    what pushes are estimated with; `snapshot` and `rules` are digests, `source` is the way to the snapshot's folder.
     """
 
     account_sid: str
@@ -101,6 +103,29 @@ class Mapped:
     def config_digest(self) -> str:
         """The digest of what the push configuration states, whatever its comments and order."""
         return digest(self.config.to_json())
+
+    def findings(self, live: Mapping[str, Settings | None]) -> list[Finding]:
+        """What is to be said of the mapping now: push-config.yaml may have been edited since it was made.
+
+        `live` are the settings of the services in Conversations, by SID; None for those that nobody knows.
+        """
+        findings = [found for found in self.summary.findings if found.code not in CODES]
+        off: dict[str | None, set[str]] = {}
+        for found in findings:
+            if found.code == "push-disabled":
+                off.setdefault(found.service_sid, set()).add(found.subject)
+        subscribers = {service["service_sid"]: service["subscribers"] for service in self.summary.services}
+        for config in self.configs:
+            sid = config.service_sid
+            numbers, chats = subscribers.get(sid, {}), off.get(sid, ())
+            findings += check_config(config, live.get(sid), numbers, chats, self.summary.lengths)
+        stated = {config.service_sid for config in self.configs}
+        findings += [
+            Finding("service-not-stated", service["service_sid"], count=service["bindings"])
+            for service in self.summary.services
+            if not service["left_out"] and service["service_sid"] not in stated
+        ]
+        return findings
 
 
 def find_binding(mapped: Mapped, sid: str) -> dict[str, Any] | None:
@@ -171,6 +196,7 @@ def _check(summary: Summary) -> None:
     for service in summary.services:
         texts += [service["service_sid"], service["friendly_name"]]
         numbers += [service["bindings"], *service["outcomes"].values(), *service["actions"].values()]
+        numbers += service["subscribers"].values()
         for item in service["credentials"]:
             texts += [item["credential_sid"], item["push_credential_sid"] or ""]
             numbers += [item["live"], *item["bindings"].values()]
