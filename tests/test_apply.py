@@ -253,15 +253,16 @@ def test_a_write_that_is_refused_is_told_and_the_others_go_on(
 # --- interruptions ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("stride", [4, pytest.param(1, marks=pytest.mark.long)])
 def test_a_death_at_any_step_is_gone_on_from_and_nothing_is_written_twice(
-    run: Run, server: StandInServer, plan_file: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, server: StandInServer, plan_file: Path, monkeypatch: pytest.MonkeyPatch, stride: int
 ) -> None:
     before = live(server.world)
     desired = wanted(plan_file, before)
     configurations = {sid: service.configuration for sid, service in server.world.services.items()}
-    step, steps = 0, 99
+    step, steps = 1 - stride, 99
     while step < steps:
-        step += 1
+        step += stride
         for sid, service in server.world.services.items():
             service.configuration = dict(configurations[sid] or {})
         server.world.writes.clear()

@@ -156,7 +156,7 @@ def start(out: Path, *options: object, wait_for: Callable[[], bool]) -> subproce
     return process
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.long)])
 def test_a_signal_in_the_middle_loses_nothing(tmp_path: Path, run: Run, serve: Serve, number: signal.Signals) -> None:
     server = serve(tiny_world(bindings=[{"count": 3000}]))
     out = tmp_path / "s"

@@ -153,7 +153,7 @@ def shown_changes(report: str) -> int:
 
 
 @given(
-    st.sampled_from([0, 1, 40, 100, 900, 2000]),
+    st.sampled_from([0, 1, 40, 100, 400, 1200]),
     hostile,
     st.text(max_size=300) | st.just("too long for any report"),
     st.sampled_from([0, 1, 3, len(CATALOGUE)]),
@@ -164,7 +164,7 @@ def test_the_report_stays_within_60_kb_and_counts_what_it_leaves_out(
 ) -> None:
     if template.startswith("too long"):
         template, services = template * 3000, min(services, 40)
-    plan = many(services, friendly_name, template, codes if services < 900 else min(codes, 3))
+    plan = many(services, friendly_name, template, codes if services < 400 else min(codes, 3))
     report = plan_report(plan, refusals(plan))
     assert len(report.encode()) <= LARGEST == 60_000
     assert f"{services:,} service{'' if services == 1 else 's'} would change" in report
@@ -188,7 +188,7 @@ def test_a_shortened_report_says_where_all_of_it_is_and_fills_its_room() -> None
     assert "Shortened" not in plan_report(few)
     report = plan_report(most)
     assert "`chat-migrate load MAPPED --plan-out plan.json --report report.html`" in report
-    for length in range(1, 60):
+    for length in range(1, 60, 5):
         assert LARGEST - 400 < len(plan_report(many(300, "n" * length, codes=1)).encode()) <= LARGEST
     counted = plan_report(many(500, codes=1))
     assert "500 findings in 500 services, 124,750 in all." in counted
