@@ -11,6 +11,7 @@ import pytest
 
 from migrate import load_rules
 from migrate.map.rules import Rules
+from migrate.map.run import map_snapshot
 from migrate.model.errors import InputError
 from migrate.review import open_snapshot
 from migrate.review.snapshot import SnapshotReview
@@ -202,6 +203,31 @@ def test_oddities_are_counted_in_bindings(folder: Path, tmp_path: Path) -> None:
         "an identity with more than 10 bindings": 11,
         "an endpoint under several identities": 3,
     }
+
+
+def test_what_is_empty_is_odd_in_the_mapping_as_it_is_in_the_snapshot(tmp_path: Path) -> None:
+    some = [
+        *(binding(number, identity="", message_types=[""]) for number in range(12)),
+        binding(20, identity="a", endpoint="shared"),
+        binding(21, identity="", endpoint="shared"),
+        binding(22, endpoint=""),
+        binding(23, endpoint="", credential_sid=""),
+    ]
+    snapshot = write_snapshot(tmp_path / "s", {ACME: {}}, {ACME: [some]})
+    found = dict(rows(open_snapshot(snapshot).oddities(), ["oddity", "bindings"]))
+    assert {name: number for name, number in found.items() if number} == {
+        "no identity": 13,
+        "no endpoint": 2,
+        "no credential": 1,
+        "a message type that is not known": 12,
+    }
+    summary = map_snapshot(snapshot, tmp_path / "m")
+    told = {(finding.code, finding.subject): finding.count for finding in summary.findings}
+    assert told["binding-incomplete", "identity"] == 13
+    assert told["binding-incomplete", "endpoint"] == 2
+    assert told["binding-incomplete", "credential_sid"] == 1
+    assert told["message-type-unknown", "(empty)"] == 12
+    assert not {"identity-crowded", "endpoint-shared"} & {code for code, _ in told}
 
 
 def test_the_demo_is_counted_as_pandas_counts_it(demo: Demo) -> None:
