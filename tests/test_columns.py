@@ -23,7 +23,7 @@ from migrate.standin.world import World
 from migrate.twilio_api.pages import Meta, NotAPageError
 from tests.conftest import service_sid
 
-EXAMPLES = 150
+EXAMPLES = 100
 SERVICE = service_sid(1)
 TEXTS = ("account_sid", "endpoint", "identity", "binding_type", "credential_sid")
 ORDINARY: dict[str, Any] = {

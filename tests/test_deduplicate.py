@@ -120,7 +120,7 @@ odd_sids = st.one_of(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.lists(st.lists(odd_sids, min_size=1, max_size=5), min_size=1, max_size=4))
 def test_it_never_takes_for_distinct_what_is_not(found: list[list[str]]) -> None:
     everything = [each for part in found for each in part]
@@ -131,7 +131,7 @@ def test_it_never_takes_for_distinct_what_is_not(found: list[list[str]]) -> None
 # --- what is dropped --------------------------------------------------------------------------------------
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(st.lists(st.lists(odd_sids, min_size=1, max_size=5), min_size=1, max_size=4))
 def test_of_all_rows_of_a_sid_the_last_one_stays_in_its_place(found: list[list[str]]) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -111,7 +111,7 @@ def is_needed(row: Row, sign: Row) -> bool:
     st.sets(st.integers(0, 17)),
     st.sampled_from([5, 1000]),
 )
-@settings(max_examples=40)
+@settings(max_examples=20)
 def test_the_list_is_what_going_row_by_row_finds(
     source: list[list[Row]], live: list[list[Row]], same: set[int], rows_a_bucket: int
 ) -> None:

@@ -56,7 +56,7 @@ cells = st.text(max_size=6) | starts.flatmap(lambda start: st.text(max_size=4).m
 
 
 @given(st.lists(st.none() | cells, min_size=1, max_size=4), cells)
-@settings(max_examples=40)
+@settings(max_examples=20)
 def test_no_cell_begins_like_a_formula_and_all_come_back(
     tmp_path_factory: pytest.TempPathFactory, identities: list[str | None], name: str
 ) -> None:
@@ -124,7 +124,7 @@ pending_rows = st.fixed_dictionaries(
 
 
 @given(st.lists(pending_rows, max_size=4), st.integers(1, 4))
-@settings(max_examples=150)
+@settings(max_examples=80)
 def test_what_is_read_is_what_was_written(
     tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, object]], size: int
 ) -> None:

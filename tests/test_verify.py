@@ -171,7 +171,7 @@ def rows_of(names: st.SearchStrategy[Any], prefix: str) -> st.SearchStrategy[lis
     rows_of(st.sampled_from([*NAMES, CAME_BACK, CAME_BACK, CAME_BACK]), "l"),
     st.sampled_from([9, 1000, 1000]),
 )
-@settings(max_examples=40)
+@settings(max_examples=20)
 def test_the_comparison_is_what_going_row_by_row_finds(
     source: list[list[Row]], live: list[list[Row]], rows_a_bucket: int
 ) -> None:

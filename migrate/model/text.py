@@ -21,6 +21,8 @@ def printable(text: str) -> str:
     Line breaks, terminal control sequences and marks that change the direction of writing must not act where
     the text is shown.
     """
+    if text.isprintable():  # almost all text is, and this asks at once
+        return text
     return "".join(character if _shows(character) else _escape(character) for character in text)
 
 
