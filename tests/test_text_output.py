@@ -96,7 +96,9 @@ def test_no_line_is_longer_than_the_screen_and_none_is_coloured_in_a_pipe(
     assert len(lines) >= 3
     beyond = [line for line in lines if cell_len(line) > width and not WHOLE.match(line)]
     assert not [line for line in beyond if cell_len(line.split()[-1]) <= width - 38]
-    assert not re.search(r"[\x00-\x09\x0b-\x1f\u200e]", texts[command]), "no escape, and no mark of the layout"
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\u200e\ue000\ue001]", texts[command]), (
+        "no escape, and no mark of the layout"
+    )
     assert not [line for line in lines if line != line.rstrip()]
 
 
@@ -277,6 +279,13 @@ def test_a_line_that_fits_is_left_as_it_is_but_for_its_marks() -> None:
         (f"ab  {COLUMN}averylongwordindeed", ["ab  averylongwordindeed"]),
         (f"a  {COLUMN}/a/very/long/path and more", ["a  /a/very/long/path", "   and", "   more"]),
         (f"too wide a  {COLUMN}column", ["too wide a", "column"]),
+        (f"a     {COLUMN}sevenup", ["a", "  sevenup"]),
+        (f"  a   {COLUMN}b sevenup {BREAK}c", ["  a   b", "  sevenup", "  c"]),
+        (f"  a   {COLUMN}ninechars", ["  a   ninechars"]),
+        (f"  a   {COLUMN}日本語の", ["  a   日本", "      語の"]),
+        (r"\u65e5\u{202e}\x1b", [r"\u65e5", r"\u{202e}", r"\x1b"]),
+        (r"\xe9\xe9\U0001f695", [r"\xe9\xe9", r"\U0001f695"]),
+        ("👩‍👩‍👧" * 6, ["👩‍👩‍👧" * 5, "👩‍👩‍👧"]),
         ("日本語の名前です", ["日本語の名", "前です"]),
         ("🚕🚕🚕🚕🚕🚕", ["🚕🚕🚕🚕🚕", "🚕"]),
     ],
@@ -285,20 +294,55 @@ def test_a_line_that_does_not_fit_is_broken_where_it_reads_best(text: str, lines
     assert broken(text, 10) == lines
 
 
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("seven.. $M", ["seven.. $M"]),
+        ("seven... $M", ["seven...", "$M"]),
+        ("seven..  $M", ["seven..", "  $M"]),
+        ("seven..    $M", ["seven..", "    $M"]),
+        ("seven..  ", ["seven..  "]),
+        ("seven....  ", ["seven....", "  "]),
+        ("a" + " " * 12 + "$M", ["a", " " * 10, "  $M"]),
+    ],
+)
+def test_spaces_by_which_texts_differ_are_shown_where_a_line_is_broken(text: str, lines: list[str]) -> None:
+    assert broken(sided(text), 10) == lines
+
+
+def test_templates_that_differ_in_spaces_look_different() -> None:
+    def of(spaces: int) -> list[str]:
+        return broken(f"    template  {BREAK}{sided('x ' * 28 + 'end.' + ' ' * spaces + '${MESSAGE} said so')}", 80)
+
+    assert len({tuple(of(spaces)) for spaces in (1, 2, 3, 4)}) == 4
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "cp1252"])
+@pytest.mark.parametrize("width", [40, 60, 80])
+@pytest.mark.parametrize("title", ["日本語" * 20, "x" * 23, "x" * 38, "שלום" * 9])
+def test_a_title_fits_the_screen_in_any_script_and_encoding(title: str, width: int, encoding: str) -> None:
+    line = f"~ {'IS' + '0' * 32}  {COLUMN}{sided(title)}\n"
+    shown = fitted(Text(line), width, encoding=encoding).plain
+    assert max(map(cell_len, shown.split("\n"))) <= width
+    assert re.sub(r"\s", "", shown) == re.sub(r"\s", "", spelt(f"~IS{'0' * 32}{title}", encoding))
+
+
 foreign = st.text(max_size=60).map(printable)
 
 
-@given(st.lists(st.tuples(foreign, foreign), min_size=1), st.integers(12, 100))
-def test_nothing_is_lost_and_only_a_long_word_goes_beyond(rows: list[tuple[str, str]], width: int) -> None:
+@given(st.lists(st.tuples(foreign, foreign), min_size=1), st.integers(12, 100), st.sampled_from(["utf-8", "ascii"]))
+def test_nothing_is_lost_and_only_a_long_word_goes_beyond(
+    rows: list[tuple[str, str]], width: int, encoding: str
+) -> None:
     text = Text()
     for label, value in rows:
-        text.append(f"· {label}", "bold").append(f"  {COLUMN}{value} {BREAK}→ {value}\n", "red")
-    shown = fitted(text, width)
-    whole = "".join(f"·{label}{value}→{value}" for label, value in rows)
+        text.append(f"· {label}", "bold").append(f"  {COLUMN}{sided(value)} {BREAK}→ {value}\n", "red")
+    shown = fitted(text, width, encoding=encoding)
+    whole = spelt("".join(f"·{label}{value}→{value}" for label, value in rows), encoding)
     assert re.sub(r"[ \n]", "", shown.plain) == re.sub(r"[ \n]", "", whole)
     for line in shown.plain.split("\n"):
         if cell_len(line) > width:
-            assert max(map(cell_len, line.split(" "))) + 4 > width * 1 / 3
+            assert max(map(cell_len, line.split(" "))) + 4 > width
 
 
 def test_colours_stay_with_their_words() -> None:
