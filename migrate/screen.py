@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from migrate.extract.meter import Meter
 
 COLUMNS = 80  # of what is no terminal
+_SIZES = ("COLUMNS", "LINES")  # rich takes any digit for a number here, such as "²"
 
 
 def spell_on(stream: TextIO) -> None:
@@ -53,6 +54,7 @@ class Screen:
         return Console(
             stderr=stderr,
             width=_width(sys.stderr if stderr else sys.stdout),
+            _environ={name: value for name, value in os.environ.items() if name not in _SIZES or value.isdecimal()},
             no_color=plain,
             color_system=None if plain else "auto",
             highlight=False,
@@ -69,11 +71,13 @@ class Screen:
         if self.json:
             from migrate.model.digest import canonical_json
 
-            click.echo(canonical_json(data).encode(), nl=False)
+            with _told():
+                click.echo(canonical_json(data).encode(), nl=False)
             return
         shown = text()
         if isinstance(shown, str):
-            click.echo(shown.encode(), nl=False)
+            with _told():
+                click.echo(shown.encode(), nl=False)
         else:
             self.show(shown)
 
@@ -83,8 +87,10 @@ class Screen:
 
         console = self._console(stderr=False)
         out = console.file
-        shown = fitted(text, console.width, encoding=console.encoding, is_terminal=out.isatty())
-        console.print(shown, end="")
+        # The console's own width is always 80 on a terminal that calls itself dumb.
+        shown = fitted(text, _width(sys.stdout), encoding=console.encoding, is_terminal=out.isatty())
+        with _told():
+            console.print(shown, end="")
 
     def say(self, message: str) -> None:
         """A message beside the result."""
@@ -99,6 +105,16 @@ class Screen:
         moves = console.is_terminal and not console.is_dumb_terminal
         with bars(console, meter) if moves else lines(self.say, meter):
             yield
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Name standard output in what goes wrong with it."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = "standard output"
+        raise
 
 
 def _width(out: IO[str] | None) -> int:

@@ -182,6 +182,26 @@ def test_a_terminal_gets_lines_of_its_own_width_in_colour(demo: Demo, columns: i
     assert "תמיכה בעברית\u200e" in plain, "what stands behind a name from right to left stays behind it"
 
 
+def test_a_terminal_that_calls_itself_dumb_has_its_own_width_too(demo: Demo) -> None:
+    shown = on_terminal(load(demo), 50, TERM="dumb").splitlines()
+    assert not [line for line in shown if cell_len(line) > 50 and not WHOLE.match(line)]
+    shown = on_terminal(load(demo), 50, TERM="dumb", COLUMNS="100").splitlines()
+    assert 80 < max(map(cell_len, shown)) <= 100
+
+
+@pytest.mark.parametrize(
+    "arguments", [["explain", "{mapped}", BINDING], ["explain", "{mapped}", BINDING, "--json"], ["rules"]]
+)
+def test_a_full_disk_below_standard_output_is_told_as_such(demo: Demo, arguments: list[str]) -> None:
+    command = [argument.format(mapped=demo.folder / "mapped") for argument in arguments]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "migrate", *command],
+            cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (1, "Error: Cannot use standard output: no space left on device\n")
+
+
 @pytest.mark.parametrize(
     ("options", "environment"), [(["--no-color"], {}), ([], {"NO_COLOR": "1"}), ([], {"TERM": "dumb"})]
 )
@@ -235,7 +255,7 @@ def test_json_and_rules_are_files_and_stay_utf_8(demo: Demo) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "width"), [(None, 80), ("", 80), ("0", 80), ("wide", 80), ("40", 40), ("100", 100)]
+    ("asked", "width"), [(None, 80), ("", 80), ("0", 80), ("wide", 80), ("²", 80), ("40", 40), ("100", 100)]
 )
 def test_columns_says_how_wide_a_pipe_is(
     environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], asked: str | None, width: int

@@ -1,8 +1,8 @@
 """How text views fit a screen: columns that align, and lines that are broken where they would not fit.
 
 A view appends to a `rich.text.Text` and puts marks where they help: `COLUMN`, `BREAK` and `JOINT`. `fitted` makes the
-lines of it. Foreign text cannot hold a mark: `printable` shows them as escapes. Those that stand for a space are of the
-private use area, whose characters take one cell as a space does.
+lines of it. Foreign text cannot hold a mark: `printable` shows them as escapes. Those that stand for a space are of
+the private use area, whose characters take one cell as a space does.
 """
 
 from __future__ import annotations
