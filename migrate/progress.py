@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from migrate.extract.meter import Meter, Reading
 
 SECONDS_BETWEEN_LINES = 5.0
-WIDE = 120  # columns of a terminal on which whole SIDs have room beside the numbers
+_DISPENSABLE = ("retries", "pages", "bar", "speed", "left")  # what a row goes without where it has no room, in turn
 
 
 @contextmanager
@@ -27,36 +27,61 @@ def bars(console: Console, meter: Meter) -> Iterator[None]:
     began = time.monotonic()
 
     def draw() -> RenderableType:
-        return _table(meter, time.monotonic() - began, is_narrow=console.width < WIDE)
+        return _table(meter, time.monotonic() - began, *console.size)
 
     with Live(get_renderable=draw, console=console, transient=True, refresh_per_second=4):
         yield
 
 
-def _table(meter: Meter, seconds: float, *, is_narrow: bool) -> RenderableType:
+def _table(meter: Meter, seconds: float, width: int, height: int) -> RenderableType:
     from rich.console import Group
     from rich.progress_bar import ProgressBar
     from rich.table import Table
     from rich.text import Text
 
-    table = Table.grid(padding=(0, 1 if is_narrow else 2))
-    # What is complete goes below: of many services the screen shows the first.
-    for service, reading in sorted(meter.read().items(), key=lambda item: item[1].is_complete):
+    # What is complete goes below: of many services the screen shows the first, and up to three lines more.
+    readings = sorted(meter.read().items(), key=lambda item: item[1].is_complete)
+    shown = readings[: max(1, height - 3)]
+    rows, gap = _fitting(shown, seconds, width)
+    table = Table.grid(padding=(0, gap))
+    for _ in rows[0] if rows else ():
+        table.add_column(no_wrap=True, overflow="crop")
+    for row, (_, reading) in zip(rows, shown, strict=True):
+        # With nothing to measure by, the bar only moves.
         total = 1 if reading.is_complete else reading.expected or None
         done = 1 if reading.is_complete else reading.rows
-        table.add_row(
-            # Services differ in the last digits of their SIDs.
-            f"{service[:2]}…{service[-6:]}" if is_narrow else service,
-            # With nothing to measure by, the bar only moves.
-            ProgressBar(total=total, completed=done, width=6 if is_narrow else 20, pulse=total is None),
-            f"{reading.rows:,} bindings",
-            f"{reading.read / seconds:,.0f}/s" if seconds else "",
-            f"{reading.pages:,} pages",
-            f"{reading.retries:,} retries",
-            _left(reading, seconds).removeprefix("about " if is_narrow else ""),
-        )
-    below = f"{meter.requests_now()} requests under way"
-    return Group(table, Text(below), Text(meter.trouble(), "yellow", overflow="ellipsis", no_wrap=True))
+        bar = ProgressBar(total=total, completed=done, width=len(row.get("bar", "")), pulse=total is None)
+        table.add_row(*(bar if name == "bar" else cell for name, cell in row.items()))
+    more = f"and {len(readings) - len(shown):,} more services · " if len(readings) > len(shown) else ""
+    below = f"{more}{meter.requests_now():,} requests under way"
+    return Group(table, Text(below, no_wrap=True), Text(meter.trouble(), "yellow", overflow="ellipsis", no_wrap=True))
+
+
+def _fitting(readings: Sequence[tuple[str, Reading]], seconds: float, width: int) -> tuple[list[dict[str, str]], int]:
+    """The rows of the widest form that fits, or of the narrowest, and the cells between two columns."""
+    for is_wide, without in ((True, 0), *((False, many) for many in range(len(_DISPENSABLE) + 1))):
+        gap = 2 if is_wide else 1
+        rows = [_cells(service, reading, seconds, is_wide=is_wide) for service, reading in readings]
+        rows = [{name: cell for name, cell in row.items() if name not in _DISPENSABLE[:without]} for row in rows]
+        widths = [max(map(len, column)) for column in zip(*(row.values() for row in rows), strict=True)]
+        if sum(widths) + gap * (len(widths) - 1) <= width:
+            break
+    return rows, gap
+
+
+def _cells(service: str, reading: Reading, seconds: float, *, is_wide: bool) -> dict[str, str]:
+    """A row, column by column; in the place of its bar what is as long."""
+    left = _left(reading, seconds)
+    return {
+        # Services differ in the last digits of their SIDs.
+        "service": service if is_wide else f"{service[:2]}…{service[-6:]}",
+        "bar": "-" * (20 if is_wide else 6),
+        "rows": f"{reading.rows:,} bindings",
+        "speed": f"{reading.read / seconds:,.0f}/s" if seconds else "",
+        "pages": f"{reading.pages:,} pages",
+        "retries": f"{reading.retries:,} retries",
+        "left": left if is_wide else left.removeprefix("about "),
+    }
 
 
 def _left(reading: Reading, seconds: float) -> str:
@@ -75,12 +100,14 @@ def lines(say: Callable[[str], None], meter: Meter) -> Iterator[None]:
     over = threading.Event()
 
     def tell() -> None:
-        read, then = 0, time.monotonic()
+        said, read, then = "", 0, time.monotonic()
         while not over.wait(SECONDS_BETWEEN_LINES):
             now, before = time.monotonic(), read
             line, read = _line(meter)
-            say(f"{line} · {(read - before) / (now - then):,.0f} bindings/s")
-            then = now
+            # All has come: what is done with it yet moves no number. While something is to come, silence would alarm.
+            if line != said or not _is_complete(meter):
+                say(f"{line} · {(read - before) / (now - then):,.0f} bindings/s")
+            said, then = line, now
 
     thread = threading.Thread(target=tell, name="progress", daemon=True)
     thread.start()
@@ -89,6 +116,11 @@ def lines(say: Callable[[str], None], meter: Meter) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
+
+
+def _is_complete(meter: Meter) -> bool:
+    readings = meter.read().values()
+    return bool(readings) and all(reading.is_complete for reading in readings)
 
 
 def _line(meter: Meter) -> tuple[str, int]:
@@ -100,7 +132,7 @@ def _line(meter: Meter) -> tuple[str, int]:
 
     rows, expected = total("rows"), sum(reading.expected or 0 for reading in readings)
     of = f" of about {expected:,}" if expected else ""
-    chains = f"{total('chains_done')} of {total('chains')} chains complete"
-    details = f"{total('pages'):,} pages, {total('retries'):,} retries, {meter.requests_now()} requests under way"
+    chains = f"{total('chains_done'):,} of {total('chains'):,} chains complete"
+    details = f"{total('pages'):,} pages, {total('retries'):,} retries, {meter.requests_now():,} requests under way"
     trouble = f" · waiting: {meter.trouble()}" if meter.trouble() else ""
     return f"{rows:,}{of} bindings · {chains} · {details}{trouble}", total("read")

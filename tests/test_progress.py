@@ -25,8 +25,8 @@ from tests.conftest import Run, Serve, service_sid, tiny_world
 ONE, TWO = service_sid(1), service_sid(2)
 SECONDS = 30  # after which a test gives up
 LINE = re.compile(
-    r"^(?P<rows>[\d,]+)( of about (?P<expected>[\d,]+))? bindings · (?P<done>\d+) of (?P<chains>\d+) chains complete"
-    r" · (?P<pages>[\d,]+) pages, (?P<retries>[\d,]+) retries, (?P<now>\d+) requests under way"
+    r"^(?P<rows>[\d,]+)( of about (?P<expected>[\d,]+))? bindings · (?P<done>[\d,]+) of (?P<chains>[\d,]+) chains complete"
+    r" · (?P<pages>[\d,]+) pages, (?P<retries>[\d,]+) retries, (?P<now>[\d,]+) requests under way"
     r"( · waiting: (?P<trouble>.*))? · (?P<speed>[\d,]+) bindings/s$"
 )
 
@@ -91,7 +91,7 @@ def test_a_line_has_the_numbers_of_all_services_together() -> None:
 @pytest.mark.usefixtures("often")
 def test_lines_go_on_with_what_has_changed_and_end_with_the_run() -> None:
     meter = Meter()
-    meter.add(ONE, rows=1, read=1, pages=1, chains=1)
+    meter.add(ONE, rows=1, read=1, pages=1, chains=2)
     with lines(said := Reader(2), meter):
         said.wait()
         meter.add(ONE, rows=1, read=1, pages=1, chains_done=1)
@@ -106,6 +106,44 @@ def test_lines_go_on_with_what_has_changed_and_end_with_the_run() -> None:
     assert last["expected"] is None
     assert not [thread for thread in threading.enumerate() if thread.name == "progress"]
     assert len(said.lines) == there
+
+
+@pytest.mark.usefixtures("often")
+def test_thousands_of_chains_are_told_as_other_numbers_are() -> None:
+    meter = Meter()
+    meter.add(ONE, chains=1800, chains_done=1700)
+    with lines(said := Reader(1), meter):
+        said.wait()
+    assert " · 1,700 of 1,800 chains complete · " in said.lines[0]
+
+
+def test_once_all_has_come_a_line_is_not_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.001)
+    meter, due = Meter(), threading.Semaphore(0)
+
+    def requests_now() -> int:
+        due.release()  # it is asked for each line, said or not
+        return 0
+
+    meter.requests_now = requests_now
+    meter.add(ONE, rows=5, read=5, chains=1)
+    said: list[str] = []
+
+    def wait(times: int) -> None:
+        for _ in range(times):
+            assert due.acquire(timeout=SECONDS)
+
+    with lines(said.append, meter):
+        wait(4)
+        assert len(said) >= 3, "while something is to come it goes on"
+        meter.add(ONE, chains_done=1)
+        wait(8)
+        before = len(said)
+        wait(5)
+        assert len(said) == before
+        meter.add(ONE, rows=-1)
+        wait(3)
+    assert [read(line)["rows"] for line in said if read(line)["done"] == "1"] == ["5", "4"]
 
 
 def test_what_is_over_before_a_line_is_due_gets_none() -> None:
@@ -277,6 +315,45 @@ def test_on_80_columns_services_are_told_apart_and_no_number_is_cut(monkeypatch:
         line = line_of(picture, f"IS…{ending}")
         for shown in ("100,000 bindings", "1,111/s", "100 pages", "3 retries", "4 min 30 s left"):
             assert shown in line
+
+
+@pytest.mark.parametrize("width", [160, 138, 137, 120, 100, 85, 80, 72, 60, 50, 40, 28])
+def test_at_every_width_services_are_told_apart_and_no_number_is_cut(
+    monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    meter = Meter({ONE: 9_876_543, TWO: 9_876_543})
+    for service in (ONE, TWO):
+        meter.add(service, rows=5_234_567, read=1_234_567, pages=12_346, retries=1_204, chains=2)
+    picture = drawn(meter, monkeypatch, seconds=300, width=width)
+    rows = {line for line in picture if line.startswith("IS")}
+    assert max(map(len, picture)) <= width
+    assert {line.split()[0][-6:] for line in rows} == {"000001", "000002"}
+    details = ["18 min 48 s left", "4,115/s", "━", "12,346 pages", "1,204 retries"]
+    for row in rows:
+        shown = [detail in row for detail in details]
+        assert shown == sorted(shown, reverse=True), "the last of them goes first"
+        known = "".join(detail for detail, is_shown in zip(details, shown, strict=True) if is_shown)
+        numbers = re.sub(r"^\S+|[━╸ ]|about", "", row)
+        assert sorted("5,234,567bindings" + re.sub(r"[━ ]", "", known)) == sorted(numbers), "nothing is there in part"
+    assert any(ONE in row for row in rows) == (width >= 138)
+    assert all("retries" in row for row in rows) == (width >= 88)
+
+
+def test_what_is_narrower_than_any_form_is_cut_at_the_edge(monkeypatch: pytest.MonkeyPatch) -> None:
+    meter = Meter()
+    meter.add(ONE, rows=1_234_567, chains=1)
+    assert max(map(len, drawn(meter, monkeypatch, width=20))) <= 20
+
+
+def test_of_more_services_than_the_screen_has_lines_the_others_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    meter = Meter()
+    for number in range(1, 1_601):
+        meter.add(service_sid(number), chains=1)
+    meter.trouble = lambda: "Twilio answered 429"
+    picture = drawn(meter, monkeypatch)
+    assert len({line for line in picture if line.startswith("IS")}) == 37
+    assert "and 1,563 more services · 0 requests under way" in picture
+    assert "Twilio answered 429" in picture
 
 
 def test_the_time_left_is_told_by_the_speed_of_this_run_alone(monkeypatch: pytest.MonkeyPatch) -> None:
