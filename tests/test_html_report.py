@@ -245,7 +245,12 @@ def test_of_a_credentials_secret_only_the_place_is_shown() -> None:
 
 def test_outcomes_stand_in_their_order_with_their_share() -> None:
     found = page(plan_of(())).words
-    assert "carried 1,226 93.7 % reduced 73 5.6 % expired 0 0.0 % blocked 9 0.7 %" in found
+    assert "carried 1,226 93.7 % reduced 73 5.5 % expired 0 0.0 % blocked 9 0.6 %" in found
+
+
+def test_a_share_is_never_rounded_to_all_or_to_nothing() -> None:
+    found = page(replace(EMPTY, bindings={"carried": 12_439, "reduced": 4})).words
+    assert "carried 12,439 99.9 % reduced 4 < 0.1 %" in found
 
 
 def test_where_the_checks_demand_a_browser_its_lack_fails(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -228,7 +229,24 @@ def test_a_column_is_masked_as_its_values_are(values: list[str | None]) -> None:
 def test_a_mask_hides_all_but_four_characters(value: str) -> None:
     shown = mask(value)
     assert value not in shown or len(value) <= 1 or value in f"… ({len(value)})"
-    assert len(shown.split(" (")[0]) <= 5
+    escape = re.compile(r"\\(?:u\{[0-9a-f]+\}|u[0-9a-f]{4}|[bfnrt])")
+    assert len(escape.sub("x", shown.split(" (")[0])) <= 5
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("\x1b[31m-an-identity", r"\u001b[…ty (17)"),
+        ("\u202ean-identity\n!", r"\u{202e}a…\n! (14)"),
+        ("日本-an-identity", "日本…ty (14)"),
+        ("\x1b\x1b short", "… (8)"),
+    ],
+)
+def test_what_a_mask_leaves_does_not_act_where_it_is_shown(value: str, shown: str) -> None:
+    assert mask(value) == shown
+    column = pa.array([value, None, "plain@example.com", value], pa.string())
+    assert mask_column(column).to_pylist() == [shown, None, "pl…om (17)", shown]
+    assert mask_column(column.slice(3)).to_pylist() == [shown]
 
 
 def one_binding(**changes: Any) -> Tally:

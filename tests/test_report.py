@@ -17,7 +17,7 @@ from migrate.model.plan import Change, Plan
 from migrate.model.text import printable
 from migrate.report.markdown import LARGEST, code, escape, plan_report
 from migrate.report.text import plan_view
-from migrate.report.wording import count, name
+from migrate.report.wording import count, name, share
 from tests.conftest import Demo, Run, service_sid
 from tests.plans import EMPTY, hostile_plan, many, plan_of
 from tests.plans import change as changed
@@ -102,6 +102,16 @@ def test_escaped_text_reads_as_it_was(text: str) -> None:
 def test_hosts_make_no_links_and_no_pictures_of_it(text: str) -> None:
     assert not re.search(r"://|www\.|:tada:", escape(text), re.IGNORECASE)
     assert escape("at 12:30, example.test") == "at 12:30, example.test"
+
+
+@pytest.mark.parametrize("text", ["08:00:00", "2026-06-15T08:00:00+02:00", "2026-06-15T08:00:00-02:00", "6:05:04"])
+def test_times_are_read_in_the_source_as_they_are(text: str) -> None:
+    assert escape(text) == text
+
+
+@pytest.mark.parametrize("text", [":+1:", ":-1:", ":100:", ":1234:", "12:100:30", ":8ball:", "at 08:00:tada:"])
+def test_whatever_hosts_know_as_a_picture_is_not_left_as_it_is(text: str) -> None:
+    assert not re.search(r":(\+1|-1|100|1234|8ball|tada):", escape(text))
 
 
 @given(st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), min_size=1).map(str.strip).filter(bool))
@@ -210,3 +220,28 @@ def test_the_markdown_shows_the_refusal_and_the_pushes() -> None:
     assert "| a new message | no push | `Alice wrote` |" in report
     assert f"| a new message | no push | `{'y' * 178}` … |" in plan_report(plan_of((changed(1, "x", "y" * 200),)))
     assert "would be refused" not in plan_report(EMPTY, (("blockers", "x"),))
+
+
+@pytest.mark.parametrize(
+    ("number", "whole", "shown"),
+    [
+        (12_439, 12_443, "99.9 %"), (4, 12_443, "< 0.1 %"), (0, 7, "0.0 %"), (7, 7, "100.0 %"), (1, 1000, "0.1 %"),
+        (2, 3, "66.6 %"), (0, 0, "100.0 %"),
+    ],
+)  # fmt: skip
+def test_a_share_is_not_all_unless_it_is_and_not_nothing_unless_it_is(number: int, whole: int, shown: str) -> None:
+    assert share(number, whole) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("x" * 61, "x" * 59),
+        ("x" * 57 + "👩‍👩‍👧" + "x", "x" * 57),
+        ("x" * 58 + "👍🏽 yes", "x" * 58),
+        ("x" * 58 + "e\u0301\u0302tude", "x" * 58),
+        ("e" + "\u0301" * 80, "e" + "\u0301" * 58),
+    ],
+)
+def test_a_long_name_is_not_cut_within_a_sign(text: str, kept: str) -> None:
+    assert name(text) == kept + "…"

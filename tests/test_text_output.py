@@ -25,9 +25,11 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from migrate.cli import cli
+from migrate.model.coverage import Counts, Coverage, ServiceCoverage
 from migrate.model.rehearsal import Conditions, Point, Rehearsal
 from migrate.model.text import lasting, printable, spelt
 from migrate.rehearsal.act import POINTS
+from migrate.report.coverage import coverage_view
 from migrate.report.layout import BREAK, COLUMN, JOINT, fitted, grid, padded, sided, table, unbroken
 from migrate.report.rehearsal import rehearsal_view
 from migrate.report.wording import size
@@ -124,6 +126,17 @@ def test_numbers_stand_below_each_other(said: tuple[int, dict[str, str]]) -> Non
         if width == 80:
             (heading,) = (line for line in shown if line.endswith("   ready"))
             assert len(heading) == len(numbers[0])
+
+
+def test_one_that_is_ready_among_many_is_not_none_in_percent() -> None:
+    platforms = {"apn": Counts(12_439, ready_device=4, pending=12_435), "fcm": Counts(7, pending=7)}
+    service = ServiceCoverage("IS" + "0" * 32, "Acme", platforms)
+    day = "2026-06-15T08:00:00"
+    found = Coverage("AC" + "0" * 32, "sha256:0", day, "conversations", day, 4, narrowed=False, services=(service,))
+    lines = fitted(coverage_view(found, "snapshot", [("Kept", "here")]), 80).plain.splitlines()
+    for label, share in (("  apn", "< 0.1 %"), ("  fcm", "0.0 %"), ("All", "< 0.1 %")):
+        (line,) = (line for line in lines if line.startswith(f"{label} "))
+        assert line.endswith(f" {share}")
 
 
 @pytest.mark.parametrize("seconds", [0.04, 93.2])

@@ -9,7 +9,7 @@ from rich.text import Text
 from migrate.model.coverage import Counts, Coverage
 from migrate.model.text import printable
 from migrate.report.layout import COLUMN, grid, table
-from migrate.report.wording import count, name
+from migrate.report.wording import count, name, share
 
 _COLUMNS = {
     "bindings": "bindings",
@@ -51,7 +51,7 @@ def _sides(coverage: Coverage, snapshot: str) -> list[tuple[str, str]]:
 
 
 def _cells(counts: Counts) -> list[str]:
-    return [*(f"{getattr(counts, key):,}" for key in _COLUMNS), f"{counts.percent:.1f} %"]
+    return [*(f"{getattr(counts, key):,}" for key in _COLUMNS), share(counts.ready, counts.expected)]
 
 
 def _platform(platform: str | None) -> str:

@@ -32,8 +32,8 @@ from migrate.report.wording import (
 
 _PHONES = "| on phones, with examples | in Conversations now | once applied |"
 LARGEST = 60_000  # bytes: hosts of tickets and pull requests take no more than some 65,000 characters
-# What may act in Markdown, and what hosts make links and pictures of: `https://…`, `www.…`, `:taxi:`.
-_ACTIVE = re.compile(r"[\\`*_{}\[\]<>#|~$&@]|:(?=//|[\w+-]+:)|(?<=www)\.", re.IGNORECASE)
+# What may act in Markdown, and what hosts make links and pictures of: `https://…`, `www.…`, `:taxi:`; no time of day.
+_ACTIVE = re.compile(r"[\\`*_{}\[\]<>#|~$&@]|:(?=//|(?!\d\d[:+-]\d\d)[\w+-]+:)|(?<=www)\.", re.IGNORECASE)
 
 
 def plan_report(plan: Plan, refusals: Refusals = (), *, dry_run: bool = True) -> str:

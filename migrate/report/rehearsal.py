@@ -64,5 +64,5 @@ def _remarks(held: Rehearsal) -> list[str]:
 
 
 def _verdict(held: Rehearsal) -> str:
-    counted = ", ".join(f"{number} {verdict}" for verdict, number in held.counts.items() if number)
+    counted = ", ".join(f"{number:,} {verdict}" for verdict, number in held.counts.items() if number)
     return f"{'Passed' if held.passed else 'FAILED'}: {counted}, in {lasting(held.seconds)}"

@@ -9,7 +9,7 @@ from rich.text import Text
 from migrate.model.retirement import FATES, Retired, Retirement
 from migrate.model.text import lasting, printable
 from migrate.report.layout import BREAK, COLUMN, grid, table
-from migrate.report.wording import count, name
+from migrate.report.wording import count, name, share
 
 _MINUTE = 60  # seconds
 _COLUMNS = {
@@ -57,7 +57,8 @@ def _grid(retirement: Retirement) -> Text:
     rows: list[tuple[str, Sequence[str]]] = []
     for service in retirement.services:
         numbers = {**vars(service), **vars(service.coverage)}
-        cells = [*(f"{numbers[key]:,}" for key in _COLUMNS), f"{service.coverage.percent:.1f} %"]
+        ready = share(service.coverage.ready, service.coverage.expected)
+        cells = [*(f"{numbers[key]:,}" for key in _COLUMNS), ready]
         rows += [(f"{service.service_sid}  {COLUMN}{name(service.friendly_name)}", ()), ("", cells)]
     return grid((*_COLUMNS.values(), "ready"), rows)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -28,7 +29,16 @@ PUSHES: Mapping[str, str] = {
 def name(text: str) -> str:
     """A friendly name for one line: printable, and cut where it is very long."""
     shown = printable(text) if text.strip() else "(no name)"
-    return shown if len(shown) <= LONGEST_NAME else shown[: LONGEST_NAME - 1] + "…"
+    return shown if len(shown) <= LONGEST_NAME else shown[: _boundary(shown, LONGEST_NAME - 1)] + "…"
+
+
+def _boundary(text: str, longest: int) -> int:
+    """Where to cut a text, at most so far, so that no sign is cut that is made of several: an accent, an emoji."""
+    for cut in range(longest, longest // 2, -1):
+        joined = text[cut] in "\u200c\u200d" or text[cut - 1] == "\u200d" or "\U0001f3fb" <= text[cut] <= "\U0001f3ff"
+        if not joined and not unicodedata.category(text[cut]).startswith("M"):
+            return cut
+    return longest
 
 
 def setting(settings: Settings, path: str) -> str:
@@ -80,6 +90,14 @@ def readiness(plan: Plan, refusals: Refusals) -> str:
 def count(number: int, noun: str) -> str:
     """A number with its noun: `1 change`, `12,000 bindings`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def share(number: int, whole: int) -> str:
+    """A part of a whole in percent: never rounded up, and never to nothing; `100.0 %` where the whole is nothing."""
+    if not whole:
+        return "100.0 %"
+    tenths = 1000 * number // whole
+    return f"{tenths / 10:.1f} %" if tenths or not number else "< 0.1 %"
 
 
 def size(number: int) -> str:
