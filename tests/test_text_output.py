@@ -129,7 +129,10 @@ def test_numbers_stand_below_each_other(said: tuple[int, dict[str, str]]) -> Non
 
 
 def test_one_that_is_ready_among_many_is_not_none_in_percent() -> None:
-    platforms = {"apn": Counts(12_439, ready_device=4, pending=12_435), "fcm": Counts(7, pending=7)}
+    platforms: dict[str | None, Counts] = {
+        "apn": Counts(12_439, ready_device=4, pending=12_435),
+        "fcm": Counts(7, pending=7),
+    }
     service = ServiceCoverage("IS" + "0" * 32, "Acme", platforms)
     day = "2026-06-15T08:00:00"
     found = Coverage("AC" + "0" * 32, "sha256:0", day, "conversations", day, 4, narrowed=False, services=(service,))
