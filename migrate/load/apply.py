@@ -89,29 +89,13 @@ class Applier:
 
     def _write(self, change: Change, wanted: Settings, live: Settings) -> Outcome:
         """Write, and read back what came of it. `live` is the before-image."""
-        form = {FIELD_BY_PATH[path].form: form_value(value) for path, value in wanted.items()}
         latest = self._journal.latest(change)
         if latest and latest[1].status is None:  # an earlier run's, that did not arrive, or not whole
             arrived = len(differing(wanted, live)) < len(wanted)
             self._journal.end(latest[0], "failed" if arrived else "void", live)
         number = self._journal.begin(change, live, wanted)
-
-        def attempt() -> Settings | None:
-            self._pace.wait()
-            try:
-                self._api.post("conversations", notifications_path(change.service_sid), form)
-            except TransientTwilioError:  # done or not: what is live tells
-                after = read_live(self._api, change.service_sid)
-                if after is not None and same(live, after):
-                    raise
-                return after
-            except TwilioError:
-                self._refused(change, number, wanted)
-                raise
-            return self._read_back(change, wanted)
-
         try:
-            after = self._api.insist(attempt)
+            after = self._send(change, number, wanted, live)
         except TwilioError as error:  # what was not seen to be refused stays open, and is settled by the next run
             return Outcome(change, "failed", str(error))
         if after is None:
@@ -123,6 +107,40 @@ class Applier:
             return Outcome(change, "applied")
         shown = ", ".join(f"{path} is {_shown(after.get(path))}" for path in wrong)
         return Outcome(change, "failed", f"Read back after the write: {shown}")
+
+    def _send(self, change: Change, number: int, wanted: Settings, before: Settings) -> Settings | None:
+        """Send what is wanted, and give what is live then; None if the service is not there any more.
+
+        It is tried again while patience lasts. What Twilio took is not sent again. What was sent without an answer is,
+        but only where a look just before still sees nothing of it, and nobody else has been there.
+        """
+        sent = taken = False
+
+        def attempt() -> Settings | None:
+            nonlocal sent, taken
+            if taken:
+                return self._read_back(change, wanted)
+            self._pace.wait()
+            if sent:
+                seen = read_live(self._api, change.service_sid)
+                if seen is None or not same(before, seen):
+                    return seen
+            sent = True
+            try:
+                self._api.post("conversations", notifications_path(change.service_sid), form)
+            except TransientTwilioError:  # done or not: what is live tells
+                after = read_live(self._api, change.service_sid)
+                if after is not None and same(before, after):
+                    raise
+                return after
+            except TwilioError:
+                self._refused(change, number, wanted)
+                raise
+            taken = True
+            return self._read_back(change, wanted)
+
+        form = {FIELD_BY_PATH[path].form: form_value(value) for path, value in wanted.items()}
+        return self._api.insist(attempt)
 
     def _refused(self, change: Change, number: int, wanted: Settings) -> None:
         """Journal what is live after a write that Twilio has refused; where nothing can be seen, it stays open."""
