@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from migrate.commands.reporting import ground_now
 from migrate.load.limits import LIMITS, MOST_SERVICES, Ground, refuse_beyond
 from migrate.model.applied import Outcome
 from migrate.model.errors import (
@@ -21,7 +21,6 @@ from migrate.model.errors import (
     PartlyAppliedError,
     RefusedError,
     StaleError,
-    TwilioError,
 )
 from migrate.options import FILE, same_command
 from migrate.screen import Screen
@@ -45,29 +44,35 @@ class ApplyOptions:
     max_services: int
 
 
-def apply_options(command: Command) -> Command:
-    """Options of commands that can write to Twilio; the command gets `applying`."""
+def apply_options(limits: Sequence[str] = tuple(LIMITS)) -> Callable[[Command], Command]:
+    """Options of commands that can write to Twilio, within these limits; the command gets `applying`."""
 
-    @click.option("--apply", is_flag=True, help="Write it to Twilio. Without this nothing is ever written.")
-    @click.option("--yes", is_flag=True, help="Do not ask before it is applied.")
-    @click.option("--journal", type=FILE, metavar="FILE", help="The journal of what is written.")
-    @click.option(
-        "--force", "lifted", type=click.Choice(list(LIMITS)), multiple=True, metavar="LIMIT",
-        help=f"Lift this limit: {', '.join(LIMITS)}. Repeatable.",
-    )  # fmt: skip
-    @click.option(
-        "--max-services", type=click.IntRange(1), default=MOST_SERVICES, show_default=True, metavar="N",
-        help="The most services that may be changed.",
-    )  # fmt: skip
-    @functools.wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
-        names = ("apply", "yes", "journal", "lifted", "max_services")
-        options = ApplyOptions(**{name: kwargs.pop(name) for name in names})
-        if options.apply and kwargs["replay"]:
-            raise click.UsageError("--apply and --replay exclude each other: a recording cannot be written to")
-        return command(*args, applying=options, **kwargs)
+    def decorated(command: Command) -> Command:
+        @click.option("--apply", is_flag=True, help="Write it to Twilio. Without this nothing is ever written.")
+        @click.option("--yes", is_flag=True, help="Do not ask before it is applied.")
+        @click.option(
+            "--journal", type=FILE, metavar="FILE",
+            help="The journal of what is written. Name it again to go on: nothing looks for it there by itself.",
+        )  # fmt: skip
+        @click.option(
+            "--force", "lifted", type=click.Choice(limits), multiple=True, metavar="LIMIT",
+            help=f"Lift this limit: {', '.join(limits)}. Repeatable.",
+        )  # fmt: skip
+        @click.option(
+            "--max-services", type=click.IntRange(1), default=MOST_SERVICES, show_default=True, metavar="N",
+            help="The most services that may be changed.",
+        )  # fmt: skip
+        @functools.wraps(command)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            names = ("apply", "yes", "journal", "lifted", "max_services")
+            options = ApplyOptions(**{name: kwargs.pop(name) for name in names})
+            if options.apply and kwargs["replay"]:
+                raise click.UsageError("--apply and --replay exclude each other: a recording cannot be written to")
+            return command(*args, applying=options, **kwargs)
 
-    return wrapped  # type: ignore[return-value]
+        return wrapped  # type: ignore[return-value]
+
+    return decorated
 
 
 @contextmanager
@@ -89,9 +94,8 @@ def alone(api: TwilioApi, screen: Screen, options: ApplyOptions) -> Iterator[Non
             raise InterruptedRunError("Interrupted", kept=kept, remedy=f"Go on with: {again}") from None
 
 
-def refuse_by_findings(plan: Plan, options: ApplyOptions) -> None:
+def refuse_by_findings(ground: Ground, options: ApplyOptions) -> None:
     """Raise `RefusedError` if findings block a plan, though it has nothing to write."""
-    ground = Ground(plan, plan.account_sid, plan.target, datetime.now(UTC), options.max_services)
     refuse_beyond(ground, options.lifted, ("blockers",))
 
 
@@ -119,8 +123,7 @@ def carry_out(
 
     if not screen.json:
         screen.show(plan_view(plan, dry_run=False))
-    ground = Ground(plan, api.account_sid, api.addresses.base("conversations"), _now(api, plan), options.max_services)
-    refuse_beyond(ground, options.lifted, limits)
+    refuse_beyond(ground_now(api, plan, options.max_services), options.lifted, limits)
     secrets = secret_forms(plan.credentials)
     outcomes = _apply(api, plan, options, screen, journal, again, plan_id or plan.plan_id, secrets)
     unshown = _tell(outcomes, plan, screen, journal)
@@ -142,20 +145,6 @@ def _tell(outcomes: Sequence[Outcome], plan: Plan, screen: Screen, journal: Path
     except OSError as error:
         return (error.strerror or str(error)).lower()
     return ""
-
-
-def _now(api: TwilioApi, plan: Plan) -> datetime:
-    """The target's time, which a snapshot's age is measured by; this machine's where it does not say."""
-    from migrate.load.credentials import stale_credentials
-    from migrate.load.planning import read_live
-
-    with suppress(TwilioError):
-        stale_credentials(api, plan.credentials)
-    for change in plan.changes:
-        if api.server_time is None:
-            with suppress(TwilioError):
-                read_live(api, change.service_sid)
-    return api.server_time or datetime.now(UTC)
 
 
 def _apply(

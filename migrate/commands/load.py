@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import click
 
 from migrate.commands.applying import ApplyOptions, alone, apply_options, carry_out, refuse_by_findings
-from migrate.commands.reporting import overtaken, refusals_now, write_report
+from migrate.commands.reporting import ground_now, overtaken, refusals_now, write_report
 from migrate.load.limits import OF_A_ROLLBACK
-from migrate.model.errors import RefusedError
+from migrate.model.errors import MigrateError, RefusedError
 from migrate.model.plan import ROLLBACK
 from migrate.options import FILE, FOLDER, FormatFile, ServiceSid, api_options, common_options, same_command
 from migrate.screen import Screen
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 CHANGES_PENDING = 3
 # What a saved plan makes superfluous.
 NOT_AGAIN = ("mapped", "plan_file", "plan_out", "services", "only_credentials", "reports", "record")
+# What belongs to a look, and to the journal of another plan.
+NOT_TO_GO_ON = (*NOT_AGAIN, "apply", "journal", "detailed_exitcode", "replay", "as_json")
 EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -40,7 +42,7 @@ EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="Write a report: .html, .md or .json. Repeatable.",
 )  # fmt: skip
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 3 if there is something to change.")
-@apply_options
+@apply_options()
 @api_options
 @common_options
 def load(
@@ -58,42 +60,41 @@ def load(
     """Show what would change in Conversations, and change it with --apply.
 
     Without --apply it only reads. With it, every write is journalled first and read back afterwards; what somebody
-    else has changed since the plan was made is left alone. The same command goes on after an interruption.
+    else has changed since the plan was made is left alone. After an interruption, `load --plan FILE --apply` goes
+    on, with the file that the last line names.
 
     \b
     Example:
       chat-migrate load mapped --plan-out plan.json --report report.html
       chat-migrate load --plan plan.json --apply
     """
-    from migrate.load.saved import journal_of, refuse_beside_unfinished, save_plan, stale_objects
+    from migrate.load.saved import journal_of, plan_beside, save_plan, stale_objects
     from migrate.twilio_api.api import open_api
 
     _check_usage(mapped, plan_file, services, only_credentials=only_credentials)
     with open_api(settings) as api, alone(api, screen, applying):
         plan = _plan(api, mapped, plan_file, services, only_credentials=only_credentials)
-        stale: list[str] = []
-        refused: list[tuple[str, str]] = []
-        if plan_file and not applying.apply:
-            stale = stale_objects(api, plan, applying.journal or journal_of(plan_file))
-            refused = overtaken(plan, stale, applying.journal or journal_of(plan_file))
-        refused += refusals_now(api, settings, plan, applying.max_services)
-        if mapped and (applying.apply or plan_out):
-            refuse_beside_unfinished(plan_out or mapped.resolve().parent, plan)
+        refused = _unfinished_beside(mapped, plan_out, plan, applying) if mapped else []
+        file = plan_file or plan_out or plan_beside((mapped or Path()).resolve().parent, plan)
+        journal = applying.journal or journal_of(file)
+        stale = stale_objects(api, plan, journal) if plan_file and not applying.apply else []
+        ground = ground_now(api, plan, applying.max_services)
+        refused += overtaken(plan, plan.plan_id, stale, journal)
+        refused += refusals_now(settings, ground, applying.lifted)
+        _name_the_other_journals(plan, file, journal, screen)
         for path in (*reports, *([plan_out] if plan_out else [])):
             suffix = ".json" if path == plan_out else path.suffix
             write_report(plan, path, suffix, refused, dry_run=not (applying.apply and plan.objects))
         if not applying.apply or not plan.objects:
             _show(plan, stale, refused, screen)
             if applying.apply:  # nothing can be written, and what blocks it is to be known all the same
-                refuse_by_findings(plan, applying)
+                refuse_by_findings(ground, applying)
             if detailed_exitcode and plan.objects:
                 sys.exit(CHANGES_PENDING)
             return
         if plan_file is None:
-            plan_file = plan_out or (mapped or Path()).resolve().parent / f"plan-{plan.plan_id[7:19]}.json"
-            save_plan(plan, plan_file)
-        journal = applying.journal or journal_of(plan_file)
-        again = same_command("--plan", str(plan_file), without=NOT_AGAIN)
+            save_plan(plan, file)
+        again = same_command("--plan", str(file), without=NOT_AGAIN)
         carry_out(api, plan, applying, screen, journal=journal, again=again)
 
 
@@ -120,6 +121,33 @@ def _plan(
     return make_plan(api, mapped or Path(), services, only_credentials=only_credentials)
 
 
+def _unfinished_beside(
+    mapped: Path, plan_out: Path | None, plan: Plan, applying: ApplyOptions
+) -> list[tuple[str, str]]:
+    """What a dry run that saves no plan tells of journals beside it; otherwise that error is raised."""
+    from migrate.load.saved import refuse_beside_unfinished
+
+    def going_on(file: Path) -> str:
+        return same_command("--plan", str(file), "--apply", without=NOT_TO_GO_ON)
+
+    try:
+        refuse_beside_unfinished(plan_out or mapped.resolve().parent, plan, going_on)
+    except MigrateError as error:
+        if applying.apply or plan_out:
+            raise
+        return [("unfinished" if isinstance(error, RefusedError) else "no-journal", f"{error.what}. {error.remedy}")]
+    return []
+
+
+def _name_the_other_journals(plan: Plan, file: Path, journal: Path, screen: Screen) -> None:
+    """Say whose writes a rollback of this plan would not undo."""
+    from migrate.load.saved import partly_applied
+
+    if plan.objects and (others := partly_applied(file.resolve().parent, journal)):
+        named = ", ".join(map(str, others))
+        screen.say(f"Another plan was applied in part: {named}. To undo all, roll back that journal and {journal}")
+
+
 def _show(plan: Plan, stale: Sequence[str], refused: Refusals, screen: Screen) -> None:
     """Show a plan that is not applied. Raises `StaleError` if somebody has changed the target since it was made."""
     from migrate.model.errors import StaleError
@@ -136,7 +164,7 @@ def _show(plan: Plan, stale: Sequence[str], refused: Refusals, screen: Screen) -
 
 @click.command()
 @click.argument("journal_file", metavar="JOURNAL", type=EXISTING)
-@apply_options
+@apply_options(OF_A_ROLLBACK)
 @api_options
 @common_options
 def rollback(journal_file: Path, applying: ApplyOptions, settings: ApiSettings, screen: Screen) -> None:
@@ -149,30 +177,34 @@ def rollback(journal_file: Path, applying: ApplyOptions, settings: ApiSettings, 
       chat-migrate rollback plan.journal.jsonl
       chat-migrate rollback plan.journal.jsonl --apply
     """
-    from migrate.load.journal import read_journal
+    from migrate.load.journal import written_journal
     from migrate.load.rollback import plan_rollback
     from migrate.twilio_api.api import open_api
     from migrate.twilio_api.credentials import is_one_account
 
     with open_api(settings) as api, alone(api, screen, applying):
-        undone = read_journal(journal_file)
+        undone = written_journal(journal_file)
         if not is_one_account(api.account_sid, undone.account_sid):
             raise RefusedError(
                 f"{journal_file} is of account {undone.account_sid}, and the credentials are for {api.account_sid}",
                 remedy="Use the credentials of that account",
             )
         plan = plan_rollback(api, undone)
+        plan_id = f"rollback of {undone.plan_id}"  # what is left to undo gets less, and stays one rollback
+        journal = applying.journal or journal_file.with_suffix(ROLLBACK)
         if not applying.apply or not plan.changes:
-            _show(plan, (), (), screen)
+            ground = ground_now(api, plan, applying.max_services)
+            refused = overtaken(plan, plan_id, (), journal)
+            _show(plan, (), refused + refusals_now(settings, ground, applying.lifted, OF_A_ROLLBACK), screen)
             return
         carry_out(
             api,
             plan,
             applying,
             screen,
-            journal=applying.journal or journal_file.with_suffix(ROLLBACK),
+            journal=journal,
             again=same_command(without=("record",)),
             renew=f"Look at what is left with: chat-migrate rollback {quote(str(journal_file))}",
-            plan_id=f"rollback of {undone.plan_id}",  # what is left to undo gets less, and stays one rollback
+            plan_id=plan_id,
             limits=OF_A_ROLLBACK,
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from migrate.commands.reporting import refusals_now, write_report
+from migrate.commands.reporting import ground_now, refusals_now, write_report
 from migrate.guard import guard_paths
 from migrate.options import FOLDER, api_options, common_options, extract_options, rules_option
 from migrate.screen import Screen
@@ -44,7 +44,7 @@ def run(
     guard_paths({"reports": (plan_file, *reports)})
     with open_api(settings) as api, screen.progress(meter):
         done = run_pipeline(api, out, options, meter, rules)
-        refused = refusals_now(api, settings, done.plan)
+        refused = refusals_now(settings, ground_now(api, done.plan))
     for path in (plan_file, *reports):
         write_report(done.plan, path, path.suffix, refused)
     replay = f" --replay {quote(str(settings.replay))}" if settings.replay else ""
@@ -65,7 +65,7 @@ def run(
     screen.result(
         data,
         lambda: (
-            plan_view(done.plan, explain=False)
+            plan_view(done.plan, refusals=refused, explain=False)
             .append("\n")
             .append(run_view(done.manifest, done.summary, done.plan, files))
         ),

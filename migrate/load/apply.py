@@ -111,8 +111,8 @@ class Applier:
     def _send(self, change: Change, number: int, wanted: Settings, before: Settings) -> Settings | None:
         """Send what is wanted, and give what is live then; None if the service is not there any more.
 
-        It is tried again while patience lasts. What Twilio took is not sent again. What was sent without an answer is,
-        but only where a look just before still sees nothing of it, and nobody else has been there.
+        It is tried again while patience lasts. What Twilio took is not sent again. What was sent without an answer
+        is, but only where a look just before still sees nothing of it, and nobody else has been there.
         """
         sent = taken = False
 

@@ -178,6 +178,16 @@ def begun_journal(path: Path) -> Journal | None:
     return None if is_unwritten(path, _FIRST) else read_journal(path)
 
 
+def written_journal(path: Path) -> Journal:
+    """The journal in a file that is to be there. Raises `InputError` for what is none, or has not one whole line."""
+    journal = begun_journal(path)
+    if journal is None:
+        raise InputError(
+            f"{path} ends within its first line: nothing was written by it", remedy="There is nothing to undo"
+        )
+    return journal
+
+
 def read_journal(path: Path) -> Journal:
     """A journal from its file, which is left as it is. Raises `InputError` if it is none."""
     try:

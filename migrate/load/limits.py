@@ -56,7 +56,9 @@ def _other_account(ground: Ground) -> str:
 def _other_address(ground: Ground) -> str:
     if ground.plan.target == ground.target:
         return ""
-    return f"it was made from {ground.plan.target}, and would be written to {ground.target}; make it anew from there"
+    # What undoes a plan rests on no snapshot, and cannot be made anew for another address.
+    remedy = "make it anew from there" if ground.plan.snapshot else "name the former with --conversations-url"
+    return f"it was made from {ground.plan.target}, and would be written to {ground.target}; {remedy}"
 
 
 def _old(ground: Ground) -> str:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from shlex import quote
 
 from migrate.load.compare import differing, same
 from migrate.load.credentials import stale_credentials
-from migrate.load.journal import CredentialEntry, begun_journal
+from migrate.load.journal import CredentialEntry, Journal, begun_journal
 from migrate.load.planning import read_all
 from migrate.model.digest import canonical_json
 from migrate.model.errors import InputError, RefusedError
-from migrate.model.plan import JOURNAL, Plan
+from migrate.model.plan import JOURNAL, ROLLBACK, Plan
 from migrate.snapshot.files import write_whole
 from migrate.twilio_api.api import TwilioApi
 
@@ -37,9 +38,11 @@ def read_plan(path: Path) -> Plan:
 def stale_objects(api: TwilioApi, plan: Plan, journal: Path) -> list[str]:
     """The SIDs of what somebody has changed since the plan was made, and not to what it wants.
 
-    What is as the journal, if there is one, says that it was applied was changed by us.
+    What is as the plan's journal, if there is one, says that it was applied was changed by us.
     """
     begun = begun_journal(journal)
+    if begun and begun.plan_id != plan.plan_id:
+        begun = None
     applied = [
         entry.after
         for entry in (begun.entries if begun else ())
@@ -59,24 +62,79 @@ def journal_of(plan_file: Path) -> Path:
     return plan_file.with_suffix(JOURNAL)
 
 
-def refuse_beside_unfinished(place: Path, plan: Plan) -> None:
+def plan_beside(folder: Path, plan: Plan) -> Path:
+    """Where a plan that nobody has named a file for is saved in a folder, to be applied.
+
+    One that was applied before, and undone since, gets another name: its journal has what was written then.
+    """
+    name, number = f"plan-{plan.plan_id[7:19]}", 1
+    while True:
+        path = folder / (f"{name}.json" if number == 1 else f"{name}-{number}.json")
+        begun = begun_journal(journal_of(path))
+        if begun is None or not (begun.finished or any(entry.status == "applied" for entry in begun.entries)):
+            return path
+        number += 1
+
+
+def partly_applied(folder: Path, journal: Path) -> list[Path]:
+    """The journals in a folder, but for one, of plans that were applied in part, and not undone."""
+    return [path for path in _journals(folder) if path.resolve() != journal.resolve() and _is_partly_applied(path)]
+
+
+def _is_partly_applied(path: Path) -> bool:
+    journal = _readable(path)
+    if journal is None or journal.finished or _is_undone(path):
+        return False
+    return any(entry.status in ("applied", "failed") for entry in journal.entries)
+
+
+def _is_undone(journal: Path) -> bool:
+    undone = _readable(journal.with_suffix(ROLLBACK))
+    return undone is not None and undone.finished
+
+
+def _readable(path: Path) -> Journal | None:
+    try:
+        return begun_journal(path)
+    except InputError:
+        return None
+
+
+def _journals(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob(f"*{JOURNAL}") if path.is_file())
+
+
+def refuse_beside_unfinished(place: Path, plan: Plan, going_on: Callable[[Path], str]) -> None:
     """Raise `RefusedError` if of a plan in a folder, or in a file, a write was begun whose end nobody has seen.
 
     A new plan would go on from what is live, and leave a journal behind that nobody settles. In the place of another
-    plan that is not done it would have the other's journal.
+    plan that was begun it would have the other's journal. `going_on` gives the command that applies a saved plan.
+    Raises `InputError` for a file that has a journal's name, and is none.
     """
-    journals = sorted(place.glob(f"*{JOURNAL}")) if place.is_dir() else [journal_of(place)]
-    for path in journals:
-        journal = begun_journal(path)
-        if journal is None or journal.finished:
+    for path in _journals(place) if place.is_dir() else [journal_of(place)]:
+        try:
+            journal = begun_journal(path)
+        except InputError as error:
+            remedy = "Move that file away: beside a plan, what has such a name is taken for a journal"
+            raise InputError(error.what, kept="Nothing was written", remedy=remedy) from None
+        if journal is None:
+            continue
+        in_place = path == journal_of(place)
+        if journal.finished:
+            if in_place and plan.objects:
+                raise RefusedError(
+                    f"The plan {place} was applied, and {path} has what it wrote",
+                    kept="Nothing was written",
+                    remedy="Name another file with --plan-out",
+                )
             continue
         is_open = any(entry.status is None for entry in journal.entries)
-        if is_open or (path == journal_of(place) and journal.plan_id != plan.plan_id):
-            named = path.with_name(path.name.removesuffix(JOURNAL) + ".json")
-            raise _unfinished(named if place.is_dir() else place, path, is_open=is_open)
+        if is_open or (in_place and journal.plan_id != plan.plan_id):
+            file = place if in_place else path.with_name(path.name.removesuffix(JOURNAL) + ".json")
+            raise _unfinished(file, path, going_on(file), is_open=is_open)
 
 
-def _unfinished(file: Path, journal: Path, *, is_open: bool) -> RefusedError:
+def _unfinished(file: Path, journal: Path, going_on: str, *, is_open: bool) -> RefusedError:
     other = (
         f"Or undo it with: chat-migrate rollback {quote(str(journal))} --apply, and move both files away"
         if is_open
@@ -85,5 +143,5 @@ def _unfinished(file: Path, journal: Path, *, is_open: bool) -> RefusedError:
     return RefusedError(
         f"The plan {file} was begun to be applied, and is not done",
         kept="Nothing was written",
-        remedy=f"Go on with: chat-migrate load --plan {quote(str(file))} --apply. {other}",
+        remedy=f"Go on with: {going_on}. {other}",
     )
