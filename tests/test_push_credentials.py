@@ -373,8 +373,21 @@ def test_a_plan_that_was_applied_is_not_stale_by_what_it_did(run: Run, server: S
     assert apply(run, plan_file, "--journal", elsewhere).exit_code == 0
     assert run("load", "--plan", plan_file, "--journal", elsewhere).exit_code == 0
     assert run("load", "--plan", plan_file).exit_code == 5, "by whom, only that journal says"
+    another = plan_file.with_name("another.jsonl")
+    another.write_text(elsewhere.read_text("utf-8").replace('"plan_id": "sha256:', '"plan_id": "sha256:0'), "utf-8")
+    assert run("load", "--plan", plan_file, "--journal", another).exit_code == 5, "nor does another plan's"
     found.updated = found.created
     assert run("load", "--plan", plan_file, "--journal", elsewhere).exit_code == 5
+
+
+def test_the_age_of_what_they_rest_on_is_told_by_the_targets_clock(
+    run: Run, server: StandInServer, mapped: Path
+) -> None:
+    state(mapped, new=FCM)
+    report = mapped.with_name("r.md")
+    server.world.now = server.world.now.replace(year=server.world.now.year - 9)  # not this machine's, in any case
+    assert apply(run, plan(run, mapped), "--report", report).exit_code == 0
+    assert "old-snapshot" not in report.read_text("utf-8")
 
 
 @pytest.mark.parametrize("is_sent", [True, False])

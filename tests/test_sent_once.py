@@ -122,6 +122,29 @@ def test_what_twilio_took_is_not_sent_again_though_it_does_not_show(
     assert "Read back after the write" in done.stdout
 
 
+def test_a_service_that_is_gone_after_an_answer_was_lost_is_sent_nothing_more(
+    run: Run, server: StandInServer, plan_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[str] = []
+    real = TwilioApi.get
+
+    def post(api: TwilioApi, name: Any, path: str, form: Any) -> Any:
+        sent.append(path)
+        raise TransientTwilioError("no answer")
+
+    def get(api: TwilioApi, name: Any, path: str, *rest: Any, **options: Any) -> Any:
+        if sent and server.world.services[FIRST].configuration is not None:
+            server.world.services[FIRST].configuration = None
+            raise TransientTwilioError("nothing can be seen")
+        return real(api, name, path, *rest, **options)
+
+    monkeypatch.setattr(TwilioApi, "post", post)
+    monkeypatch.setattr(TwilioApi, "get", get)
+    done = apply(run, plan_file)
+    assert (done.exit_code, len(sent)) == (1, 1)
+    assert "there is no such service in Conversations any more" in done.stdout
+
+
 def test_what_was_refused_and_arrived_in_part_is_undone(
     run: Run, server: StandInServer, plan_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

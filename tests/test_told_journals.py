@@ -160,10 +160,8 @@ def test_a_dry_run_tells_of_a_write_that_is_open_and_the_command_goes_on_with_wh
         assert mortal("load", mapped, "--apply", "--yes", *FORCE).exit_code == -9
     (plan,) = mapped.parent.glob("plan-*.json")
     desired = wanted(plan, live(server.world))
-    shown = run("load", mapped, "--yes", *FORCE, "--detailed-exitcode", "--journal", "unused.jsonl", "--json")
-    assert shown.exit_code == 3
-    shown = run("load", mapped, "--yes", *FORCE)
-    assert (shown.exit_code, told(shown)) == (0, ["unfinished"])
+    shown = run("load", mapped, "--yes", *FORCE, "--detailed-exitcode", "--journal", mapped.parent / "unused.jsonl")
+    assert (shown.exit_code, told(shown)) == (3, ["unfinished"])
     refused = run("load", mapped, "--apply", "--yes", *FORCE)
     assert refused.exit_code == 4
     for said in (shown.stdout, refused.stderr):
@@ -184,6 +182,7 @@ def test_a_second_plan_beside_one_that_was_applied_in_part_names_both_journals(
         assert run("load", mapped, "--apply", "--yes", *FORCE).exit_code == 6
     (former,) = mapped.parent.glob(f"*{JOURNAL}")
     (mapped.parent / f"notes{JOURNAL}").mkdir()
+    assert run("load", "--plan", former.with_name(former.name.removesuffix(JOURNAL) + ".json")).stderr == ""
     second = run("load", mapped, "--apply", "--yes", *FORCE, "--json")
     later = Path(json.loads(second.stdout)["journal"])
     assert (second.exit_code, second.stderr.count("\n"), later != former) == (0, 1, True)
@@ -192,6 +191,25 @@ def test_a_second_plan_beside_one_that_was_applied_in_part_names_both_journals(
         assert run("rollback", path, "--apply", "--yes").exit_code == 0
     assert live(server.world) == before
     assert run("load", mapped, "--apply", "--yes", *FORCE).stderr == ""  # what was undone is not told
+
+
+def test_a_plan_that_is_done_is_not_named_beside_another(run: Run, mapped: Path) -> None:
+    assert run("load", mapped, "--apply", "--yes", *FORCE).exit_code == 0
+    edit(mapped)
+    second = run("load", mapped, "--apply", "--yes", *FORCE)
+    assert (second.exit_code, second.stderr) == (0, "")
+
+
+def test_a_plan_of_which_nothing_came_is_saved_in_its_own_place_again(
+    run: Run, server: StandInServer, mapped: Path
+) -> None:
+    plan = mapped.parent.parent / "plan.json"
+    assert run("load", mapped, "--plan-out", plan, "--service", FIRST).exit_code == 0
+    with pytest.MonkeyPatch.context() as patch:
+        _refusing(patch, FIRST)
+        assert apply(run, plan).exit_code == 1
+    assert run("load", mapped, "--plan-out", plan, "--service", FIRST).exit_code == 0
+    assert apply(run, plan).exit_code == 0
 
 
 # --- what is none -----------------------------------------------------------------------------------------
