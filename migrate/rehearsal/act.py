@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from migrate.load.compare import differing, same
-from migrate.load.limits import Ground, violations
+from migrate.load.limits import OF_A_ROLLBACK, Ground, violations
 from migrate.load.saved import journal_of, read_plan
 from migrate.model.plan import ROLLBACK, Change, Plan
 from migrate.model.push_config import FIELD_BY_PATH, Settings
@@ -49,7 +49,7 @@ class Act:
         self._first = oracle.look().services
         self._changes: tuple[Change, ...] = ()  # of services
         self._number = 0  # of all changes
-        self._force: list[str] = []
+        self._lifted: set[str] = set()
         self.plan: Plan | None = None
         self.limits: dict[str, str] = {}
 
@@ -79,7 +79,7 @@ class Act:
         if untold := [name for name in here if f"[{name}]" not in told]:
             raise FailedError(f"the refusal does not name {untold[0]}: {told}")
         self._must_have_written(0)
-        self._force = [word for name in here for word in ("--force", name)]
+        self._lifted = set(here)
 
     def kill(self) -> None:
         """Apply, and die when half of the changes are written.
@@ -148,13 +148,13 @@ class Act:
 
     def roll_back(self) -> None:
         """Undo it."""
-        self._must_exit(0, "rollback", self._journal, "--apply", "--yes", *self._force)
+        self._must_exit(0, "rollback", self._journal, "--apply", "--yes", *_forced(self._lifted & {*OF_A_ROLLBACK}))
         self._must_be(self._first)
         self._must_be_counted(self._journal, self._journal.with_suffix(ROLLBACK))
 
     @property
     def _apply(self) -> tuple[object, ...]:
-        return ("load", "--plan", self._plan_file, "--apply", "--yes", *self._force)
+        return ("load", "--plan", self._plan_file, "--apply", "--yes", *_forced(self._lifted))
 
     def _wanted(self) -> dict[str, Settings]:
         """What is to be live once the plan is applied."""
@@ -205,6 +205,11 @@ class Act:
         writes = len(self._oracle.look().writes)
         if writes != number:
             raise FailedError(f"it wrote, so often: {writes - number}")
+
+
+def _forced(names: Collection[str]) -> list[str]:
+    """The options that lift these limits."""
+    return [word for name in sorted(names) for word in ("--force", name)]
 
 
 def _lines(journal: Path) -> list[dict[str, object]]:
