@@ -10,6 +10,7 @@ import shlex
 import shutil
 import stat
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import pytest
 from click.testing import CliRunner
 
 from migrate.cli import cli
+from migrate.commands.applying import ask
 from migrate.load import journal
 from migrate.load.exclusion import only_loader
 from migrate.load.journal import Entry, read_journal
@@ -694,6 +696,16 @@ def test_whoever_leaves_at_the_question_has_written_nothing(
     assert result.exit_code == 130
     assert "Nothing was written" in result.stderr
     assert server.world.writes == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "right"), [("1234", True), (" 1,234 ", True), ("1.234", False), ("234", False), ("", False)]
+)
+def test_a_number_may_be_typed_as_it_is_shown(monkeypatch: pytest.MonkeyPatch, answer: str, right: bool) -> None:
+    monkeypatch.setattr("migrate.commands.applying._is_terminal", lambda: True)
+    monkeypatch.setattr("click.prompt", lambda question, **_: answer if "(1,234)" in question else "")
+    with nullcontext() if right else pytest.raises(RefusedError):
+        ask(1234, "bindings")
 
 
 def test_half_a_letter_is_no_obstacle(tmp_path: Path, run: Run, server: StandInServer, plan_file: Path) -> None:

@@ -176,7 +176,7 @@ def _apply(
         except KeyboardInterrupt:
             done = sum(outcome.verdict == "applied" for outcome in applier.outcomes)
             raise InterruptedRunError(
-                f"Interrupted: {done} of {_objects(plan)} are written",
+                f"Interrupted: {done:,} of {_objects(plan)} are written",
                 kept=f"The journal is {journal}",
                 remedy=f"Go on with: {again}",
             ) from None
@@ -185,7 +185,7 @@ def _apply(
 def _what(plan: Plan) -> str:
     if not plan.credentials:
         return "services that are to be changed"
-    return f"objects that are to be written: {len(plan.credentials)} credentials, {len(plan.changes)} services"
+    return f"objects that are to be written: {len(plan.credentials):,} credentials, {len(plan.changes):,} services"
 
 
 def _is_terminal() -> bool:
@@ -194,9 +194,9 @@ def _is_terminal() -> bool:
 
 def _objects(plan: Plan) -> str:
     """How many objects a plan writes, in words: `5 services`, `2 objects` where credentials are among them."""
-    number = len(plan.objects)
-    noun = "object" if plan.credentials else "service"
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    from migrate.report.wording import count
+
+    return count(len(plan.objects), "object" if plan.credentials else "service")
 
 
 def ask(number: int, what: str) -> None:
@@ -209,13 +209,13 @@ def ask(number: int, what: str) -> None:
         raise RefusedError(
             "Not applied: there is no terminal to ask on", kept=kept, remedy="Say --yes if you mean it"
         )
-    question = f"Type the number of {what} ({number})"
+    question = f"Type the number of {what} ({number:,})"
     try:
         answer = click.prompt(question, err=True, default="", show_default=False)
     except (click.Abort, KeyboardInterrupt):
         click.echo(err=True)
         raise InterruptedRunError("Interrupted", kept=kept, remedy="The same command asks again") from None
-    if answer.strip() != str(number):
+    if answer.strip() not in (str(number), f"{number:,}"):
         raise RefusedError("Not applied: that was not the number", kept=kept, remedy="The same command asks again")
 
 
@@ -231,7 +231,7 @@ def _end(outcomes: list[Outcome], plan: Plan, journal: Path, again: str, renew: 
     if failed:
         kind = PartlyAppliedError if any(outcome.verdict == "applied" for outcome in outcomes) else MigrateError
     raise kind(
-        f"{number} of {_objects(plan)} are not as planned: {first.change.subject} is {first.verdict}",
+        f"{number:,} of {_objects(plan)} are not as planned: {first.change.subject} is {first.verdict}",
         kept=f"What was written is in {journal}",
         remedy=f"Go on with: {again}" if failed else renew,
     )

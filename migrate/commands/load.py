@@ -157,7 +157,8 @@ def _show(plan: Plan, stale: Sequence[str], refused: Refusals, screen: Screen) -
     screen.result(plan.to_json(), lambda: plan_view(plan, refusals=refused))
     if stale:
         raise StaleError(
-            f"Somebody changed {len(stale)} of {count(len(plan.objects), 'object')} since it was planned: {stale[0]}",
+            f"Somebody changed {len(stale):,} of {count(len(plan.objects), 'object')} since it was planned: "
+            f"{stale[0]}",
             remedy="Make it anew with: chat-migrate load MAPPED --plan-out FILE",
         )
 

@@ -123,7 +123,7 @@ def _violations(found: Prepared, api: TwilioApi, min_ready: float, most: int) ->
     off = found.pushes_off(api)
     if off:
         sid, pushes = next(iter(off.items()))
-        more = f" and of {len(off) - 1} more services" if len(off) > 1 else ""
+        more = f" and of {len(off) - 1:,} more services" if len(off) > 1 else ""
         yield (
             "pushes-off",
             (f"Conversations does not push {', '.join(pushes)} of {sid}{more}, as Chat does; load first"),
@@ -131,7 +131,7 @@ def _violations(found: Prepared, api: TwilioApi, min_ready: float, most: int) ->
     few = [one for one in found.retirement.services if one.deletions and not one.coverage.reaches(min_ready)]
     if few:
         listed = ", ".join(f"{one.service_sid} ({one.coverage.percent:.1f} %)" for one in few[:5])
-        more = f" and {len(few) - 5} more" if len(few) > 5 else ""
+        more = f" and {len(few) - 5:,} more" if len(few) > 5 else ""
         yield (
             "few-ready",
             (

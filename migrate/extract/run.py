@@ -198,7 +198,7 @@ class _Extract:
             raise self._told("Stopped", parts.failure, writer, chains)
         if failures:
             walk, error = failures[0]
-            more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
+            more = f" (and {len(failures) - 1:,} more)" if len(failures) > 1 else ""
             raise self._told(f"Chain {walk.chain.id}{more} stopped", error, writer, chains)
 
     def _walk_one(self, walk: Walk) -> None:
@@ -216,7 +216,7 @@ class _Extract:
         if not isinstance(error, MigrateError):
             return error
         complete = sum(writer.chain(each.id, each.service_sid).done for each in chains)
-        kept = f"{complete} of {len(chains)} chains are complete; what was read is kept in {writer.folder}"
+        kept = f"{complete:,} of {len(chains):,} chains are complete; what was read is kept in {writer.folder}"
         remedy = f"Go on with: {self.command}"
         return error.within(what, kept=kept, remedy=remedy)
 

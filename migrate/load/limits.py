@@ -35,7 +35,9 @@ def _blockers(ground: Ground) -> str:
 
 def _switches_off(ground: Ground) -> str:
     number = ground.found("change-disables")
-    return f"it would switch off what is on now ({number}); take those keys out of push-config.yaml" if number else ""
+    return (
+        f"it would switch off what is on now ({number:,}); take those keys out of push-config.yaml" if number else ""
+    )
 
 
 def _unverified(ground: Ground) -> str:

@@ -135,7 +135,7 @@ class Act:
         left = [each for each in changes if each["kind"] != CREDENTIAL or not each["credential_sid"]]
         if left:
             raise FailedError(
-                f"{len(left)} changes are left, the first of {left[0]['service_sid'] or 'a credential'}"
+                f"{len(left):,} changes are left, the first of {left[0]['service_sid'] or 'a credential'}"
             )
 
     def apply_twice(self) -> None:
@@ -178,7 +178,7 @@ class Act:
             sid = wrong[0]
             paths = sorted({*differing(wanted[sid], live[sid]), *differing(live[sid], wanted[sid])})
             listed = f"{sid}, {', '.join(paths)}"
-            raise FailedError(f"{len(wrong)} of {len(wanted)} services are not as they must be: {listed}")
+            raise FailedError(f"{len(wrong):,} of {len(wanted):,} services are not as they must be: {listed}")
 
     def _must_be_journalled(self) -> None:
         """Whatever is not as it was first is as wanted, and in the journal."""

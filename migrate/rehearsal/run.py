@@ -125,7 +125,7 @@ def _notes(snapshot: Snapshot, mapped: Mapped) -> tuple[str, ...]:
     unknown = [row["sid"] for row in snapshot.services() if row["conversations_notifications"] is None]
     if unknown:
         notes.append(
-            f"The snapshot does not know what was set in Conversations for {len(unknown)} of its services, "
+            f"The snapshot does not know what was set in Conversations for {len(unknown):,} of its services, "
             f"such as {unknown[0]}: it was rehearsed as if nothing were"
         )
     return tuple(notes)

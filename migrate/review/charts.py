@@ -204,7 +204,7 @@ def _bars(wide: pd.DataFrame, title: str, unit: str) -> Chart:
         axes.set_yticks(range(len(shown)), [_drawable(str(label)) for label in shown.index])
         axes.invert_yaxis()
         axes.set_xlim(0, max(1, *left, 0) * 1.1)
-        note = f" (the first {MOST_BARS} of {len(wide)})" if more > 0 else ""
+        note = f" (the first {MOST_BARS} of {len(wide):,})" if more > 0 else ""
         _finish(axes, f"{title}{note}", axes.xaxis, unit)
         said = "; ".join(f"{label} {total:,}" for label, total in zip(shown.index, left, strict=True))
         return f"{title}{note}: {said.replace(_LEFT_TO_RIGHT, '') or 'none'}"

@@ -84,7 +84,7 @@ def _verify(folder: Path, manifest: Manifest) -> None:
     found = {path.relative_to(folder).as_posix() for path in (folder / BINDINGS_FOLDER).rglob("*.parquet")}
     problems += [f"{path} does not belong to it" for path in sorted(found - named)]
     if problems:
-        shown = "; ".join(problems[:3]) + (f"; and {len(problems) - 3} more" if len(problems) > 3 else "")
+        shown = "; ".join(problems[:3]) + (f"; and {len(problems) - 3:,} more" if len(problems) > 3 else "")
         raise RefusedError(
             f"The snapshot {folder} is damaged: {shown}",
             remedy="Restore it from a copy, or extract again into another folder",

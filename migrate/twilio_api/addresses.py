@@ -116,7 +116,7 @@ def public_url(url: str) -> str:
     query = parse_qsl(parts.query, keep_blank_values=True)
     identities = [mask(value) for key, value in query if key == "Identity"]
     if len(identities) > 1:
-        identities[0] += f"&(and {len(identities) - 1} more)"
+        identities[0] += f"&(and {len(identities) - 1:,} more)"
     named = iter(identities[:1])
     pairs = [(key, next(named, None) if key == "Identity" else value) for key, value in query if key != "PageToken"]
     shown = "&".join(f"{quote(key)}={value}" for key, value in pairs if value is not None)
