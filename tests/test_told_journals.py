@@ -162,12 +162,15 @@ def test_a_dry_run_tells_of_a_write_that_is_open_and_the_command_goes_on_with_wh
     desired = wanted(plan, live(server.world))
     shown = run("load", mapped, "--yes", *FORCE, "--detailed-exitcode", "--journal", mapped.parent / "unused.jsonl")
     assert (shown.exit_code, told(shown)) == (3, ["unfinished"])
+    assert "unused.jsonl" not in shown.stdout
+    assert "--detailed-exitcode" not in shown.stdout
     refused = run("load", mapped, "--apply", "--yes", *FORCE)
     assert refused.exit_code == 4
     for said in (shown.stdout, refused.stderr):
         assert f"The plan {plan} was begun to be applied" in said
         (command,) = re.findall(r"Go on with: chat-migrate (.*?)\. Or undo it", said)
         assert shlex.split(command)[:4] == ["load", "--plan", str(plan), "--apply"]
+        assert command.count("--apply") == 1
         assert [word for word in FORCE if word != "--force" and word in command] == ["blockers", "switches-off"]
     assert run(*shlex.split(command)).exit_code == 0
     assert (live(server.world), posts(server.world)) == (desired, 5)
