@@ -14,6 +14,7 @@ from aiohttp import web
 from click.testing import Result
 
 from migrate.commands import applying
+from migrate.load import credentials as load_credentials
 from migrate.load.journal import CredentialEntry, read_journal
 from migrate.model.errors import InputError, TransientTwilioError, TwilioError
 from migrate.model.push_config_yaml import parse
@@ -308,6 +309,26 @@ def test_one_that_shows_late_is_not_made_again(
         serve(world)
         assert apply(run, plan_file, "--force", "other-address").exit_code == 0
     assert world.writes == ["POST /v1/Credentials"]
+    assert [entry.status for entry in entries(plan_file)] == ["applied"]
+
+
+def test_one_that_twilio_took_is_not_made_again_though_the_list_fails_and_lags(
+    tmp_path: Path, run: Run, server: StandInServer, mapped: Path, environment: pytest.MonkeyPatch
+) -> None:
+    state(mapped, new=FCM)
+    plan_file = plan(run, mapped)
+    real, failing = load_credentials.read_credentials, [True]
+
+    def read(api: TwilioApi) -> Any:
+        found = [one for one in real(api) if one.friendly_name != "new"]
+        if server.world.writes and failing:
+            failing.pop()
+            raise TransientTwilioError("nothing can be seen")
+        return found
+
+    environment.setattr(load_credentials, "read_credentials", read)
+    assert apply(run, plan_file).exit_code == 0
+    assert (server.world.writes, failing) == (["POST /v1/Credentials"], [])
     assert [entry.status for entry in entries(plan_file)] == ["applied"]
 
 

@@ -13,6 +13,7 @@ from migrate.model.errors import TransientTwilioError, TwilioError
 from migrate.standin.server import StandInServer
 from migrate.standin.world import World
 from migrate.twilio_api.api import TwilioApi
+from migrate.twilio_api.http import Answer, LiveTransport, Request
 from tests.applying import apply, live, posts, wanted
 from tests.conftest import Run, Serve, service_sid
 
@@ -120,6 +121,35 @@ def test_what_twilio_took_is_not_sent_again_though_it_does_not_show(
     done = apply(run, plan_file)
     assert (done.exit_code, len(sent)) == (1, 1)
     assert "Read back after the write" in done.stdout
+
+
+@pytest.mark.parametrize("edit", ["", "theirs"])
+def test_a_write_that_was_one_too_many_is_sent_again_where_nobody_else_has_been(
+    run: Run, server: StandInServer, plan_file: Path, monkeypatch: pytest.MonkeyPatch, edit: str
+) -> None:
+    """A 429 says that nothing was done; until it is sent again somebody else may have done something."""
+    desired = wanted(plan_file, live(server.world))
+    configuration = server.world.services[FIRST].configuration = dict(
+        server.world.services[FIRST].configuration or {}
+    )
+    real, refused = LiveTransport.send, list[str]()
+
+    def send(transport: LiveTransport, request: Request) -> Answer:
+        if request.method == "POST" and len(refused) < 2:
+            refused.append(request.url)
+            if edit:
+                configuration["new_message.sound"] = edit
+            return Answer(429, b'{"code": 20429, "status": 429}', {"Retry-After": "0"})
+        return real(transport, request)
+
+    monkeypatch.setattr(LiveTransport, "send", send)
+    done = apply(run, plan_file)
+    if edit:
+        assert (done.exit_code, len(refused), posts(server.world)) == (1, 1, 0)
+        assert live(server.world)[FIRST]["new_message.sound"] == "theirs"
+    else:
+        assert (done.exit_code, len(refused), posts(server.world)) == (0, 2, 1)
+        assert live(server.world) == desired
 
 
 def test_a_service_that_is_gone_after_an_answer_was_lost_is_sent_nothing_more(

@@ -134,12 +134,16 @@ class CredentialWriter:
     def _post(self, number: int, path: str, form: Form, look: Look, before: Found) -> Found:
         """Send a form, and give what is seen then; again while nothing is changed and patience lasts.
 
-        What was not seen to be refused stays open in the journal.
+        What Twilio took is not sent again, however long it does not show. What was not seen to be refused stays open
+        in the journal.
         """
-        sent = False
+        sent = taken = False
+        sid: str | None = None
 
         def attempt() -> Found:
-            nonlocal sent
+            nonlocal sent, taken, sid
+            if taken:
+                return self._patiently(look, sid, before)
             if sent and (after := self._patiently(look, None, before)) != before:
                 return after
             self._pace.wait()
@@ -155,9 +159,10 @@ class CredentialWriter:
                     if look(None) == before:
                         self._journal.end(number, "void", None)
                 raise
-            sid = answer.get("sid")
-            if isinstance(sid, str) and is_credential_sid(sid):
-                self._journal.note(number, sid)
+            taken, shown = True, answer.get("sid")
+            if isinstance(shown, str) and is_credential_sid(shown):
+                sid = shown
+                self._journal.note(number, shown)
             return self._patiently(look, sid, before)
 
         return self._api.insist(attempt)

@@ -22,7 +22,7 @@ from migrate.twilio_api.credentials import Credentials
 from migrate.twilio_api.limits import DEFAULT_CONCURRENCY, DEFAULT_RETRY_BUDGET, FEW_TRIES, PAGE_SIZES
 from migrate.twilio_api.pages import Circle, NotAPageError, Page, Reader, decode, peek
 from migrate.twilio_api.retry import Patience
-from migrate.twilio_api.throttle import TOO_MANY, Throttle
+from migrate.twilio_api.throttle import Throttle
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -109,7 +109,7 @@ class TwilioApi:
     def post(self, api: Api, path: str, form: Mapping[str, str]) -> dict[str, Any]:
         """Change one object by a form, or make one; gives what the answer shows of it, if it shows it whole.
 
-        Only what was never processed, a 429, is tried again.
+        It is sent once: whoever sends it again looks first at what is there by then.
         What a server says to a form with a secret is not told: it may say what it was sent.
 
         Raises `TwilioError` for any answer but 200 and 201. After a `TransientTwilioError` the write may have been
@@ -123,7 +123,7 @@ class TwilioApi:
                 return {}
             return found if isinstance(found, dict) else {}
 
-        return self._ask(self.addresses.url(api, path), shown, method="POST", form=form)[0]
+        return self._ask(self.addresses.url(api, path), shown, tries=1, method="POST", form=form)[0]
 
     def delete(self, api: Api, path: str) -> None:
         """Delete one binding, by one request: whoever asks again looks at it again first.
@@ -262,11 +262,7 @@ class TwilioApi:
             self.server_time = self.server_time or _date(answer.headers.get("date"))
             return found
 
-        return self._patience.ask(once, tries, bool if method == "GET" else _was_never_processed)
-
-
-def _was_never_processed(error: TransientTwilioError) -> bool:
-    return error.status == TOO_MANY
+        return self._patience.ask(once, tries)
 
 
 def may_be_the_size(error: TwilioError) -> bool:

@@ -16,7 +16,6 @@ from migrate.model.errors import InterruptedRunError, TransientTwilioError
 FIRST_WAIT = 0.5  # seconds; the bound of the first pause, doubled each time
 LONGEST_WAIT = 30.0
 T = TypeVar("T")
-Again = Callable[[TransientTwilioError], bool]  # whether to try again after an error; `bool` is true of any
 logger = logging.getLogger(__name__)
 _jittered = tenacity.wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT)
 
@@ -42,18 +41,15 @@ class Patience:
         """Count the time without a success from now on."""
         self._succeeded = time.monotonic()
 
-    def ask(self, once: Callable[[], T], tries: int | None = None, again: Again = bool) -> tuple[T, int]:
+    def ask(self, once: Callable[[], T], tries: int | None = None) -> tuple[T, int]:
         """Call `once` until it succeeds; its result, and how many calls it took.
 
-        Raises its error where that is none that may pass or one that `again` is false of, when the budget is spent,
-        or after so many `tries`. A repeated read changes nothing; of writes, only those are to be tried again that
-        were never processed, which is what a 429 says (FACTS.md, "REST behaviour").
+        Raises its error where that is none that may pass, when the budget is spent, or after so many `tries`. A
+        repeated read changes nothing; a write is not repeated so: whoever writes looks first at what is there now.
         """
         try:
             result = once()  # as nearly always; what tenacity keeps count of costs more than the call
         except TransientTwilioError as error:
-            if not again(error):
-                raise
             failed: list[TransientTwilioError] = [error]
         else:
             self._succeeded = time.monotonic()
@@ -65,7 +61,7 @@ class Patience:
             return once()
 
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(lambda error: isinstance(error, TransientTwilioError) and again(error)),
+            retry=tenacity.retry_if_exception_type(TransientTwilioError),
             wait=_pause,
             stop=lambda state: self._is_spent(state) or (tries is not None and state.attempt_number >= tries),
             sleep=self.sleep,
