@@ -46,7 +46,7 @@ def plan_view(plan: Plan, *, refusals: Refusals = (), explain: bool = True, dry_
         text.append("To be applied: ", "bold").append(f"{verdict(plan)}.\n")
     text.append(f"Findings: {severities(count_by_severity(plan.findings))}.\n")
     if plan.objects and refusals:
-        text.append("To apply it would be refused:\n", "bold")
+        text.append("What stands in its way:\n", "bold")
         width = max(len(limit) for limit, _ in refusals)
         for limit, problem in refusals:
             text.append(f"  {limit:{width}}  {COLUMN}{problem}\n")
