@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -101,14 +101,14 @@ def test_an_address_that_is_none_and_a_recording_that_has_nothing(run: Run, serv
 def test_this_machine_is_looked_at(
     run: Run, serve: Serve, demo_world: World, environment: pytest.MonkeyPatch
 ) -> None:
-    serve(demo_world)  # its clock stands still
+    demo_world.now = datetime.now(UTC) - timedelta(hours=30, minutes=30, seconds=10)  # and there it stands still
+    serve(demo_world)
     environment.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10**9))
     environment.setattr("migrate.diagnosis.sys", SimpleNamespace(stdout=SimpleNamespace(encoding="ascii")))
     checks = verdicts(run)
     assert {name for name, check in checks.items() if check["verdict"] == "note"} == {"terminal", "disk", "clock"}
     assert checks["disk"]["found"] == "1.0 GB free where this was called"
-    assert " h " in checks["clock"]["found"]
-    assert "ahead of the server's" in checks["clock"]["found"]
+    assert checks["clock"]["found"] == "30 h 30 min ahead of the server's"
 
 
 def test_a_server_without_a_clock(run: Run, environment: pytest.MonkeyPatch) -> None:
