@@ -18,6 +18,7 @@ from migrate.model.errors import UsageError
 from migrate.model.sids import is_binding_sid, is_service_sid
 from migrate.screen import Screen, logging_to
 from migrate.twilio_api.addresses import CANONICAL
+from migrate.twilio_api.demo import DEMO, said_of_demo
 from migrate.twilio_api.limits import (
     DEFAULT_CONCURRENCY,
     DEFAULT_PAGE_SIZE,
@@ -85,6 +86,20 @@ class FormatFile(click.Path):
         if path.suffix not in self.formats:
             self.fail(f"{value!r}: {self.what} ends in {' or '.join(self.formats)}", param, ctx)
         return super().convert(path, param, ctx)
+
+
+class Cassette(click.Path):
+    """A cassette to replay; `demo` is the one that comes with the program, whatever folder has that name."""
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Check that it is no folder; whether it is a cassette, opening it tells."""
+        if str(value) == str(DEMO):
+            return DEMO
+        path = super().convert(value, param, ctx)
+        return path.absolute() if path == DEMO else path  # ./demo: the file of that name
 
 
 def same_command(*instead: str, without: Collection[str] = ()) -> str:
@@ -159,7 +174,10 @@ def api_options(command: Command) -> Command:
         help="Scheme and host of Conversations.",
     )  # fmt: skip
     @click.option("--record", type=FILE, metavar="CASSETTE", help="Record all exchanges to a new cassette.")
-    @click.option("--replay", type=FILE, metavar="CASSETTE", help="Answer from a cassette; stay offline.")
+    @click.option(
+        "--replay", type=Cassette(), metavar="CASSETTE",
+        help="Answer from a cassette; stay offline. `demo` is the demo that comes with the program.",
+    )  # fmt: skip
     @click.option(
         "--concurrency", type=click.IntRange(1, 64), default=DEFAULT_CONCURRENCY, show_default=True, metavar="N",
         help="The most requests at a time.",
@@ -181,6 +199,8 @@ def api_options(command: Command) -> Command:
     ) -> Any:
         if record and replay:
             raise click.UsageError("--record and --replay exclude each other")
+        if replay == DEMO:
+            click.echo(f"Replaying {said_of_demo()}", err=True)
         from migrate.twilio_api.api import ApiSettings
 
         settings = ApiSettings(chat_url, conversations_url, record, replay, concurrency, retry_budget)

@@ -151,7 +151,7 @@ def test_a_summary_that_no_mapping_wrote_is_one_line(
     text = (folder / "summary.json").read_text("utf-8")
     assert old in text
     (folder / "summary.json").write_text(text.replace(old, new), "utf-8")
-    for command in (["explain", folder, "BS" + "0" * 32], ["load", folder, "--replay", "cassettes/demo.yaml"]):
+    for command in (["explain", folder, "BS" + "0" * 32], ["load", folder, "--replay", "demo"]):
         result = run(*command)
         assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1)
         assert "its summary.json cannot be read" in result.stderr

@@ -418,7 +418,7 @@ def test_a_folder_that_may_hold_edits_is_never_overwritten(tmp_path: Path, run: 
     result = run("map", demo.folder / "snapshot", "--out", out)
     assert (result.exit_code, result.stderr.count("\n")) == (4, 1)
     assert (out / "push-config.yaml").read_text() == "mine"
-    assert run("run", "--replay", "cassettes/demo.yaml", "--out", tmp_path).exit_code == 4
+    assert run("run", "--replay", "demo", "--out", tmp_path).exit_code == 4
     assert not (tmp_path / "snapshot").exists()
 
 

@@ -32,8 +32,11 @@ _READERS = min(4, os.cpu_count() or 1)  # threads that read pages while others a
 
 @dataclass(frozen=True)
 class ApiSettings:
-    """How to reach the APIs. `record` and `replay` name a cassette and exclude each other. `concurrency` is the most
-    requests at a time, `retry_budget` how many seconds one request is tried again.
+    """How to reach the APIs.
+
+    `record` and `replay` name a cassette and exclude each other; `demo` is the recorded demo that comes with the
+    program, unless there is a file of that name. `concurrency` is the most requests at a time, `retry_budget` how
+    many seconds one request is tried again.
     """
 
     chat_url: str = CANONICAL["chat"]
@@ -295,9 +298,10 @@ def open_api(settings: ApiSettings) -> Iterator[TwilioApi]:
     transport: Transport
     if settings.replay:
         from migrate.twilio_api.cassette import Player
+        from migrate.twilio_api.demo import cassette_file
 
         addresses, credentials = Addresses(), Credentials.for_replay()
-        transport = Player(settings.replay)
+        transport = Player(cassette_file(settings.replay))
     else:
         credentials = Credentials.from_environment(settings.environment)
         addresses = Addresses.resolve(settings.chat_url, settings.conversations_url, settings.environment)
@@ -308,7 +312,7 @@ def open_api(settings: ApiSettings) -> Iterator[TwilioApi]:
             transport = Recorder(transport, settings.record, addresses, credentials)
     client = Client(  # type: ignore[no-untyped-call]
         credentials.username,
-        credentials.password,
+        credentials.password or "-",  # a replay has none, and older clients insist on one
         credentials.account_sid,
         http_client=TransportHttpClient(transport),
         environment={"-": ""},  # an empty one would mean os.environ; the region is in the addresses already

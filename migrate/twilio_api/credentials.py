@@ -40,7 +40,7 @@ class Credentials:
             raise UsageError(
                 "No credentials: TWILIO_ACCOUNT_SID is not set",
                 remedy="Set it with TWILIO_AUTH_TOKEN, or with TWILIO_API_KEY and TWILIO_API_SECRET; "
-                "or rehearse offline with --replay cassettes/demo.yaml",
+                "or try it offline with --replay demo",
             )
         key, secret, token = get("TWILIO_API_KEY"), get("TWILIO_API_SECRET"), get("TWILIO_AUTH_TOKEN")
         if bool(key) != bool(secret):
