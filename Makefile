@@ -1,7 +1,10 @@
 # Every target sets up what it needs: a virtual environment in .venv, from a lock with hashes. What the program needs
 # comes from requirements.lock; the developers' tools, from tests/requirements.lock, only where a target uses them.
-PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
-	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+# The locks are shown to be whole for Python 3.11 to 3.14; one of these is taken before a later one.
+PYTHON ?= $(shell for wanted in '(3, 11) <= version < (3, 15)' '(3, 11) <= version'; do \
+	for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+		$$p -c "import sys; version = sys.version_info; sys.exit(not ($$wanted))" 2>/dev/null && { echo $$p; exit; }; \
+	done; done)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
