@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import click
 
 from migrate.commands.applying import ask
+from migrate.commands.warnings import warn_of_addresses
 from migrate.load.limits import refuse, too_old
-from migrate.model.errors import InterruptedRunError, MigrateError, PartlyAppliedError
+from migrate.model.errors import InterruptedRunError, MigrateError, OtherAccountError, PartlyAppliedError
 from migrate.model.retirement import JOURNAL, Retired
 from migrate.options import FILE, FOLDER, ServiceSid, api_options, common_options, rules_option, same_command
 from migrate.screen import Screen
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 MIN_READY = 90.0
 MOST_BINDINGS = 1_000
-LIMITS = ("pushes-off", "few-ready", "many-bindings", "old-snapshot")
+LIMITS = ("other-address", "pushes-off", "few-ready", "many-bindings", "old-snapshot")
 
 
 @click.command()
@@ -100,7 +101,7 @@ def retire(
             )
         _show(found, snapshot, screen, is_dry=not apply)
         if apply:
-            refuse(_violations(found, api, min_ready, max_bindings), lifted)
+            refuse([*_elsewhere(found, api), *_violations(found, api, min_ready, max_bindings)], lifted, _firm(api))
             retired = _delete(api, found, screen, yes=yes) if found.retirement.deletions else Retired()
             _tell(found, retired, screen)
 
@@ -116,6 +117,33 @@ def _show(found: Prepared, snapshot: Path, screen: Screen, *, is_dry: bool) -> N
         screen.result(found.to_json(), view)
     elif not screen.json:
         screen.show(view())
+
+
+def _firm(api: TwilioApi) -> tuple[str, ...]:
+    """The limits that `--force` does not lift. Elsewhere than at Twilio's own address somebody is rehearsing."""
+    return ("other-account", *([] if api.addresses.foreign else ["other-address"]))
+
+
+def _elsewhere(found: Prepared, api: TwilioApi) -> Iterator[tuple[str, str]]:
+    """Where the snapshot may be of another account, or of another server: the limit's name, and what is wrong."""
+    from migrate.model.address import other_address
+    from migrate.twilio_api.proof import prove_account
+
+    account_sid = found.retirement.account_sid
+    if account_sid != api.account_sid:
+        what = f"the snapshot is of account {account_sid}, and the credentials are for {api.account_sid}"
+        yield "other-account", what
+    elif not prove_account(api):
+        yield (
+            "other-account",
+            f"no answer says that it is of account {account_sid}, and an API key may be another account's; use "
+            "TWILIO_AUTH_TOKEN",
+        )
+    then, now = found.addresses, api.places
+    if not then:
+        yield "other-address", "the snapshot does not say from which address it was made; extract once more"
+    elif side := other_address(then, now):
+        yield "other-address", f"the snapshot was made from {then[side]}, and this would go by {now[side]}"
 
 
 def _violations(found: Prepared, api: TwilioApi, min_ready: float, most: int) -> Iterator[tuple[str, str]]:
@@ -156,6 +184,7 @@ def _delete(api: TwilioApi, found: Prepared, screen: Screen, *, yes: bool) -> Re
     with only_loader(Path(click.get_app_dir("chat-migrate")), api.account_sid) as said:
         if said:
             screen.say(said)
+        warn_of_addresses(api, screen)
         if not yes:
             ask(found.retirement.deletions, "bindings that are to be deleted for good")
         api.rested()
@@ -166,6 +195,9 @@ def _delete(api: TwilioApi, found: Prepared, screen: Screen, *, yes: bool) -> Re
             except KeyboardInterrupt:
                 what = f"Interrupted: {len(journal.deleted):,} bindings are deleted"
                 raise InterruptedRunError(what, kept=kept, remedy=remedy) from None
+            except OtherAccountError as error:
+                error.kept = kept
+                raise
             except OSError as error:
                 what = f"The journal cannot be written: {(error.strerror or str(error)).lower()}"
                 raise MigrateError(what, kept=kept, remedy=f"Make space. {remedy}") from error
