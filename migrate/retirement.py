@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,11 +54,6 @@ class Prepared:
             "coverage_file": str(self.coverage_file),
             "journal": str(self.journal.path),
         }
-
-    @property
-    def addresses(self) -> Mapping[str, str]:
-        """The addresses that the snapshot was made from, by API; empty where it does not say."""
-        return self._work.source.manifest.addresses
 
     def pushes_off(self, api: TwilioApi) -> dict[str, list[str]]:
         """Of services with deletions, by SID, the pushes that are on in Chat, and not in Conversations.

@@ -263,8 +263,7 @@ def _refuse_other_server(source: Snapshot, live: Mapping[str, str]) -> None:
     then, now = (addresses.get("conversations", "") for addresses in (source.manifest.addresses, live))
     if "://" in then and "://" in now and is_twilios(then) != is_twilios(now):
         raise RefusedError(
-            f"{source.folder} was made from {then}, and what is live comes from {now}: one is Twilio's, and the other "
-            "is not",
+            f"{source.folder} was made from {then}, and what is live is of {now}: one is Twilio's, the other not",
             kept="No coverage was written",
             remedy=f"Compare it with what is live at {then}; --conversations-url names that address",
         )

@@ -492,3 +492,19 @@ def test_a_service_sid_that_somebody_types_may_be_in_capitals(tmp_path: Path, ru
     assert [row["sid"] for row in open_snapshot(tmp_path / "s").services()] == [sid]
     assert pq.read_table(tmp_path / "s" / "services.parquet").num_rows == 1
     assert isinstance(read_manifest(tmp_path / "s"), Manifest)
+
+
+@pytest.mark.parametrize("source", ["chat", "conversations"])
+def test_what_an_api_key_records_is_replayed_whole_though_the_account_was_proven_first(
+    tmp_path: Path, run: Run, serve: Serve, environment: pytest.MonkeyPatch, source: str
+) -> None:
+    credentials = [{"name": f"push-{number}", "type": "apn"} for number in range(5)]
+    serve({**content(), "credentials": [*content()["credentials"], *credentials], "api_keys": {KEY: SECRET}})
+    by_key(environment)
+    options = ["--source", source, "--page-size", 2]
+    live = run("extract", "--out", tmp_path / "a", "--record", tmp_path / "c.yaml", *options)
+    again = run("extract", "--out", tmp_path / "b", "--replay", tmp_path / "c.yaml", *options)
+    assert (live.exit_code, again.exit_code) == (0, 0), again.output
+    one, other = (open_snapshot(tmp_path / name) for name in "ab")
+    assert [row["sid"] for row in one.credentials()] == [row["sid"] for row in other.credentials()]
+    assert one.manifest.rows == other.manifest.rows > 0

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from migrate.map.rules import Rules
     from migrate.retirement import Prepared
+    from migrate.snapshot.manifest import Manifest
     from migrate.twilio_api.api import ApiSettings, TwilioApi
 
 MIN_READY = 90.0
@@ -93,15 +94,19 @@ def retire(
     if apply and settings.replay:
         raise click.UsageError("--apply and --replay exclude each other: a recording cannot be written to")
     journal = journal or snapshot.resolve().with_name(snapshot.resolve().name + JOURNAL)
-    choice, meter = Choice(services, also_by_platform), Meter(read_manifest(snapshot).rows_by_service)
+    manifest = read_manifest(snapshot)
+    choice, meter = Choice(services, also_by_platform), Meter(manifest.rows_by_service)
     with open_api(settings) as api, ExitStack() as stack:
+        if apply:
+            api.addresses.refuse_mixture()
+            refuse(_elsewhere(manifest, api), lifted, _firm(api))
         with screen.progress(meter):
             found = stack.enter_context(
                 prepared(api, snapshot, coverage, journal, choice, rules=rules, meter=meter, command=same_command())
             )
         _show(found, snapshot, screen, is_dry=not apply)
         if apply:
-            refuse([*_elsewhere(found, api), *_violations(found, api, min_ready, max_bindings)], lifted, _firm(api))
+            refuse([*_unproven(api), *_violations(found, api, min_ready, max_bindings)], lifted, _firm(api))
             retired = _delete(api, found, screen, yes=yes) if found.retirement.deletions else Retired()
             _tell(found, retired, screen)
 
@@ -124,26 +129,27 @@ def _firm(api: TwilioApi) -> tuple[str, ...]:
     return ("other-account", *([] if api.addresses.foreign else ["other-address"]))
 
 
-def _elsewhere(found: Prepared, api: TwilioApi) -> Iterator[tuple[str, str]]:
-    """Where the snapshot may be of another account, or of another server: the limit's name, and what is wrong."""
+def _elsewhere(manifest: Manifest, api: TwilioApi) -> Iterator[tuple[str, str]]:
+    """Where a snapshot is of another account, or of another server: the limit's name, and what is wrong."""
     from migrate.model.address import other_address
-    from migrate.twilio_api.proof import prove_account
 
-    account_sid = found.retirement.account_sid
-    if account_sid != api.account_sid:
-        what = f"the snapshot is of account {account_sid}, and the credentials are for {api.account_sid}"
+    if manifest.account_sid != api.account_sid:
+        what = f"the snapshot is of account {manifest.account_sid}, and the credentials are for {api.account_sid}"
         yield "other-account", what
-    elif not prove_account(api):
-        yield (
-            "other-account",
-            f"no answer says that it is of account {account_sid}, and an API key may be another account's; use "
-            "TWILIO_AUTH_TOKEN",
-        )
-    then, now = found.addresses, api.places
+    then, now = manifest.addresses, api.places
     if not then:
-        yield "other-address", "the snapshot does not say from which address it was made; extract once more"
+        yield "other-address", "the snapshot does not say from which address it was made; extract again"
     elif side := other_address(then, now):
         yield "other-address", f"the snapshot was made from {then[side]}, and this would go by {now[side]}"
+
+
+def _unproven(api: TwilioApi) -> Iterator[tuple[str, str]]:
+    """The limit that does not hold where nothing shows whose account it is."""
+    from migrate.twilio_api.proof import prove_account
+
+    if not prove_account(api):
+        what = f"no answer says that it is of account {api.account_sid}, and an API key may be another account's"
+        yield "other-account", f"{what}; use TWILIO_AUTH_TOKEN"
 
 
 def _violations(found: Prepared, api: TwilioApi, min_ready: float, most: int) -> Iterator[tuple[str, str]]:
