@@ -15,7 +15,7 @@ from click.core import ParameterSource
 
 from migrate.guard import guard_paths
 from migrate.model.errors import UsageError
-from migrate.model.sids import is_binding_sid, is_service_sid
+from migrate.model.sids import is_binding_sid, is_service_sid, normal
 from migrate.screen import Screen, logging_to
 from migrate.twilio_api.addresses import CANONICAL
 from migrate.twilio_api.demo import DEMO, said_of_demo
@@ -39,9 +39,10 @@ class ServiceSid(click.ParamType):  # type: ignore[type-arg]  # generic in newer
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Check the form; whether there is such a service, Twilio knows."""
-        if not is_service_sid(value):
+        sid = normal(str(value))
+        if not is_service_sid(sid):
             self.fail(f"{value!r} is not a service SID (IS and 32 hexadecimal digits)", param, ctx)
-        return str(value)
+        return sid
 
 
 class BindingSid(click.ParamType):  # type: ignore[type-arg]
@@ -51,9 +52,10 @@ class BindingSid(click.ParamType):  # type: ignore[type-arg]
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Check the form."""
-        if not is_binding_sid(value):
+        sid = normal(str(value))
+        if not is_binding_sid(sid):
             self.fail("not a binding's SID (BS and 32 hexadecimal digits)", param, ctx)
-        return str(value)
+        return sid
 
 
 class Identity(click.ParamType):  # type: ignore[type-arg]

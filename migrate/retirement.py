@@ -95,8 +95,10 @@ def prepared(
     """Compare a snapshot with what is live in Conversations, and say which of its bindings are to be deleted.
 
     The coverage folder gets the numbers, as `verify_snapshot` writes them. Nothing is deleted. Raises what `compared`
-    and `read_retire_journal` raise, and `UsageError` for a service that the snapshot does not have.
+    and `read_retire_journal` raise, `UsageError` for a service that the snapshot does not have, and `RefusedError`
+    where one of the two sides is Twilio's and the other is not.
     """
+    api.addresses.refuse_mixture()
     command = command or f"chat-migrate retire {quote(str(snapshot))} --coverage {quote(str(coverage))}"
     with compared(snapshot, coverage, api, "ready", rules=rules, meter=meter, command=command) as work:
         with told(command):
@@ -111,7 +113,8 @@ def _prepare(
     unknown = set(choice.services) - {service.service_sid for service in found.services}
     if unknown:
         raise UsageError(f"{snapshot} has no service {min(unknown)}")
-    kept = read_retire_journal(journal, found.snapshot, api.account_sid, api.addresses.base("chat"))
+    sides = api.addresses.chat, api.addresses.conversations
+    kept = read_retire_journal(journal, found.snapshot, api.account_sid, *sides)
     deleted = _array(kept.deleted)
     services = tuple(
         _count(work, index, choice, deleted)

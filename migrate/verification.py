@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from migrate.extract.run import ExtractOptions, extract_snapshot
 from migrate.load.verify import Partition, Terms, add_up, partitions, verify_partition
 from migrate.map.rules import Rules
 from migrate.map.rules_toml import default_rules
+from migrate.model.address import is_twilios, other_address
 from migrate.model.coverage import Coverage, ServiceCoverage
 from migrate.model.errors import InputError, InterruptedRunError, MigrateError, RefusedError
 from migrate.model.registration import SUCCESSORS
@@ -95,9 +96,12 @@ def compared(
     if isinstance(live, Path):
         other = open_snapshot(live)
         _refuse_other_account(source, other.manifest.account_sid, f"{live} is of")
+        _refuse_other_server(source, other.manifest.addresses)
         _refuse_unless_covered(source, other)
     else:
         _refuse_other_account(source, live.account_sid, "the credentials are for")
+        if listed != "ready":  # of what is to be deleted by, a limit says so
+            _refuse_other_server(source, live.places)
     with coverage_folder(coverage), _scratch(coverage / SCRATCH, source) as scratch:
         with told(command):
             if not isinstance(live, Path):
@@ -180,7 +184,7 @@ def _read_live(
         identity_file=source.folder if filters.identity_file else None,
         source="conversations",
         shard=False,
-        restart=anew or begun is None or begun.account_sid != api.account_sid,
+        restart=anew or begun is None or not _is_from(begun, api),
     )
     extract_snapshot(api, out, options, meter, command=command)
     return open_snapshot(out)
@@ -200,6 +204,11 @@ def _begun(live: Path) -> Manifest | None:
     if begun is None or begun.status == "finished":
         return None
     return begun if datetime.now(UTC) - datetime.fromisoformat(begun.started_at) < STALE else None
+
+
+def _is_from(begun: Manifest, api: TwilioApi) -> bool:
+    """Whether a reading was begun from the same account and address."""
+    return begun.account_sid == api.account_sid and not other_address(begun.addresses, api.places)
 
 
 @contextmanager
@@ -246,6 +255,17 @@ def _refuse_other_account(source: Snapshot, account_sid: str, what: str) -> None
         raise RefusedError(
             f"{source.folder} was made from account {source.manifest.account_sid}, and {what} {account_sid}",
             remedy="Compare a snapshot with what is live in its own account",
+        )
+
+
+def _refuse_other_server(source: Snapshot, live: Mapping[str, str]) -> None:
+    """What a stand-in has says nothing of who has registered at Twilio, and the other way round."""
+    then, now = (addresses.get("conversations", "") for addresses in (source.manifest.addresses, live))
+    if "://" in then and "://" in now and is_twilios(then) != is_twilios(now):
+        raise RefusedError(
+            f"{source.folder} was made from {then}, and what is live is of {now}: one is Twilio's, the other not",
+            kept="No coverage was written",
+            remedy=f"Compare it with what is live at {then}; --conversations-url names that address",
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,12 +87,20 @@ def run() -> Run:
     return call
 
 
+def said(result: Result) -> str:
+    """What a command said on standard error, but for the warning that a stand-in is not Twilio's own address."""
+    return re.sub(r"Warning: this is not Twilio's own address: .*\n", "", result.stderr)
+
+
 Serve = Callable[..., StandInServer]
 
 
 @pytest.fixture
 def serve(environment: pytest.MonkeyPatch) -> Iterator[Serve]:
-    """Start a stand-in with a world (or a world file's content), and point the command line at it."""
+    """Start a stand-in with a world (or a world file's content), and point the command line at it.
+
+    `at` is an earlier one, which ends: the new one gets its address.
+    """
     servers: list[StandInServer] = []
 
     def start(
@@ -100,10 +109,16 @@ def serve(environment: pytest.MonkeyPatch) -> Iterator[Serve]:
         *,
         faults: Faults | None = None,
         prerendered: bool = False,
+        at: StandInServer | None = None,
     ) -> StandInServer:
         if not isinstance(world, World):
             world = make_world(world)
-        server = StandInServer(world, sizes, faults=faults, prerendered=prerendered).__enter__()
+        port = 0
+        if at:
+            port = int(at.url.rpartition(":")[2])
+            servers.remove(at)
+            at.__exit__(None, None, None)
+        server = StandInServer(world, sizes, port, faults=faults, prerendered=prerendered).__enter__()
         servers.append(server)
         environment.setenv("CHAT_MIGRATE_CHAT_URL", server.url)
         environment.setenv("CHAT_MIGRATE_CONVERSATIONS_URL", server.url)

@@ -226,7 +226,8 @@ def test_a_failing_run_is_recorded_too_and_fails_alike_when_replayed(
 
     with scripted(answer) as server:
         options = ["--out", tmp_path / "a", "--retry-budget", 0]
-        live = run("extract", *options, "--chat-url", server.url, "--record", tmp_path / "c.yaml")
+        urls = ["--chat-url", server.url, "--conversations-url", server.url]
+        live = run("extract", *options, *urls, "--record", tmp_path / "c.yaml")
         assert len(server.seen) > 1
     replayed = run("extract", *options, "--replay", tmp_path / "c.yaml")
     assert live.exit_code == replayed.exit_code == 1

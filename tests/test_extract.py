@@ -260,12 +260,15 @@ def _empty_account(server: Scripted, path: str) -> Reply:
 
 
 Answer = Callable[[Scripted, str], Reply]
+PORTS: dict[Path, int] = {}
 
 
 def _extract(answer: Answer, tmp_path: Path, run: Run, environment: pytest.MonkeyPatch, *options: str) -> Any:
     environment.setenv("TWILIO_ACCOUNT_SID", "AC" + "1" * 32)
     environment.setenv("TWILIO_AUTH_TOKEN", "planted-secret-token")
-    with scripted(answer) as server:
+    # Each at the address of the one before it: a snapshot is not resumed at another.
+    with scripted(answer, PORTS.get(tmp_path, 0)) as server:
+        PORTS[tmp_path] = int(server.url.rpartition(":")[2])
         urls = ["--chat-url", server.url, "--conversations-url", server.url]
         return run("extract", "--out", tmp_path / "s", "--no-shard", *urls, *options), server
 

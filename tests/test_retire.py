@@ -31,7 +31,7 @@ from migrate.standin.world import Binding, World, make_world
 from migrate.twilio_api.api import TwilioApi
 from migrate.twilio_api.http import Answer, LiveTransport
 from tests.applying import dying, mortal
-from tests.conftest import ROOT, Run, Serve, service_sid, tiny_world
+from tests.conftest import ROOT, Run, Serve, said, service_sid, tiny_world
 
 SIGN = {"message_types": [["twilio.conversations.new_message"]], "age_days": 1}
 PHONE = {"identity": "person-{n}", "endpoint": "phone-{n}"}
@@ -458,9 +458,9 @@ def test_a_death_at_any_step_is_gone_on_from(
 
 @pytest.mark.parametrize("seed", range(6))
 def test_whatever_becomes_of_answers_each_is_deleted_once(
-    run: Run, serve: Serve, world: World, snapshot: Path, seed: int
+    run: Run, serve: Serve, world: World, server: StandInServer, snapshot: Path, seed: int
 ) -> None:
-    serve(world, faults=Faults(seed=seed, rate=0.4))
+    serve(world, faults=Faults(seed=seed, rate=0.4), at=server)
     done = retire(run, snapshot, "--retry-budget", 600, "--journal", snapshot.with_name("j.jsonl"))
     assert done.exit_code == 0, done.output
     assert chat(world) == ["phone-0005", "phone-0006", "before", "phone"]
@@ -481,7 +481,7 @@ def test_what_twilio_refuses_is_told_and_the_others_go_on(
     with environment.context() as patch:
         patch.setattr(TwilioApi, "delete", delete)
         done = retire(run, snapshot)
-    assert (done.exit_code, done.stderr.count("\n")) == (6, 1)
+    assert (done.exit_code, said(done).count("\n")) == (6, 1)
     assert "1 of 4 bindings could not be deleted" in done.stderr
     assert f"Go on with: chat-migrate retire {snapshot}" in done.stderr
     assert f"{first}: it answered 403" in done.stdout
@@ -543,7 +543,7 @@ def test_ctrl_c_settles_what_was_begun_and_names_the_command(
     with environment.context() as patch:
         patch.setattr(retire_journal.RetireJournal, "end", end)
         stopped = retire(run, snapshot, "--concurrency", 1)
-    assert (stopped.exit_code, stopped.stderr.count("\n")) == (130, 1)
+    assert (stopped.exit_code, said(stopped).count("\n")) == (130, 1)
     assert "Interrupted: 2 bindings are deleted" in stopped.stderr
     assert "Go on with: chat-migrate retire" in stopped.stderr
     assert retire(run, snapshot).exit_code == 0
@@ -565,7 +565,7 @@ def test_a_full_disk_stops_it(
     with environment.context() as patch:
         patch.setattr(retire_journal, "append_synced", full)
         stopped = retire(run, snapshot, "--concurrency", 1)
-    assert (stopped.exit_code, stopped.stderr.count("\n")) == (1, 1)
+    assert (stopped.exit_code, said(stopped).count("\n")) == (1, 1)
     assert "The journal cannot be written: no space left on device" in stopped.stderr
     assert len(server.world.writes) == 1
     assert retire(run, snapshot).exit_code == 0
@@ -597,7 +597,7 @@ def test_a_chat_that_is_switched_off_says_nothing_of_bindings(
     with environment.context() as patch:
         patch.setattr(TwilioApi, "get", off)
         stopped = retire(run, snapshot)
-    assert (stopped.exit_code, stopped.stderr.count("\n")) == (1, 1)
+    assert (stopped.exit_code, said(stopped).count("\n")) == (1, 1)
     assert "4 of 4 bindings could not be deleted" in stopped.stderr
     assert "or is switched off" in stopped.stdout
     assert (journal_of(snapshot).read_bytes(), server.world.writes) == (before, [])
@@ -633,8 +633,8 @@ def test_what_is_tried_again_is_looked_at_again(
     assert sorted(line["status"] for line in found if "result" in line) == ["deleted"] * 2 + ["failed"] * 2
 
 
-def test_a_429_is_waited_for(run: Run, serve: Serve, world: World, snapshot: Path) -> None:
-    serve(world, faults=Faults(rate=0.4, kinds=("429",)))
+def test_a_429_is_waited_for(run: Run, serve: Serve, world: World, server: StandInServer, snapshot: Path) -> None:
+    serve(world, faults=Faults(rate=0.4, kinds=("429",)), at=server)
     done = retire(run, snapshot, "--retry-budget", 600, "--json", "--journal", snapshot.with_name("j.jsonl"))
     assert (done.exit_code, told(done), len(world.writes)) == (0, {"deleted": 4}, 4)
 

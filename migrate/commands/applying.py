@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from migrate.commands.reporting import ground_now
+from migrate.commands.warnings import warn_of_account, warn_of_addresses
 from migrate.load.limits import LIMITS, MOST_SERVICES, Ground, refuse_beyond
 from migrate.model.applied import Outcome
 from migrate.model.errors import (
     InterruptedRunError,
     MigrateError,
+    OtherAccountError,
     PartlyAppliedError,
     RefusedError,
     StaleError,
@@ -120,11 +122,15 @@ def carry_out(
     """
     from migrate.load.secrets import secret_forms
     from migrate.report.text import plan_view
+    from migrate.twilio_api.proof import prove_account
 
     if not screen.json:
         screen.show(plan_view(plan, dry_run=False))
     refuse_beyond(ground_now(api, plan, options.max_services), options.lifted, limits)
     secrets = secret_forms(plan.credentials)
+    prove_account(api)
+    warn_of_account(api, screen)
+    warn_of_addresses(api, screen)
     outcomes = _apply(api, plan, options, screen, journal, again, plan_id or plan.plan_id, secrets)
     unshown = _tell(outcomes, plan, screen, journal)
     _end(outcomes, plan, journal, again, renew)  # which matters more than what could not be shown
@@ -180,6 +186,9 @@ def _apply(
                 kept=f"The journal is {journal}",
                 remedy=f"Go on with: {again}",
             ) from None
+        except OtherAccountError as error:
+            error.kept = f"The journal is {journal}"
+            raise
 
 
 def _what(plan: Plan) -> str:

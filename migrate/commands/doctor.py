@@ -22,7 +22,7 @@ def doctor(settings: ApiSettings, screen: Screen) -> None:
     """Check this machine, the credentials, and what Twilio lets them do.
 
     It reads a page of each list and writes nothing. What it says is safe to paste into a ticket: no secret, no name
-    of yours, and of SIDs the first letters.
+    of yours, and of SIDs the first letters; but of two accounts that contradict each other both whole SIDs.
 
     \b
     Example:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from migrate.commands.warnings import warn_of_account
 from migrate.options import FOLDER, api_options, common_options, extract_options
 from migrate.screen import Screen
 
@@ -36,4 +37,5 @@ def extract(out: Path, options: ExtractOptions, meter: Meter, settings: ApiSetti
 
     with open_api(settings) as api, screen.progress(meter):
         manifest = extract_snapshot(api, out, options, meter)
+    warn_of_account(api, screen)
     screen.result(manifest.to_public_json(), lambda: extract_view(manifest, str(out)))

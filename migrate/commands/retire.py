@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import click
 
 from migrate.commands.applying import ask
+from migrate.commands.warnings import warn_of_addresses
 from migrate.load.limits import refuse, too_old
-from migrate.model.errors import InterruptedRunError, MigrateError, PartlyAppliedError
+from migrate.model.errors import InterruptedRunError, MigrateError, OtherAccountError, PartlyAppliedError
 from migrate.model.retirement import JOURNAL, Retired
 from migrate.options import FILE, FOLDER, ServiceSid, api_options, common_options, rules_option, same_command
 from migrate.screen import Screen
@@ -22,11 +23,12 @@ if TYPE_CHECKING:
 
     from migrate.map.rules import Rules
     from migrate.retirement import Prepared
+    from migrate.snapshot.manifest import Manifest
     from migrate.twilio_api.api import ApiSettings, TwilioApi
 
 MIN_READY = 90.0
 MOST_BINDINGS = 1_000
-LIMITS = ("pushes-off", "few-ready", "many-bindings", "old-snapshot")
+LIMITS = ("other-address", "pushes-off", "few-ready", "many-bindings", "old-snapshot")
 
 
 @click.command()
@@ -92,15 +94,19 @@ def retire(
     if apply and settings.replay:
         raise click.UsageError("--apply and --replay exclude each other: a recording cannot be written to")
     journal = journal or snapshot.resolve().with_name(snapshot.resolve().name + JOURNAL)
-    choice, meter = Choice(services, also_by_platform), Meter(read_manifest(snapshot).rows_by_service)
+    manifest = read_manifest(snapshot)
+    choice, meter = Choice(services, also_by_platform), Meter(manifest.rows_by_service)
     with open_api(settings) as api, ExitStack() as stack:
+        if apply:
+            api.addresses.refuse_mixture()
+            refuse(_elsewhere(manifest, api), lifted, _firm(api))
         with screen.progress(meter):
             found = stack.enter_context(
                 prepared(api, snapshot, coverage, journal, choice, rules=rules, meter=meter, command=same_command())
             )
         _show(found, snapshot, screen, is_dry=not apply)
         if apply:
-            refuse(_violations(found, api, min_ready, max_bindings), lifted)
+            refuse([*_unproven(api), *_violations(found, api, min_ready, max_bindings)], lifted, _firm(api))
             retired = _delete(api, found, screen, yes=yes) if found.retirement.deletions else Retired()
             _tell(found, retired, screen)
 
@@ -116,6 +122,34 @@ def _show(found: Prepared, snapshot: Path, screen: Screen, *, is_dry: bool) -> N
         screen.result(found.to_json(), view)
     elif not screen.json:
         screen.show(view())
+
+
+def _firm(api: TwilioApi) -> tuple[str, ...]:
+    """The limits that `--force` does not lift. Elsewhere than at Twilio's own address somebody is rehearsing."""
+    return ("other-account", *([] if api.addresses.foreign else ["other-address"]))
+
+
+def _elsewhere(manifest: Manifest, api: TwilioApi) -> Iterator[tuple[str, str]]:
+    """Where a snapshot is of another account, or of another server: the limit's name, and what is wrong."""
+    from migrate.model.address import other_address
+
+    if manifest.account_sid != api.account_sid:
+        what = f"the snapshot is of account {manifest.account_sid}, and the credentials are for {api.account_sid}"
+        yield "other-account", what
+    then, now = manifest.addresses, api.places
+    if not then:
+        yield "other-address", "the snapshot does not say from which address it was made; extract again"
+    elif side := other_address(then, now):
+        yield "other-address", f"the snapshot was made from {then[side]}, and this would go by {now[side]}"
+
+
+def _unproven(api: TwilioApi) -> Iterator[tuple[str, str]]:
+    """The limit that does not hold where nothing shows whose account it is."""
+    from migrate.twilio_api.proof import prove_account
+
+    if not prove_account(api):
+        what = f"no answer says that it is of account {api.account_sid}, and an API key may be another account's"
+        yield "other-account", f"{what}; use TWILIO_AUTH_TOKEN"
 
 
 def _violations(found: Prepared, api: TwilioApi, min_ready: float, most: int) -> Iterator[tuple[str, str]]:
@@ -156,6 +190,7 @@ def _delete(api: TwilioApi, found: Prepared, screen: Screen, *, yes: bool) -> Re
     with only_loader(Path(click.get_app_dir("chat-migrate")), api.account_sid) as said:
         if said:
             screen.say(said)
+        warn_of_addresses(api, screen)
         if not yes:
             ask(found.retirement.deletions, "bindings that are to be deleted for good")
         api.rested()
@@ -166,6 +201,9 @@ def _delete(api: TwilioApi, found: Prepared, screen: Screen, *, yes: bool) -> Re
             except KeyboardInterrupt:
                 what = f"Interrupted: {len(journal.deleted):,} bindings are deleted"
                 raise InterruptedRunError(what, kept=kept, remedy=remedy) from None
+            except OtherAccountError as error:
+                error.kept = kept
+                raise
             except OSError as error:
                 what = f"The journal cannot be written: {(error.strerror or str(error)).lower()}"
                 raise MigrateError(what, kept=kept, remedy=f"Make space. {remedy}") from error

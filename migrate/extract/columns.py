@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -112,7 +112,8 @@ def _columnar(body: bytes, service_sid: str) -> tuple[Meta, Rows]:
             raise _NotColumnarError(f"{name} is out of range")
     columns["extra"] = pa.nulls(len(columns["sid"]), _TEXT)
     table = pa.Table.from_arrays([columns[name] for name in BINDINGS.names], schema=BINDINGS)
-    return meta_of(found.column("meta")[0].as_py()), Rows(table)
+    accounts = frozenset(value for value in columns["account_sid"].unique().to_pylist() if value is not None)
+    return replace(meta_of(found.column("meta")[0].as_py()), accounts=accounts), Rows(table)
 
 
 def _tolerant(body: bytes, service_sid: str) -> tuple[Meta, Rows]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from migrate.model.address import is_same_api
 from migrate.model.errors import RefusedError
 from migrate.model.plan import Plan
 
@@ -56,7 +57,7 @@ def _other_account(ground: Ground) -> str:
 
 
 def _other_address(ground: Ground) -> str:
-    if ground.plan.target == ground.target:
+    if is_same_api(ground.plan.target, ground.target):
         return ""
     # What undoes a plan rests on no snapshot, and cannot be made anew for another address.
     remedy = "make it anew from there" if ground.plan.snapshot else "name the former with --conversations-url"
@@ -118,14 +119,17 @@ def refuse_beyond(ground: Ground, lifted: Collection[str], names: Collection[str
     refuse(violations(ground, names), lifted)
 
 
-def refuse(violated: Iterable[tuple[str, str]], lifted: Collection[str]) -> None:
-    """Raise `RefusedError` with every limit, by name and problem, that was not lifted."""
-    found = [(name, problem) for name, problem in violated if name not in lifted]
+def refuse(violated: Iterable[tuple[str, str]], lifted: Collection[str], unliftable: Collection[str] = ()) -> None:
+    """Raise `RefusedError` with every limit, by name and problem, that was not lifted; or cannot be, in this case."""
+    found = [(name, problem) for name, problem in violated if name not in lifted or name in unliftable]
     if found:
         listed = "; ".join(f"[{name}] {problem}" for name, problem in found)
-        ways = " ".join(f"--force {name}" for name, _ in found)
+        ways = " ".join(f"--force {name}" for name, _ in found if name not in unliftable)
+        firm = " and ".join(name for name, _ in found if name in unliftable)
+        remedies = [
+            f"A limit can be lifted by its name, if you know better: {ways}" if ways else "",
+            f"No --force lifts {firm}" if firm else "",
+        ]
         raise RefusedError(
-            f"Not applied: {listed}",
-            kept="Nothing was written",
-            remedy=f"A limit can be lifted by its name, if you know better: {ways}",
+            f"Not applied: {listed}", kept="Nothing was written", remedy=". ".join(filter(None, remedies))
         )

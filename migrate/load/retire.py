@@ -17,7 +17,7 @@ from migrate.load.pace import Pace
 from migrate.load.retire_journal import Result, RetireJournal
 from migrate.model.errors import InterruptedRunError, TransientTwilioError, TwilioError
 from migrate.model.retirement import Fate, Retired
-from migrate.model.sids import is_binding_sid
+from migrate.model.sids import is_binding_sid, is_service_sid
 from migrate.twilio_api.addresses import Api
 from migrate.twilio_api.api import TwilioApi
 
@@ -68,8 +68,8 @@ class Retirer:
     def _try(self, row: Row) -> Fate:
         """Look, and delete; and look again before each further attempt, for a phone may register meanwhile."""
         sid, path = row["sid"], binding_path(row["service_sid"], row["sid"])
-        if not is_binding_sid(sid):
-            raise TwilioError("that is not a binding's SID, and so it is not asked for")
+        if not (is_binding_sid(sid) and is_binding_sid(row["sign_sid"]) and is_service_sid(row["service_sid"])):
+            raise TwilioError("that is not a binding's SID, or not a registration's, and so it is not asked for")
 
         def attempt() -> Fate:
             if obstacle := self._obstacle(row, path):

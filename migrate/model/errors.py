@@ -55,6 +55,10 @@ class RefusedError(MigrateError):
     exit_code = 4
 
 
+class OtherAccountError(RefusedError):
+    """Twilio's answers are of another account than the credentials are taken for. It ends the whole run."""
+
+
 class StaleError(MigrateError):
     """Somebody has changed the target since the plan was made; what they changed was left as it is."""
 

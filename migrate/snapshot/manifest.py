@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +12,7 @@ from typing import Any, Literal
 from migrate.model.digest import canonical_json, digest
 from migrate.model.errors import InputError
 from migrate.model.masking import mask
+from migrate.model.sids import is_account_sid
 from migrate.snapshot.files import write_whole
 
 FORMAT = 1
@@ -72,6 +74,7 @@ class Manifest:
     by it, so that mapping a snapshot again gives the same result on any day. `rows` counts the bindings. `source` is
     the API that was read, `source_reason` why it was not Programmable Chat where nobody asked for another. Each
     service was read as one list for each of `shards`, which are binding types; none means one list for all.
+    `addresses` are those that it was made from, by API; empty in a snapshot of an earlier version.
     """
 
     status: Literal["unfinished", "finished"]
@@ -83,6 +86,7 @@ class Manifest:
     filters: Filters
     source_reason: str = ""
     shards: tuple[str, ...] = ()
+    addresses: Mapping[str, str] = field(default_factory=dict)
     finished_at: str | None = None
     rows: int = 0
     duplicates_removed: int = 0
@@ -174,6 +178,9 @@ def _check(manifest: Manifest) -> None:
     texts += [file.sha256 for file in manifest.files] + [chain.service_sid for chain in manifest.chains]
     numbers = [manifest.rows, manifest.rejected, *(chain.rejected for chain in manifest.chains)]
     numbers += [number for file in manifest.files for number in (file.rows, file.bytes)]
+    texts += [*manifest.addresses, *manifest.addresses.values()]
+    if not is_account_sid(manifest.account_sid):
+        raise ValueError("the account is none")
     if manifest.source not in ("chat", "conversations") or not all(isinstance(kind, str) for kind in manifest.shards):
         raise ValueError("the source is none")
     if as_of.tzinfo is None or not 2000 < as_of.year < 9000:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -19,10 +19,13 @@ class NotAPageError(ValueError):
 
 @dataclass(frozen=True)
 class Meta:
-    """What a page says of itself: the size that the server used, and where the next one is."""
+    """What a page says of itself: the size that the server used, and where the next one is; and what its records have
+    in `account_sid`.
+    """
 
     page_size: int | None
     next_page_url: str | None
+    accounts: frozenset[str] = frozenset()
 
 
 # What makes a body into a page's content. It may run in another thread; raises `NotAPageError`.
@@ -94,7 +97,13 @@ def records_of(body: bytes, key: str) -> tuple[Meta, list[Any]]:
     meta = meta_of(found.get("meta"))
     if not isinstance(found.get(key), list):
         raise NotAPageError(f"it has no list {key!r}")
-    return meta, found[key]
+    return replace(meta, accounts=accounts_of(found[key])), found[key]
+
+
+def accounts_of(records: Iterable[Any]) -> frozenset[str]:
+    """What decoded records have in `account_sid`, each text once."""
+    said = (record.get("account_sid") for record in records if isinstance(record, dict))
+    return frozenset(value for value in said if isinstance(value, str))
 
 
 class Circle:
