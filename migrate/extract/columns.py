@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -43,6 +44,8 @@ _RECORD = pa.struct(
 _LINKS = ("first_page_url", "previous_page_url", "url", "next_page_url", "key")
 _META = pa.struct([("page", pa.int64()), ("page_size", pa.int64()), *((name, _TEXT) for name in _LINKS)])
 _PAGE = pa.schema([("meta", _META), (KEY, pa.list_(_RECORD))])
+# As a key: within a text each quotation mark has a backslash before it.
+_NEXT = re.compile(rb'"next_page_url"\s*:')
 # Python's calendar, which the tolerant way goes by, is shorter than Arrow's. In microseconds, as Arrow counts.
 _FIRST, _LAST = (
     pa.scalar(date, TIMESTAMP).value for date in (datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC))
@@ -112,7 +115,15 @@ def _columnar(body: bytes, service_sid: str) -> tuple[Meta, Rows]:
             raise _NotColumnarError(f"{name} is out of range")
     columns["extra"] = pa.nulls(len(columns["sid"]), _TEXT)
     table = pa.Table.from_arrays([columns[name] for name in BINDINGS.names], schema=BINDINGS)
-    return meta_of(found.column("meta")[0].as_py()), Rows(table)
+    return _meta(found, body), Rows(table)
+
+
+def _meta(found: pa.Table, body: bytes) -> Meta:
+    """The page's `meta`. The reader takes a field that is not there for a null, and so for the end of the list."""
+    meta = meta_of(found.column("meta")[0].as_py())
+    if meta.next_page_url is None and not _NEXT.search(body):
+        raise _NotColumnarError("next_page_url is missing")
+    return meta
 
 
 def _tolerant(body: bytes, service_sid: str) -> tuple[Meta, Rows]:

@@ -164,16 +164,17 @@ class TwilioApi:
         While a page is being read, in another thread, the next one is on the wire. `sizes` are the page sizes to try
         for the first page, largest first; `start` is a `next_url` of an earlier walk to go on from; `tries` bounds
         how often a request is repeated, beside the budget of time. Raises `RefusedError` before any request to a
-        foreign host, and `TwilioError` for what is not a page, or pages that link in a circle.
+        foreign host or another list, and `TwilioError` for what is not a page, or pages that link in a circle.
         """
         circle = Circle()
-        if start:
-            fetched = self._fetch(self.addresses.follow(api, start), tries)
-        else:
-            fetched = self._first(api, path, params, sizes, tries)
+
+        def follow(link: str) -> str:
+            return self.addresses.next_page(api, link, path, params)
+
+        fetched = self._fetch(follow(start), tries) if start else self._first(api, path, params, sizes, tries)
         while True:
             reading = self._readers.submit(read, fetched.body)
-            ahead = self._look_ahead(api, fetched, tries)
+            ahead = self._look_ahead(follow, fetched, tries)
             requests = fetched.requests
             try:
                 meta, content = reading.result()
@@ -181,7 +182,7 @@ class TwilioApi:
                 logger.info("%s did not answer with a page: %s", public_url(fetched.url), problem)
                 (meta, content), again = self._ask(fetched.url, read, tries)
                 requests += again
-            next_url = self.addresses.follow(api, meta.next_page_url) if meta.next_page_url else None
+            next_url = follow(meta.next_page_url) if meta.next_page_url else None
             yield Page(content, meta.page_size, next_url, requests)
             if next_url is None:
                 return
@@ -191,16 +192,18 @@ class TwilioApi:
                 raise ahead
             fetched = ahead if ahead and ahead.url == next_url else self._fetch(next_url, tries)
 
-    def _look_ahead(self, api: Api, fetched: _Fetched, tries: int | None) -> _Fetched | MigrateError | None:
+    def _look_ahead(
+        self, follow: Callable[[str], str], fetched: _Fetched, tries: int | None
+    ) -> _Fetched | MigrateError | None:
         """Ask for the page after this one, where this one says at its beginning which that is.
 
         A failure is kept for its turn: the page before it is good.
         """
         meta = peek(fetched.body)
-        if meta is None or meta.next_page_url is None:
+        if meta is None or not meta.next_page_url:
             return None
         try:
-            return self._fetch(self.addresses.follow(api, meta.next_page_url), tries)
+            return self._fetch(follow(meta.next_page_url), tries)
         except MigrateError as error:
             return error
 

@@ -35,6 +35,8 @@ _PAGING = ("Page", "PageSize", "PageToken")
 class CassetteMissError(InputError):
     """A replay asked for something that the cassette does not hold."""
 
+    is_final = True
+
 
 class Recorder:
     """Passes requests on to a transport and keeps each exchange; `close` writes the cassette."""
