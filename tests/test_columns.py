@@ -523,7 +523,10 @@ def test_why_a_page_goes_the_slow_way_is_logged_without_its_values(caplog: pytes
         b"null{}",
         b'{"a":' * 50_000 + b"1" + b"}" * 50_000,
         b'{"meta":{"next_page_url":null},"bindings":[{"sid":"BS1","x":' + b"[" * 50_000 + b"]" * 50_000 + b"}]}",
-        b'{"meta":{"next_page_url":null},"bindings":[{"sid":"BS1","message_types":' + b"[" * 50_000 + b"]" * 50_000 + b"}]}",
+        b'{"meta":{"next_page_url":null},"bindings":[{"sid":"BS1","message_types":'
+        + b"[" * 50_000
+        + b"]" * 50_000
+        + b"}]}",
         b'{"meta":{"next_page_url":null},"bindings":' + b"[" * 50_000 + b"]" * 50_000 + b"}",
     ],
     ids=["null", "null and spaces", "null and more", "objects", "an unknown field", "a known field", "the list"],
@@ -540,5 +543,7 @@ def test_no_body_ends_the_process(body: bytes) -> None:
 
 @pytest.mark.parametrize("text", ["1e999", "-1e999"])
 def test_a_number_beyond_all_bounds_stays_json(text: str) -> None:
-    _, rows = read_rows(b'{"meta":{"next_page_url":null},"bindings":[{"sid":"BS1","x":' + text.encode() + b"}]}", SERVICE)
+    _, rows = read_rows(
+        b'{"meta":{"next_page_url":null},"bindings":[{"sid":"BS1","x":' + text.encode() + b"}]}", SERVICE
+    )
     assert json.loads(rows.table.column("extra")[0].as_py()) == {"x": text}

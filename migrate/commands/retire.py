@@ -96,13 +96,18 @@ def retire(
     with open_api(settings) as api, ExitStack() as stack:
         with screen.progress(meter):
             found = stack.enter_context(
-                prepared(api, snapshot, coverage, journal, choice, rules=rules, meter=meter, command=same_command())
+                prepared(api, snapshot, coverage, journal, choice, rules=rules, meter=meter, command=_again())
             )
         _show(found, snapshot, screen, is_dry=not apply)
         if apply:
             refuse(_violations(found, api, min_ready, max_bindings), lifted)
             retired = _delete(api, found, screen, yes=yes) if found.retirement.deletions else Retired()
             _tell(found, retired, screen)
+
+
+def _again() -> str:
+    """The command that resumes; a recording is not repeated, for it is never overwritten."""
+    return same_command(without=("record",))
 
 
 def _show(found: Prepared, snapshot: Path, screen: Screen, *, is_dry: bool) -> None:
@@ -159,7 +164,7 @@ def _delete(api: TwilioApi, found: Prepared, screen: Screen, *, yes: bool) -> Re
         if not yes:
             ask(found.retirement.deletions, "bindings that are to be deleted for good")
         api.rested()
-        kept, remedy = f"What was deleted is in {journal.path}", f"Go on with: {same_command()}"
+        kept, remedy = f"What was deleted is in {journal.path}", f"Go on with: {_again()}"
         with held_retire_journal(journal):
             try:
                 return Retirer(api, journal).run(found.rows())
@@ -183,5 +188,5 @@ def _tell(found: Prepared, retired: Retired, screen: Screen) -> None:
         raise kind(
             f"{failed:,} of {found.retirement.deletions:,} bindings could not be deleted",
             kept=f"What was deleted is in {journal}",
-            remedy=f"Go on with: {same_command()}",
+            remedy=f"Go on with: {_again()}",
         )

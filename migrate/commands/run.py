@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
@@ -47,8 +47,7 @@ def run(
         refused = refusals_now(settings, ground_now(api, done.plan))
     for path in (plan_file, *reports):
         write_report(done.plan, path, path.suffix, refused)
-    replay = f" --replay {quote(str(settings.replay))}" if settings.replay else ""
-    again = f"chat-migrate load {quote(str(mapped))}{replay}"
+    again = shlex.join(["chat-migrate", "load", str(mapped), *api.options])
     read = f"read {reports[0]}; {BREAK}edit {mapped / 'push-config.yaml'}"
     files = [
         ("Snapshot", str(out / "snapshot")),

@@ -74,7 +74,7 @@ def verify(
             f"{total.percent:.1f} % of the bindings that are waited for are ready, and --fail-under asks for "
             f"{fail_under:g} %",
             kept=f"The numbers are kept in {done.file}",
-            remedy=f"Wait, and run the same again: {same_command()}",
+            remedy=f"Wait, and run the same again: {same_command(without=('record',))}",
         )
 
 
@@ -92,7 +92,7 @@ def _verify(
     from migrate.twilio_api.api import open_api
     from migrate.verification import verify_snapshot
 
-    command = same_command()
+    command = same_command(without=("record",))  # what was recorded is not overwritten
     if against:
         return verify_snapshot(snapshot, coverage, against, rules=rules, pending=pending, command=command)
     meter = Meter(read_manifest(snapshot).rows_by_service)

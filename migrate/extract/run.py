@@ -28,7 +28,6 @@ from migrate.extract.source import (
 from migrate.model.errors import InterruptedRunError, MigrateError, TwilioError
 from migrate.snapshot.manifest import Filters, Manifest
 from migrate.snapshot.writer import SnapshotWriter, begun_in, open_writer, refuse_unless_unfinished
-from migrate.twilio_api.addresses import Addresses
 from migrate.twilio_api.api import TwilioApi
 from migrate.twilio_api.limits import DEFAULT_PAGE_SIZE
 
@@ -54,7 +53,7 @@ class ExtractOptions:
     page_size: int = DEFAULT_PAGE_SIZE
     restart: bool = False
 
-    def command(self, out: Path, addresses: Addresses) -> str:
+    def command(self, out: Path, api: TwilioApi) -> str:
         """The command line of this extract; identities, being personal data, are left for the caller to fill in."""
         words = ["chat-migrate", "extract", "--out", str(out)]
         for option, values in (("--service", self.services), ("--binding-type", self.binding_types)):
@@ -63,9 +62,7 @@ class ExtractOptions:
         words += ["--identity-column", self.identity_column] if self.identity_column != COLUMN else []
         words += ["--source", self.source] if self.source != "auto" else []
         words += [] if self.shard else ["--no-shard"]
-        for option, url in (("--chat-url", addresses.chat), ("--conversations-url", addresses.conversations)):
-            words += [] if url.endswith(".twilio.com") else [option, url]
-        return shlex.join(words) + " --identity …" * len(self.identities)
+        return shlex.join([*words, *api.options]) + " --identity …" * len(self.identities)
 
 
 def extract_snapshot(
@@ -78,7 +75,7 @@ def extract_snapshot(
     the folder is finished or foreign, `TwilioError` where Twilio did not give what was asked, `InterruptedRunError`
     on Ctrl-C; then the snapshot is unfinished and the same call goes on with it.
     """
-    command = command or options.command(out, api.addresses)
+    command = command or options.command(out, api)
     remedy = f"Go on with: {command}"
 
     def kept() -> str:

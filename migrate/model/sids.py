@@ -9,6 +9,11 @@ _CREDENTIAL = re.compile(r"CR[0-9a-fA-F]{32}")
 _BINDING = re.compile(r"BS[0-9a-fA-F]{32}")
 
 
+def canonical(sid: str) -> str:
+    """A SID as Twilio writes it: its two letters large, its hexadecimal digits small."""
+    return sid[:2].upper() + sid[2:].lower()
+
+
 def is_service_sid(text: str) -> bool:
     """Whether a text has the form of a service's SID; only Twilio knows whether there is such a service."""
     return _SERVICE.fullmatch(text) is not None

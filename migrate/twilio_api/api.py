@@ -65,12 +65,14 @@ class TwilioApi:
         throttle: Throttle,
         patience: Patience,
         readers: Executor,
+        options: tuple[str, ...] = (),
     ) -> None:
         self._client = client
         self._credentials = credentials
         self._patience = patience
         self._readers = readers
         self.addresses = addresses
+        self.options = options  # by which another command reaches the same servers, or the same cassette
         self.account_sid = credentials.account_sid
         self.throttle = throttle
         self.server_time: datetime | None = None  # as the first answer's Date header had it
@@ -268,6 +270,16 @@ class TwilioApi:
         return self._patience.ask(once, tries)
 
 
+def _options(settings: ApiSettings, addresses: Addresses) -> tuple[str, ...]:
+    """The options of a command that resumes. `--record` is not among them: a recording is never overwritten."""
+    if settings.replay:
+        return ("--replay", str(settings.replay))
+    usual = Addresses.resolve(CANONICAL["chat"], CANONICAL["conversations"], settings.environment)
+    chat = ("--chat-url", addresses.chat) if addresses.chat != usual.chat else ()
+    other = addresses.conversations != usual.conversations
+    return (*chat, *(("--conversations-url", addresses.conversations) if other else ()))
+
+
 def may_be_the_size(error: TwilioError) -> bool:
     """Whether a smaller page may help: a refusal, or a server that breaks over it (FACTS.md, "REST behaviour")."""
     passing = isinstance(error, TransientTwilioError) and not isinstance(error, HostNotFoundError)
@@ -320,7 +332,7 @@ def open_api(settings: ApiSettings) -> Iterator[TwilioApi]:
     throttle, patience = Throttle(settings.concurrency), Patience(settings.retry_budget, pauses=not settings.replay)
     readers = ThreadPoolExecutor(_READERS, thread_name_prefix="reader")
     try:
-        yield TwilioApi(client, addresses, credentials, throttle, patience, readers)
+        yield TwilioApi(client, addresses, credentials, throttle, patience, readers, _options(settings, addresses))
     finally:
         readers.shutdown(wait=False, cancel_futures=True)
         transport.close()

@@ -61,6 +61,11 @@ class Credentials:
         return (basic, self.password) if self.password else ()
 
     @property
+    def secret_name(self) -> str:
+        """The variable that holds the password."""
+        return "TWILIO_API_SECRET" if self.username != self.account_sid else "TWILIO_AUTH_TOKEN"
+
+    @property
     def shown(self) -> str:
         """What the requests are signed with, as an error may name it."""
         return (
