@@ -22,12 +22,12 @@ from migrate.map.rules_toml import default_rules
 from migrate.model.coverage import Coverage, ServiceCoverage
 from migrate.model.errors import InputError, InterruptedRunError, MigrateError, RefusedError
 from migrate.model.registration import SUCCESSORS
-from migrate.snapshot.coverage import coverage_folder, write_coverage
+from migrate.snapshot.coverage import coverage_folder, rejected_beside, write_coverage
 from migrate.snapshot.files import make_private_folder
 from migrate.snapshot.manifest import Filters, Manifest
 from migrate.snapshot.pending import write_pending
 from migrate.snapshot.reader import Snapshot, open_snapshot
-from migrate.snapshot.writer import begun_in
+from migrate.snapshot.writer import REJECTED, begun_in
 from migrate.twilio_api.api import TwilioApi
 from migrate.twilio_api.credentials import is_one_account
 
@@ -38,11 +38,15 @@ STALE = timedelta(days=1)  # a reading that was broken off so long ago is begun 
 
 @dataclass(frozen=True)
 class Verified:
-    """What a verification brought: the coverage, its file, and how many the list of pending bindings has, if any."""
+    """What a verification brought: the coverage, its file, and how many the list of pending bindings has, if any.
+
+    `rejected` is the file with the live records that did not fit, if there were any.
+    """
 
     coverage: Coverage
     file: Path
     pending: int | None
+    rejected: Path | None = None
 
 
 def verify_snapshot(
@@ -67,7 +71,10 @@ def verify_snapshot(
         names = {service.service_sid: service.friendly_name for service in work.coverage.services}
         lists = {sid: (names[sid], files) for sid, files in work.lists.items()}
         rows = write_pending(pending, lists, work.scratch) if pending else None
-        return Verified(work.coverage, write_coverage(coverage, work.coverage), rows)
+        if isinstance(live, Path):  # the other snapshot has them already
+            return Verified(work.coverage, write_coverage(coverage, work.coverage), rows, work.rejected)
+        file = write_coverage(coverage, work.coverage, work.rejected)
+        return Verified(work.coverage, file, rows, rejected_beside(file) if work.rejected else None)
 
 
 @contextmanager
@@ -111,7 +118,7 @@ class Comparison:
     """Two snapshots beside each other, service by service.
 
     Once it was run, `coverage` has the numbers, and `lists` has by service the files of who is pending or ready,
-    whichever was asked for.
+    whichever was asked for. `rejected` is the live side's file of records that do not fit, if it has one.
     """
 
     coverage: Coverage
@@ -127,6 +134,7 @@ class Comparison:
             conversations_prefixes=tuple(names["conversations_prefixes"]),
         )
         self.scratch = scratch
+        self.rejected = live.folder / REJECTED if live.manifest.rejected else None
         self.lists: dict[str, list[Path]] = {}
         make_private_folder(scratch)
 
@@ -138,11 +146,12 @@ class Comparison:
             verify_partition, [task for some in tasks.values() for task in some]
         )
         services: list[ServiceCoverage] = []
+        ours, theirs = self.source.manifest, self._live.manifest
+        rejected = theirs.rejected_by_service
         for sid, some in tasks.items():
             platforms = add_up(next(done) for _ in some)
-            services.append(ServiceCoverage(sid, names[sid], platforms))
+            services.append(ServiceCoverage(sid, names[sid], platforms, rejected.get(sid, 0)))
             self.lists[sid] = [path for task in some for path in (task.pending, task.ready) if path]
-        ours, theirs = self.source.manifest, self._live.manifest
         self.coverage = Coverage(
             account_sid=ours.account_sid,
             snapshot=ours.digest,
@@ -152,6 +161,7 @@ class Comparison:
             live_bindings=theirs.rows,
             narrowed=ours.filters != Filters(),
             services=tuple(services),
+            rejected=ours.rejected,
         )
 
     def _partitions(self, sid: str, listed: Listed) -> list[Partition]:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from migrate.commands.applying import ask
+from migrate.commands.applying import ask, refuse_nothing
 from migrate.load.limits import refuse, too_old
+from migrate.model.coverage import total
 from migrate.model.errors import InterruptedRunError, MigrateError, PartlyAppliedError
 from migrate.model.retirement import JOURNAL, Retired
 from migrate.options import FILE, FOLDER, ServiceSid, api_options, common_options, rules_option, same_command
@@ -99,6 +100,8 @@ def retire(
                 prepared(api, snapshot, coverage, journal, choice, rules=rules, meter=meter, command=_again())
             )
         _show(found, snapshot, screen, is_dry=not apply)
+        chosen = total(service.coverage for service in found.retirement.services)
+        refuse_nothing(chosen, kept="Nothing was deleted")
         if apply:
             refuse(_violations(found, api, min_ready, max_bindings), lifted)
             retired = _delete(api, found, screen, yes=yes) if found.retirement.deletions else Retired()
@@ -125,6 +128,8 @@ def _show(found: Prepared, snapshot: Path, screen: Screen, *, is_dry: bool) -> N
 
 def _violations(found: Prepared, api: TwilioApi, min_ready: float, most: int) -> Iterator[tuple[str, str]]:
     """Every limit that does not hold: its name, and what is wrong, with the remedy."""
+    from migrate.report.wording import share
+
     off = found.pushes_off(api)
     if off:
         sid, pushes = next(iter(off.items()))
@@ -135,7 +140,9 @@ def _violations(found: Prepared, api: TwilioApi, min_ready: float, most: int) ->
         )
     few = [one for one in found.retirement.services if one.deletions and not one.coverage.reaches(min_ready)]
     if few:
-        listed = ", ".join(f"{one.service_sid} ({one.coverage.percent:.1f} %)" for one in few[:5])
+        listed = ", ".join(
+            f"{one.service_sid} ({share(one.coverage.ready, one.coverage.expected)})" for one in few[:5]
+        )
         more = f" and {len(few) - 5:,} more" if len(few) > 5 else ""
         yield (
             "few-ready",

@@ -131,6 +131,15 @@ class Manifest:
                 found[sid] = found.get(sid, 0) + file.rows
         return found
 
+    @property
+    def rejected_by_service(self) -> dict[str, int]:
+        """How many records of each service did not fit, by SID; those without any are left out."""
+        found: dict[str, int] = {}
+        for chain in self.chains:
+            if chain.rejected:
+                found[chain.service_sid] = found.get(chain.service_sid, 0) + chain.rejected
+        return found
+
     def finished(self, **facts: Any) -> Manifest:
         """The manifest of the finished snapshot."""
         return replace(self, status="finished", **facts)
