@@ -33,11 +33,11 @@ def extract(out: Path, options: ExtractOptions, meter: Meter, settings: ApiSetti
     from migrate.extract.run import extract_snapshot
     from migrate.map.rules_toml import default_rules
     from migrate.report.text import extract_view
-    from migrate.snapshot.reader import Snapshot, nothing_live
+    from migrate.snapshot.reader import Snapshot, said_of
     from migrate.twilio_api.api import open_api
 
     with open_api(settings) as api, screen.progress(meter):
         manifest = extract_snapshot(api, out, options, meter)
-    findings = nothing_live(Snapshot(out, manifest), default_rules().lifetime)
+    findings = said_of(Snapshot(out, manifest), default_rules().lifetime)
     data = {**manifest.to_public_json(), "findings": [finding.to_json() for finding in findings]}
     screen.result(data, lambda: extract_view(manifest, str(out), findings))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from migrate.commands.applying import ApplyOptions, alone, apply_options, carry_out, refuse_by_findings
+from migrate.commands.clock import say_clock
 from migrate.commands.reporting import ground_now, overtaken, refusals_now, write_report
 from migrate.load.limits import OF_A_ROLLBACK
 from migrate.model.errors import MigrateError, RefusedError
@@ -79,6 +80,7 @@ def load(
         journal = applying.journal or journal_of(file)
         stale = stale_objects(api, plan, journal) if plan_file and not applying.apply else []
         ground = ground_now(api, plan, applying.max_services)
+        say_clock(api, screen)
         refused += overtaken(plan, plan.plan_id, stale, journal)
         refused += refusals_now(settings, ground, applying.lifted)
         _name_the_other_journals(plan, file, journal, screen)

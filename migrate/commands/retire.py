@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from migrate.commands.applying import ask, refuse_nothing
+from migrate.commands.clock import say_clock
 from migrate.load.limits import refuse, too_old
 from migrate.model.coverage import total
 from migrate.model.errors import InterruptedRunError, MigrateError, PartlyAppliedError
@@ -99,6 +100,7 @@ def retire(
             found = stack.enter_context(
                 prepared(api, snapshot, coverage, journal, choice, rules=rules, meter=meter, command=_again())
             )
+        say_clock(api, screen)
         _show(found, snapshot, screen, is_dry=not apply)
         chosen = total(service.coverage for service in found.retirement.services)
         refuse_nothing(chosen, kept="Nothing was deleted")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from migrate.commands.clock import say_clock
 from migrate.commands.reporting import ground_now, refusals_now, write_report
 from migrate.guard import guard_paths
 from migrate.options import FOLDER, api_options, common_options, extract_options, rules_option
@@ -45,6 +46,7 @@ def run(
     with open_api(settings) as api, screen.progress(meter):
         done = run_pipeline(api, out, options, meter, rules)
         refused = refusals_now(settings, ground_now(api, done.plan))
+        say_clock(api, screen)
     for path in (plan_file, *reports):
         write_report(done.plan, path, path.suffix, refused)
     again = shlex.join(["chat-migrate", "load", str(mapped), *api.options])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from migrate.commands.applying import refuse_nothing
+from migrate.commands.clock import say_clock
 from migrate.model.errors import RefusedError, UsageError
 from migrate.options import FOLDER, FormatFile, api_options, common_options, rules_option, same_command
 from migrate.screen import Screen
@@ -104,4 +105,6 @@ def _verify(
         return verify_snapshot(snapshot, coverage, against, rules=rules, pending=pending, command=command)
     meter = Meter(read_manifest(snapshot).rows_by_service)
     with open_api(settings) as api, screen.progress(meter):
-        return verify_snapshot(snapshot, coverage, api, rules=rules, pending=pending, meter=meter, command=command)
+        done = verify_snapshot(snapshot, coverage, api, rules=rules, pending=pending, meter=meter, command=command)
+        say_clock(api, screen)
+        return done

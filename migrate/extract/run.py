@@ -25,7 +25,8 @@ from migrate.extract.source import (
     service_rows,
     target_notifications,
 )
-from migrate.model.errors import InterruptedRunError, MigrateError, TwilioError
+from migrate.model.clock import REMEDY
+from migrate.model.errors import InterruptedRunError, MigrateError, RefusedError, TwilioError
 from migrate.snapshot.manifest import Filters, Manifest
 from migrate.snapshot.writer import SnapshotWriter, begun_in, open_writer, refuse_unless_unfinished
 from migrate.twilio_api.api import TwilioApi
@@ -111,6 +112,9 @@ class _Extract:
         # An extract goes on from where it was begun, whatever Chat answers meanwhile.
         choice = begun.source if begun and options.source == "auto" else options.source
         source = open_source(self.api, choice, _sorted(options.services), options.page_size)
+        clock = self.api.clock
+        if clock and clock.is_refused:
+            raise RefusedError(f"Not read: {clock}, and ages are measured by it", remedy=REMEDY)
         manifest = Manifest(
             status="unfinished",
             tool_version=__version__,
@@ -119,6 +123,7 @@ class _Extract:
             source_reason=source.reason,
             as_of=(self.api.server_time or started_at).astimezone(UTC).isoformat(),
             started_at=started_at.isoformat(),
+            clock_ahead=round(clock.ahead.total_seconds()) if clock else None,
             filters=self._filters(identities),
             shards=self._shards(source),
         )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from migrate.model.clock import REMEDY, Clock
 from migrate.model.errors import RefusedError
 from migrate.model.plan import Plan
 
@@ -22,6 +23,7 @@ class Ground:
     target: str
     now: datetime
     max_services: int = MOST_SERVICES
+    clock: Clock | None = None
 
     def found(self, *codes: str) -> int:
         """How many findings of the plan have one of these codes."""
@@ -76,6 +78,10 @@ def too_old(as_of: datetime, now: datetime) -> str:
     return f"the snapshot is {age.days} days old, more than {OLDEST_SNAPSHOT.days}"
 
 
+def _clock(ground: Ground) -> str:
+    return f"{ground.clock}; {REMEDY[0].lower()}{REMEDY[1:]}" if ground.clock and ground.clock.is_refused else ""
+
+
 def _many(ground: Ground) -> str:
     number = len(ground.plan.changes)
     if number <= ground.max_services:
@@ -90,6 +96,7 @@ LIMITS: dict[str, Callable[[Ground], str]] = {
     "unverified-snapshot": _unverified,
     "changed-snapshot": _changed,
     "old-snapshot": _old,
+    "clock": _clock,
     "blockers": _blockers,
     "switches-off": _switches_off,
     "many-services": _many,

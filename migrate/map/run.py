@@ -124,6 +124,8 @@ class _Mapping:
             findings += check_config(config, _live_then(service), tally.subscribers, off, self._rules.lengths)
         findings += self._account({service["service_sid"] for service in services})
         expired = sum(service["outcomes"].get("expired", 0) for service in services)
+        if clock := self._source.manifest.clock:
+            findings.append(Finding("clock-differs", None, str(clock)))
         findings += nothing_expected(sum(service["bindings"] for service in services), expired)
         summary = Summary(
             account_sid=self._source.manifest.account_sid,

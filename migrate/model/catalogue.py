@@ -219,6 +219,11 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
         "Check the account (TWILIO_ACCOUNT_SID), the region (TWILIO_REGION), the filters and the clock that it was "
         "made with, which are the usual causes, and extract again",
     ),
+    "clock-differs": CatalogueEntry(
+        "warning",
+        "The source's clock, by which ages are measured, and this machine's differed when the snapshot was made",
+        "Set this machine's clock, or find out what changes the Date of answers on the way, and extract again",
+    ),
     "push-inferred": CatalogueEntry(
         "warning",
         "Chat does not say whether this push is enabled; it is taken from what the bindings subscribe to",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
+from migrate.model.clock import Clock
 from migrate.model.digest import canonical_json, digest
 from migrate.model.errors import InputError
 from migrate.model.masking import mask
@@ -72,6 +74,7 @@ class Manifest:
     by it, so that mapping a snapshot again gives the same result on any day. `rows` counts the bindings. `source` is
     the API that was read, `source_reason` why it was not Programmable Chat where nobody asked for another. Each
     service was read as one list for each of `shards`, which are binding types; none means one list for all.
+    `clock_ahead` is how many seconds the source's clock was ahead of this machine's, None where that is not known.
     """
 
     status: Literal["unfinished", "finished"]
@@ -89,6 +92,22 @@ class Manifest:
     rejected: int = 0
     chains: tuple[ChainRecord, ...] = ()
     files: tuple[FileRecord, ...] = ()
+    clock_ahead: int | None = None
+
+    @property
+    def clock(self) -> Clock | None:
+        """The clocks as they stood, where they differed so that an operator must know of it.
+
+        Earlier versions did not compare them, but their snapshots hold both.
+        """
+        as_of = datetime.fromisoformat(self.as_of)
+        if self.clock_ahead is None:
+            with suppress(ValueError, TypeError):
+                found = Clock("the source", as_of, datetime.fromisoformat(self.started_at), is_simulated=True)
+                return found if found.is_refused else None
+            return None
+        found = Clock("the source", as_of, as_of - timedelta(seconds=self.clock_ahead))
+        return found if found.is_said else None
 
     @property
     def digest(self) -> str:
@@ -185,6 +204,8 @@ def _check(manifest: Manifest) -> None:
     numbers += [number for file in manifest.files for number in (file.rows, file.bytes)]
     if manifest.source not in ("chat", "conversations") or not all(isinstance(kind, str) for kind in manifest.shards):
         raise ValueError("the source is none")
+    if type(manifest.clock_ahead) not in (int, type(None)) or abs(manifest.clock_ahead or 0) > 1e10:
+        raise ValueError("clock_ahead is no number of seconds")
     if as_of.tzinfo is None or not 2000 < as_of.year < 9000:
         raise ValueError("as_of is not a time in UTC")
     if not all(isinstance(text, str) for text in texts) or not all(type(number) is int for number in numbers):

@@ -60,11 +60,14 @@ def batches(parts: Iterable[Path], columns: Iterable[str] = ()) -> Iterator[pa.R
             yield from file.iter_batches(BATCH_ROWS, columns=list(columns) if columns else None)
 
 
-def nothing_live(snapshot: Snapshot, lifetime: timedelta) -> tuple[Finding, ...]:
-    """The finding of a snapshot in which no binding can come back: it has none, or all have expired. Else none.
+def said_of(snapshot: Snapshot, lifetime: timedelta) -> tuple[Finding, ...]:
+    """What is to be said of a snapshot as soon as it is made: of its clock, and where no binding can come back."""
+    clock = snapshot.manifest.clock
+    return (*((Finding("clock-differs", None, str(clock)),) if clock else ()), *_nothing_live(snapshot, lifetime))
 
-    It reads no further than to the first that has not.
-    """
+
+def _nothing_live(snapshot: Snapshot, lifetime: timedelta) -> tuple[Finding, ...]:
+    """It has no binding, or all have expired; it is read no further than to the first that has not."""
     born_after = pa.scalar(snapshot.as_of - lifetime, TIMESTAMP)
     paths = [path for service in snapshot.manifest.rows_by_service for path, _ in snapshot.parts(service)]
     for batch in batches(paths, ("date_updated", "date_created")):

@@ -9,15 +9,16 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from migrate.model.clock import Clock
 from migrate.model.errors import HostNotFoundError, MigrateError, TransientTwilioError, TwilioError, UsageError
 from migrate.model.push_credential import SECRET_FIELDS
 from migrate.twilio_api.addresses import CANONICAL, Addresses, Api, public_url
 from migrate.twilio_api.answers import count_of, raise_for_status
+from migrate.twilio_api.clocks import clock_of
 from migrate.twilio_api.credentials import Credentials
 from migrate.twilio_api.limits import DEFAULT_CONCURRENCY, DEFAULT_RETRY_BUDGET, FEW_TRIES, PAGE_SIZES
 from migrate.twilio_api.pages import Circle, NotAPageError, Page, Reader, decode, peek
@@ -76,11 +77,17 @@ class TwilioApi:
         self.account_sid = credentials.account_sid
         self.throttle = throttle
         self.server_time: datetime | None = None  # as the first answer's Date header had it
+        self._clocks: dict[Api, Clock] = {}
 
     @property
     def trouble(self) -> str:
         """What some request is waiting for to pass, if any is; safe to show."""
         return self._patience.trouble
+
+    @property
+    def clock(self) -> Clock | None:
+        """The clock that differs most from this machine's; None as long as no answer has said the time."""
+        return max([*self._clocks.values()], key=lambda clock: abs(clock.ahead), default=None)
 
     @property
     def is_signed_by_key(self) -> bool:
@@ -194,6 +201,13 @@ class TwilioApi:
                 raise ahead
             fetched = ahead if ahead and ahead.url == next_url else self._fetch(next_url, tries)
 
+    def _note_time(self, url: str, headers: Mapping[str, str]) -> None:
+        """Keep the time of the first answer, and of each API how its clock stands beside this machine's."""
+        clock, side = clock_of(url, headers), self.addresses.api_of(url)
+        if clock:
+            self.server_time = self.server_time or clock.source
+            self._clocks.setdefault(side, clock)
+
     def _look_ahead(
         self, follow: Callable[[str], str], fetched: _Fetched, tries: int | None
     ) -> _Fetched | MigrateError | None:
@@ -264,7 +278,7 @@ class TwilioApi:
                 raise TransientTwilioError(
                     f"{public_url(url)} gave an answer that cannot be used: {problem}"
                 ) from None
-            self.server_time = self.server_time or _date(answer.headers.get("date"))
+            self._note_time(url, answer.headers)
             return found
 
         return self._patience.ask(once, tries)
@@ -284,14 +298,6 @@ def may_be_the_size(error: TwilioError) -> bool:
     """Whether a smaller page may help: a refusal, or a server that breaks over it (FACTS.md, "REST behaviour")."""
     passing = isinstance(error, TransientTwilioError) and not isinstance(error, HostNotFoundError)
     return error.status == 400 or (passing and error.status != 429)
-
-
-def _date(header: str | None) -> datetime | None:
-    try:
-        date = parsedate_to_datetime(header).astimezone(UTC) if header else None
-    except (ValueError, OverflowError):
-        return None
-    return date if date and 2000 < date.year < 9000 else None  # a clock that was never set says nothing
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import json
 import os
 import threading
 from collections import defaultdict, deque
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
@@ -25,9 +26,11 @@ from vcr.request import Request as RecordedRequest
 from vcr.serialize import serialize
 from vcr.serializers import yamlserializer
 
+from migrate.model.clock import RECORDED_AT
 from migrate.model.errors import InputError, RefusedError
 from migrate.model.push_credential import SECRET_FIELDS
 from migrate.twilio_api.addresses import CANONICAL, VERSION, Addresses, public_url
+from migrate.twilio_api.clocks import clock_of
 from migrate.twilio_api.credentials import REPLAY_ACCOUNT_SID, Credentials
 from migrate.twilio_api.http import Answer, Request, Transport
 
@@ -75,9 +78,13 @@ class Recorder:
         body = answer.body.replace(ours.encode(), twilios.encode())
         if hidden:  # a server may say what it was sent, and in many ways
             body = b"{}"
+        headers = {name: [answer.headers[name]] for name in _KEPT_HEADERS if name in answer.headers}
+        clock = clock_of(request.url, answer.headers)
+        if clock and clock.is_said:  # a replay compares the source's time with that of the recording
+            headers[RECORDED_AT] = [format_datetime(clock.machine, usegmt=True)]
         recorded = {
             "status": {"code": answer.status_code, "message": ""},
-            "headers": {name: [answer.headers[name]] for name in _KEPT_HEADERS if name in answer.headers},
+            "headers": headers,
             "body": {"string": self._anonymous(body)},
         }
         url = self._anonymous(self._addresses.canonical(request.url).encode()).decode()
@@ -110,11 +117,9 @@ class Player:
         self._lock = threading.Lock()
         self._answers: defaultdict[tuple[str, str, bytes], deque[Answer]] = defaultdict(deque)
         for request, response in _load(path):
-            answer = Answer(
-                response["status"]["code"],
-                response["body"]["string"],
-                {name: values[0] for name, values in response["headers"].items()},
-            )
+            headers = {name.lower(): values[0] for name, values in response["headers"].items()}
+            headers.setdefault(RECORDED_AT, headers.get("date", ""))  # then the clocks were one
+            answer = Answer(response["status"]["code"], response["body"]["string"], headers)
             self._answers[_match_key(request.method, request.uri, request.body)].append(answer)
 
     def send(self, request: Request) -> Answer:
