@@ -15,7 +15,7 @@ from click.core import ParameterSource
 
 from migrate.guard import guard_paths
 from migrate.model.errors import UsageError
-from migrate.model.sids import canonical, is_binding_sid, is_service_sid
+from migrate.model.sids import is_binding_sid, is_service_sid, normal
 from migrate.screen import Screen, logging_to
 from migrate.twilio_api.addresses import CANONICAL
 from migrate.twilio_api.limits import (
@@ -37,8 +37,9 @@ class ServiceSid(click.ParamType):  # type: ignore[type-arg]  # generic in newer
     name = "IS…"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Check the form, in either case; whether there is such a service, Twilio knows."""
-        if not is_service_sid(sid := canonical(str(value))):
+        """Check the form; whether there is such a service, Twilio knows."""
+        sid = normal(str(value))
+        if not is_service_sid(sid):
             self.fail(f"{value!r} is not a service SID (IS and 32 hexadecimal digits)", param, ctx)
         return sid
 
@@ -49,8 +50,9 @@ class BindingSid(click.ParamType):  # type: ignore[type-arg]
     name = "BS…"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Check the form, in either case."""
-        if not is_binding_sid(sid := canonical(str(value))):
+        """Check the form."""
+        sid = normal(str(value))
+        if not is_binding_sid(sid):
             self.fail("not a binding's SID (BS and 32 hexadecimal digits)", param, ctx)
         return sid
 

@@ -60,7 +60,9 @@ class Asked:
     def _others(self, column: str, values: pa.Array, rows: Rows) -> list[str]:
         """The values in a page that were not asked for; nearly always none, which two calls of Arrow find out."""
         found = rows.table.column(column)
-        strange = pc.unique(found.filter(pc.invert(pc.is_in(found, value_set=values)))).drop_null().to_pylist()
+        known = pc.is_in(found, value_set=values)
+        is_all = pc.all(known, min_count=0).as_py()
+        strange = [] if is_all else pc.unique(found.filter(pc.invert(known))).drop_null().to_pylist()
         strange += [value for value in (_said(record, column) for record in rows.rejected) if value is not None]
         wanted = {alike(value) for value in values.to_pylist()} if strange else set()
         return [value for value in strange if alike(value) not in wanted]

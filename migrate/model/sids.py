@@ -9,9 +9,9 @@ _CREDENTIAL = re.compile(r"CR[0-9a-fA-F]{32}")
 _BINDING = re.compile(r"BS[0-9a-fA-F]{32}")
 
 
-def canonical(sid: str) -> str:
-    """A SID as Twilio writes it: its two letters large, its hexadecimal digits small."""
-    return sid[:2].upper() + sid[2:].lower()
+def normal(text: str) -> str:
+    """A SID as Twilio writes it: its letters in capitals, its digits in lower case."""
+    return text[:2].upper() + text[2:].lower()
 
 
 def is_service_sid(text: str) -> bool:

@@ -49,7 +49,7 @@ def _sides(coverage: Coverage, snapshot: str) -> list[tuple[str, str]]:
         ("Live", f"{theirs} through {through}, as of {coverage.live_as_of[:16]} UTC"),
     ]
     if coverage.rejected:
-        rows.append(("", f"{count(coverage.rejected, 'record')} of it did not fit, and nobody waits for them"))
+        rows.append(("", f"{count(coverage.rejected, 'record')} of it did not fit, and are not waited for"))
     if coverage.live_rejected:
         listed = ", ".join(f"{one.service_sid} ({one.rejected:,})" for one in coverage.services if one.rejected)
         what = f"{count(coverage.live_rejected, 'live record')} that do not fit, and count for nothing: {listed}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -20,6 +21,7 @@ from migrate.snapshot.parquet import parquet_bytes
 from migrate.snapshot.writer import REJECTED
 
 _NAME = "%Y-%m-%dT%H-%M-%SZ"
+_NAMED = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}-[0-9]{2}-[0-9]{2}Z")
 
 
 @contextmanager
@@ -59,6 +61,15 @@ def write_coverage(folder: Path, coverage: Coverage, rejected: Path | None = Non
 def rejected_beside(coverage: Path) -> Path:
     """Where the live records are that did not fit, beside a run's coverage; it holds personal data."""
     return coverage.with_suffix(f".{REJECTED}")
+
+
+def time_of(path: Path) -> datetime | None:
+    """The live side's time that a run's files are named by, in UTC; None for a name that is none of theirs."""
+    found = _NAMED.match(path.name)
+    try:
+        return datetime.strptime(found[0], _NAME).replace(tzinfo=UTC) if found else None
+    except ValueError:
+        return None
 
 
 def _platforms(service: ServiceCoverage) -> dict[str | None, Counts]:

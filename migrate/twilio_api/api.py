@@ -203,10 +203,10 @@ class TwilioApi:
 
     def _note_time(self, url: str, headers: Mapping[str, str]) -> None:
         """Keep the time of the first answer, and of each API how its clock stands beside this machine's."""
-        clock, side = clock_of(url, headers), self.addresses.api_of(url)
-        if clock:
+        side = self.addresses.api_of(url)
+        if side not in self._clocks and (clock := clock_of(url, headers)):
             self.server_time = self.server_time or clock.source
-            self._clocks.setdefault(side, clock)
+            self._clocks[side] = clock
 
     def _look_ahead(
         self, follow: Callable[[str], str], fetched: _Fetched, tries: int | None
