@@ -9,11 +9,12 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from migrate.model.diagnosis import Check
+from migrate.model.clock import SAID_FROM
+from migrate.model.diagnosis import Check, Verdict
 from migrate.model.errors import MigrateError, OtherAccountError, TwilioError
 from migrate.model.masking import mask
 from migrate.model.push_config import KEYS
@@ -25,7 +26,6 @@ from migrate.twilio_api.pages import records_of
 
 PACKAGES = ("twilio", "pyarrow", "duckdb", "pandas", "vcrpy")
 LEAST_SPACE = 2_000_000_000  # bytes; 10,000,000 bindings take some 700 MB, and a comparison of them as much again
-MOST_SKEW = 120.0  # seconds
 _TRIES = 2
 _SIDES: tuple[Api, ...] = ("chat", "conversations")
 _GONE = (403, 404, 410)
@@ -140,11 +140,14 @@ class _Twilio:
             return Check(name, "wrong", said, _safe(error.remedy))
 
     def _clock(self) -> Check:
-        if self.api.server_time is None:
+        clock = self.api.clock
+        if clock is None:
             return Check("clock", "unknown", "no answer said what time it is")
-        skew = (datetime.now(UTC) - self.api.server_time).total_seconds()
-        size = lasting(abs(skew)) if abs(skew) > MOST_SKEW else f"{abs(skew):.0f} s"
-        found = f"{size} {'ahead of' if skew > 0 else 'behind'} the server's"
-        if abs(skew) <= MOST_SKEW:
+        skew = clock.machine - clock.source
+        seconds = abs(skew.total_seconds())
+        size = lasting(seconds) if abs(skew) >= SAID_FROM else f"{seconds:.0f} s"
+        found = f"{size} {'ahead of' if skew > timedelta() else 'behind'} the server's"
+        if abs(skew) < SAID_FROM:
             return Check("clock", "fine", found)
-        return Check("clock", "note", found, "Set this machine's clock; ages are measured by the server's")
+        verdict: Verdict = "wrong" if clock.is_refused else "note"
+        return Check("clock", verdict, found, "Set this machine's clock; ages are measured by the server's")

@@ -122,7 +122,7 @@ def _prepare(
         if not choice.services or service.service_sid in choice.services
     )
     retirement = Retirement(found.account_sid, found.snapshot, found.snapshot_as_of, found.live_as_of, services)
-    return Prepared(retirement, kept, write_coverage(coverage, found), work, choice)
+    return Prepared(retirement, kept, write_coverage(coverage, found, work.rejected), work, choice)
 
 
 def _pushed(notifications: str | None) -> list[str]:

@@ -23,12 +23,12 @@ from migrate.model.address import is_twilios, other_address
 from migrate.model.coverage import Coverage, ServiceCoverage
 from migrate.model.errors import InputError, InterruptedRunError, MigrateError, RefusedError
 from migrate.model.registration import SUCCESSORS
-from migrate.snapshot.coverage import coverage_folder, write_coverage
+from migrate.snapshot.coverage import coverage_folder, rejected_beside, write_coverage
 from migrate.snapshot.files import make_private_folder
 from migrate.snapshot.manifest import Filters, Manifest
 from migrate.snapshot.pending import write_pending
 from migrate.snapshot.reader import Snapshot, open_snapshot
-from migrate.snapshot.writer import begun_in
+from migrate.snapshot.writer import REJECTED, begun_in
 from migrate.twilio_api.api import TwilioApi
 from migrate.twilio_api.credentials import is_one_account
 
@@ -39,11 +39,15 @@ STALE = timedelta(days=1)  # a reading that was broken off so long ago is begun 
 
 @dataclass(frozen=True)
 class Verified:
-    """What a verification brought: the coverage, its file, and how many the list of pending bindings has, if any."""
+    """What a verification brought: the coverage, its file, and how many the list of pending bindings has, if any.
+
+    `rejected` is the file with the live records that did not fit, if there were any.
+    """
 
     coverage: Coverage
     file: Path
     pending: int | None
+    rejected: Path | None = None
 
 
 def verify_snapshot(
@@ -68,7 +72,10 @@ def verify_snapshot(
         names = {service.service_sid: service.friendly_name for service in work.coverage.services}
         lists = {sid: (names[sid], files) for sid, files in work.lists.items()}
         rows = write_pending(pending, lists, work.scratch) if pending else None
-        return Verified(work.coverage, write_coverage(coverage, work.coverage), rows)
+        if isinstance(live, Path):  # the other snapshot has them already
+            return Verified(work.coverage, write_coverage(coverage, work.coverage), rows, work.rejected)
+        file = write_coverage(coverage, work.coverage, work.rejected)
+        return Verified(work.coverage, file, rows, rejected_beside(file) if work.rejected else None)
 
 
 @contextmanager
@@ -89,12 +96,14 @@ def compared(
     interruption leaves of it the same call goes on with, for a day; but for the list of who is ready, which is made
     to delete by, everything is read anew. `rules` say how long a binding lives and how SDKs
     name message types. `command` is the command line that errors name. Raises `InputError` and `RefusedError` as
-    `open_snapshot` does, `RefusedError` for another account or a live side that lacks a part, and what
-    `extract_snapshot` raises.
+    `open_snapshot` does, `RefusedError` for another account, an absurd clock or a live side that lacks a part, and
+    what `extract_snapshot` raises.
     """
     source = open_snapshot(snapshot)
+    _refuse_other_time(source)
     if isinstance(live, Path):
         other = open_snapshot(live)
+        _refuse_other_time(other)
         _refuse_other_account(source, other.manifest.account_sid, f"{live} is of")
         _refuse_other_server(source, other.manifest.addresses)
         _refuse_unless_covered(source, other)
@@ -115,7 +124,7 @@ class Comparison:
     """Two snapshots beside each other, service by service.
 
     Once it was run, `coverage` has the numbers, and `lists` has by service the files of who is pending or ready,
-    whichever was asked for.
+    whichever was asked for. `rejected` is the live side's file of records that do not fit, if it has one.
     """
 
     coverage: Coverage
@@ -131,6 +140,7 @@ class Comparison:
             conversations_prefixes=tuple(names["conversations_prefixes"]),
         )
         self.scratch = scratch
+        self.rejected = live.folder / REJECTED if live.manifest.rejected else None
         self.lists: dict[str, list[Path]] = {}
         make_private_folder(scratch)
 
@@ -142,11 +152,12 @@ class Comparison:
             verify_partition, [task for some in tasks.values() for task in some]
         )
         services: list[ServiceCoverage] = []
+        ours, theirs = self.source.manifest, self._live.manifest
+        rejected = theirs.rejected_by_service
         for sid, some in tasks.items():
             platforms = add_up(next(done) for _ in some)
-            services.append(ServiceCoverage(sid, names[sid], platforms))
+            services.append(ServiceCoverage(sid, names[sid], platforms, rejected.get(sid, 0)))
             self.lists[sid] = [path for task in some for path in (task.pending, task.ready) if path]
-        ours, theirs = self.source.manifest, self._live.manifest
         self.coverage = Coverage(
             account_sid=ours.account_sid,
             snapshot=ours.digest,
@@ -156,6 +167,7 @@ class Comparison:
             live_bindings=theirs.rows,
             narrowed=ours.filters != Filters(),
             services=tuple(services),
+            rejected=ours.rejected,
         )
 
     def _partitions(self, sid: str, listed: Listed) -> list[Partition]:
@@ -266,6 +278,16 @@ def _refuse_other_server(source: Snapshot, live: Mapping[str, str]) -> None:
             f"{source.folder} was made from {then}, and what is live is of {now}: one is Twilio's, the other not",
             kept="No coverage was written",
             remedy=f"Compare it with what is live at {then}; --conversations-url names that address",
+        )
+
+
+def _refuse_other_time(snapshot: Snapshot) -> None:
+    """What has expired is told by the snapshot's time: it must be one that was."""
+    clock = snapshot.manifest.clock
+    if clock and clock.is_refused:
+        raise RefusedError(
+            f"When {snapshot.folder} was made, {clock}: which bindings have expired cannot be told by it",
+            remedy="Extract again into another folder, with both clocks right",
         )
 
 

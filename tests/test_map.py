@@ -297,7 +297,11 @@ def test_a_filtered_snapshot_says_so_and_concludes_nothing_from_absence(
     serve(tiny_world())
     assert run("extract", "--out", tmp_path / "s", "--identity", "nobody").exit_code == 0
     summary = json.loads(run("map", tmp_path / "s", "--out", tmp_path / "m", "--json").stdout)
-    assert [finding["code"] for finding in summary["findings"]] == ["media-text", "snapshot-filtered"]
+    assert [finding["code"] for finding in summary["findings"]] == [
+        "media-text",
+        "snapshot-empty",
+        "snapshot-filtered",
+    ]
     assert "the account" in run("load", tmp_path / "m").stdout
 
 

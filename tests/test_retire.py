@@ -243,7 +243,8 @@ def test_it_is_what_going_one_by_one_finds(tmp_path: Path, run: Run, serve: Serv
     folder = tmp_path / os.urandom(4).hex()
     assert run("extract", "--out", folder).exit_code == 0
     before = server.world.services[SERVICE].bindings[:]
-    assert retire(run, folder).exit_code == 0
+    # Where all have expired there is nothing to wait for, and nothing is shown by that.
+    assert retire(run, folder).exit_code == (0 if any(age < 365 for *_, age in chats) else 4)
     devices = {(who, device, kind) for who, device, kind, age in signs if age < 365}
     day = server.world.now - timedelta(days=365)
 

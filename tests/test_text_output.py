@@ -120,7 +120,7 @@ def test_numbers_stand_below_each_other(said: tuple[int, dict[str, str]]) -> Non
     width, texts = said
     for command in ("verify", "retire"):
         shown = texts[command].splitlines()
-        numbers = [line for line in shown if re.search(r"^.{12}.*\d+\.\d %$", line)]
+        numbers = [line for line in shown if re.search(r"^.{12}.*(?:\d+\.\d %|  -)$", line)]
         assert len(numbers) > 6
         assert len({len(line) for line in numbers}) == 1
         if width == 80:

@@ -16,6 +16,7 @@ from migrate.commands.reporting import ground_now
 from migrate.commands.warnings import warn_of_account, warn_of_addresses
 from migrate.load.limits import LIMITS, MOST_SERVICES, Ground, refuse_beyond
 from migrate.model.applied import Outcome
+from migrate.model.catalogue import CATALOGUE
 from migrate.model.errors import (
     InterruptedRunError,
     MigrateError,
@@ -29,6 +30,7 @@ from migrate.screen import Screen
 
 if TYPE_CHECKING:
     from migrate.load.secrets import Form
+    from migrate.model.coverage import Counts
     from migrate.model.plan import Plan
     from migrate.twilio_api.api import TwilioApi
 
@@ -94,6 +96,13 @@ def alone(api: TwilioApi, screen: Screen, options: ApplyOptions) -> Iterator[Non
             kept = "What was written, if anything was, is in the journal"
             again = same_command(without=("record",))
             raise InterruptedRunError("Interrupted", kept=kept, remedy=f"Go on with: {again}") from None
+
+
+def refuse_nothing(total: Counts, *, kept: str) -> None:
+    """Raise `RefusedError` where no binding is waited for: then nothing is shown to be ready."""
+    for finding in total.findings:
+        entry = CATALOGUE[finding.code]
+        raise RefusedError(entry.meaning, kept=kept, remedy=entry.remedy)
 
 
 def refuse_by_findings(ground: Ground, options: ApplyOptions) -> None:

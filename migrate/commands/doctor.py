@@ -36,5 +36,6 @@ def doctor(settings: ApiSettings, screen: Screen) -> None:
     screen.result({"checks": [check.to_json() for check in checks]}, lambda: diagnosis_view(checks))
     if problems := wrong(checks):
         raise MigrateError(
-            f"Not as it should be: {', '.join(problems)}", remedy=f"Mend that, and look again with: {same_command()}"
+            f"Not as it should be: {', '.join(problems)}",
+            remedy=f"Fix that, and look again with: {same_command(without=('record',))}",
         )

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from migrate.commands.applying import ask
-from migrate.commands.warnings import warn_of_addresses
+from migrate.commands.applying import ask, refuse_nothing
+from migrate.commands.warnings import warn_of_addresses, warn_of_clock
 from migrate.load.limits import refuse, too_old
+from migrate.model.coverage import total
 from migrate.model.errors import InterruptedRunError, MigrateError, OtherAccountError, PartlyAppliedError
 from migrate.model.retirement import JOURNAL, Retired
 from migrate.options import FILE, FOLDER, ServiceSid, api_options, common_options, rules_option, same_command
@@ -102,13 +103,21 @@ def retire(
             refuse(_elsewhere(manifest, api), lifted, _firm(api))
         with screen.progress(meter):
             found = stack.enter_context(
-                prepared(api, snapshot, coverage, journal, choice, rules=rules, meter=meter, command=same_command())
+                prepared(api, snapshot, coverage, journal, choice, rules=rules, meter=meter, command=_again())
             )
+        warn_of_clock(api, screen)
         _show(found, snapshot, screen, is_dry=not apply)
+        chosen = total(service.coverage for service in found.retirement.services)
+        refuse_nothing(chosen, kept="Nothing was deleted")
         if apply:
             refuse([*_unproven(api), *_violations(found, api, min_ready, max_bindings)], lifted, _firm(api))
             retired = _delete(api, found, screen, yes=yes) if found.retirement.deletions else Retired()
             _tell(found, retired, screen)
+
+
+def _again() -> str:
+    """The command that resumes; a recording is not repeated, for it is never overwritten."""
+    return same_command(without=("record",))
 
 
 def _show(found: Prepared, snapshot: Path, screen: Screen, *, is_dry: bool) -> None:
@@ -154,6 +163,8 @@ def _unproven(api: TwilioApi) -> Iterator[tuple[str, str]]:
 
 def _violations(found: Prepared, api: TwilioApi, min_ready: float, most: int) -> Iterator[tuple[str, str]]:
     """Every limit that does not hold: its name, and what is wrong, with the remedy."""
+    from migrate.report.wording import share
+
     off = found.pushes_off(api)
     if off:
         sid, pushes = next(iter(off.items()))
@@ -164,7 +175,9 @@ def _violations(found: Prepared, api: TwilioApi, min_ready: float, most: int) ->
         )
     few = [one for one in found.retirement.services if one.deletions and not one.coverage.reaches(min_ready)]
     if few:
-        listed = ", ".join(f"{one.service_sid} ({one.coverage.percent:.1f} %)" for one in few[:5])
+        listed = ", ".join(
+            f"{one.service_sid} ({share(one.coverage.ready, one.coverage.expected)})" for one in few[:5]
+        )
         more = f" and {len(few) - 5:,} more" if len(few) > 5 else ""
         yield (
             "few-ready",
@@ -194,7 +207,7 @@ def _delete(api: TwilioApi, found: Prepared, screen: Screen, *, yes: bool) -> Re
         if not yes:
             ask(found.retirement.deletions, "bindings that are to be deleted for good")
         api.rested()
-        kept, remedy = f"What was deleted is in {journal.path}", f"Go on with: {same_command()}"
+        kept, remedy = f"What was deleted is in {journal.path}", f"Go on with: {_again()}"
         with held_retire_journal(journal):
             try:
                 return Retirer(api, journal).run(found.rows())
@@ -221,5 +234,5 @@ def _tell(found: Prepared, retired: Retired, screen: Screen) -> None:
         raise kind(
             f"{failed:,} of {found.retirement.deletions:,} bindings could not be deleted",
             kept=f"What was deleted is in {journal}",
-            remedy=f"Go on with: {same_command()}",
+            remedy=f"Go on with: {_again()}",
         )

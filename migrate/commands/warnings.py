@@ -1,4 +1,4 @@
-"""What is said before anything rests on it: an address that is not Twilio's, an account that nothing proves."""
+"""What is said before anything rests on it: addresses, the account, and the clocks."""
 
 from __future__ import annotations
 
@@ -28,3 +28,9 @@ def warn_of_account(api: TwilioApi, screen: Screen) -> None:
             f"Warning: no answer of Twilio's says that it is of account {api.account_sid}, and an API key may be "
             "another account's"
         )
+
+
+def warn_of_clock(api: TwilioApi, screen: Screen) -> None:
+    """Say so where the source's clock and this machine's differ by five minutes or more."""
+    if api.clock and api.clock.is_said:
+        screen.say(f"Warning: {api.clock}; the ages of bindings are measured by the first")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -43,6 +44,8 @@ _RECORD = pa.struct(
 _LINKS = ("first_page_url", "previous_page_url", "url", "next_page_url", "key")
 _META = pa.struct([("page", pa.int64()), ("page_size", pa.int64()), *((name, _TEXT) for name in _LINKS)])
 _PAGE = pa.schema([("meta", _META), (KEY, pa.list_(_RECORD))])
+# As a key: within a text each quotation mark has a backslash before it.
+_NEXT = re.compile(rb'"next_page_url"\s*:')
 # Python's calendar, which the tolerant way goes by, is shorter than Arrow's. In microseconds, as Arrow counts.
 _FIRST, _LAST = (
     pa.scalar(date, TIMESTAMP).value for date in (datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC))
@@ -71,7 +74,11 @@ class Rows:
 def read_rows(body: bytes, service_sid: str) -> tuple[Meta, Rows]:
     """A page of a service's bindings. Raises `NotAPageError` for what is no page."""
     try:
-        return _columnar(body, service_sid)
+        meta, rows = _columnar(body, service_sid)
+        if meta.next_page_url or _NEXT.search(body):
+            return meta, rows
+        # Arrow's reader takes a field that is not there for a null, and so for the end of the list.
+        raise _NotColumnarError("next_page_url is missing")
     except (_NotColumnarError, pa.ArrowException) as reason:
         logger.debug("A page of %s is read record by record: %s", service_sid, _kind(reason))
     return _tolerant(body, service_sid)

@@ -25,7 +25,8 @@ from migrate.extract.source import (
     service_rows,
     target_notifications,
 )
-from migrate.model.errors import InterruptedRunError, MigrateError, OtherAccountError, TwilioError
+from migrate.model.clock import REMEDY
+from migrate.model.errors import InterruptedRunError, MigrateError, OtherAccountError, RefusedError, TwilioError
 from migrate.snapshot.manifest import Filters, Manifest
 from migrate.snapshot.writer import (
     SnapshotWriter,
@@ -34,7 +35,6 @@ from migrate.snapshot.writer import (
     refuse_other_address,
     refuse_unless_unfinished,
 )
-from migrate.twilio_api.addresses import Addresses
 from migrate.twilio_api.api import TwilioApi
 from migrate.twilio_api.limits import DEFAULT_PAGE_SIZE, page_sizes
 from migrate.twilio_api.proof import prove_account
@@ -61,7 +61,7 @@ class ExtractOptions:
     page_size: int = DEFAULT_PAGE_SIZE
     restart: bool = False
 
-    def command(self, out: Path, addresses: Addresses) -> str:
+    def command(self, out: Path, api: TwilioApi) -> str:
         """The command line of this extract; identities, being personal data, are left for the caller to fill in."""
         words = ["chat-migrate", "extract", "--out", str(out)]
         for option, values in (("--service", self.services), ("--binding-type", self.binding_types)):
@@ -70,9 +70,7 @@ class ExtractOptions:
         words += ["--identity-column", self.identity_column] if self.identity_column != COLUMN else []
         words += ["--source", self.source] if self.source != "auto" else []
         words += [] if self.shard else ["--no-shard"]
-        for option, url in (("--chat-url", addresses.chat), ("--conversations-url", addresses.conversations)):
-            words += [] if url.endswith(".twilio.com") else [option, url]
-        return shlex.join(words) + " --identity …" * len(self.identities)
+        return shlex.join([*words, *api.options]) + " --identity …" * len(self.identities)
 
 
 def extract_snapshot(
@@ -85,7 +83,7 @@ def extract_snapshot(
     the folder is finished or foreign, `TwilioError` where Twilio did not give what was asked, `InterruptedRunError`
     on Ctrl-C; then the snapshot is unfinished and the same call goes on with it.
     """
-    command = command or options.command(out, api.addresses)
+    command = command or options.command(out, api)
     remedy = f"Go on with: {command}"
 
     def kept() -> str:
@@ -125,6 +123,9 @@ class _Extract:
         if begun:
             refuse_other_address(self.out, begun, self.api.places)
         source = open_source(self.api, choice, _sorted(options.services), options.page_size)
+        clock = self.api.clock
+        if clock and clock.is_refused:
+            raise RefusedError(f"Not read: {clock}, and ages are measured by it", remedy=REMEDY)
         manifest = Manifest(
             status="unfinished",
             tool_version=__version__,
@@ -133,6 +134,7 @@ class _Extract:
             source_reason=source.reason,
             as_of=(self.api.server_time or started_at).astimezone(UTC).isoformat(),
             started_at=started_at.isoformat(),
+            clock_ahead=round(clock.ahead.total_seconds()) if clock else None,
             filters=self._filters(identities),
             shards=self._shards(source),
             addresses=self._addresses(source),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from migrate.model.address import is_same_api
+from migrate.model.clock import REMEDY, Clock
 from migrate.model.errors import RefusedError
 from migrate.model.plan import Plan
 
@@ -23,6 +24,7 @@ class Ground:
     target: str
     now: datetime
     max_services: int = MOST_SERVICES
+    clock: Clock | None = None
 
     def found(self, *codes: str) -> int:
         """How many findings of the plan have one of these codes."""
@@ -77,6 +79,10 @@ def too_old(as_of: datetime, now: datetime) -> str:
     return f"the snapshot is {age.days} days old, more than {OLDEST_SNAPSHOT.days}"
 
 
+def _clock(ground: Ground) -> str:
+    return f"{ground.clock}; {REMEDY[0].lower()}{REMEDY[1:]}" if ground.clock and ground.clock.is_refused else ""
+
+
 def _many(ground: Ground) -> str:
     number = len(ground.plan.changes)
     if number <= ground.max_services:
@@ -91,6 +97,7 @@ LIMITS: dict[str, Callable[[Ground], str]] = {
     "unverified-snapshot": _unverified,
     "changed-snapshot": _changed,
     "old-snapshot": _old,
+    "clock": _clock,
     "blockers": _blockers,
     "switches-off": _switches_off,
     "many-services": _many,

@@ -57,7 +57,7 @@ def _grid(retirement: Retirement) -> Text:
     rows: list[tuple[str, Sequence[str]]] = []
     for service in retirement.services:
         numbers = {**vars(service), **vars(service.coverage)}
-        ready = share(service.coverage.ready, service.coverage.expected)
+        ready = f"{share(service.coverage.ready, service.coverage.expected):>7}"
         cells = [*(f"{numbers[key]:,}" for key in _COLUMNS), ready]
         rows += [(f"{service.service_sid}  {COLUMN}{name(service.friendly_name)}", ()), ("", cells)]
     return grid((*_COLUMNS.values(), "ready"), rows)

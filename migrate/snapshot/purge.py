@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from migrate.model.errors import MigrateError
 from migrate.snapshot.checkpoint import CHECKPOINT
+from migrate.snapshot.coverage import time_of
 from migrate.snapshot.files import PARTIAL
 from migrate.snapshot.lock import hold
 from migrate.snapshot.manifest import NAME, read_manifest
@@ -23,14 +24,14 @@ _OF_A_SNAPSHOT = {NAME, CHECKPOINT, REJECTED, BINDINGS_FOLDER, "services.parquet
 
 @dataclass(frozen=True)
 class Kept:
-    """Personal data on disk: a snapshot, or the bindings of a mapped folder.
+    """Personal data on disk: a snapshot, the bindings of a mapped folder, or live records that `verify` has kept.
 
     `as_of` is the time that it is from; None where that cannot be read. `size` is in bytes. `obstacle` says why it is
     not to be removed, and is empty otherwise.
     """
 
     path: Path
-    kind: Literal["snapshot", "mapped"]
+    kind: Literal["snapshot", "mapped", "rejected"]
     as_of: datetime | None
     size: int
     obstacle: str = ""
@@ -42,7 +43,7 @@ class Kept:
 
 
 def find_kept(folders: Iterable[Path]) -> list[Kept]:
-    """All snapshots and mapped bindings in some folders, at any depth; links are not followed."""
+    """All that is known to hold personal data in some folders, at any depth; links are not followed."""
     found = {kept.path.resolve(): kept for folder in folders for kept in _in(folder)}
     return sorted(found.values(), key=lambda kept: str(kept.path))
 
@@ -56,6 +57,8 @@ def _in(folder: Path) -> Iterator[Kept]:
         elif SUMMARY in files and BINDINGS in folders:
             folders.clear()
             yield _mapped(path)
+        else:
+            yield from (_rejected(path / name) for name in sorted(files) if name.endswith(f".{REJECTED}"))
 
 
 def _snapshot(path: Path) -> Kept:
@@ -81,14 +84,24 @@ def _mapped(path: Path) -> Kept:
     return Kept(bindings, "mapped", as_of, _size(bindings), obstacle)
 
 
+def _rejected(path: Path) -> Kept:
+    """What stands beside a run's coverage, and has its time in its name."""
+    as_of = time_of(path)
+    return Kept(path, "rejected", as_of, path.lstat().st_size, "" if as_of else "its name does not say its time")
+
+
 def _size(folder: Path) -> int:
     return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def remove(kept: Kept) -> None:
     """Remove it. Raises `RefusedError` while another process writes it, and `OSError`."""
-    held = hold(kept.path)
+    is_file = kept.kind == "rejected"
+    held = hold(kept.path.parent if is_file else kept.path)
     try:
-        shutil.rmtree(kept.path)
+        if is_file:
+            kept.path.unlink()
+        else:
+            shutil.rmtree(kept.path)
     finally:
         os.close(held)

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
+from migrate.model.clock import SIMULATED
 from migrate.model.push_config import FIELDS, Field, Value
 from migrate.standin import views
 from migrate.standin.answers import Handler, error_answer, not_found
@@ -83,6 +84,7 @@ class _StandIn:
         except web.HTTPNotFound:
             response = not_found(request)
         response.headers["Date"] = format_datetime(self.world.now, usegmt=True)
+        response.headers[SIMULATED] = "true"
         return response
 
     def authenticate(self, request: web.Request) -> None:

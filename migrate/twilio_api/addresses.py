@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit, url
 from migrate.model.address import is_twilios
 from migrate.model.errors import RefusedError, UsageError
 from migrate.model.masking import mask
+from migrate.model.text import alike
 
 Api = Literal["chat", "conversations"]
 CANONICAL: Mapping[Api, str] = {
@@ -20,6 +21,7 @@ CANONICAL: Mapping[Api, str] = {
 # The version is a part of every path, and tells the two apart where one server imitates both.
 VERSION: Mapping[Api, str] = {"chat": "/v2", "conversations": "/v1"}
 NAMES: Mapping[Api, str] = {"chat": "Chat", "conversations": "Conversations"}
+FILTERS = ("BindingType", "Identity")  # of a list of bindings; each is repeatable (FACTS.md, "Binding")
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,28 @@ class Addresses:
                 remedy="Find out who answers under that address before you try again",
             )
         return urlunsplit((target.scheme, target.netloc, parts.path or "/", parts.query, ""))
+
+    def next_page(self, api: Api, link: str, path: str, params: tuple[tuple[str, str], ...] = ()) -> str:
+        """The address to ask for the `next_page_url` of a list, once it is sure that it continues that list.
+
+        Its path is compared as it is written: dots, and dots or slashes in percent encoding, would lead to another
+        list of the same host. A filter that the link leaves out may be in its page token, and what comes shows
+        whether it is; one that it names must have the values that were asked for, in any order.
+        """
+        url = self.follow(api, link)
+        parts, own = urlsplit(url), self.url(api, path)
+        query = parse_qsl(parts.query, keep_blank_values=True)
+        same = parts.path == urlsplit(own).path
+        for name in FILTERS:
+            found = {alike(value) for key, value in query if value and key.casefold() == name.casefold()}
+            same = same and (not found or found == {alike(value) for key, value in params if key == name})
+        if not same:
+            raise RefusedError(
+                f"A page of {public_url(self.url(api, path, params))} links to another list, {public_url(url)}: to "
+                "follow it would lose bindings",
+                remedy="Find out what stands between this machine and Twilio: a proxy may rewrite addresses",
+            )
+        return url
 
     def api_of(self, url: str) -> Api:
         """Which of the two APIs a URL belongs to."""

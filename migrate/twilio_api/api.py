@@ -9,11 +9,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from migrate.model.clock import Clock
 from migrate.model.errors import (
     HostNotFoundError,
     InterruptedRunError,
@@ -29,6 +29,7 @@ from migrate.model.sids import is_binding_sid, is_service_sid
 from migrate.twilio_api.account import Account
 from migrate.twilio_api.addresses import CANONICAL, Addresses, Api, public_url
 from migrate.twilio_api.answers import count_of, raise_for_status
+from migrate.twilio_api.clocks import clock_of
 from migrate.twilio_api.credentials import Credentials
 from migrate.twilio_api.limits import DEFAULT_CONCURRENCY, DEFAULT_RETRY_BUDGET, FEW_TRIES, PAGE_SIZES
 from migrate.twilio_api.pages import Circle, NotAPageError, Page, Reader, accounts_of, decode, peek
@@ -80,6 +81,7 @@ class TwilioApi:
         patience: Patience,
         readers: Executor,
         places: Mapping[str, str] | None = None,
+        options: tuple[str, ...] = (),
     ) -> None:
         self._client = client
         self._credentials = credentials
@@ -89,14 +91,21 @@ class TwilioApi:
         self.addresses = addresses
         # Where answers come from: the addresses; for a recording, which one it is.
         self.places: Mapping[str, str] = places or {api: addresses.base(api) for api in CANONICAL}
+        self.options = options  # by which another command reaches the same servers, or the same cassette
         self.account_sid = credentials.account_sid
         self.throttle = throttle
         self.server_time: datetime | None = None  # as the first answer's Date header had it
+        self._clocks: dict[Api, Clock] = {}
 
     @property
     def trouble(self) -> str:
         """What some request is waiting for to pass, if any is; safe to show."""
         return self._patience.trouble
+
+    @property
+    def clock(self) -> Clock | None:
+        """The clock that differs most from this machine's; None as long as no answer has said the time."""
+        return max([*self._clocks.values()], key=lambda clock: abs(clock.ahead), default=None)
 
     @property
     def is_signed_by_key(self) -> bool:
@@ -195,16 +204,17 @@ class TwilioApi:
         While a page is being read, in another thread, the next one is on the wire. `sizes` are the page sizes to try
         for the first page, largest first; `start` is a `next_url` of an earlier walk to go on from; `tries` bounds
         how often a request is repeated, beside the budget of time. Raises `RefusedError` before any request to a
-        foreign host, and `TwilioError` for what is not a page, or pages that link in a circle.
+        foreign host or another list, and `TwilioError` for what is not a page, or pages that link in a circle.
         """
         circle = Circle()
-        if start:
-            fetched = self._fetch(self.addresses.follow(api, start), tries)
-        else:
-            fetched = self._first(api, path, params, sizes, tries)
+
+        def follow(link: str) -> str:
+            return self.addresses.next_page(api, link, path, params)
+
+        fetched = self._fetch(follow(start), tries) if start else self._first(api, path, params, sizes, tries)
         while True:
             reading = self._readers.submit(read, fetched.body)
-            ahead = self._look_ahead(api, fetched, tries)
+            ahead = self._look_ahead(follow, fetched, tries)
             requests = fetched.requests
             try:
                 meta, content = reading.result()
@@ -213,7 +223,7 @@ class TwilioApi:
                 (meta, content), again = self._ask(fetched.url, read, tries)
                 requests += again
             self._hear(meta.accounts)
-            next_url = self.addresses.follow(api, meta.next_page_url) if meta.next_page_url else None
+            next_url = follow(meta.next_page_url) if meta.next_page_url else None
             yield Page(content, meta.page_size, next_url, requests)
             if next_url is None:
                 return
@@ -223,16 +233,25 @@ class TwilioApi:
                 raise ahead
             fetched = ahead if ahead and ahead.url == next_url else self._fetch(next_url, tries)
 
-    def _look_ahead(self, api: Api, fetched: _Fetched, tries: int | None) -> _Fetched | MigrateError | None:
+    def _note_time(self, url: str, headers: Mapping[str, str]) -> None:
+        """Keep the time of the first answer, and of each API how its clock stands beside this machine's."""
+        side = self.addresses.api_of(url)
+        if side not in self._clocks and (clock := clock_of(url, headers)):
+            self.server_time = self.server_time or clock.source
+            self._clocks[side] = clock
+
+    def _look_ahead(
+        self, follow: Callable[[str], str], fetched: _Fetched, tries: int | None
+    ) -> _Fetched | MigrateError | None:
         """Ask for the page after this one, where this one says at its beginning which that is.
 
         A failure is kept for its turn: the page before it is good.
         """
         meta = peek(fetched.body)
-        if meta is None or meta.next_page_url is None:
+        if meta is None or not meta.next_page_url:
             return None
         try:
-            return self._fetch(self.addresses.follow(api, meta.next_page_url), tries)
+            return self._fetch(follow(meta.next_page_url), tries)
         except MigrateError as error:
             return error
 
@@ -291,7 +310,7 @@ class TwilioApi:
                 raise TransientTwilioError(
                     f"{public_url(url)} gave an answer that cannot be used: {problem}"
                 ) from None
-            self.server_time = self.server_time or _date(answer.headers.get("date"))
+            self._note_time(url, answer.headers)
             return found
 
         with self._ended_by_contradiction():
@@ -331,18 +350,20 @@ class TwilioApi:
             raise
 
 
+def _options(settings: ApiSettings, addresses: Addresses) -> tuple[str, ...]:
+    """The options of a command that resumes. `--record` is not among them: a recording is never overwritten."""
+    if settings.replay:
+        return ("--replay", str(settings.replay))
+    usual = Addresses.resolve(CANONICAL["chat"], CANONICAL["conversations"], settings.environment)
+    chat = ("--chat-url", addresses.chat) if addresses.chat != usual.chat else ()
+    other = addresses.conversations != usual.conversations
+    return (*chat, *(("--conversations-url", addresses.conversations) if other else ()))
+
+
 def may_be_the_size(error: TwilioError) -> bool:
     """Whether a smaller page may help: a refusal, or a server that breaks over it (FACTS.md, "REST behaviour")."""
     passing = isinstance(error, TransientTwilioError) and not isinstance(error, HostNotFoundError)
     return error.status == 400 or (passing and error.status != 429)
-
-
-def _date(header: str | None) -> datetime | None:
-    try:
-        date = parsedate_to_datetime(header).astimezone(UTC) if header else None
-    except (ValueError, OverflowError):
-        return None
-    return date if date and 2000 < date.year < 9000 else None  # a clock that was never set says nothing
 
 
 @contextmanager
@@ -387,7 +408,8 @@ def open_api(settings: ApiSettings) -> Iterator[TwilioApi]:
     throttle, patience = Throttle(settings.concurrency), Patience(settings.retry_budget, pauses=not settings.replay)
     readers = ThreadPoolExecutor(_READERS, thread_name_prefix="reader")
     try:
-        yield TwilioApi(client, addresses, credentials, throttle, patience, readers, places)
+        options = _options(settings, addresses)
+        yield TwilioApi(client, addresses, credentials, throttle, patience, readers, places, options)
     finally:
         readers.shutdown(wait=False, cancel_futures=True)
         transport.close()

@@ -79,6 +79,11 @@ class Credentials:
         return self.username != self.account_sid
 
     @property
+    def secret_name(self) -> str:
+        """The variable that holds the password."""
+        return "TWILIO_API_SECRET" if self.is_api_key else "TWILIO_AUTH_TOKEN"
+
+    @property
     def shown(self) -> str:
         """What the requests are signed with, as an error may name it."""
         return f"API key {self.username} (TWILIO_API_KEY)" if self.is_api_key else "TWILIO_AUTH_TOKEN"

@@ -19,8 +19,8 @@ class NotAPageError(ValueError):
 
 @dataclass(frozen=True)
 class Meta:
-    """What a page says of itself: the size that the server used, and where the next one is; and what its records have
-    in `account_sid`.
+    """What a page says of itself: the size that the server used, and where the next one is (null or empty: it is the
+    last one, as for twilio-python); and what its records have in `account_sid`.
     """
 
     page_size: int | None
@@ -48,7 +48,9 @@ def meta_of(found: Any) -> Meta:
     """A decoded `meta` object, checked. Raises `NotAPageError`."""
     if not isinstance(found, dict):
         raise NotAPageError("it has no 'meta'")
-    link, size = found.get("next_page_url"), found.get("page_size")
+    if "next_page_url" not in found:  # what does not say that it is the last page is not taken for it
+        raise NotAPageError("its 'meta' has no next_page_url")
+    link, size = found["next_page_url"], found.get("page_size")
     if not isinstance(link, str | None) or (link and not link.isascii()):
         raise NotAPageError("its next_page_url is no address")
     if size is not None and (type(size) is not int or size < 0):
