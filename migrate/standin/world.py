@@ -85,7 +85,8 @@ class World:
 
     `writes` has every request that changed something, `requests` counts all. `registered` and `deleted` have the
     bindings that came and went by themselves, while somebody was reading. `ordered` are faults for the next writes,
-    each in its turn; an empty text lets one pass.
+    each in its turn; an empty text lets one pass. `losses` has for each deleted binding of Chat, by SID, the pushes
+    that its device may have lost with it.
     """
 
     now: datetime
@@ -98,6 +99,7 @@ class World:
     registered: list[Binding] = field(default_factory=list)
     deleted: list[Binding] = field(default_factory=list)
     ordered: list[str] = field(default_factory=list)
+    losses: dict[str, list[str]] = field(default_factory=dict)
 
     def register(self, service: Service) -> None:
         """A device registers, through Chat: at the end of its lists, like the one before it in kind."""
