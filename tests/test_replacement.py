@@ -253,9 +253,9 @@ def test_every_combination_of_the_other_facts() -> None:
     """One thing that is not shown is enough; and nothing but that keeps a binding."""
     number = 0
     for sides in itertools.product(*SIDES.values()):
-        registration = {key: value for change, _ in sides for key, value in change.items()}
+        registration: dict[str, Any] = {key: value for change, _ in sides for key, value in change.items()}
         for others in itertools.product(*OTHERS.values()):
-            changes = {key: value for change, _ in others for key, value in change.items()}
+            changes: dict[str, Any] = {key: value for change, _ in others for key, value in change.items()}
             shown = all(good for _, good in (*sides, *others))
             assert (needed(facts({}, registration, **changes)) == "") == shown, (registration, changes)
             number += 1
