@@ -62,7 +62,8 @@ def facts(binding: dict[str, Any] | None = None, registration: dict[str, Any] | 
 
 def since(side: str, **changes: Any) -> Facts:
     """The same, where something has changed since the list was made."""
-    return replace(facts(), **{side: {**getattr(facts(), side), **changes}})
+    changed: dict[str, Any] = {side: {**getattr(facts(), side), **changes}}
+    return replace(facts(), **changed)
 
 
 def pushes(types: Any, notifications: Any, theirs: Any, **changes: Any) -> Facts:

@@ -140,15 +140,17 @@ class Worlds:
             [choose(("consumption_update", "twilio.ipmsg.typing_indicator"))] if self._random.random() < 0.2 else []
         )
         odd = ["reaction_added", "twilio.channel.pinned", f"{CONVERSATIONS}new_message", "added_to_conversation", ""]
-        return self._mostly(names, None, [*names, choose(odd)], [*names, choose(odd)], chance=0.94)
+        found: list[str] | None = self._mostly(names, None, [*names, choose(odd)], [*names, choose(odd)], chance=0.94)
+        return found
 
     def _theirs_names(self) -> list[str] | None:
         names = [self._mostly(CONVERSATIONS, "", chance=0.8) + name for name in ALL_OF_THEM]
         fewer = [name for name in names if self._random.random() > 0.3]
         chats = [*names, "twilio.channel.new_message"], [*names, "removed_from_channel"]
-        return self._mostly(
+        found: list[str] | None = self._mostly(
             names, fewer, fewer, None, [], ["new_message"], [f"{CONVERSATIONS}typing"], *chats, chance=0.9
         )
+        return found
 
     def happen(self, world: World, service: Service) -> None:
         """One thing that may happen between the list and a delete."""
@@ -172,17 +174,16 @@ class Worlds:
         elif choice == 8 and binding:
             binding.endpoint = "another"
         elif registration:
-            name, values = self._random.choice(
-                [
-                    ("endpoint", ["another", None]),
-                    ("identity", ["another"]),
-                    ("binding_type", ["gcm", "apn", "fcm", None]),
-                    ("credential_sid", [None, NOT_IN_THE_ACCOUNT, *(f"CR{number:032}" for number in range(1, 8))]),
-                    ("updated", [None, NOW, LONG_AGO]),
-                    ("message_types", [self._theirs_names(), None]),
-                ]
-            )
-            setattr(registration, name, self._random.choice(values))
+            changes: dict[str, list[Any]] = {
+                "endpoint": ["another", None],
+                "identity": ["another"],
+                "binding_type": ["gcm", "apn", "fcm", None],
+                "credential_sid": [None, NOT_IN_THE_ACCOUNT, *(f"CR{number:032}" for number in range(1, 8))],
+                "updated": [None, NOW, LONG_AGO],
+                "message_types": [self._theirs_names(), None],
+            }
+            name = self._random.choice(list(changes))
+            setattr(registration, name, self._random.choice(changes[name]))
 
 
 # --- the rule beside the oracle --------------------------------------------------------------------------
