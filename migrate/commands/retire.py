@@ -120,7 +120,7 @@ def _show(found: Prepared, snapshot: Path, screen: Screen, *, is_dry: bool) -> N
 def _refuse_where_pushes_are_off(retirement: Retirement) -> None:
     """Raise `RefusedError` where nothing is to be deleted because Conversations does not push what Chat does.
 
-    It is no limit: what is needed is left alone, whatever is lifted. It is told as an error for its remedy's sake.
+    This is not a limit: such bindings are left alone whatever is lifted. The error names what helps.
     """
     off = [service for service in retirement.services if service.off]
     if retirement.deletions or not off:

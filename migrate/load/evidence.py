@@ -102,7 +102,7 @@ def read_sides(api: TwilioApi, service_sids: Sequence[str]) -> dict[str, Sides]:
         try:
             return dict(zip(service_sids, pool.map(lambda sid: _sides(api, sid), service_sids), strict=True))
         except BaseException:
-            api.stop()  # the others' answers are of no use any more, and nobody should wait for them
+            api.stop()  # the others' answers are of no use any more: nothing waits for them
             raise
 
 
@@ -118,7 +118,7 @@ def _sides(api: TwilioApi, service_sid: str) -> Sides:
 
 
 def read_credentials(api: TwilioApi, sids: Sequence[Any], tries: int | None = _TRIES) -> dict[str, dict[str, Any]]:
-    """Those of some credentials that the account has, by SID; what is no SID is nobody's. Raises `TwilioError`."""
+    """Those of some credentials that the account has, by SID; what is not a SID is none. Raises `TwilioError`."""
     found = {}
     for sid in dict.fromkeys(sid for sid in sids if isinstance(sid, str) and is_credential_sid(sid)):
         credential = _read(api, "conversations", f"/Credentials/{sid}", tries=tries)

@@ -20,7 +20,7 @@ from migrate.snapshot.database import MEMORY_LIMIT, over_views
 ROWS_A_BUCKET = 4_000_000  # of both sides: their texts fit into memory
 Parts = Sequence[tuple[Path, int]]  # Parquet files, and how many rows each has
 
-# What is gone comes back as its successor; that Conversations still lists it makes nobody ready.
+# What is gone comes back as its successor; that Conversations still lists it makes no device ready.
 _PLATFORM = "CASE binding_type {} ELSE binding_type END".format(
     " ".join(f"WHEN '{former}' THEN '{successor}'" for former, successor in SUCCESSORS.items())
 )

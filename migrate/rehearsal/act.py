@@ -222,7 +222,7 @@ class Act:
             raise FailedError(f"{len(seen.losses):,} devices lost pushes: with {sid}, that of {', '.join(pushes)}")
         deleted = {str(line["result"]) for line in _lines(journal) if line.get("status") == "deleted"}
         if sorted(seen.deletes) != sorted(deleted) or len(deleted) != number:
-            told = f"{len(seen.deletes):,} deletes, {len(deleted):,} in the journal, {number:,} told"
+            told = f"{len(seen.deletes):,} deletes, {len(deleted):,} in the journal, {number:,} reported"
             raise FailedError(f"the counts differ: {told}")
 
     def _must_be(self, wanted: State) -> None:
@@ -294,6 +294,6 @@ POINTS: Sequence[tuple[str, str, Callable[[Act], None]]] = (
     ("count", "each write is in the journal, and was made once", Act.count),
     ("load again", "it finds nothing to do", Act.load_again),
     ("apply twice", "the same plan is refused", Act.apply_twice),
-    (RETIRE, "no device loses a push, each delete is journalled, once", Act.retire),
+    (RETIRE, "no device loses a push, and each delete is made once", Act.retire),
     ("roll back", "all is as it was first", Act.roll_back),
 )
