@@ -667,6 +667,66 @@ def test_a_chat_that_is_switched_off_says_nothing_of_bindings(
     assert len(server.world.writes) == 4
 
 
+@pytest.mark.parametrize("status", [403, 410])
+def test_a_dry_run_without_chat_takes_it_to_push_whatever_is_asked_for(
+    run: Run, server: StandInServer, snapshot: Path, environment: pytest.MonkeyPatch, status: int
+) -> None:
+    real = TwilioApi.get
+
+    def off(api: TwilioApi, name: Any, path: str, *rest: Any, **options: Any) -> Any:
+        if name == "chat":
+            raise TwilioError(f"it answered {status}", status=status)
+        return real(api, name, path, *rest, **options)
+
+    environment.setattr(TwilioApi, "get", off)
+    shown = run("retire", snapshot, "--coverage", snapshot.with_name("c"), "--json")
+    assert (shown.exit_code, json.loads(shown.stdout)["deletions"]) == (0, 4), shown.output
+    server.world.services[SERVICE].configuration = {"new_message.enabled": True}
+    shown = run("retire", snapshot, "--coverage", snapshot.with_name("c"), "--json")
+    assert (shown.exit_code, json.loads(shown.stdout)["deletions"]) == (0, 0)
+    assert json.loads(shown.stdout)["services"][0]["pushes_off"] == ["new_message.with_media"]
+
+
+@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (TransientTwilioError("away"), 1)])
+def test_a_reading_of_both_sides_that_fails_leaves_nothing(
+    run: Run, server: StandInServer, snapshot: Path, environment: pytest.MonkeyPatch, error: BaseException, code: int
+) -> None:
+    real = TwilioApi.get
+
+    def fail(api: TwilioApi, name: Any, path: str, *rest: Any, **options: Any) -> Any:
+        if name == "chat":
+            raise error
+        return real(api, name, path, *rest, **options)
+
+    environment.setattr(TwilioApi, "get", fail)
+    stopped = retire(run, snapshot)
+    assert (stopped.exit_code, stopped.stderr.count("\n"), server.world.writes) == (code, 1, [])
+    assert not snapshot.with_name("coverage").exists()
+
+
+def test_sids_that_are_none_are_asked_for_nowhere(
+    tmp_path: Path, run: Run, serve: Serve, environment: pytest.MonkeyPatch
+) -> None:
+    server = serve(several(one({}, {}), one({}, {})))
+    first, second = server.world.services.values()
+    first.conversations_bindings[0].sid = "BS/../x"
+    second.conversations_bindings[0].credential_sid = "CR/../../Services"
+    assert run("extract", "--out", tmp_path / "s").exit_code == 0
+    asked: list[str] = []
+    real = TwilioApi.get
+
+    def get(api: TwilioApi, name: Any, path: str, *rest: Any, **options: Any) -> Any:
+        asked.append(path)
+        return real(api, name, path, *rest, **options)
+
+    environment.setattr(TwilioApi, "get", get)
+    done = retire(run, tmp_path / "s", "--json")
+    assert (told(done), server.world.writes) == ({"unready": 1}, [])
+    assert json.loads(done.stdout)["services"][1]["needed_because"] == {"no-credential": 1}
+    assert asked
+    assert not [path for path in asked if ".." in path]
+
+
 @pytest.mark.parametrize("status", [429, 503, None])
 def test_what_is_tried_again_is_looked_at_again(
     run: Run, server: StandInServer, snapshot: Path, environment: pytest.MonkeyPatch, status: int | None

@@ -156,15 +156,8 @@ class Act:
     def retire(self) -> None:
         """Retire some bindings, of which the stand-in has let every other device register with Conversations."""
         work = self._children.work
-        retire = (
-            "retire",
-            self._snapshot,
-            "--coverage",
-            work / "coverage",
-            "--journal",
-            work / "retire.jsonl",
-            "--json",
-        )
+        journal = work / "retire.jsonl"
+        retire = ("retire", self._snapshot, "--coverage", work / "coverage", "--journal", journal, "--json")
         services = self._json_of(*retire)["services"]
         if self._oracle.look().deletes:
             raise FailedError("its dry run has deleted something")
@@ -177,7 +170,7 @@ class Act:
         if not some:
             raise SkippedError("of no device is it shown that it gets the same through Conversations")
         told = self._json_of(*retire, *some, "--apply", "--yes", *_forced(OF_A_RETIREMENT))["retired"]
-        self._must_be_retired(work / "retire.jsonl", told["deleted"])
+        self._must_be_retired(journal, told["deleted"])
         if told["deleted"] != wanted:
             raise FailedError(f"it deleted {told['deleted']:,} of {wanted:,} bindings")
 

@@ -51,12 +51,13 @@ class Oracle:
     def look(self) -> Seen:
         """What the stand-in holds now."""
         found = json.loads(self._ask("GET", f"{self._addresses.conversations}/_standin"))
-        deletes = [write for write in found["writes"] if write.startswith("DELETE ")]
+        is_delete = [write.startswith("DELETE ") for write in found["writes"]]
+        writes = list(zip(found["writes"], is_delete, strict=True))
         return Seen(
             services=found["services"],
-            writes=tuple(_target(write) for write in found["writes"] if write not in deletes),
+            writes=tuple(_target(write) for write, deletes in writes if not deletes),
             requests=found["requests"],
-            deletes=tuple(write.rpartition("/")[2] for write in deletes),
+            deletes=tuple(write.rpartition("/")[2] for write, deletes in writes if deletes),
             losses={sid: pushes for sid, pushes in found["losses"].items() if pushes},
         )
 
