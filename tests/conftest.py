@@ -29,11 +29,17 @@ hypothesis.settings.load_profile("shared")
 
 ROOT = Path(__file__).parent.parent
 CASSETTE = ROOT / "cassettes" / "demo.yaml"
+SEED = int(os.environ.get("WORLDS_SEED", "20261128"))  # of arbitrary worlds; another seed makes others
 SHARED_OPENAPI = ROOT.parent / "shared" / "twilio-oai"
 TOKEN = "synthetic-token"
 DEMO_ACCOUNT = "AC" + "0" * 32
 # Tests look at what is said, not at where its lines are broken; tests/test_text_output.py looks at that.
 WIDE = {"COLUMNS": "10000"}
+
+
+def pytest_report_header() -> str:
+    """What the arbitrary worlds of this run come from; the same seed makes the same again."""
+    return f"worlds: WORLDS_SEED={SEED}"
 
 
 def service_sid(number: int) -> str:

@@ -108,7 +108,7 @@ def test_what_was_set_in_conversations_is_served_and_what_is_not_known_is_told(t
 
 
 def test_bindings_can_be_left_out(demo: Demo) -> None:
-    world = world_of(demo.folder / "snapshot", with_bindings=False).world
+    world = world_of(demo.folder / "snapshot", most_bindings=0).world
     assert len(world.services) == 7
     assert not any(service.bindings or service.conversations_bindings for service in world.services.values())
 

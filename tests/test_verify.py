@@ -66,6 +66,8 @@ def platform_of(row: Row) -> str | None:
 
 
 def is_sign(row: Row) -> bool:
+    if row.get("binding_type") == "gcm":
+        return False  # GCM is gone: what Conversations lists of it reaches no device
     names = [name for name in row["message_types"] or () if name]
     plain = {"added_to_conversation", "removed_from_conversation"}
     return any(name in plain or name.startswith("twilio.conversations.") for name in names)
@@ -222,6 +224,9 @@ def test_order_parts_and_buckets_change_nothing(random: Any, rows_a_bucket: int)
         # GCM can only come back as FCM.
         (["gcm:1"], ["fcm:2"], {"ready_platform": 1}),
         (["gcm:1"], ["fcm:1"], {"ready_device": 1}),
+        (["fcm:1"], ["gcm:1"], {"pending": 1}),
+        (["gcm:1"], ["gcm:1"], {"pending": 1}),
+        (["fcm:1"], ["gcm:2"], {"pending": 1}),
         # Two pushes of one phone are two bindings, and each comes back by itself; a browser is no phone.
         (["apn:1", "fcm:1"], ["fcm:1"], {"ready_device": 1, "pending": 1}),
         (["apn:1"], ["twilsock:1"], {"pending": 1, "new": 1}),

@@ -14,8 +14,14 @@ from migrate.commands.applying import ask, refuse_nothing
 from migrate.commands.warnings import warn_of_addresses, warn_of_clock
 from migrate.load.limits import refuse, too_old
 from migrate.model.coverage import total
-from migrate.model.errors import InterruptedRunError, MigrateError, OtherAccountError, PartlyAppliedError
-from migrate.model.retirement import JOURNAL, Retired
+from migrate.model.errors import (
+    InterruptedRunError,
+    MigrateError,
+    OtherAccountError,
+    PartlyAppliedError,
+    RefusedError,
+)
+from migrate.model.retirement import JOURNAL, Retired, Retirement
 from migrate.options import FILE, FOLDER, ServiceSid, api_options, common_options, rules_option, same_command
 from migrate.screen import Screen
 
@@ -29,19 +35,17 @@ if TYPE_CHECKING:
 
 MIN_READY = 90.0
 MOST_BINDINGS = 1_000
-LIMITS = ("other-address", "pushes-off", "few-ready", "many-bindings", "old-snapshot")
+# What may be lifted. None of it stands between what is not shown and a delete: that is the rule's alone. At Twilio's
+# own address `other-address` is not lifted either.
+LIMITS = ("other-address", "few-ready", "many-bindings", "old-snapshot")
 
 
 @click.command()
 @click.argument("snapshot", type=FOLDER)
 @click.option("--service", "services", type=ServiceSid(), multiple=True, help="Only this service. Repeatable.")
 @click.option(
-    "--also-by-platform", is_flag=True,
-    help="Also bindings whose user came back with another device: which one it replaces is a guess.",
-)  # fmt: skip
-@click.option(
     "--coverage", type=FOLDER, default="coverage", show_default=True, metavar="DIR",
-    help="The folder of `verify`, which gets the numbers of this run, too.",
+    help="The folder of `verify`; with --apply it gets the numbers of this run, too.",
 )  # fmt: skip
 @click.option("--apply", is_flag=True, help="Delete them. Without this nothing is ever deleted.")
 @click.option("--yes", is_flag=True, help="Do not ask before they are deleted.")
@@ -64,7 +68,6 @@ LIMITS = ("other-address", "pushes-off", "few-ready", "many-bindings", "old-snap
 def retire(
     snapshot: Path,
     services: tuple[str, ...],
-    also_by_platform: bool,
     coverage: Path,
     apply: bool,
     yes: bool,
@@ -76,11 +79,12 @@ def retire(
     settings: ApiSettings,
     screen: Screen,
 ) -> None:
-    """Delete Chat's bindings of devices that are ready in Conversations, so that nobody is pushed twice.
+    """Delete Chat's bindings of devices that are ready in Conversations, so that no phone is pushed twice.
 
-    It cannot be undone: no API makes bindings. Without --apply it only shows what it would delete. Each binding is
-    compared with the snapshot just before; one that Conversations lists too is never deleted, for it may be the same
-    object there. The same command goes on after an interruption.
+    It cannot be undone: no API makes bindings. Without --apply it only shows what it would delete. A binding is
+    deleted only where everything that it gives its device is shown to be given by the device's registration in
+    Conversations, just before the delete; what is unknown counts as needed, and no --force lifts that. The same
+    command resumes after an interruption.
 
     \b
     Example:
@@ -88,7 +92,7 @@ def retire(
       chat-migrate retire snapshot --apply
     """
     from migrate.extract.meter import Meter
-    from migrate.retirement import Choice, prepared
+    from migrate.retirement import prepared
     from migrate.snapshot.manifest import read_manifest
     from migrate.twilio_api.api import open_api
 
@@ -96,23 +100,25 @@ def retire(
         raise click.UsageError("--apply and --replay exclude each other: a recording cannot be written to")
     journal = journal or snapshot.resolve().with_name(snapshot.resolve().name + JOURNAL)
     manifest = read_manifest(snapshot)
-    choice, meter = Choice(services, also_by_platform), Meter(manifest.rows_by_service)
+    meter = Meter(manifest.rows_by_service)
     with open_api(settings) as api, ExitStack() as stack:
         if apply:
             api.addresses.refuse_mixture()
             refuse(_elsewhere(manifest, api), lifted, _firm(api))
         with screen.progress(meter):
             found = stack.enter_context(
-                prepared(api, snapshot, coverage, journal, choice, rules=rules, meter=meter, command=_again())
+                prepared(api, snapshot, coverage, journal, services, rules=rules, meter=meter, command=_again())
             )
         warn_of_clock(api, screen)
         _show(found, snapshot, screen, is_dry=not apply)
         chosen = total(service.coverage for service in found.retirement.services)
         refuse_nothing(chosen, kept="Nothing was deleted")
         if apply:
+            _refuse_where_pushes_are_off(found.retirement)
             refuse([*_unproven(api), *_violations(found, api, min_ready, max_bindings)], lifted, _firm(api))
+            kept = found.keep_coverage()
             retired = _delete(api, found, screen, yes=yes) if found.retirement.deletions else Retired()
-            _tell(found, retired, screen)
+            _tell(found, kept, retired, screen)
 
 
 def _again() -> str:
@@ -124,7 +130,7 @@ def _show(found: Prepared, snapshot: Path, screen: Screen, *, is_dry: bool) -> N
     from migrate.load.pace import WRITES_PER_SECOND
     from migrate.report.retirement import retirement_view
 
-    files = [("Coverage", str(found.coverage_file)), ("Journal", str(found.journal.path))]
+    files = [("Journal", str(found.journal.path))] if found.journal.path.exists() or not is_dry else []
     seconds = found.retirement.deletions / WRITES_PER_SECOND
     view = partial(retirement_view, found.retirement, str(snapshot), seconds, files, dry_run=is_dry)
     if is_dry:
@@ -161,18 +167,27 @@ def _unproven(api: TwilioApi) -> Iterator[tuple[str, str]]:
         yield "other-account", f"{what}; use TWILIO_AUTH_TOKEN"
 
 
+def _refuse_where_pushes_are_off(retirement: Retirement) -> None:
+    """Raise `RefusedError` where nothing is to be deleted because Conversations does not push what Chat does.
+
+    This is not a limit: such bindings are left alone whatever is lifted. The error names what helps.
+    """
+    off = [service for service in retirement.services if service.off]
+    if retirement.deletions or not off:
+        return
+    more = f" and of {len(off) - 1:,} more services" if len(off) > 1 else ""
+    raise RefusedError(
+        f"Not applied: [pushes-off] Conversations does not push {', '.join(off[0].off)} of "
+        f"{off[0].service_sid}{more}, as Chat does or may do",
+        kept="Nothing was deleted",
+        remedy="Load the push configuration first: chat-migrate load MAPPED",
+    )
+
+
 def _violations(found: Prepared, api: TwilioApi, min_ready: float, most: int) -> Iterator[tuple[str, str]]:
     """Every limit that does not hold: its name, and what is wrong, with the remedy."""
     from migrate.report.wording import share
 
-    off = found.pushes_off(api)
-    if off:
-        sid, pushes = next(iter(off.items()))
-        more = f" and of {len(off) - 1:,} more services" if len(off) > 1 else ""
-        yield (
-            "pushes-off",
-            (f"Conversations does not push {', '.join(pushes)} of {sid}{more}, as Chat does; load first"),
-        )
     few = [one for one in found.retirement.services if one.deletions and not one.coverage.reaches(min_ready)]
     if few:
         listed = ", ".join(
@@ -222,12 +237,18 @@ def _delete(api: TwilioApi, found: Prepared, screen: Screen, *, yes: bool) -> Re
                 raise MigrateError(what, kept=kept, remedy=f"Make space. {remedy}") from error
 
 
-def _tell(found: Prepared, retired: Retired, screen: Screen) -> None:
+def _tell(found: Prepared, coverage: Path, retired: Retired, screen: Screen) -> None:
     """Tell what became of the bindings. Raises the error that says what is left to do, if anything is."""
     from migrate.report.retirement import retired_view
 
     journal = str(found.journal.path)
-    screen.result({**found.to_json(), "retired": retired.to_json()}, lambda: retired_view(retired, journal))
+    told = {
+        **found.to_json(),
+        "coverage_file": str(coverage),
+        "retired": retired.to_json(),
+        "needed_because": dict(sorted(retired.reasons.items())),
+    }
+    screen.result(told, lambda: retired_view(retired, [("Coverage", str(coverage)), ("Journal", journal)]))
     failed = retired.fates["failed"]
     if failed:
         kind = PartlyAppliedError if retired.fates["deleted"] else MigrateError

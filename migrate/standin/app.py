@@ -17,6 +17,7 @@ from migrate.standin import views
 from migrate.standin.answers import Handler, error_answer, not_found
 from migrate.standin.control import control
 from migrate.standin.credentials import TYPES, new_credential, update
+from migrate.standin.deliveries import lost_with
 from migrate.standin.faults import Faults
 from migrate.standin.mishaps import Mishaps
 from migrate.standin.paging import Numbered, Paged, PageSizes, ProblemError
@@ -132,6 +133,8 @@ class _StandIn:
     async def delete_binding(self, request: web.Request) -> web.Response:
         service = self._service(request)
         found = self._binding(request, service)
+        if found in service.bindings:
+            self.world.losses[found.sid] = lost_with(self.world, service, found)
         for bindings in (service.bindings, service.conversations_bindings):
             if found in bindings:
                 bindings.remove(found)

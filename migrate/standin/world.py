@@ -86,7 +86,8 @@ class World:
     `writes` has every request that changed something, `requests` counts all. `registered` and `deleted` have the
     bindings that came and went by themselves, while somebody was reading. `ordered` are faults for the next writes,
     each in its turn; an empty text lets one pass. `api_keys` are secrets by the SID of their key: like the auth
-    token, each opens this account. With `shows_account` off no object says whose it is.
+    token, each opens this account. With `shows_account` off no object says whose it is. `losses` has for each deleted
+    binding of Chat, by SID, the pushes that its device may have lost with it.
     """
 
     now: datetime
@@ -111,6 +112,8 @@ class World:
         """Whether these credentials open the account: with its auth token, or with one of its keys."""
         known = {self.account_sid: self.auth_token, **self.api_keys}
         return known.get(user) == password
+
+    losses: dict[str, list[str]] = field(default_factory=dict)
 
     def register(self, service: Service) -> None:
         """A device registers, through Chat: at the end of its lists, like the one before it in kind."""
