@@ -146,7 +146,7 @@ def _firm(api: TwilioApi) -> tuple[str, ...]:
 
 def _elsewhere(manifest: Manifest, api: TwilioApi) -> Iterator[tuple[str, str]]:
     """Where a snapshot is of another account, or of another server: the limit's name, and what is wrong."""
-    from migrate.model.address import other_address
+    from migrate.model.address import other_address, place
 
     if manifest.account_sid != api.account_sid:
         what = f"the snapshot is of account {manifest.account_sid}, and the credentials are for {api.account_sid}"
@@ -155,7 +155,10 @@ def _elsewhere(manifest: Manifest, api: TwilioApi) -> Iterator[tuple[str, str]]:
     if not then:
         yield "other-address", "the snapshot does not say from which address it was made; extract again"
     elif side := other_address(then, now):
-        yield "other-address", f"the snapshot was made from {then[side]}, and this would go by {now[side]}"
+        yield (
+            "other-address",
+            f"the snapshot was made from {place(then[side])}, and this would go by {place(now[side])}",
+        )
 
 
 def _unproven(api: TwilioApi) -> Iterator[tuple[str, str]]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 _ALIASES = {"ip-messaging": "chat"}  # of Twilio's hosts (FACTS.md, "The two APIs")
+RECORDING = "cassette:"  # begins what stands in the place of an address for a recording
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -25,6 +26,11 @@ def is_same_api(one: str, other: str) -> bool:
 def other_address(then: Mapping[str, str], now: Mapping[str, str]) -> str:
     """The first API, of those that both have, whose addresses lead to different places; empty if there is none."""
     return next((api for api in then if api in now and not is_same_api(then[api], now[api])), "")
+
+
+def place(address: str) -> str:
+    """An address as a message names it; a recording is told from others by the hash of its content, which says little."""
+    return "a recording" if address.startswith(RECORDING) else address
 
 
 def _server(address: str) -> object:

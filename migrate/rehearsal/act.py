@@ -22,7 +22,8 @@ from migrate.rehearsal.oracle import Oracle, State
 MEDDLED = "removed_from_conversation.sound"
 REFUSED, LOST, SILENT = "503", "reset", "stall"  # kinds of faults: not done; done, and no answer; done, and it waits
 RETIRE = "retire"
-OF_A_RETIREMENT = ("few-ready", "many-bindings", "old-snapshot")  # limits that a stand-in does not keep
+# Limits that a stand-in does not keep: it is another place than the snapshot is from.
+OF_A_RETIREMENT = ("other-address", "few-ready", "many-bindings", "old-snapshot")
 _TO_RETIRE = 20  # bindings are enough to see it, with what further ones their services have
 STRANGE = "set by somebody else during the rehearsal"
 

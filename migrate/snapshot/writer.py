@@ -23,7 +23,7 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from migrate.model.address import other_address
+from migrate.model.address import other_address, place
 from migrate.model.errors import RefusedError
 from migrate.model.schemas import CREDENTIALS, SERVICES
 from migrate.model.sids import is_service_sid
@@ -280,9 +280,9 @@ def refuse_other_address(folder: Path, begun: Manifest, addresses: Mapping[str, 
         then, now = begun.addresses[api], addresses[api]
         former = f"with --{api}-url {then}" if "://" in then else "where it was begun"
         raise RefusedError(
-            f"{folder} was begun from {then}, and would go on from {now}",
+            f"{folder} was begun from {place(then)}, and would resume from {place(now)}",
             kept="It is as it was",
-            remedy=f"Go on {former}, or start over with --restart",
+            remedy=f"Resume {former}, or start over with --restart",
         )
 
 

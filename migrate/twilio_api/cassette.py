@@ -27,6 +27,7 @@ from vcr.request import Request as RecordedRequest
 from vcr.serialize import serialize
 from vcr.serializers import yamlserializer
 
+from migrate.model.address import RECORDING
 from migrate.model.clock import RECORDED_AT
 from migrate.model.errors import InputError, RefusedError
 from migrate.model.push_credential import SECRET_FIELDS
@@ -142,7 +143,7 @@ class Player:
 
 def name_of(path: Path) -> str:
     """What tells a cassette from others, in the place of an address: the SHA-256 of its content."""
-    return f"cassette:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+    return f"{RECORDING}{hashlib.sha256(path.read_bytes()).hexdigest()}"
 
 
 def _concealable(addresses: Addresses, credentials: Credentials) -> tuple[str, ...]:
