@@ -29,7 +29,7 @@ def other_address(then: Mapping[str, str], now: Mapping[str, str]) -> str:
 
 
 def place(address: str) -> str:
-    """An address as a message names it; a recording is told from others by the hash of its content, which says little."""
+    """An address as a message names it: of a recording, whose place is the hash of its content, no more than that."""
     return "a recording" if address.startswith(RECORDING) else address
 
 
