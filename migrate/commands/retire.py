@@ -125,7 +125,7 @@ def _show(found: Prepared, snapshot: Path, screen: Screen, *, is_dry: bool) -> N
 
 
 def _firm(api: TwilioApi) -> tuple[str, ...]:
-    """The limits that `--force` does not lift: on this machine alone somebody is rehearsing."""
+    """The limits that `--force` does not lift. A rehearsal on this machine may go by any snapshot."""
     from migrate.model.address import is_on_this_machine
 
     is_rehearsal = all(map(is_on_this_machine, api.places.values()))
