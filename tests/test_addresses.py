@@ -259,6 +259,15 @@ def test_retire_goes_by_a_snapshot_of_the_same_address(run: Run, serve: Serve, s
     assert len(server.world.writes) == 4
 
 
+def test_a_gateway_to_twilio_is_no_rehearsal(
+    run: Run, serve: Serve, snapshot: Path, environment: pytest.MonkeyPatch
+) -> None:
+    made_at(snapshot, TWILIO, TWILIOS)
+    for api in ("CHAT", "CONVERSATIONS"):
+        environment.setenv(f"CHAT_MIGRATE_{api}_URL", "https://gateway.example.test")
+    told(retire(run, snapshot, "--force", "other-address"), "[other-address]", "No --force lifts other-address")
+
+
 @pytest.mark.parametrize("made", [("http://127.0.0.1:1", "http://127.0.0.1:1"), None])
 def test_at_twilios_own_address_nothing_lifts_that(
     run: Run, serve: Serve, snapshot: Path, environment: pytest.MonkeyPatch, made: tuple[str, str] | None
@@ -338,7 +347,11 @@ def test_what_a_stand_in_had_is_not_planned_for_twilio(
     assert run("extract", "--out", tmp_path / "at-twilio").exit_code == 0
     both = ["--against", tmp_path / "at-twilio", "--coverage", tmp_path / "c"]
     told(run("verify", tmp_path / "snapshot", *both), server.url, TWILIOS)
-    told(run("load", "--plan", tmp_path / "plan.json", "--apply", "--yes", *FORCE), "[other-address]")
+    forced = [*FORCE, "--force", "other-address", "--force", "old-snapshot"]
+    planned = run("load", "--plan", tmp_path / "plan.json", "--apply", "--yes", *forced)
+    told(planned, "[other-address]", "No --force lifts other-address")
+    shown = run("load", "--plan", tmp_path / "plan.json", "--force", "other-address")
+    assert (shown.exit_code, "other-address" in shown.stdout) == (0, True), shown.output
     assert server.world.writes == []
     (tmp_path / "snapshot" / "manifest.json").unlink()
     gone = run("load", tmp_path / "mapped", "--json")  # a finding says so, and a limit

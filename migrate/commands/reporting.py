@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from migrate.load.limits import LIMITS, MOST_SERVICES, Ground, violations
+from migrate.load.limits import LIMITS, MOST_SERVICES, Ground, unliftable, violations
 from migrate.model.errors import InputError, TwilioError
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def refusals_now(
         [("other-account", "it was made from a recording; make it anew from Twilio")] if settings.replay else []
     )
     found = [*recorded, *violations(ground, names)]
+    lifted = set(lifted) - set(unliftable(ground))
     return [*((name, problem) for name, problem in found if name not in lifted), *_without_secret(ground.plan)]
 
 

@@ -147,7 +147,7 @@ class _Extract:
                 chains = self._chains(writer, identities)
                 self._walk(writer, chains)
             except OtherAccountError as error:
-                error.kept = f"Nothing of it is kept in {self.out}"
+                error.kept = f"{self.out} keeps what it had" if begun else f"Nothing of it is kept in {self.out}"
                 if begun is None:  # what came before that answer may be the other account's, too
                     writer.discard()
                 raise

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from migrate.model.address import is_same_api
+from migrate.model.address import is_same_api, is_twilios
 from migrate.model.clock import REMEDY, Clock
 from migrate.model.errors import RefusedError
 from migrate.model.plan import Plan
@@ -62,7 +62,7 @@ def _other_address(ground: Ground) -> str:
     if is_same_api(ground.plan.target, ground.target):
         return ""
     # What undoes a plan rests on no snapshot, and cannot be made anew for another address.
-    remedy = "make it anew from there" if ground.plan.snapshot else "name the former with --conversations-url"
+    remedy = "make a new plan there" if ground.plan.snapshot else "name the former with --conversations-url"
     return f"it was made from {ground.plan.target}, and would be written to {ground.target}; {remedy}"
 
 
@@ -123,19 +123,25 @@ def refusals(plan: Plan) -> tuple[tuple[str, str], ...]:
 
 def refuse_beyond(ground: Ground, lifted: Collection[str], names: Collection[str] = tuple(LIMITS)) -> None:
     """Raise `RefusedError` with every limit that does not hold for a plan and was not lifted."""
-    refuse(violations(ground, names), lifted)
+    refuse(violations(ground, names), lifted, unliftable(ground))
 
 
-def refuse(violated: Iterable[tuple[str, str]], lifted: Collection[str], unliftable: Collection[str] = ()) -> None:
-    """Raise `RefusedError` with every limit, by name and problem, that was not lifted; or cannot be, in this case."""
-    found = [(name, problem) for name, problem in violated if name not in lifted or name in unliftable]
+def unliftable(ground: Ground) -> tuple[str, ...]:
+    """The limits that cannot be lifted here: what another server had is never written to Twilio's own API."""
+    is_foreign = is_twilios(ground.target) and not is_twilios(ground.plan.target)
+    return ("other-address",) if is_foreign else ()
+
+
+def refuse(violated: Iterable[tuple[str, str]], lifted: Collection[str], firm: Collection[str] = ()) -> None:
+    """Raise `RefusedError` with every limit, by name and problem, that was not lifted, or is `firm`."""
+    found = [(name, problem) for name, problem in violated if name not in lifted or name in firm]
     if found:
         listed = "; ".join(f"[{name}] {problem}" for name, problem in found)
-        ways = " ".join(f"--force {name}" for name, _ in found if name not in unliftable)
-        firm = " and ".join(name for name, _ in found if name in unliftable)
+        ways = " ".join(f"--force {name}" for name, _ in found if name not in firm)
+        not_lifted = " and ".join(name for name, _ in found if name in firm)
         remedies = [
             f"A limit can be lifted by its name, if you know better: {ways}" if ways else "",
-            f"No --force lifts {firm}" if firm else "",
+            f"No --force lifts {not_lifted}" if not_lifted else "",
         ]
         raise RefusedError(
             f"Not applied: {listed}", kept="Nothing was written", remedy=". ".join(filter(None, remedies))

@@ -30,7 +30,7 @@ class RetireJournal:
     """The deletes of one snapshot's bindings. Its methods may be called from several threads.
 
     `deleted` are the SIDs that were, `begun` those whose delete was announced and has no result. `target` is Chat's
-    address, `conversations` that of the API that says who is ready; empty in a journal of an earlier version.
+    address, `conversations` that of the API that says who is ready, which a journal of an earlier version leaves out.
     """
 
     path: Path

@@ -15,6 +15,12 @@ def is_twilios(address: str) -> bool:
     return _host(address).endswith(".twilio.com")
 
 
+def is_on_this_machine(address: str) -> bool:
+    """Whether an address is this machine's own, where a rehearsal's stand-in is."""
+    host = _host(address)
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
 def is_same_api(one: str, other: str) -> bool:
     """Whether two addresses lead to the same API: one server; or Twilio's own, by any name of an edge or a region.
 

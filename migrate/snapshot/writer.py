@@ -272,7 +272,7 @@ def begun_in(folder: Path) -> Manifest | None:
 
 
 def refuse_other_address(folder: Path, begun: Manifest, addresses: Mapping[str, str]) -> None:
-    """Raise `RefusedError` if a snapshot was begun from other addresses than it would go on from.
+    """Raise `RefusedError` if a snapshot was begun from other addresses than it would be resumed from.
 
     It would hold what two servers have. One that was begun by an earlier version does not say from where.
     """
@@ -280,9 +280,9 @@ def refuse_other_address(folder: Path, begun: Manifest, addresses: Mapping[str, 
         then, now = begun.addresses[api], addresses[api]
         former = f"with --{api}-url {then}" if "://" in then else "where it was begun"
         raise RefusedError(
-            f"{folder} was begun from {place(then)}, and would resume from {place(now)}",
-            kept="It is as it was",
-            remedy=f"Resume {former}, or start over with --restart",
+            f"{folder} was begun from {place(then)}, and would be resumed from {place(now)}",
+            kept="It is unchanged",
+            remedy=f"Resume it {former}, or start over with --restart",
         )
 
 
