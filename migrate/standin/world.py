@@ -98,6 +98,7 @@ class World:
     registered: list[Binding] = field(default_factory=list)
     deleted: list[Binding] = field(default_factory=list)
     ordered: list[str] = field(default_factory=list)
+    plays_ahead: bool = False  # whether its time may lie in the future
 
     def register(self, service: Service) -> None:
         """A device registers, through Chat: at the end of its lists, like the one before it in kind."""
