@@ -57,7 +57,7 @@ def later(world: World, day: int) -> World:
     for service in world.services.values():
         service.conversations_bindings += _come_back(service, world, day)
         service.last_number = len(service.bindings) + len(service.conversations_bindings)
-    return replace(world, now=world.now + timedelta(days=day))
+    return replace(world, now=world.now + timedelta(days=day), plays_ahead=True)
 
 
 def _come_back(service: Service, world: World, day: int) -> Iterator[Binding]:

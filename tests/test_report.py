@@ -226,10 +226,10 @@ def test_the_markdown_shows_the_refusal_and_the_pushes() -> None:
     ("number", "whole", "shown"),
     [
         (12_439, 12_443, "99.9 %"), (4, 12_443, "< 0.1 %"), (0, 7, "0.0 %"), (7, 7, "100.0 %"), (1, 1000, "0.1 %"),
-        (2, 3, "66.6 %"), (0, 0, "100.0 %"),
+        (2, 3, "66.6 %"), (0, 0, "-"),
     ],
 )  # fmt: skip
-def test_a_share_is_not_all_unless_it_is_and_not_nothing_unless_it_is(number: int, whole: int, shown: str) -> None:
+def test_a_share_is_not_all_unless_it_is_and_of_nothing_it_is_none(number: int, whole: int, shown: str) -> None:
     assert share(number, whole) == shown
 
 

@@ -9,8 +9,8 @@ from migrate.model.text import lasting
 
 SAID_FROM = timedelta(minutes=5)  # a difference of so much is said
 REFUSED_FROM = timedelta(days=1)  # with one of so much, no age means anything
-# Headers. The stand-in says by the first that its time is its world's; a recording says by the second when it was
-# made, where the source's clock was wrong then.
+# Headers. The stand-in says by the first that its time is its world's: in the past, or any at all. A recording says
+# by the second when it was made, where the source's clock was wrong then.
 SIMULATED, RECORDED_AT = "x-simulated-time", "x-recorded-at"
 REMEDY = (
     "Set this machine's clock; if it is right, find out what stands between it and Twilio, and changes the Date of "
@@ -22,19 +22,22 @@ REMEDY = (
 class Clock:
     """What time it was for a host and for this machine when an answer came.
 
-    A world that the stand-in serves stands still in the past, and that is no fault; one in the future is.
+    A world that the stand-in serves stands still in the past, and that is no fault; one in the future is, unless it
+    is meant to play there.
     """
 
     host: str
     source: datetime
     machine: datetime
-    is_simulated: bool = False
+    simulated: str = ""  # nothing, `past` or `any`
 
     @property
     def ahead(self) -> timedelta:
         """How far the host's clock is ahead of this machine's; less than nothing where it is behind."""
         found = self.source - self.machine
-        return max(found, timedelta()) if self.is_simulated else found
+        if self.simulated == "any":
+            return timedelta()
+        return max(found, timedelta()) if self.simulated else found
 
     @property
     def is_said(self) -> bool:

@@ -181,7 +181,10 @@ def curve(coverage: CoverageReview, threshold: float = 95.0) -> Chart:
         axes.set_xlabel("day of the run (UTC)")
         axes.set_ylim(0, 104)
         _finish(axes, "Registered with Conversations", axes.yaxis, "ready, % of the bindings that are expected")
-        return f"Coverage over time: {coverage.ready_now:.1f} % ready in the last run"
+        ready = coverage.ready_now
+        return (
+            f"Coverage over time: {'nobody expected' if pd.isna(ready) else f'{ready:.1f} % ready'} in the last run"
+        )
 
     return Chart(draw, 4.5)
 

@@ -107,7 +107,7 @@ class Manifest:
         as_of = datetime.fromisoformat(self.as_of)
         if self.clock_ahead is None:
             with suppress(ValueError, TypeError):
-                found = Clock("the source", as_of, datetime.fromisoformat(self.started_at), is_simulated=True)
+                found = Clock("the source", as_of, datetime.fromisoformat(self.started_at), simulated="past")
                 return found if found.is_refused else None
             return None
         found = Clock("the source", as_of, as_of - timedelta(seconds=self.clock_ahead))

@@ -85,7 +85,7 @@ class _StandIn:
         except web.HTTPNotFound:
             response = not_found(request)
         response.headers["Date"] = format_datetime(self.world.now, usegmt=True)
-        response.headers[SIMULATED] = "true"
+        response.headers[SIMULATED] = "any" if self.world.plays_ahead else "past"
         return response
 
     def authenticate(self, request: web.Request) -> None:

@@ -100,8 +100,10 @@ class World:
     registered: list[Binding] = field(default_factory=list)
     deleted: list[Binding] = field(default_factory=list)
     ordered: list[str] = field(default_factory=list)
+    losses: dict[str, list[str]] = field(default_factory=dict)
     api_keys: Mapping[str, str] = field(default_factory=dict)
     shows_account: bool = True
+    plays_ahead: bool = False  # whether its time may lie in the future
 
     @property
     def shown_account(self) -> str | None:
@@ -112,8 +114,6 @@ class World:
         """Whether these credentials open the account: with its auth token, or with one of its keys."""
         known = {self.account_sid: self.auth_token, **self.api_keys}
         return known.get(user) == password
-
-    losses: dict[str, list[str]] = field(default_factory=dict)
 
     def register(self, service: Service) -> None:
         """A device registers, through Chat: at the end of its lists, like the one before it in kind."""

@@ -19,7 +19,7 @@ def clock_of(url: str, headers: Mapping[str, str]) -> Clock | None:
     if date is None:
         return None
     machine = date_of(headers.get(RECORDED_AT)) or datetime.now(UTC)
-    return Clock(urlsplit(url).netloc, date, machine, is_simulated=SIMULATED in headers)
+    return Clock(urlsplit(url).netloc, date, machine, simulated=headers.get(SIMULATED, ""))
 
 
 def date_of(header: str | None) -> datetime | None:
