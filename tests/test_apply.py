@@ -877,7 +877,7 @@ def looks(monkeypatch: pytest.MonkeyPatch, *after: Any) -> None:
             return real_get(api, name, path, *rest, **options)
         found = coming[path].pop(0)
         if isinstance(found, int):
-            raise TwilioError(f"answered {found}", status=found)
+            raise TwilioError(f"answered {found}", status=found, is_twilios=True)
         return found
 
     monkeypatch.setattr(TwilioApi, "post", post)

@@ -135,7 +135,7 @@ def read_live(api: TwilioApi, service_sid: str) -> Settings | None:
     try:
         return flatten(api.get("conversations", notifications_path(service_sid), having=KEYS))
     except TwilioError as error:
-        if error.status == 404:
+        if error.status == 404 and error.is_twilios:  # a proxy's 404 says nothing of a service
             return None
         raise
 

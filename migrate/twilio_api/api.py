@@ -85,6 +85,18 @@ class TwilioApi:
         """Whether requests are signed with an API key, which may lack permissions that the auth token has."""
         return self._credentials.username != self.account_sid
 
+    def proxy(self, api: Api) -> str:
+        """The proxy that is asked for one of the APIs, as the environment says; empty if none is."""
+        from migrate.twilio_api.http import proxy_for
+
+        return proxy_for(self.addresses.base(api))
+
+    def is_known(self, api: Api) -> bool:
+        """Whether this machine's name service knows the host of one of the APIs."""
+        from migrate.twilio_api.http import is_known_host
+
+        return is_known_host(self.addresses.base(api))
+
     def stop(self) -> None:
         """End all waiting and begin no further request: what is asked from now on raises `InterruptedRunError`."""
         self._patience.stopped.set()
