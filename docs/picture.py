@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 COMMAND = "chat-migrate run --replay demo --out out/demo"
 COLUMNS = 80
 DESCRIPTION = (
-    "A terminal with the dry run of the demo: for each of five services its push settings in Conversations as they "
+    "A terminal with the dry run of the demo: for each of four services its push settings in Conversations as they "
     "are and as they would become, then the findings and a summary. Nothing was written to Twilio."
 )
 # Colours with a contrast of 4.5 and more on this background.

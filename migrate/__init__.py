@@ -7,6 +7,7 @@ The public names are imported on first use, so that `import migrate` costs nothi
 - `load_rules(path)` gives the rules that it goes by, with the changes in a file;
 - `explain(mapped, sid)` accounts for one binding;
 - `make_plan(api, mapped)` compares that with what is live (a dry run: it only reads);
+- `with_proposals(plan)` makes what is only inferred, and proposed, a change of the plan;
 - `verify_snapshot(snapshot, coverage, live)` counts who has registered with Conversations by now;
 - `open_api(settings)` gives the `api` that the others take, live, recording or replaying;
 - `MigrateError` is the base of every error they raise.
@@ -24,6 +25,7 @@ __version__ = "0.2.0"
 if TYPE_CHECKING:
     from migrate.extract.run import ExtractOptions, extract_snapshot
     from migrate.load.planning import make_plan
+    from migrate.load.proposals import with_proposals
     from migrate.map.explain import explain
     from migrate.map.rules_toml import load_rules
     from migrate.map.run import map_snapshot
@@ -42,6 +44,7 @@ _HOMES = {
     "map_snapshot": "migrate.map.run",
     "open_api": "migrate.twilio_api.api",
     "verify_snapshot": "migrate.verification",
+    "with_proposals": "migrate.load.proposals",
 }
 
 __all__ = [
@@ -55,6 +58,7 @@ __all__ = [
     "map_snapshot",
     "open_api",
     "verify_snapshot",
+    "with_proposals",
 ]
 
 

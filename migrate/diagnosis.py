@@ -134,7 +134,8 @@ class _Twilio:
             raise
         except MigrateError as error:
             said = _safe(error.what)
-            if name.startswith("chat ") and isinstance(error, TwilioError) and error.status in _GONE:
+            is_twilios = isinstance(error, TwilioError) and error.is_twilios and error.status in _GONE
+            if name.startswith("chat ") and is_twilios:
                 remedy = "Programmable Chat may be switched off for this account: use --source conversations"
                 return Check(name, "note", said, remedy)
             return Check(name, "wrong", said, _safe(error.remedy))

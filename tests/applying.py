@@ -19,7 +19,7 @@ from migrate.standin.world import World
 from migrate.twilio_api.api import TwilioApi
 from tests.conftest import Run
 
-FORCE = ("--force", "blockers", "--force", "switches-off")
+FORCE = ("--force", "blockers", "--force", "switches-off", "--force", "inferred")
 Settings = dict[str, bool | str]
 
 

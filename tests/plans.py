@@ -5,6 +5,7 @@ from __future__ import annotations
 from migrate.model.catalogue import CATALOGUE
 from migrate.model.finding import Finding
 from migrate.model.plan import Change, Plan
+from migrate.model.proposal import Proposal
 from migrate.model.push_credential import CredentialChange, CredentialConfig, LiveCredential
 from tests.conftest import service_sid
 
@@ -29,7 +30,12 @@ def change(number: int, name: str, template: str = "${PARTICIPANT}: ${MESSAGE}")
     return Change(service_sid(number), name, existing, dict(zip(fields, (True, template), strict=True)), fields)
 
 
-def plan_of(changes: tuple[Change, ...], *findings: Finding, credentials: tuple[CredentialChange, ...] = ()) -> Plan:
+def plan_of(
+    changes: tuple[Change, ...],
+    *findings: Finding,
+    credentials: tuple[CredentialChange, ...] = (),
+    proposals: tuple[Proposal, ...] = (),
+) -> Plan:
     """A plan of these changes; two more services are unchanged, left out, and not there."""
     others = {service_sid(9001): "Unchanged", service_sid(9002): "Left out", service_sid(9003): "Missing"}
     return Plan(
@@ -46,6 +52,8 @@ def plan_of(changes: tuple[Change, ...], *findings: Finding, credentials: tuple[
         missing=(service_sid(9003),),
         findings=tuple(sorted(findings, key=Finding.sort_key)),
         credentials=credentials,
+        proposals=proposals,
+        live={sid: change.existing for change in changes for sid in [change.service_sid] if proposals},
     )
 
 
@@ -53,10 +61,12 @@ def hostile_plan(name: str, template: str, subject: str) -> Plan:
     """A plan in which others' words stand wherever they can."""
     secret = {"secret": "env:FCM"}
     sid = "CR" + "1" * 32
+    path = "added_to_conversation.template"
     return plan_of(
         (change(1, name, template),),
         Finding("binding-gcm", service_sid(1), subject, 4000, ("BS" + "1" * 32,)),
         Finding("rule-unused", None, subject),
+        proposals=(Proposal(service_sid(1), path, template, subject, 4000, {name: 4000}),),
         credentials=(
             CredentialChange(CredentialConfig(name, "fcm", secret)),
             CredentialChange(

@@ -48,6 +48,8 @@ def scripted(answer: Callable[[Scripted, str], Reply], port: int = 0) -> Iterato
             self.end_headers()
             self.wfile.write(body)
 
+        do_CONNECT = do_GET  # noqa: N815  # what a proxy is asked first, for https
+
         def log_message(self, *_: Any) -> None:
             pass
 

@@ -50,10 +50,10 @@ def server(serve: Serve, demo_world: World) -> StandInServer:
 
 @pytest.fixture
 def plan_file(tmp_path: Path, run: Run, server: StandInServer, migration: Path) -> Path:
-    """The demo's plan, made against the test's own stand-in."""
+    """The demo's plan, made against the test's own stand-in, with what is only inferred."""
     shutil.copytree(migration, tmp_path / "run")
     path = tmp_path / "plan.json"
-    assert run("load", tmp_path / "run" / "mapped", "--plan-out", path).exit_code == 0
+    assert run("load", tmp_path / "run" / "mapped", "--plan-out", path, "--force", "inferred").exit_code == 0
     return path
 
 
@@ -204,7 +204,7 @@ def test_whatever_becomes_of_an_answer_is_settled_by_reading_back(
     before = live(demo_world)
     path = plan_file.with_name("faulty.json")
     faulty = serve(demo_world, faults=Faults(seed=3, rate=0.5, kinds=(kind,)))
-    assert run("load", plan_file.parent / "run" / "mapped", "--plan-out", path).exit_code == 0
+    assert run("load", plan_file.parent / "run" / "mapped", "--plan-out", path, *FORCE).exit_code == 0
     result = apply(run, path)
     assert result.exit_code == 0, result.output
     assert live(demo_world) == wanted(path, before)
@@ -451,7 +451,7 @@ def test_the_lock_of_one_that_was_killed_is_explained_and_taken_over(
     [
         lambda text: text.replace('"new_message.enabled": true', '"new_message.enabled": false', 1),
         lambda text: text.replace('"plan_id": "sha256:', '"plan_id": "sha256:0'),
-        lambda text: text.replace('"format_version": 3', '"format_version": 2'),
+        lambda text: text.replace('"format_version": 4', '"format_version": 2'),
         lambda text: text.replace('"fields": [', '"fields": ["zzz",', 1),
         lambda text: text.replace(service_sid(1), "IS1"),
         lambda text: "[]",
@@ -710,7 +710,7 @@ def test_a_number_may_be_typed_as_it_is_shown(monkeypatch: pytest.MonkeyPatch, a
 
 def test_half_a_letter_is_no_obstacle(tmp_path: Path, run: Run, server: StandInServer, plan_file: Path) -> None:
     server.world.services[service_sid(2)].configuration = {"removed_from_conversation.sound": "a\ud83d"}
-    assert run("load", tmp_path / "run" / "mapped", "--plan-out", plan_file).exit_code == 0
+    assert run("load", tmp_path / "run" / "mapped", "--plan-out", plan_file, *FORCE).exit_code == 0
     assert apply(run, plan_file).exit_code == 0
     assert run("rollback", plan_file.with_suffix(".journal.jsonl")).exit_code == 0
 
@@ -877,7 +877,7 @@ def looks(monkeypatch: pytest.MonkeyPatch, *after: Any) -> None:
             return real_get(api, name, path, *rest, **options)
         found = coming[path].pop(0)
         if isinstance(found, int):
-            raise TwilioError(f"answered {found}", status=found)
+            raise TwilioError(f"answered {found}", status=found, is_twilios=True)
         return found
 
     monkeypatch.setattr(TwilioApi, "post", post)

@@ -14,6 +14,7 @@ import pytest
 
 from migrate.map.notifications import service_config
 from migrate.map.rules_toml import default_rules
+from migrate.map.tally import Tally
 from migrate.model.push_config import FIELD_BY_PATH
 from migrate.model.push_config_yaml import parse
 from tests.conftest import Demo, service_sid
@@ -56,7 +57,7 @@ SETTINGS: list[tuple[str, dict[str, Any], dict[str, bool | str]]] = [
 @pytest.mark.parametrize(("why", "chat", "form"), SETTINGS, ids=[why for why, _, _ in SETTINGS])
 def test_each_setting_becomes_the_form_field_that_it_should(why: str, chat: Any, form: dict[str, bool | str]) -> None:
     row = {"sid": service_sid(1), "friendly_name": "x", "notifications": json.dumps(chat)}
-    found, _ = service_config(row, {}, {}, RULES)
+    found = service_config(row, Tally(), RULES).config
     assert {FIELD_BY_PATH[path].form: value for path, value in found.settings.items()} == form
 
 
@@ -130,8 +131,8 @@ SERVICES: list[tuple[int, dict[str, Any], str]] = [
     (1, {REMOVED: False, ADDED: True}, "56 bindings ask for removals, but Chat had them off: off they stay"),
     (2, {"added_to_conversation.sound": "", "removed_from_conversation.template": "You left ${CHANEL} for $5 {really}"},
      "an empty sound was set; a misspelt variable is kept and reported, $5 and {really} are no variables"),
-    (3, {NEW: True, MEDIA: True, ADDED: None, REMOVED: None, "log_enabled": None},
-     "Chat says nothing: only what its bindings ask for is switched on"),
+    (3, {NEW: None, MEDIA: None, ADDED: None, REMOVED: None, "log_enabled": None},
+     "Chat says nothing: nothing is switched on that nobody has stated"),
     (4, {NEW: False, MEDIA: False, ADDED: False, REMOVED: False, "log_enabled": False}, "all off, whoever asks"),
     (5, {NEW: True, ADDED: False}, "on without a single binding, as it was"),
     (7, {"new_message.with_media.template": None, "added_to_conversation.template": None},

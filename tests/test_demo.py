@@ -48,7 +48,7 @@ def test_everything_is_where_the_summary_says(demo: Demo) -> None:
         "7 services, 328 bindings",
         "apn 179 · fcm 134 · gcm 15",
         "carried 226 · reduced 73 · expired 20 · blocked 9",
-        "23 settings of 5 services would change, 2 services unchanged",
+        "21 settings of 4 services would change, 3 services unchanged, 2 proposals wait for a decision",
         "1 blocker, 23 warnings, 11 notes",
         f"{demo.folder / 'report.html'}, {demo.folder / 'report.md'}",
         f"chat-migrate load {demo.folder / 'mapped'}",

@@ -120,10 +120,11 @@ def test_the_demo_is_shown_whole(demo: Demo) -> None:
         assert set(finding.examples) <= set(found.words.split())
     for shown in (
         "Do not apply it yet",
-        "23 settings of 5 services would change, 2 services unchanged. 1 blocker to decide first.",
+        "21 settings of 4 services would change, 3 services unchanged, 2 proposals wait for a decision. "
+        "1 blocker to decide first.",
         "switches-off: it would switch off what is on now (1)",
         "carried 226 68.9 %",
-        "a new message no push Alice in Team chat: Hello!",
+        "a new message no push Alice in team-chat: Hello!",
         "${CHANNEL_UNIQUE_NAME}: Hello! team-chat: Hello!",
         plan.plan_id,
     ):

@@ -250,7 +250,7 @@ def test_a_failure_of_conversations_is_one_line(
         ("summary.json", None, "it has no summary.json"),
         ("push-config.yaml", None, "it has no push-config.yaml"),
         ("summary.json", b"{", "its summary.json cannot be read"),
-        ("summary.json", b'{"format_version": 3}', "its summary.json cannot be read"),
+        ("summary.json", b'{"format_version": 4}', "its summary.json cannot be read"),
         ("summary.json", b'{"format_version": 1}', "another format"),
         ("summary.json", b"[" * 100_000, "its summary.json cannot be read"),
         ("push-config.yaml", b"\xff\xfe", "is not UTF-8 text"),

@@ -38,6 +38,8 @@ removed_from_channel = "drop"
 fcm = "block"
 [credentials]
 {credential_sid(3)} = "{credential_sid(2)}"
+[inference]
+default = "trust"
 [limits]
 lifetime_days = 10
 bindings_per_identity = 1
@@ -167,6 +169,7 @@ def unknown_values_surface(mapping: Mapping, found: list[Row]) -> None:
 
 
 def nothing_is_wider(mapping: Mapping, said: Sequence[Any], rules: Rules) -> None:
+    proposed = {(item.service_sid, item.path) for item in mapping.summary.proposals}
     folded = {(item.service_sid, item.subject) for item in mapping.summary.findings if item.code == "push-folded"}
     for sid, notifications in zip(SERVICES, said, strict=True):
         theirs = [row for row in mapping.rows.values() if mapping.services[row["sid"]] == sid]
@@ -182,7 +185,11 @@ def nothing_is_wider(mapping: Mapping, said: Sequence[Any], rules: Rules) -> Non
             inferred = bool(silent and asked & {*silent, target})
             path = f"{target}.enabled"
             enabled = mapping.settings[sid].get(path)
-            assert enabled == (any(flags.values()) or inferred if flags or inferred else None)
+            if rules is OTHERS or not inferred:
+                assert enabled == (any(flags.values()) or inferred if flags or inferred else None)
+            else:
+                assert enabled == (True if any(flags.values()) else None)
+            assert ((sid, path) in proposed) == (rules is RULES and inferred and not any(flags.values()))
             assert ((sid, path) in folded) == bool(enabled and flags and not all(flags.values()))
         media = mapping.settings[sid].get("new_message.with_media.enabled")
         assert media == mapping.settings[sid].get("new_message.enabled")

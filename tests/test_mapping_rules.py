@@ -84,9 +84,9 @@ FOLD = '[message_types]\ninvited_to_channel = "added_to_conversation"'
         ({"enabled": True, "template": "a"}, {"enabled": True, "template": "a"}, (True, "a"), set()),
         # None is on: neither is it, unless Chat is silent about one that bindings ask for.
         ({"enabled": False, "template": "a"}, {"enabled": False}, (False, "a"), {"push-disabled"}),
-        ({"enabled": False}, {}, (True, None), {"push-inferred", "push-folded"}),
+        ({"enabled": False}, {}, (None, None), {"push-inferred"}),
         ({}, {"enabled": False, "template": "i"}, (False, "i"), {"push-disabled"}),
-        ({}, {}, (True, None), {"push-inferred"}),
+        ({}, {}, (None, None), {"push-inferred"}),
     ],
 )
 def test_invites_can_be_folded_into_being_added(
@@ -106,10 +106,12 @@ def test_invites_can_be_folded_into_being_added(
 def test_what_chat_is_silent_about_is_inferred_from_those_who_ask_for_it(run: Run, tmp_path: Path) -> None:
     """Being added is not said to be off, and bindings ask for it: that invites are off does not switch it off."""
     rows = [binding(1, message_types=["added_to_channel"])]
-    found = mapping(run, tmp_path, FOLD, {"invited_to_channel": {"enabled": False}}, rows)
+    trust = '[inference]\nadded_to_conversation = "trust"'
+    found = mapping(run, tmp_path, f"{FOLD}\n{trust}", {"invited_to_channel": {"enabled": False}}, rows)
     assert found.settings[SERVICE]["added_to_conversation.enabled"] is True
-    assert {"push-inferred", "push-folded"} <= found.codes
-    assert "1 live binding subscribes to it" in found.yaml
+    assert {"push-trusted", "push-folded"} <= found.codes
+    said = "Chat has invited_to_channel off, and does not say of added_to_channel"
+    assert f"{said}; 1 live binding subscribes to it (apn 1)" in found.yaml
 
 
 def test_settings_that_have_no_place_are_told(run: Run, tmp_path: Path) -> None:
@@ -318,6 +320,32 @@ CHANEL = "CONVERSATION"  # our own misspelling
     reworded = {subject for code, subject in found.found if code == "template-reworded"}
     assert reworded == {"new_message.template", "removed_from_conversation.template"}
     assert "template-variable-unknown" not in found.codes
+
+
+def test_a_chat_template_that_comes_alive_is_told(run: Run, tmp_path: Path) -> None:
+    """Chat shows ${PARTICIPANT} as it stands; in Conversations it becomes a name."""
+    chat = {
+        "new_message": {"enabled": True, "template": "${USER} ${PARTICIPANT} ${MEDIA}"},
+        "added_to_channel": {"enabled": True, "template": "${USER} added you"},
+    }
+    found = mapping(run, tmp_path, '[media]\ntemplate = "as new_message"', chat, [binding(1)])
+    assert {subject for code, subject in found.found if code == "template-variable-alive"} == {
+        "new_message.template: ${PARTICIPANT}",
+        "new_message.with_media.template: ${PARTICIPANT}",
+        "new_message.with_media.template: ${MEDIA}",
+    }
+
+
+def test_what_is_reworded_or_cut_is_told_with_the_apps_that_parse_it(run: Run, tmp_path: Path) -> None:
+    chat = {
+        "new_message": {"enabled": True, "template": "${CHANNEL};${USER}: ${MESSAGE}"},
+        "added_to_channel": {"enabled": True, "template": f"{'x' * 150} ${{USER}} ${{CHANNEL}}"},
+    }
+    mapping(run, tmp_path, "", chat, [binding(1)])
+    text = run("map", tmp_path / "s", "--out", tmp_path / "again").stdout
+    for code in ("template-reworded", "template-long"):
+        section = text.partition(code)[2].partition("→")[0]
+        assert "apps that parse the text of a push break" in section
 
 
 @pytest.mark.parametrize(("days", "outcome"), [(29, "carried"), (31, "expired")])

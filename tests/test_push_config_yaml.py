@@ -36,6 +36,18 @@ def test_what_is_written_is_read_again(configs: list[ServiceConfig], origin: str
     assert parse(dump(told), "x").services == tuple(sorted(configs, key=lambda config: config.service_sid))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        HEAD,
+        HEAD + "      # a comment\n",
+        HEAD + "      new_message:\n        with_media:\n          # enabled: true\n",
+    ],
+)
+def test_a_key_with_nothing_but_comments_below_it_states_nothing(text: str) -> None:
+    assert parse(text, "x").services == (ServiceConfig(service_sid(1), "", {}),)
+
+
 def test_an_edited_file_may_leave_out_and_reorder_keys() -> None:
     text = (
         f"services:\n  {service_sid(2)}: {{}}\n"
@@ -79,6 +91,8 @@ def test_an_edited_file_may_leave_out_and_reorder_keys() -> None:
         (HEAD + "      new_message:\n        template: 5", 6, "new_message.template must be a text in quotes"),
         (HEAD + "      new_message:\n        sound: [x]", 6, "new_message.sound must be a text in quotes"),
         (HEAD + "      new_message: true", 5, "new_message must be a mapping"),
+        (HEAD + "      new_message: null", 5, "new_message must be a mapping"),
+        (HEAD + "      new_message:\n        with_media: ~", 6, "new_message.with_media must be a mapping"),
         (HEAD + "      log_enabled: true\n      log_enabled: true", 6, "'log_enabled' stands twice"),
         (HEAD + '      new_message: {template: "cut \\ud83d"}', 5, "new_message.template holds half of a character"),
         (

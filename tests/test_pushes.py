@@ -28,7 +28,11 @@ def test_every_variable_has_an_example() -> None:
 @pytest.mark.parametrize(
     ("push", "template", "text", "kept"),
     [
-        ("new_message", "${PARTICIPANT} in ${CONVERSATION}: ${MESSAGE}", "Alice in Team chat: Hello!", []),
+        ("new_message", "${PARTICIPANT} in ${CONVERSATION}: ${MESSAGE}", "Alice in team-chat: Hello!", []),
+        # The unique name first; and what is called the identity is the friendly name first, as ${PARTICIPANT} is.
+        ("new_message", "${CONVERSATION}|${CONVERSATION_UNIQUE_NAME}", "team-chat|team-chat", []),
+        ("new_message", "${CONVERSATION_FRIENDLY_NAME}", "Team chat", []),
+        ("new_message", "${PARTICIPANT_IDENTITY}|${PARTICIPANT_FRIENDLY_NAME}", "Alice|Alice", []),
         ("new_message.with_media", "${MEDIA_COUNT} × ${MEDIA}", "1 × photo.jpg", []),
         ("new_message", "${MEDIA}!", "${MEDIA}!", ["${MEDIA}"]),
         ("added_to_conversation", "${MESSAGE}", "${MESSAGE}", ["${MESSAGE}"]),

@@ -129,18 +129,18 @@ def test_phones_show_before_and_after_what_is_known(review: MappedReview) -> Non
     own = f"Alice {HARMLESS}: Hello! ${{CHANEL}}"
     default = "(Twilio's default text)"
     nothing = ("(not known)", "(not known)", False)
-    assert [(sid, push, before, after, differs) for sid, _, push, before, after, differs in rows(review.pushes)] == [
+    assert rows(review.pushes, ["service_sid", "push", "before", "after", "differs"]) == [
         (ACME, "new_message → new_message", own, own, False),
         # Its text is left as it is there, and nobody knows how that is.
         (ACME, "new_message → new_message.with_media", own, "(not known)", True),
         (
             *(ACME, "added_to_channel → added_to_conversation"),
-            *("You have been added to channel Team chat by Alice", "(not known)", True),
+            *("You have been added to channel team-chat by Alice", "(not known)", True),
         ),
         (ACME, "removed_from_channel → removed_from_conversation", "(no push)", "(no push)", False),
         (
             *(ACME, "invited_to_channel → nothing"),
-            *("Alice has invited you to join the channel Team chat", "(no push)", True),
+            *("Alice has invited you to join the channel team-chat", "(no push)", True),
         ),
         (QUIET, "new_message → new_message", "(not known)", "Live: Hello!", True),
         (QUIET, "new_message → new_message.with_media", "(not known)", "(no push)", False),
@@ -155,7 +155,7 @@ def test_phones_show_before_and_after_what_is_known(review: MappedReview) -> Non
         (LEFT, "invited_to_channel → nothing", "(not known)", "(no push)", False),
     ]
     assert default not in str(review.pushes)
-    assert list(review.pushes) == ["service_sid", "service", "push", "before", "after", "differs"]
+    assert list(review.pushes) == ["service_sid", "service", "push", "before", "after", "differs", "proposed"]
 
 
 def test_phones_show_twilios_own_text_where_none_is_set_there(folder: Path, demo: Demo) -> None:

@@ -75,7 +75,7 @@ def test_findings_are_the_worst_first_with_the_catalogues_words(hostile: PlanRev
 
 
 def test_pushes_are_those_that_look_otherwise_afterwards(hostile: PlanReview) -> None:
-    assert rows(hostile.pushes) == [(ONE, HARMLESS, "new_message", "(no push)", f"Alice {HARMLESS}", True)]
+    assert rows(hostile.pushes) == [(ONE, HARMLESS, "new_message", "(no push)", f"Alice {HARMLESS}", True, None)]
     text = text_in(hostile.phones()._repr_html_())
     assert text.count(HARMLESS) == 2
     assert "once it is applied" in text

@@ -13,6 +13,7 @@ import pytest
 
 from migrate.standin.faults import Faults
 from migrate.standin.world import World
+from migrate.twilio_api.addresses import CANONICAL
 from tests.conftest import Demo, Run, Serve, service_sid, tiny_world
 from tests.scripted import Reply, Scripted, scripted
 
@@ -131,15 +132,207 @@ def unknown_host(monkeypatch: pytest.MonkeyPatch, name: str, number: int) -> Non
     monkeypatch.setattr(socket, "getaddrinfo", lookup)
 
 
-def test_a_host_whose_name_is_not_known_is_gone(
+@pytest.fixture
+def plain(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address that counts as Chat's plain host, so that its name may be asked for."""
+    monkeypatch.setitem(CANONICAL, "chat", "http://chat.example.test")
+    return CANONICAL["chat"]
+
+
+def test_the_plain_host_is_gone_where_its_name_is_not_known_and_other_names_are(
+    tmp_path: Path, run: Run, serve: Serve, monkeypatch: pytest.MonkeyPatch, plain: str
+) -> None:
+    server = serve(tiny_world())
+    unknown_host(monkeypatch, "chat.example.test", socket.EAI_NONAME)
+    options = ("--chat-url", plain, "--conversations-url", server.url.replace("127.0.0.1", "localhost"))
+    result = run("extract", "--out", tmp_path / "s", *options)
+    assert result.exit_code == 0, result.output
+    assert "name or service not known" in manifest(tmp_path / "s")["source_reason"]
+    assert len(sids(tmp_path / "s")) == 3
+
+
+def refused(run: Run, folder: Path, *options: object) -> str:
+    """The one line of an extract that must take nothing for Chat's end."""
+    result = run("extract", "--out", folder / "s", "--retry-budget", 1, *options)
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1), result.output
+    assert not (folder / "s" / "manifest.json").exists()
+    assert "--source conversations" in result.stderr
+    return result.stderr
+
+
+def test_a_machine_that_knows_no_name_at_all_shows_nothing(
+    tmp_path: Path, run: Run, serve: Serve, monkeypatch: pytest.MonkeyPatch, plain: str
+) -> None:
+    serve(tiny_world())
+    unknown_host(monkeypatch, "chat.example.test", socket.EAI_NONAME)
+    unknown_host(monkeypatch, "conversations.example.test", socket.EAI_NONAME)
+    options = ("--chat-url", plain, "--conversations-url", "http://conversations.example.test")
+    assert "name or service not known" in refused(run, tmp_path, *options)
+
+
+def test_a_regional_host_that_does_not_exist_is_not_chats_end(
+    tmp_path: Path, run: Run, serve: Serve, environment: pytest.MonkeyPatch
+) -> None:
+    """TWILIO_REGION may be set for another product."""
+    server = serve(tiny_world())
+    environment.delenv("CHAT_MIGRATE_CHAT_URL")
+    environment.setenv("TWILIO_REGION", "ie1")
+    unknown_host(environment, "chat.dublin.ie1.twilio.com", socket.EAI_NONAME)
+    unknown_host(environment, "chat.ie1.twilio.com", socket.EAI_NONAME)
+    told = refused(run, tmp_path, "--conversations-url", server.url)
+    assert "ie1.twilio.com" in told
+    assert "TWILIO_REGION and TWILIO_EDGE" in told
+
+
+def test_a_host_that_somebody_named_and_that_is_not_known_is_not_chats_end(
     tmp_path: Path, run: Run, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     serve(tiny_world())
     unknown_host(monkeypatch, "chat.example.test", socket.EAI_NONAME)
-    result = run("extract", "--out", tmp_path / "s", "--chat-url", "http://chat.example.test")
+    assert "--chat-url" in refused(run, tmp_path, "--chat-url", "http://chat.example.test")
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "ALL_PROXY", "http_proxy"])
+def test_a_proxy_whose_own_name_is_not_known_is_not_chats_end(
+    tmp_path: Path, run: Run, serve: Serve, environment: pytest.MonkeyPatch, plain: str, name: str
+) -> None:
+    serve(tiny_world())
+    environment.setenv(name, "http://somebody:hidden@proxy.example.test:3128")
+    environment.setenv("NO_PROXY", "127.0.0.1")
+    unknown_host(environment, "proxy.example.test", socket.EAI_NONAME)
+    result = run("extract", "--out", tmp_path / "s", "--chat-url", plain)
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "through the proxy proxy.example.test:3128" in result.stderr
+    assert "HTTPS_PROXY" in result.stderr
+    assert "hidden" not in result.output
+    environment.setenv("NO_PROXY", "127.0.0.1,chat.example.test")  # it is not asked: the name itself is not known
+    unknown_host(environment, "chat.example.test", socket.EAI_NONAME)
+    assert run("extract", "--out", tmp_path / "s", "--chat-url", plain).exit_code == 0
+
+
+HTML = b"<html><body><h1>Blocked by policy</h1></body></html>"
+IN_FORM = {"code": 20404, "message": "The requested resource was not found", "status": 404}
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (HTML, 403),
+        (HTML, 404),
+        (HTML, 410),
+        (HTML, 407),
+        (HTML, 302),
+        (HTML, 200),
+        (b"", 404),
+        ({"message": "Forbidden"}, 403),
+        ({"error": "not found", "status": 404}, 404),
+        ({"status": 404, "error": "Not Found", "message": "No handler", "path": "/"}, 404),
+        ({**IN_FORM, "status": 403}, 404),
+        ({**IN_FORM, "code": "20404"}, 404),
+        ({**IN_FORM, "message": None}, 404),
+        ([IN_FORM], 404),
+    ],
+)
+@pytest.mark.parametrize("through", [False, True])
+def test_what_is_not_in_the_form_of_twilios_errors_is_not_chats_end(
+    tmp_path: Path,
+    run: Run,
+    serve: Serve,
+    environment: pytest.MonkeyPatch,
+    body: Any,
+    status: int,
+    through: bool,
+) -> None:
+    """A filtering proxy, a sign-in page, a gateway."""
+    serve(tiny_world())
+    with scripted(lambda server, path: Reply(body, status)) as server:
+        if through:
+            environment.setenv("HTTP_PROXY", server.url)
+            environment.setenv("NO_PROXY", "127.0.0.1")
+        address = "http://chat.example.test" if through else server.url
+        options = ("--chat-url", address, *(("--service", service_sid(1)) if status == 403 else ()))
+        if status == 302:
+            result = run("extract", "--out", tmp_path / "s", *options)
+            assert (result.exit_code, "not in the form of Twilio's errors" in result.stderr) == (1, True)
+            return
+        told = refused(run, tmp_path, *options)
+        assert ("gave an answer that cannot be used" if status == 200 else f"answered {status}") in told
+        assert ("HTTPS_PROXY" in told and server.url.removeprefix("http://") in told) == through
+
+
+@pytest.mark.parametrize("status", [403, 407, 501])
+def test_a_proxy_that_lets_no_connection_pass_is_an_error_at_once(
+    tmp_path: Path, run: Run, environment: pytest.MonkeyPatch, status: int
+) -> None:
+    """With Twilio's own addresses: nothing leaves this machine, for the proxy is asked for both."""
+    environment.setenv("TWILIO_ACCOUNT_SID", "AC" + "1" * 32)
+    environment.setenv("TWILIO_AUTH_TOKEN", "t" * 32)
+    with scripted(lambda server, path: Reply(HTML, status)) as server:
+        environment.setenv("HTTPS_PROXY", server.url.replace("//", "//me:hidden@"))
+        result = run("extract", "--out", tmp_path / "s")
+        assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+        assert [path for _, path, _ in server.seen] == ["chat.twilio.com:443"]
+    assert f"through the proxy {server.url.removeprefix('http://')}" in result.stderr
+    assert f": {status} " in result.stderr
+    assert "HTTPS_PROXY" in result.stderr
+    assert "hidden" not in result.output
+
+
+def test_chats_end_is_told_by_twilio_through_a_proxy_too(
+    tmp_path: Path, run: Run, serve: Serve, environment: pytest.MonkeyPatch
+) -> None:
+    serve(tiny_world())
+    with scripted(lambda server, path: Reply(IN_FORM, 404)) as server:
+        environment.setenv("HTTP_PROXY", server.url)
+        environment.setenv("NO_PROXY", "127.0.0.1")
+        result = run("extract", "--out", tmp_path / "s", "--chat-url", "http://chat.example.test")
     assert result.exit_code == 0, result.output
-    assert "name or service not known" in manifest(tmp_path / "s")["source_reason"]
-    assert len(sids(tmp_path / "s")) == 3
+    assert manifest(tmp_path / "s")["source"] == "conversations"
+
+
+def test_a_403_of_the_list_for_an_api_key_is_not_chats_end_behind_a_service_that_is_not_there(
+    tmp_path: Path, run: Run, serve: Serve, environment: pytest.MonkeyPatch
+) -> None:
+    serve(tiny_world())
+    environment.setenv("TWILIO_API_KEY", "SK" + "1" * 32)
+    environment.setenv("TWILIO_API_SECRET", "secret-of-a-key")
+    forbidden = {"code": 20403, "message": "Forbidden", "status": 403}
+
+    def answer(server: Scripted, path: str) -> Reply:
+        return Reply(forbidden, 403) if "Services?" in path else Reply(IN_FORM, 404)
+
+    with scripted(answer) as server:
+        result = run("extract", "--out", tmp_path / "s", "--chat-url", server.url, "--service", service_sid(1))
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "answered 404" in result.stderr
+
+
+def test_a_401_names_regions_as_a_cause(
+    tmp_path: Path, run: Run, serve: Serve, environment: pytest.MonkeyPatch
+) -> None:
+    serve(tiny_world())
+    environment.setenv("TWILIO_AUTH_TOKEN", "another")
+    told = run("extract", "--out", tmp_path / "s").stderr
+    assert "TWILIO_REGION and TWILIO_EDGE" in told
+
+
+def test_a_service_is_not_missing_because_a_proxy_says_404(
+    tmp_path: Path, run: Run, serve: Serve, environment: pytest.MonkeyPatch
+) -> None:
+    serve(tiny_world())
+    assert run("run", "--out", tmp_path / "o").exit_code == 0
+    with scripted(lambda server, path: Reply(HTML, 404)) as server:
+        result = run("load", tmp_path / "o" / "mapped", "--conversations-url", server.url)
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "not in the form of Twilio's errors" in result.stderr
+
+
+def test_doctor_does_not_take_a_filter_for_chats_end(run: Run, serve: Serve) -> None:
+    serve(tiny_world())
+    with scripted(lambda server, path: Reply(HTML, 403)) as server:
+        result = run("doctor", "--chat-url", server.url, "--json")
+    checks = {check["name"]: check["verdict"] for check in json.loads(result.stdout)["checks"]}
+    assert checks["chat services"] == "wrong"
 
 
 def test_a_name_service_that_does_not_answer_proves_nothing(
@@ -163,7 +356,7 @@ def test_an_extract_goes_on_from_the_source_that_it_was_begun_with(
 
     def answer(server: Scripted, path: str) -> Reply:
         if gone and path.startswith("/v2/"):
-            return Reply({"message": "gone"}, 410)
+            return Reply({"code": 20410, "message": "gone", "status": 410}, 410)
         key = {"Services": "services", "Credentials": "credentials"}.get(path.partition("?")[0].rpartition("/")[2])
         if key:
             return server.page(key, [{"sid": service_sid(1)}] if key == "services" else [])

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from migrate.map.rules_toml import default_rules
-from migrate.map.templates import translate_template
+from migrate.map.templates import coming_alive, translate_template
 from migrate.model.config_check import check_config
 from migrate.model.push_config import ServiceConfig
 from migrate.model.templates import PUSH_CHARACTERS, VARIABLES, Lengths, estimate
@@ -95,11 +95,87 @@ def found(path: str, text: str) -> list[tuple[str, str]]:
             [("template-variable-unknown", "new_message.template: ${ MESSAGE }")],
         ),
         ("new_message.template", "${}$5 {x}", [("template-variable-unknown", "new_message.template: ${}")]),
-        ("new_message.sound", "${MESSAGE}${X}", []),
+        ("new_message.sound", "${MESSAGE}${X} ${USER", []),
+        # Written like a variable, and none.
+        ("new_message.template", "${USER", [("template-slip", "new_message.template: ${USER")]),
+        ("new_message.template", "${{USER}} ${MESSAGE}", [("template-slip", "new_message.template: ${{USER}}")]),
+        ("new_message.template", "$USER wrote", [("template-slip", "new_message.template: $USER")]),
+        ("new_message.template", "{MESSAGE}", [("template-slip", "new_message.template: {MESSAGE}")]),
+        ("new_message.template", "{{ participant }}", [("template-slip", "new_message.template: {{ participant }}")]),
+        ("new_message.template", "$(CHANNEL)", [("template-slip", "new_message.template: $(CHANNEL)")]),
+        ("new_message.template", "a ${MESSAGE", [("template-slip", "new_message.template: ${MESSAGE")]),
+        ("new_message.template", "${", [("template-slip", "new_message.template: ${")]),
+        ("new_message.template", f"${{{'x' * 99}", [("template-slip", f"new_message.template: ${{{'x' * 38}")]),
+        # What is none, and was not meant for one.
+        ("new_message.template", "$5 {really} $ {x} #message @user %USER 50% user (message)", []),
+        ("new_message.template", "$USERNAME {MESSAGES} $MESSAGE_X", []),
     ],
 )
 def test_what_is_wrong_in_a_template_is_found(path: str, text: str, codes: list[tuple[str, str]]) -> None:
     assert found(path, text) == codes
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A message from  in ",
+        "A message from in",
+        "; : ",
+        ";: ",
+        "New message:",
+        "You have been added to channel  by ",
+        "You have been added to channel by",
+        " has removed you from the channel ",
+        "has invited you to join the channel ",
+        "from () in ()",
+        'wrote "" to you',
+        "New in , just now",
+        "   ",
+    ],
+)
+def test_a_text_whose_variables_a_shell_has_eaten_is_found(text: str) -> None:
+    assert found("new_message.template", text) == [("template-eaten", f"new_message.template: {text}")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "You have a new message",
+        "New message! Open the app.",
+        "Nouveau message !",
+        "Two sentences.  And two spaces between them",
+        "two\n\nlines\n",
+        "Support (24 h): write to us",
+        "Mark's message",
+        "${MESSAGE}  and two spaces ",  # a variable is there: nothing was eaten
+    ],
+)
+def test_a_text_without_variables_that_reads_well_is_left_in_peace(text: str) -> None:
+    assert found("new_message.template", text) == []
+
+
+@given(st.lists(st.sampled_from([*VARIABLES]).map(lambda name: f"${{{name}}}") | st.text("abc ,.:!-", max_size=5)))
+def test_no_variable_that_is_written_right_is_a_slip(parts: list[str]) -> None:
+    assert "template-slip" not in {code for code, _ in found("new_message.template", "".join(parts))}
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "alive"),
+    [
+        (
+            "${PARTICIPANT} of ${CONVERSATION} ${PARTICIPANT}",
+            "new_message.template",
+            ["${CONVERSATION}", "${PARTICIPANT}"],
+        ),
+        ("${USER} in ${CHANNEL}: ${MESSAGE}", "new_message.template", []),
+        ("${MEDIA}", "new_message.template", []),  # not filled in there
+        ("${MEDIA}", "new_message.with_media.template", ["${MEDIA}"]),
+        ("${NOBODY}", "new_message.template", []),
+    ],
+)
+def test_what_only_conversations_knows_comes_alive(text: str, path: str, alive: list[str]) -> None:
+    assert coming_alive(text, path, RULES) == alive
 
 
 @pytest.mark.parametrize(

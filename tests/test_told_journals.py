@@ -49,7 +49,7 @@ def edit(mapped: Path) -> None:
 def begin_of(mapped: Path, run: Run) -> tuple[Path, Path]:
     """A plan that was applied, and its journal."""
     plan = mapped.parent.parent / "plan.json"
-    assert run("load", mapped, "--plan-out", plan).exit_code == 0
+    assert run("load", mapped, "--plan-out", plan, *FORCE).exit_code == 0
     assert apply(run, plan).exit_code == 0
     return plan, plan.with_suffix(JOURNAL)
 
@@ -61,7 +61,7 @@ def test_a_plan_is_not_saved_beside_the_journal_of_one_that_was_applied(run: Run
     plan, journal = begin_of(mapped, run)
     whole = plan.read_bytes()
     edit(mapped)
-    refused = run("load", mapped, "--plan-out", plan)
+    refused = run("load", mapped, "--plan-out", plan, *FORCE)
     assert (refused.exit_code, refused.stderr.count("\n"), plan.read_bytes()) == (4, 1, whole)
     assert str(journal) in refused.stderr
     assert "Name another file with --plan-out" in refused.stderr
@@ -72,7 +72,7 @@ def test_a_plan_is_not_saved_beside_the_journal_of_one_that_was_applied(run: Run
 
 def test_where_nothing_is_left_to_do_that_can_be_saved_as_before(run: Run, mapped: Path) -> None:
     plan, _ = begin_of(mapped, run)
-    assert run("load", mapped, "--plan-out", plan, "--detailed-exitcode").exit_code == 0
+    assert run("load", mapped, "--plan-out", plan, *FORCE, "--detailed-exitcode").exit_code == 0
     assert json.loads(plan.read_bytes())["changes"] == []
 
 
@@ -83,7 +83,7 @@ def test_the_journal_of_another_plan_does_not_make_this_one_applied(
     edit(mapped)
     plan.unlink()
     plan.with_suffix(JOURNAL).rename(tmp_path / "away")
-    assert run("load", mapped, "--plan-out", plan).exit_code == 0
+    assert run("load", mapped, "--plan-out", plan, *FORCE).exit_code == 0
     (tmp_path / "away").rename(plan.with_suffix(JOURNAL))  # as one that was copied there
     shown = run("load", "--plan", plan, *FORCE)
     assert (shown.exit_code, told(shown), "applied already" in shown.stdout) == (0, ["other-journal"], False)
@@ -171,7 +171,9 @@ def test_a_dry_run_tells_of_a_write_that_is_open_and_the_command_goes_on_with_wh
         (command,) = re.findall(r"Go on with: chat-migrate (.*?)\. Or undo it", output)
         assert shlex.split(command)[:4] == ["load", "--plan", str(plan), "--apply"]
         assert command.count("--apply") == 1
-        assert [word for word in FORCE if word != "--force" and word in command] == ["blockers", "switches-off"]
+        assert [word for word in FORCE if word != "--force" and word in command] == [
+            "blockers", "switches-off", "inferred",
+        ]  # fmt: skip
     assert run(*shlex.split(command)).exit_code == 0
     assert (live(server.world), posts(server.world)) == (desired, 5)
 
@@ -207,11 +209,11 @@ def test_a_plan_of_which_nothing_came_is_saved_in_its_own_place_again(
     run: Run, server: StandInServer, mapped: Path
 ) -> None:
     plan = mapped.parent.parent / "plan.json"
-    assert run("load", mapped, "--plan-out", plan, "--service", FIRST).exit_code == 0
+    assert run("load", mapped, "--plan-out", plan, "--service", FIRST, *FORCE).exit_code == 0
     with pytest.MonkeyPatch.context() as patch:
         _refusing(patch, FIRST)
         assert apply(run, plan).exit_code == 1
-    assert run("load", mapped, "--plan-out", plan, "--service", FIRST).exit_code == 0
+    assert run("load", mapped, "--plan-out", plan, "--service", FIRST, *FORCE).exit_code == 0
     assert apply(run, plan).exit_code == 0
 
 

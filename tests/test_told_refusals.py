@@ -45,7 +45,7 @@ def reported(folder: Path) -> Iterator[list[str]]:
     ("days", "options", "expected"),
     [
         (0, (), ["blockers", "switches-off"]),
-        (0, ("--max-services", "4"), ["blockers", "switches-off", "many-services"]),
+        (0, ("--max-services", "3"), ["blockers", "switches-off", "many-services"]),
         (0, ("--service", service_sid(1)), []),
         (31, (), ["old-snapshot", "blockers", "switches-off"]),
     ],
@@ -94,7 +94,18 @@ def test_of_a_saved_plan_it_tells_what_has_become_of_it(
     plan = tmp_path / "plan.json"
     reports = ("--report", tmp_path / "r.html", "--report", tmp_path / "r.md")
     assert (
-        run("load", mapped, "--plan-out", plan, "--service", service_sid(1), "--service", service_sid(3)).exit_code
+        run(
+            "load",
+            mapped,
+            "--plan-out",
+            plan,
+            "--service",
+            service_sid(1),
+            "--service",
+            service_sid(3),
+            "--force",
+            "inferred",
+        ).exit_code
         == 0
     )
     assert told(run("load", "--plan", plan, *reports)) == []

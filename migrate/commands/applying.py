@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -48,8 +49,14 @@ class ApplyOptions:
     max_services: int
 
 
-def apply_options(limits: Sequence[str] = tuple(LIMITS)) -> Callable[[Command], Command]:
-    """Options of commands that can write to Twilio, within these limits; the command gets `applying`."""
+def apply_options(
+    limits: Sequence[str] = tuple(LIMITS), also: Mapping[str, str] = MappingProxyType({})
+) -> Callable[[Command], Command]:
+    """Options of commands that can write to Twilio, within these limits; the command gets `applying`.
+
+    `also` is what `--force` takes beside the limits, with what each means.
+    """
+    others = "".join(f" Or {name}: {meaning}." for name, meaning in also.items())
 
     def decorated(command: Command) -> Command:
         @click.option("--apply", is_flag=True, help="Write it to Twilio. Without this nothing is ever written.")
@@ -59,8 +66,8 @@ def apply_options(limits: Sequence[str] = tuple(LIMITS)) -> Callable[[Command], 
             help="The journal of what is written. Name it again to go on: nothing looks for it there by itself.",
         )  # fmt: skip
         @click.option(
-            "--force", "lifted", type=click.Choice(limits), multiple=True, metavar="LIMIT",
-            help=f"Lift this limit: {', '.join(limits)}. Repeatable.",
+            "--force", "lifted", type=click.Choice((*limits, *also)), multiple=True, metavar="LIMIT",
+            help=f"Lift this limit: {', '.join(limits)}.{others} Repeatable.",
         )  # fmt: skip
         @click.option(
             "--max-services", type=click.IntRange(1), default=MOST_SERVICES, show_default=True, metavar="N",

@@ -14,6 +14,7 @@ from migrate.commands.applying import ApplyOptions, alone, apply_options, carry_
 from migrate.commands.reporting import ground_now, overtaken, refusals_now, write_report
 from migrate.commands.warnings import warn_of_clock
 from migrate.load.limits import OF_A_ROLLBACK
+from migrate.load.proposals import INFERRED, with_proposals
 from migrate.model.errors import MigrateError, RefusedError
 from migrate.model.plan import ROLLBACK
 from migrate.options import FILE, FOLDER, FormatFile, ServiceSid, api_options, common_options, same_command
@@ -43,7 +44,7 @@ EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="Write a report: .html, .md or .json. Repeatable.",
 )  # fmt: skip
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 3 if there is something to change.")
-@apply_options()
+@apply_options(also={INFERRED: "write what is only proposed, too"})
 @api_options
 @common_options
 def load(
@@ -64,6 +65,9 @@ def load(
     else has changed since the plan was made is left alone. After an interruption, `load --plan FILE --apply` goes
     on, with the file that the last line names.
 
+    What is only inferred is proposed, and not written until push-config.yaml or a rule says so; --force inferred
+    writes it as well.
+
     \b
     Example:
       chat-migrate load mapped --plan-out plan.json --report report.html
@@ -74,9 +78,15 @@ def load(
 
     _check_usage(mapped, plan_file, services, only_credentials=only_credentials)
     with open_api(settings) as api, alone(api, screen, applying):
-        plan = _plan(api, mapped, plan_file, services, only_credentials=only_credentials)
+        plan = as_made = _plan(api, mapped, plan_file, services, only_credentials=only_credentials)
+        if INFERRED in applying.lifted:
+            plan = with_proposals(as_made)
         refused = _unfinished_beside(mapped, plan_out, plan, applying) if mapped else []
         file = plan_file or plan_out or plan_beside((mapped or Path()).resolve().parent, plan)
+        if (
+            plan_file and plan is not as_made
+        ):  # another plan than the file has: it gets a file and a journal of its own
+            file = plan_out or plan_file.with_suffix(f".{INFERRED}.json")
         journal = applying.journal or journal_of(file)
         stale = stale_objects(api, plan, journal) if plan_file and not applying.apply else []
         ground = ground_now(api, plan, applying.max_services)
@@ -94,7 +104,7 @@ def load(
             if detailed_exitcode and plan.objects:
                 sys.exit(CHANGES_PENDING)
             return
-        if plan_file is None:
+        if plan_file is None or (file != plan_file and not journal.exists()):
             save_plan(plan, file)
         again = same_command("--plan", str(file), without=NOT_AGAIN)
         carry_out(api, plan, applying, screen, journal=journal, again=again)

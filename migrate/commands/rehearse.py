@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from migrate.load.proposals import INFERRED
 from migrate.model.errors import MigrateError
 from migrate.options import FOLDER, FormatFile, common_options, same_command
 from migrate.screen import Screen
@@ -33,9 +34,19 @@ if TYPE_CHECKING:
     "--report", "reports", type=FormatFile("a report", ".md", ".json"), multiple=True, metavar="FILE",
     help="Write a report: .md or .json. Repeatable.",
 )  # fmt: skip
+@click.option(
+    "--force", "forced", type=click.Choice([INFERRED]), multiple=True, metavar="inferred",
+    help="Rehearse the load with --force inferred: what is only proposed is written, too.",
+)  # fmt: skip
 @common_options
 def rehearse(
-    mapped: Path, snapshot: Path, seed: int, fault_rate: float, reports: tuple[Path, ...], screen: Screen
+    mapped: Path,
+    snapshot: Path,
+    seed: int,
+    fault_rate: float,
+    reports: tuple[Path, ...],
+    forced: tuple[str, ...],
+    screen: Screen,
 ) -> None:
     """Try out the whole load, a retirement and the rollback, on a local stand-in for your account.
 
@@ -53,7 +64,15 @@ def rehearse(
         if _is_terminal():
             screen.say(f"Rehearsing: {name}")
 
-    held = hold(mapped, snapshot, seed=seed, fault_rate=fault_rate, begin=begin, command=same_command())
+    held = hold(
+        mapped,
+        snapshot,
+        seed=seed,
+        fault_rate=fault_rate,
+        begin=begin,
+        command=same_command(),
+        inferred=bool(forced),
+    )
     screen.result(held.to_json(), lambda: rehearsal_view(held))
     for path in reports:
         _write(held, path)

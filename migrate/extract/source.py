@@ -16,7 +16,7 @@ from migrate.extract.records import UnfitError, credential_row, service_row
 from migrate.model.errors import HostNotFoundError, TransientTwilioError, TwilioError
 from migrate.model.push_config import KEYS
 from migrate.model.text import printable
-from migrate.twilio_api.addresses import Api
+from migrate.twilio_api.addresses import CANONICAL, Api
 from migrate.twilio_api.api import TwilioApi
 from migrate.twilio_api.limits import FEW_TRIES, page_sizes
 from migrate.twilio_api.pages import records_of
@@ -29,6 +29,7 @@ BINDING_TYPES: dict[Api, tuple[str, ...]] = {
     "conversations": ("apn", "fcm", "gcm", "twilsock"),
 }
 _GONE = frozenset({403, 404, 410})
+_OUTRIGHT = "or decide it outright with --source conversations, which shows none of Chat's push settings"
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,10 @@ class Source:
 def open_source(api: TwilioApi, choice: SourceChoice, wanted: tuple[str, ...], page_size: int) -> Source:
     """Read the services, all or the `wanted` ones, from the API of choice.
 
-    `auto` is Chat; or Conversations, where Chat's answer means that it has been switched off: 410, 403 or 404 on the
-    list of services, or a host whose name is not known. A 401 never means that, nor a 403 for an API key: the
-    credentials are wrong then, or lack the permission.
+    `auto` is Chat; or Conversations, where it is shown that Chat has been switched off: by Twilio's own answer (410,
+    403 or 404 to the list of services, in the form of its errors), or because the name of Chat's plain host is not
+    known while that of Conversations is, and no proxy is asked for it. A 401 never shows that, nor a 403 for an API
+    key: the credentials are wrong then, or lack the permission. Nor does what a proxy or a filter answers.
     """
     if choice == "conversations":
         return Source("conversations", _services(api, "conversations", wanted, page_size))
@@ -56,29 +58,72 @@ def open_source(api: TwilioApi, choice: SourceChoice, wanted: tuple[str, ...], p
         if choice == "chat":
             raise
         why = _why_gone(api, error, wanted)
-        if why is None and isinstance(error, TransientTwilioError):
-            return Source("chat", _services(api, "chat", wanted, page_size))  # now with all patience
+        if why is None and isinstance(error, TransientTwilioError) and not isinstance(error, HostNotFoundError):
+            return Source("chat", _patiently(api, wanted, page_size))
         if why is None:
-            raise
+            raise _doubted(api, error) from None
     reason = f"Programmable Chat is switched off: {why.what}"
     logger.warning("%s; reading through Conversations", reason)
     return Source("conversations", _services(api, "conversations", wanted, page_size), reason)
 
 
+def _patiently(api: TwilioApi, wanted: tuple[str, ...], page_size: int) -> dict[str, dict[str, Any]]:
+    """Chat's services, asked for as long as patience lasts."""
+    try:
+        return _services(api, "chat", wanted, page_size)
+    except TwilioError as error:
+        raise _doubted(api, error) from None
+
+
 def _why_gone(api: TwilioApi, error: TwilioError, wanted: tuple[str, ...]) -> TwilioError | None:
     """The error that shows that Chat is gone, if any does. Of a named service it shows nothing: the list decides."""
-    if isinstance(error, HostNotFoundError) or error.status == 410:
-        return error
-    if error.status not in _GONE or (error.status == 403 and api.is_signed_by_key):
-        # An API key may be one that has Conversations, and not Chat (FACTS.md, "REST behaviour").
+    if isinstance(error, HostNotFoundError):
+        return error if _is_name_gone(api) else None
+    if not _is_gone(api, error):
         return None
     if not wanted:
         return error
     try:
         next(_pages(api, "chat", "services", page_sizes(1), FEW_TRIES))
     except TwilioError as problem:
-        return problem if problem.status in _GONE else None
+        return problem if _is_gone(api, problem) else None
     return None
+
+
+def _is_gone(api: TwilioApi, error: TwilioError) -> bool:
+    """Whether Twilio itself has answered, and what it answers where something is switched off.
+
+    An API key may be one that has Conversations, and not Chat (FACTS.md, "REST behaviour").
+    """
+    return error.is_twilios and error.status in _GONE and not (error.status == 403 and api.is_signed_by_key)
+
+
+def _is_name_gone(api: TwilioApi) -> bool:
+    """Whether the name of Chat's host that is not known says something of Chat.
+
+    A regional host need not exist for every product, and where no other name is known either it is the name service.
+    """
+    plain = api.addresses.chat == CANONICAL["chat"]
+    return plain and not api.proxy("chat") and api.is_known("conversations")
+
+
+def _doubted(api: TwilioApi, error: TwilioError) -> TwilioError:
+    """An error that may look as if Chat were gone, and shows nothing of that, with what else may have answered."""
+    address, proxy = api.addresses.chat, api.proxy("chat")
+    no_answer = isinstance(error, TransientTwilioError) and (error.status is None or proxy)
+    of_others = error.status in (*_GONE, 407) and not error.is_twilios
+    if not (no_answer or of_others):
+        return error
+    if proxy:
+        who = f"The proxy {proxy} may be the reason (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY): let it pass {address}"
+    elif address == CANONICAL["chat"]:
+        who = "Something between this machine and Twilio may be the reason: a firewall, a filter, a sign-in page"
+    elif address.endswith(".twilio.com"):
+        who = f"{address} need not exist: unset TWILIO_REGION and TWILIO_EDGE, if they are set for another product"
+    else:
+        who = f"Check {address} (--chat-url, CHAT_MIGRATE_CHAT_URL)"
+    error.remedy = f"{who}; {_OUTRIGHT}"
+    return error
 
 
 def _services(

@@ -27,6 +27,7 @@ from migrate.model.errors import (
 from migrate.model.plan import Change, Plan
 from migrate.model.push_config import FIELD_BY_PATH, Settings, Value, form_value
 from migrate.model.push_credential import CredentialChange
+from migrate.model.text import is_encodable
 from migrate.twilio_api.api import TwilioApi
 
 
@@ -95,6 +96,9 @@ class Applier:
             if latest and latest[1].status is None:
                 self._journal.end(latest[0], "failed", live)
             return Outcome(change, "stale", f"set otherwise since the plan was made: {', '.join(foreign)}")
+        if halves := [path for path, value in wanted.items() if not is_encodable(form_value(value))]:
+            what = f"{', '.join(halves)} would hold half of a character (a lone surrogate), which cannot be sent"
+            return Outcome(change, "failed", what)
         return self._write(change, wanted, live)
 
     def _write(self, change: Change, wanted: Settings, live: Settings) -> Outcome:

@@ -209,7 +209,7 @@ class CredentialWriter:
         except (LookupError, TypeError, AttributeError):
             return []
         except TwilioError as error:
-            if error.status == 404:
+            if error.status == 404 and error.is_twilios:
                 return []
             raise
 

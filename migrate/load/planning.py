@@ -13,7 +13,7 @@ from migrate.model.address import is_twilios
 from migrate.model.errors import InputError, MigrateError, RefusedError, TwilioError, UsageError
 from migrate.model.finding import Finding
 from migrate.model.plan import Change, Plan
-from migrate.model.push_config import KEYS, PushConfig, Settings, flatten
+from migrate.model.push_config import KEYS, PushConfig, Settings, flatten, in_order
 from migrate.snapshot.manifest import read_manifest
 from migrate.snapshot.mapped import Mapped, open_mapped
 from migrate.snapshot.reader import open_snapshot
@@ -37,6 +37,8 @@ def make_plan(
     compared = _compare(api, mapped)
     credentials, said = plan_credentials(api, mapped.config.credentials)
     findings = [*mapped.findings(compared.live), *_snapshot_findings(mapped), *compared.findings, *said]
+    live = {sid: in_order(settings) for sid, settings in compared.live.items() if settings is not None}
+    proposals = [proposal for proposal in mapped.waiting(compared.live) if proposal.service_sid in live]
     return Plan(
         account_sid=mapped.summary.account_sid,
         target=api.addresses.base("conversations"),
@@ -51,6 +53,8 @@ def make_plan(
         missing=tuple(compared.missing),
         findings=tuple(sorted(findings, key=Finding.sort_key)),
         credentials=tuple(credentials),
+        proposals=tuple(proposals),
+        live={sid: live[sid] for sid in dict.fromkeys(proposal.service_sid for proposal in proposals)},
     )
 
 
@@ -88,7 +92,7 @@ def _compare(api: TwilioApi, mapped: Mapped) -> _Compared:
 def _narrowed(mapped: Mapped, services: Collection[str], *, only_credentials: bool) -> Mapped:
     """The mapped folder as if it had only these services; or only its credentials."""
     if only_credentials:
-        bare = replace(mapped.summary, services=(), findings=())
+        bare = replace(mapped.summary, services=(), findings=(), proposals=())
         return replace(mapped, config=PushConfig((), mapped.config.credentials), summary=bare)
     if not services:
         return mapped
@@ -98,7 +102,9 @@ def _narrowed(mapped: Mapped, services: Collection[str], *, only_credentials: bo
     summary = mapped.summary
     kept = tuple(service for service in summary.services if service["service_sid"] in services)
     findings = tuple(found for found in summary.findings if found.service_sid in (None, *services))
-    return replace(mapped, config=PushConfig(configs), summary=replace(summary, services=kept, findings=findings))
+    proposals = tuple(proposal for proposal in summary.proposals if proposal.service_sid in services)
+    summary = replace(summary, services=kept, findings=findings, proposals=proposals)
+    return replace(mapped, config=PushConfig(configs), summary=summary)
 
 
 def _snapshot_findings(mapped: Mapped) -> list[Finding]:
@@ -141,7 +147,7 @@ def read_live(api: TwilioApi, service_sid: str) -> Settings | None:
     try:
         return flatten(api.get("conversations", notifications_path(service_sid), having=KEYS))
     except TwilioError as error:
-        if error.status == 404:
+        if error.status == 404 and error.is_twilios:  # a proxy's 404 says nothing of a service
             return None
         raise
 

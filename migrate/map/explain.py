@@ -56,6 +56,7 @@ def _explain(mapped: Mapped, rules: Rules, row: dict[str, Any]) -> Explanation:
         _pushes(mapped, service_sid, row["target_message_types"] or ()),
         tuple(RuleUsed(name, shown(_value(rules, name)), rules.reasons[name]) for name in fate.rules),
         fate.notes,
+        _proposed(mapped, service_sid, row["target_message_types"] or ()),
     )
 
 
@@ -109,6 +110,12 @@ def _agrees(fate: Fate, row: Mapping[str, Any]) -> bool:
         fate.action,
         fate.codes,
     )
+
+
+def _proposed(mapped: Mapped, service_sid: str, message_types: list[str] | tuple[str, ...]) -> tuple[str, ...]:
+    """The pushes that a binding is to receive, and whose switch waits for a decision in push-config.yaml."""
+    waiting = {proposal.path for proposal in mapped.waiting({}) if proposal.service_sid == service_sid}
+    return tuple(name for name in message_types if f"{name}.enabled" in waiting)
 
 
 def _pushes(mapped: Mapped, service_sid: str, message_types: list[str] | tuple[str, ...]) -> dict[str, bool | None]:

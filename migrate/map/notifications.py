@@ -1,7 +1,8 @@
 """The push configuration of one service, from Chat's `notifications` and from what its bindings subscribe to.
 
 What Chat does not say stays unsaid: an absent template or sound is left out, which means "leave as it is".
-Whether a push is enabled is taken from Chat, and only where Chat does not say, from the subscriptions.
+Whether a push is enabled is taken from Chat. Where Chat does not say, the subscriptions are evidence of what devices
+can receive and no more: what is inferred from them is proposed, unless a rule trusts it.
 """
 
 from __future__ import annotations
@@ -11,15 +12,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from migrate.map.rules import AS_NEW_MESSAGE, DROP, LEAVE, Rules
-from migrate.map.templates import translate_template
+from migrate.map.rules import AS_NEW_MESSAGE, DROP, LEAVE, PROPOSE, TRUST, Rules
+from migrate.map.tally import Tally
+from migrate.map.templates import coming_alive, translate_template
 from migrate.model.finding import Finding
+from migrate.model.proposal import Proposal
 from migrate.model.push_config import ServiceConfig, Value
 from migrate.model.push_config_yaml import quoted
+from migrate.model.text import unsendable
 
 AS_IN_CHAT = "as in Chat"
 _TEXTS = ("template", "sound")
+_SWITCH, _MEDIA = "new_message.enabled", "new_message.with_media"
+_TOO = f"follows {_SWITCH}: Chat pushes media messages too"
 Sources = Mapping[str, Mapping[str, Any]]  # Chat's settings by message type
+
+
+@dataclass(frozen=True)
+class Desired:
+    """What comes of one service: what is stated, what is only proposed, and what is to be said of both."""
+
+    config: ServiceConfig
+    proposals: tuple[Proposal, ...]
+    findings: tuple[Finding, ...]
 
 
 @dataclass
@@ -28,12 +43,13 @@ class _Draft:
 
     service_sid: str
     rules: Rules
-    subscribers: Mapping[str, int]
-    askers: Mapping[str, int]
+    tally: Tally
     whole: bool
     settings: dict[str, Value] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
+    proposals: dict[str, Proposal] = field(default_factory=dict)  # by path
     findings: list[Finding] = field(default_factory=list)
+    texts: dict[str, str] = field(default_factory=dict)  # Chat's own, by the path where they are carried to
 
     def put(self, path: str, value: Value, origin: str) -> None:
         self.settings[path] = value
@@ -54,32 +70,61 @@ class _Draft:
                 if not isinstance(text, str):
                     continue
                 if name == lead:
-                    self.text(f"{target}.{key}", text, name if len(sources) > 1 else "")
+                    self.text(f"{target}.{key}", text, name, shared=len(sources) > 1)
                 elif said.get("enabled") is True and text != sources[str(lead)].get(key):
                     self.find("setting-folded", f"{name}.{key}")
 
-    def text(self, path: str, text: str, source: str) -> None:
-        """A template or a sound; `source` is Chat's message type where that does not go without saying."""
-        chat = f"in Chat's {source}" if source else "in Chat"
+    def text(self, path: str, text: str, source: str, *, shared: bool) -> None:
+        """A template or a sound of Chat's message type `source`; `shared` where others become the same push."""
+        chat = f"in Chat's {source}" if shared else "in Chat"
+        if problem := unsendable(text):
+            self.find("setting-unfit", f"{source}.{path.rpartition('.')[2]}: {problem}")
+            return
         translated = translate_template(text, self.rules) if path.endswith(".template") else text
         if translated != text and text in self.rules.tables["template_texts"]:
             self.find("template-reworded", path)
         self.put(path, translated, f"as {chat}" if translated == text else f"{chat}: {quoted(text)}")
+        self.texts[path] = text
+        self.alive(path, text)
+
+    def alive(self, path: str, text: str) -> None:
+        """Find the variables of Chat's text that are Conversations' own, and that it fills in at a path."""
+        for variable in coming_alive(text, path, self.rules):
+            self.find("template-variable-alive", f"{path}: {variable}")
 
     def enabled(self, target: str, sources: Sources) -> None:
-        path, count = f"{target}.enabled", self.subscribers.get(target, 0)
+        path, count = f"{target}.enabled", self.tally.subscribers.get(target, 0)
         said = {name: found for name, one in sources.items() if isinstance(found := one.get("enabled"), bool)}
         # Where Chat is silent, what bindings ask for counts: by Chat's name, or by Conversations' already.
         silent = [name for name in sources if name not in said]
-        inferred = silent and any(self.askers.get(name) for name in (*silent, target))
+        inferred = silent and any(self.tally.askers.get(name) for name in (*silent, target))
+        inferred = inferred and self.rules.inference(self.service_sid, target) != LEAVE
         if any(said.values()) or (said and not inferred):
             self.as_said(path, said, count, folded=len(sources) > 1)
         elif inferred:
-            subscribe = f"{count:,} live binding subscribes" if count == 1 else f"{count:,} live bindings subscribe"
-            self.put(path, True, f"inferred: Chat does not say; {subscribe} to it")
-            self.find("push-inferred", path, count)
-            if said:
+            off = f"Chat has {', '.join(said)} off, and does not say of {', '.join(silent)}"
+            self.infer(path, True, off if said else "Chat does not say")
+            if said and path in self.settings:
                 self.find("push-folded", path)
+
+    def infer(self, path: str, value: Value, reason: str, follows: str = "") -> None:
+        """A value that Chat does not state: proposed, or taken by a rule that trusts it."""
+        push = path.partition(".")[0]
+        proposal = Proposal(
+            self.service_sid,
+            path,
+            value,
+            reason,
+            self.tally.subscribers.get(push, 0),
+            self.tally.platforms(push),
+            follows,
+        )
+        word = self.rules.inference(self.service_sid, push)
+        if word == PROPOSE:
+            self.proposals[path] = proposal
+        elif word == TRUST:
+            self.put(path, value, f"inferred, and trusted by the rules: {proposal.evidence}")
+            self.find("push-trusted", path, proposal.bindings)
 
     def as_said(self, path: str, said: Mapping[str, bool], count: int, *, folded: bool) -> None:
         """A switch as Chat has it; `count` live bindings subscribe to it."""
@@ -95,39 +140,37 @@ class _Draft:
 
     def media(self) -> None:
         """Chat pushes media messages like all others; Conversations has a switch and a text for them."""
-        media, enabled = self.rules.tables["media"], self.settings.get("new_message.enabled")
-        if media["enabled"] != AS_NEW_MESSAGE or not isinstance(enabled, bool):
+        media = self.rules.tables["media"]
+        enabled = self.settings.get(_SWITCH)
+        proposed = _SWITCH in self.proposals
+        if media["enabled"] != AS_NEW_MESSAGE or not (proposed or isinstance(enabled, bool)):
             return
-        self.put(
-            "new_message.with_media.enabled",
-            enabled,
-            "follows new_message.enabled: Chat pushes media messages too",
-        )
-        template = media["template"]
+        self.follow(f"{_MEDIA}.enabled", True if enabled is None else enabled, _TOO)
+        path, template = f"{_MEDIA}.template", media["template"]
         if template == AS_NEW_MESSAGE:
             template = self.settings.get("new_message.template")
-        if enabled and template not in (None, LEAVE):
-            why = f"by the rules: media.template = {quoted(media['template'])}"
-            self.put("new_message.with_media.template", template, why)
+            if template is not None and (enabled or proposed):
+                self.alive(path, self.texts["new_message.template"])
+        if (enabled or proposed) and template not in (None, LEAVE):
+            self.follow(path, template, f"by the rules: media.template = {quoted(media['template'])}")
+
+    def follow(self, path: str, value: Value, why: str) -> None:
+        """A value that goes with the switch of new messages: stated as that is, or proposed as that is."""
+        if _SWITCH in self.proposals:
+            self.infer(path, value, why, _SWITCH)
+        else:
+            self.put(path, value, why)
 
 
-def service_config(
-    service: Mapping[str, Any],
-    subscribers: Mapping[str, int],
-    askers: Mapping[str, int],
-    rules: Rules,
-    *,
-    whole: bool = True,
-) -> tuple[ServiceConfig, list[Finding]]:
-    """The desired settings of a service (a row of the `SERVICES` schema), and findings about them.
+def service_config(service: Mapping[str, Any], tally: Tally, rules: Rules, *, whole: bool = True) -> Desired:
+    """The desired settings of a service (a row of the `SERVICES` schema), proposals, and findings about them.
 
-    `subscribers` is the number of live bindings by Conversations message type, `askers` by what they ask for (Chat's
-    message type, or Conversations' where they have that); `whole` is false where only some bindings were extracted,
-    and nothing follows from there being none.
+    `tally` is what was counted over its bindings; `whole` is false where only some of them were extracted, and
+    nothing follows from there being none.
     """
-    said = json.loads(service["notifications"] or "{}")
+    said, readable = _said(service["notifications"])
     chat = said if isinstance(said, Mapping) else {}
-    draft = _Draft(service["sid"], rules, subscribers, askers, whole)
+    draft = _Draft(service["sid"], rules, tally, whole)
     if isinstance(log_enabled := chat.get("log_enabled"), bool):
         draft.put("log_enabled", log_enabled, AS_IN_CHAT)
     pushes = {name: found if isinstance(found := chat.get(name), Mapping) else {} for name in rules.message_types}
@@ -142,10 +185,20 @@ def service_config(
     elif badge and rules.message_types["new_message"] != DROP:  # only new_message counts badges
         draft.find("setting-folded", "new_message.badge_count_enabled")
     draft.media()
-    for path in _not_understood(said, rules):
+    for path in _not_understood(said, rules) if readable else ["notifications"]:
         draft.find("setting-unknown", path)
-    name = service["friendly_name"] or ""
-    return ServiceConfig(service["sid"], name, draft.settings, draft.origins), draft.findings
+    if not service["friendly_name"] and "friendly_name" in (_said(service.get("extra"))[0] or {}):
+        draft.find("setting-unfit", "friendly_name: not a text that can be stored")
+    config = ServiceConfig(service["sid"], service["friendly_name"] or "", draft.settings, draft.origins)
+    return Desired(config, tuple(draft.proposals.values()), tuple(draft.findings))
+
+
+def _said(text: str | None) -> tuple[Any, bool]:
+    """What a service has in a column of JSON, and whether it can be read: nobody's fault stops other services."""
+    try:
+        return json.loads(text or "{}"), True
+    except (ValueError, RecursionError):
+        return {}, False
 
 
 def _not_understood(said: Any, rules: Rules) -> list[str]:

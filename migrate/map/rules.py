@@ -14,6 +14,8 @@ DROP = "drop"  # a message type without an equivalent
 BLOCK = "block"  # a binding type that somebody must decide about
 LEAVE = "leave"  # a setting that stays as it is in Conversations
 AS_NEW_MESSAGE = "as new_message"
+PROPOSE = "propose"  # an inferred value waits for somebody to state it
+TRUST = "trust"  # an inferred value is taken like one that Chat states
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,15 @@ class Rules:
     def credentials(self) -> Mapping[str, str]:
         """Credential SIDs to those in their place."""
         return self.tables["credentials"]
+
+    def inference(self, service_sid: str, push: str) -> str:
+        """What becomes of an inferred switch of a push: `PROPOSE`, `LEAVE` or `TRUST`."""
+        table = self.tables["inference"]
+        of_service = table.get(service_sid, {})
+        if isinstance(of_service, str):
+            return of_service
+        found: str = of_service.get(push) or of_service.get("default") or table.get(push) or table["default"]
+        return found
 
     @property
     def leave_out(self) -> frozenset[str]:

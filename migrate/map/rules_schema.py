@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from migrate.map.rules import AS_NEW_MESSAGE, BLOCK, DROP, LEAVE
+from migrate.map.rules import AS_NEW_MESSAGE, BLOCK, DROP, LEAVE, PROPOSE, TRUST
 from migrate.model.push_config import PUSHES
 from migrate.model.sids import is_credential_sid, is_service_sid
 from migrate.model.templates import VARIABLE, VARIABLE_LIKE, VARIABLES
@@ -28,11 +28,14 @@ class Table:
 
     def problem(self, name: str, key: str, value: Any) -> str:
         """What is wrong with an entry; empty if nothing is."""
-        check = self.keys.get(key, self.value)
+        check = self.keys.get(key)
         if check is None:
-            return f"unknown rule {key!r} in [{name}]; {did_you_mean(key, self.keys)}"
-        if self.key and (must := self.key(key)):
-            return f"{key!r} in [{name}] must be {must}"
+            if self.value is None:
+                return f"unknown rule {key!r} in [{name}]; {did_you_mean(key, self.keys)}"
+            if self.key and (must := self.key(key)):
+                hint = did_you_mean(key, self.keys) if self.keys else ""
+                return f"{key!r} in [{name}] must be {must}" + (f"; {hint}" if hint.startswith("did") else "")
+            check = self.value
         must = check(value)
         return f"{name}.{key} must be {must}" if must else ""
 
@@ -79,6 +82,21 @@ def _template(*words: str) -> Check:
     return check
 
 
+def _of_service(value: Any) -> str:
+    """What is inferred for one service: a word, or a table of words by push."""
+    if not isinstance(value, dict):
+        must = _inference(value)
+        return f"{must}, or a table of these by push" if must else ""
+    for key, word in value.items():
+        if key not in _INFERRED:
+            return f"a table of {', '.join(_INFERRED)}, and it has {key!r}"
+        if must := _inference(word):
+            return f"a table in which {key} is {must}"
+    return ""
+
+
+_INFERRED = ("default", *PUSHES)
+_inference = _one_of(PROPOSE, LEAVE, TRUST)
 _day = _that(lambda value: isinstance(value, date) and not isinstance(value, datetime), "a date like 2024-03-01")
 _credential = _that(lambda value: isinstance(value, str) and is_credential_sid(value), "a credential's SID (CR…)")
 _message_type = _one_of(*PUSHES, DROP)
@@ -102,6 +120,11 @@ TABLES: Mapping[str, Table] = {
     ),
     "template_texts": Table(key=_that(bool, "a text"), value=_template()),
     "credentials": Table(key=_credential, value=_credential),
+    "inference": Table(
+        dict.fromkeys(_INFERRED, _inference),
+        key=_that(is_service_sid, f"one of {', '.join(_INFERRED)}, or a service's SID (IS…)"),
+        value=_of_service,
+    ),
     "limits": Table(
         {
             "lifetime_days": _number(1, 36_500),

@@ -93,7 +93,7 @@ def _put(table: Any, key: str, value: Any, reason: str, where: str) -> None:
     default = table.unwrap().get(key)
     if value == default:
         return
-    table[key] = value
+    table[key] = value if not isinstance(value, dict) else _inline(value)
     before = "there is none" if default is None else shown(default)
     reason = _OURS.sub("", reason)
     table[key].trivia.comment_ws = "  "
@@ -103,6 +103,13 @@ def _put(table: Any, key: str, value: Any, reason: str, where: str) -> None:
 def shown(value: Any) -> str:
     """A rule's value as TOML has it."""
     return str(tomlkit.item(value).as_string())
+
+
+def _inline(value: Mapping[str, Any]) -> Item:
+    """A table that stands in one line, as a rule's value."""
+    found = tomlkit.inline_table()
+    found.update(value)
+    return found
 
 
 class _Reader:

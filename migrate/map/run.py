@@ -23,7 +23,9 @@ from migrate.model.coverage import nothing_expected
 from migrate.model.credential import Credential
 from migrate.model.errors import InterruptedRunError, MigrateError
 from migrate.model.finding import Finding
+from migrate.model.proposal import Proposal
 from migrate.model.push_config import ServiceConfig, flatten
+from migrate.model.sids import is_service_sid
 from migrate.snapshot.files import sync
 from migrate.snapshot.mapped import Summary
 from migrate.snapshot.mapped_writer import MappedWriter, open_part
@@ -103,6 +105,7 @@ class _Mapping:
     def run(self) -> Summary:
         """Map everything, and put the folder in its place."""
         configs: list[ServiceConfig] = []
+        proposals: list[Proposal] = []
         services: list[dict[str, Any]] = []
         findings = [] if self._whole else [Finding("snapshot-filtered", None)]
         left_out: dict[str, str] = {}
@@ -117,11 +120,13 @@ class _Mapping:
                 left_out[sid] = service["friendly_name"] or ""
                 findings.append(Finding("service-left-out", sid, "", tally.rows))
                 continue
-            config, said = service_config(service, tally.subscribers, tally.askers, self._rules, whole=self._whole)
-            configs.append(config)
-            findings += [*said, *tally.findings(sid), *self._rejected(sid)]
-            off = {found.subject for found in said if found.code == "push-disabled"}
-            findings += check_config(config, _live_then(service), tally.subscribers, off, self._rules.lengths)
+            desired = service_config(service, tally, self._rules, whole=self._whole)
+            configs.append(desired.config)
+            proposals += desired.proposals
+            findings += [*desired.findings, *tally.findings(sid), *self._rejected(sid)]
+            off = {found.subject for found in desired.findings if found.code == "push-disabled"}
+            then, lengths = _live_then(service), self._rules.lengths
+            findings += check_config(desired.config, then, tally.subscribers, off, lengths, desired.proposals)
         findings += self._account({service["service_sid"] for service in services})
         expired = sum(service["outcomes"].get("expired", 0) for service in services)
         if clock := self._source.manifest.clock:
@@ -137,6 +142,7 @@ class _Mapping:
             credentials=tuple(self._credentials.account.values()),
             lengths=self._rules.lengths,
             findings=tuple(sorted(findings, key=Finding.sort_key)),
+            proposals=tuple(sorted(proposals, key=Proposal.sort_key)),
         )
         self._writer.finish(summary, configs, self._rules.text, left_out)
         return summary
@@ -186,13 +192,18 @@ class _Mapping:
         """What is to be said of the account, and of rules that have nothing to apply to."""
         whole = self._whole and not self._source.manifest.filters.services
         found = self._credentials.findings(self._used, self._rules, whole=whole)
-        strange = sorted(self._rules.leave_out - services) if whole else []
-        return found + [Finding("rule-unused", None, f"services.leave_out: {sid}") for sid in strange]
+        named = {f"services.leave_out: {sid}": sid for sid in self._rules.leave_out}
+        named |= {f"inference.{sid}": sid for sid in self._rules.tables["inference"] if is_service_sid(sid)}
+        strange = sorted(rule for rule, sid in named.items() if sid not in services) if whole else []
+        return found + [Finding("rule-unused", None, rule) for rule in strange]
 
 
 def _live_then(service: dict[str, Any]) -> dict[str, Any] | None:
     """What was live in Conversations when the snapshot was taken, by path; None where that is not known."""
-    said = json.loads(service["conversations_notifications"] or "null")
+    try:
+        said = json.loads(service["conversations_notifications"] or "null")
+    except (ValueError, RecursionError):
+        return None
     return dict(flatten(said)) if isinstance(said, Mapping) else None
 
 

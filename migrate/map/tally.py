@@ -24,6 +24,7 @@ class Tally:
     actions: Counter[str] = field(default_factory=Counter)
     binding_types: Counter[str] = field(default_factory=Counter)
     subscribers: Counter[str] = field(default_factory=Counter)  # live bindings by target message type
+    types: Counter[tuple[str, str]] = field(default_factory=Counter)  # the same, by binding type too
     askers: Counter[str] = field(default_factory=Counter)  # live bindings by what they ask for: Chat's message type
     used: Counter[tuple[str, str]] = field(default_factory=Counter)  # bindings by credential and binding type
     live: Counter[str] = field(default_factory=Counter)  # live bindings by credential
@@ -42,6 +43,9 @@ class Tally:
         self.used[credential, binding_type] += count
         if not facts.expired:
             self.subscribers.update(dict.fromkeys(fate.target_message_types or (), count))
+            self.types.update(
+                dict.fromkeys(((target, binding_type) for target in fate.target_message_types or ()), count)
+            )
             self.askers.update(dict.fromkeys(fate.asked_for, count))
             self.live[credential] += count
             self.successors.setdefault(credential, set()).add(fate.target_credential_sid)
@@ -52,7 +56,7 @@ class Tally:
     def merge(self, other: Tally) -> None:
         """Add what another has counted."""
         self.rows += other.rows
-        for name in ("outcomes", "actions", "binding_types", "subscribers", "askers", "used", "live"):
+        for name in ("outcomes", "actions", "binding_types", "subscribers", "types", "askers", "used", "live"):
             getattr(self, name).update(getattr(other, name))
         for credential, successors in other.successors.items():
             self.successors.setdefault(credential, set()).update(successors)
@@ -69,6 +73,10 @@ class Tally:
             Finding(code, service_sid, subject, count, tuple(self.examples[code, subject]))
             for (code, subject), count in self.notes.items()
         ]
+
+    def platforms(self, target: str) -> dict[str, int]:
+        """The live bindings that subscribe to one of Conversations' message types, by their binding type."""
+        return {kind: count for (name, kind), count in sorted(self.types.items()) if name == target}
 
     def credentials(self) -> list[dict[str, Any]]:
         """The credentials that the bindings use, as they stand in summary.json, in the order of their SID.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from migrate.map.rules import Rules
-from migrate.model.templates import VARIABLE
+from migrate.model.templates import VARIABLE, VARIABLES, why_not_filled
 
 
 def translate_template(text: str, rules: Rules) -> str:
@@ -16,3 +16,13 @@ def translate_template(text: str, rules: Rules) -> str:
     if text in texts:
         return str(texts[text])
     return VARIABLE.sub(lambda found: f"${{{variables.get(found[1], found[1])}}}", text)
+
+
+def coming_alive(text: str, path: str, rules: Rules) -> list[str]:
+    """The variables in a text of Chat's that Chat does not have, and that Conversations fills in at a path, in order.
+
+    Chat shows them as they stand.
+    """
+    known = rules.tables["template_variables"]
+    found = (match for match in VARIABLE.finditer(text) if match[1] in VARIABLES and match[1] not in known)
+    return sorted({match[0] for match in found if not why_not_filled(match[1], path)})

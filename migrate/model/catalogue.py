@@ -226,8 +226,22 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
     ),
     "push-inferred": CatalogueEntry(
         "warning",
-        "Chat does not say whether this push is enabled; it is taken from what the bindings subscribe to",
-        "Check the values that push-config.yaml marks as inferred",
+        "Chat does not say whether this is switched on, and nothing is written: it is proposed, because live "
+        "bindings subscribe to it. They subscribe to all that their SDK knows, so it may never have been on",
+        "Decide: uncomment it in push-config.yaml, or state another value there; a rule under [inference] decides "
+        "for many services at once, and load --force inferred writes all that is proposed",
+    ),
+    "push-trusted": CatalogueEntry(
+        "warning",
+        "Chat does not say whether this is switched on; it is written all the same, because a rule or --force "
+        "inferred trusts what live bindings subscribe to, which is all that their SDK knows",
+        "Ask the app's owners whether users had this push, before it is applied",
+    ),
+    "setting-unfit": CatalogueEntry(
+        "warning",
+        "Set in Chat, and it cannot be sent to Conversations as it is; this value of this service is left out, and "
+        "all else is carried",
+        "State in push-config.yaml what it should be; until then what is live in Conversations stays",
     ),
     "push-unsubscribed": CatalogueEntry(
         "info",
@@ -256,8 +270,27 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
     ),
     "template-reworded": CatalogueEntry(
         "info",
-        "The template is one of Chat's default texts, and is put in the words of Conversations by the rules",
-        "None, or write in push-config.yaml what phones should show",
+        "The template is one of Chat's default texts, and the rules put it in the words of Conversations: apps that "
+        "parse the text of a push break",
+        "Ask the app's owners whether the app parses it; if so, state in push-config.yaml the text that it expects",
+    ),
+    "template-variable-alive": CatalogueEntry(
+        "warning",
+        "Chat's template holds a variable that only Conversations has: Chat shows it as it stands, and Conversations "
+        "fills it in",
+        "Look at what phones show in the report, and correct the template in push-config.yaml if that is not meant",
+    ),
+    "template-slip": CatalogueEntry(
+        "warning",
+        "The template holds something that looks like a variable and is not one, such as ${USER without its brace, "
+        "${{USER}} or $USER: phones show it as it stands",
+        "Correct it in push-config.yaml",
+    ),
+    "template-eaten": CatalogueEntry(
+        "warning",
+        "The template has no variable, and looks as if it had lost some: a shell, or PHP in double quotes, takes "
+        "${...} for a variable of its own and leaves a gap",
+        "Write in push-config.yaml what phones should show",
     ),
     "template-variable-unknown": CatalogueEntry(
         "warning",
@@ -276,7 +309,8 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
     ),
     "template-long": CatalogueEntry(
         "warning",
-        "With names and a message of usual length, the push is longer than 178 characters, where Twilio cuts it",
+        "With names and a message of usual length, the push is longer than 178 characters, where Twilio cuts it: "
+        "apps that parse the text of a push break",
         "Shorten it in push-config.yaml",
     ),
     "snapshot-unverified": CatalogueEntry(

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from migrate.model.finding import Finding
+from migrate.model.proposal import Proposal, waiting
 from migrate.model.push_config import FIELDS, ServiceConfig, Settings
 from migrate.model.templates import Lengths, check_template
 
 MEDIA = "new_message.with_media"
 _OF_TEMPLATES = (
     *("template-long", "template-variable-unknown"),
-    *("template-media-unavailable", "template-message-unavailable"),
+    *("template-media-unavailable", "template-message-unavailable", "template-slip", "template-eaten"),
 )
 # The codes that come from here: what was said once is of no use any more when the configuration was edited.
-CODES = frozenset(("push-left-off", "media-text", *_OF_TEMPLATES))
+CODES = frozenset(("push-inferred", "push-left-off", "media-text", *_OF_TEMPLATES))
 
 
 def check_config(
@@ -23,17 +24,21 @@ def check_config(
     subscribers: Mapping[str, int],
     off_in_chat: Collection[str],
     lengths: Lengths,
+    proposals: Iterable[Proposal] = (),
 ) -> list[Finding]:
     """Findings about the desired settings of a service, beside those that are `live` in Conversations.
 
     `live` is None where nobody knows them; then all is taken to be off, as on a new service (FACTS.md). `subscribers`
-    are the live bindings by Conversations' message type; `off_in_chat` the switches that Chat has off already.
+    are the live bindings by Conversations' message type; `off_in_chat` the switches that Chat has off already;
+    `proposals` are those for this service.
     """
     after = {**(live or {}), **config.settings}
-    findings = [
+    undecided = {proposal.path: proposal.bindings for proposal in waiting(proposals, config.settings, live)}
+    findings = [Finding("push-inferred", config.service_sid, path, count) for path, count in undecided.items()]
+    findings += [
         Finding("push-left-off", config.service_sid, path, subscribed(path, subscribers))
         for path in _left_off(after, live or {}, off_in_chat)
-        if subscribed(path, subscribers)
+        if subscribed(path, subscribers) and path not in undecided
     ]
     if after.get(f"{MEDIA}.enabled") and after.get("new_message.enabled") and not after.get(f"{MEDIA}.template"):
         count = subscribed(MEDIA, subscribers) or 1

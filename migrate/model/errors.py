@@ -80,14 +80,25 @@ class InterruptedRunError(MigrateError):
 
 
 class TwilioError(MigrateError):
-    """A request to Twilio did not succeed. `status` is None where no answer came, `code` where Twilio named none."""
+    """A request to Twilio did not succeed. `status` is None where no answer came, `code` where Twilio named none.
+
+    `is_twilios` says that the answer has the form of Twilio's errors, and not of what something on the way answers.
+    """
 
     def __init__(
-        self, what: str, *, status: int | None = None, code: int | None = None, kept: str = "", remedy: str = ""
+        self,
+        what: str,
+        *,
+        status: int | None = None,
+        code: int | None = None,
+        is_twilios: bool = False,
+        kept: str = "",
+        remedy: str = "",
     ) -> None:
         super().__init__(what, kept=kept, remedy=remedy)
         self.status = status
         self.code = code
+        self.is_twilios = is_twilios
 
 
 class TransientTwilioError(TwilioError):
@@ -101,4 +112,4 @@ class TransientTwilioError(TwilioError):
 
 
 class HostNotFoundError(TransientTwilioError):
-    """The name of Twilio's host is not known: this machine's name service is amiss, or the host is gone."""
+    """The name of Twilio's host is not known, and no proxy is asked: the name service fails, or the host is gone."""

@@ -26,8 +26,9 @@ class Explanation:
     """All that is known of one binding.
 
     `binding` is its row of the `MAPPED_BINDINGS` schema; `pushes` says of each message type that it is to receive
-    whether push-config.yaml has that push on, None where it does not say; `notes` are codes of findings and what
-    they are about. `others` are the same binding in further services, should some list it too.
+    whether push-config.yaml has that push on, None where it does not say, and `proposed` has those that wait for a
+    decision; `notes` are codes of findings and what they are about. `others` are the same binding in further
+    services, should some list it too.
     """
 
     service_sid: str
@@ -38,6 +39,7 @@ class Explanation:
     pushes: Mapping[str, bool | None]
     rules: tuple[RuleUsed, ...]
     notes: tuple[tuple[str, str], ...]
+    proposed: tuple[str, ...] = ()
     others: tuple[Explanation, ...] = ()
 
     @property
@@ -72,6 +74,7 @@ class Explanation:
                 "last_seen": last_seen.isoformat() if last_seen else None,
             },
             "pushes": dict(self.pushes),
+            "proposed": list(self.proposed),
             "rules": [vars(rule) for rule in self.rules],
             "findings": [
                 {

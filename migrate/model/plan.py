@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from migrate.model.digest import canonical_json, digest
 from migrate.model.finding import Finding, count_by_severity
+from migrate.model.proposal import Proposal
 from migrate.model.push_config import FIELD_BY_PATH, Settings, in_order
 from migrate.model.push_credential import CREDENTIAL, CredentialChange
 from migrate.model.sids import is_account_sid, is_service_sid
 
-PLAN_FORMAT = 3
+PLAN_FORMAT = 4
 NOTIFICATIONS = "notifications"
 JOURNAL = ".journal.jsonl"  # how the journal of a saved plan ends, in the place of .json
 ROLLBACK = ".rollback.jsonl"  # and that of a journal's rollback, in the place of .jsonl
@@ -79,6 +80,9 @@ class Plan:
     from, `as_of` the snapshot's time. `bindings` counts the snapshot's bindings by outcome; `services` has the
     friendly name of every service that the plan speaks of, `unchanged` the SIDs of those that need nothing, `missing`
     of those that Conversations lacks.
+
+    `proposals` are what is only inferred, not live already, and not written, by service and in reading order; `live`
+    has all settings of each service with one, as they were when the plan was made.
     """
 
     account_sid: str
@@ -94,6 +98,8 @@ class Plan:
     missing: tuple[str, ...]
     findings: tuple[Finding, ...]
     credentials: tuple[CredentialChange, ...] = ()
+    proposals: tuple[Proposal, ...] = ()
+    live: dict[str, Settings] = field(default_factory=dict)
 
     @property
     def objects(self) -> tuple[AnyChange, ...]:
@@ -133,6 +139,8 @@ class Plan:
             credentials=tuple(
                 CredentialChange.from_json(change) for change in data["changes"] if _is_credential(change)
             ),
+            proposals=tuple(Proposal.from_json(proposal) for proposal in data["proposals"]),
+            live={sid: settings_of(settings) for sid, settings in data["live"].items()},
         )
         texts = [plan.account_sid, plan.target, plan.as_of, *plan.unchanged, *plan.missing]
         texts += [plan.snapshot, plan.rules, plan.push_config, *plan.services, *plan.services.values()]
@@ -143,12 +151,26 @@ class Plan:
             raise ValueError("the account is none")
         if not all(type(number) is int for number in plan.bindings.values()):
             raise TypeError("a count is no number")
+        if not plan._proposes_what_is_open():
+            raise ValueError("a proposal for what is decided")
         if plan.as_of and datetime.fromisoformat(plan.as_of).tzinfo is None:
             raise ValueError("a time without a zone")
         # Its id covers all of it: what somebody has changed by hand is no plan that anybody has seen.
         if canonical_json(plan.to_json()) != canonical_json(data):
             raise ValueError("it does not add up")
         return plan
+
+    def _proposes_what_is_open(self) -> bool:
+        """Whether each proposal is for a setting that no change states, of a service whose live settings are here."""
+        stated = {(change.service_sid, path) for change in self.changes for path in change.desired}
+        existing = {change.service_sid: change.existing for change in self.changes}
+        named = {proposal.service_sid for proposal in self.proposals}
+        return (
+            set(self.live) == named <= set(self.services)
+            and all(existing.get(sid, settings) == settings for sid, settings in self.live.items())
+            and all((one.service_sid, one.path) not in stated for one in self.proposals)
+            and not any(one.is_so(self.live[one.service_sid]) for one in self.proposals)
+        )
 
     def _content(self) -> dict[str, Any]:
         return {
@@ -166,10 +188,13 @@ class Plan:
             "unchanged": list(self.unchanged),
             "missing": list(self.missing),
             "findings": [finding.to_json() for finding in self.findings],
+            "proposals": [proposal.to_json() for proposal in self.proposals],
+            "live": {sid: dict(settings) for sid, settings in self.live.items()},
             "counts": {
                 "services": len(self.changes) + len(self.unchanged) + len(self.missing),
                 "changes": len(self.objects),
                 "fields": self.fields,
+                "proposals": len(self.proposals),
                 "bindings": self.bindings,
                 "findings": count_by_severity(self.findings),
             },

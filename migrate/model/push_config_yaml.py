@@ -12,6 +12,7 @@ from typing import NoReturn
 import yaml
 
 from migrate.model.errors import InputError
+from migrate.model.proposal import Proposal
 from migrate.model.push_config import FIELD_BY_PATH, FIELDS, PushConfig, ServiceConfig, Settings, Value, in_order
 from migrate.model.push_credential import SECRETS, CredentialConfig
 from migrate.model.sids import is_service_sid
@@ -23,24 +24,38 @@ _HEADER = """\
 # `chat-migrate load` compares it with what is live. A key that is left out means: leave it as it is there.
 # Push credentials that are to be made, or given another secret, go under a key `credentials`: see the README.
 """
+_PROPOSED = """\
+# A line that begins with "# " and says "proposed" is not written, because Chat does not state that value. To have it
+# written, take the "# " away; to decide against it, state another value. Until then it waits for a decision.
+"""
 _REMEDY = "Correct it there; chat-migrate map writes the file anew, into another folder or with --overwrite"
 _TOP = ("format_version", "services", "credentials")
 _CREDENTIAL = ("type", "sid", "sandbox", *(key for keys in SECRETS.values() for key in keys))
 _BOOL_TAG = "tag:yaml.org,2002:bool"
 _INT_TAG = "tag:yaml.org,2002:int"
 _STR_TAG = "tag:yaml.org,2002:str"
+_NULL_TAG = "tag:yaml.org,2002:null"
 
 
-def dump(configs: Iterable[ServiceConfig], left_out: Mapping[str, str] | None = None) -> str:
+def dump(
+    configs: Iterable[ServiceConfig],
+    left_out: Mapping[str, str] | None = None,
+    proposals: Iterable[Proposal] = (),
+) -> str:
     """The file's text, services in the order of their SID, values in the order of `FIELDS`.
 
-    `left_out` are the names by SID of services that have no entry; a comment names them.
+    `left_out` are the names by SID of services that have no entry; a comment names them. `proposals` stand in
+    comments, each in the place where it is a value once the comment's sign is taken away.
     """
-    lines = [_HEADER, f"format_version: {FORMAT}", "services:"]
+    proposed: dict[str, dict[str, Proposal]] = {}
+    for proposal in proposals:
+        proposed.setdefault(proposal.service_sid, {})[proposal.path] = proposal
+    header = f"{_HEADER}{_PROPOSED}" if proposed else _HEADER
+    lines = [header, f"format_version: {FORMAT}", "services:"]
     ordered = sorted(configs, key=lambda config: config.service_sid)
     for config in ordered:
         lines += ["", f"  {config.service_sid}:", f"    friendly_name: {_scalar(config.friendly_name)}"]
-        lines += _dump_settings(config)
+        lines += _dump_settings(config, proposed.get(config.service_sid, {}))
     if not ordered:
         lines[-1] += " {}"
     for sid, name in sorted((left_out or {}).items()):
@@ -48,8 +63,8 @@ def dump(configs: Iterable[ServiceConfig], left_out: Mapping[str, str] | None = 
     return "\n".join(lines) + "\n"
 
 
-def _dump_settings(config: ServiceConfig) -> list[str]:
-    settings = in_order(config.settings)
+def _dump_settings(config: ServiceConfig, proposals: Mapping[str, Proposal]) -> list[str]:
+    settings = in_order({path: proposal.value for path, proposal in proposals.items()} | dict(config.settings))
     if not settings:
         return ["    notifications: {}"]
     lines = ["    notifications:"]
@@ -60,9 +75,11 @@ def _dump_settings(config: ServiceConfig) -> list[str]:
             if parents[depth : depth + 1] != [group]:
                 lines.append("      " + "  " * depth + f"{group}:")
         parents = groups
-        origin = config.origins.get(path, "")
+        is_proposed = path not in config.settings
+        origin = f"proposed: {proposals[path].evidence}" if is_proposed else config.origins.get(path, "")
         comment = f"  # {origin}" if origin else ""
-        lines.append("      " + "  " * len(groups) + f"{key}: {_scalar(value)}{comment}")
+        sign = "# " if is_proposed else ""
+        lines.append("      " + "  " * len(groups) + f"{sign}{key}: {_scalar(value)}{comment}")
     return lines
 
 
@@ -94,6 +111,11 @@ def parse(text: str, source: str) -> PushConfig:
     except RecursionError:
         raise InputError(f"{source}: nested too deeply", remedy=_REMEDY) from None
     return _Reader(source).config(root)
+
+
+def _is_empty(node: yaml.Node) -> bool:
+    """Whether nothing stands behind a key, as where all that is below it are comments; not the word null."""
+    return isinstance(node, yaml.ScalarNode) and node.tag == _NULL_TAG and not node.value
 
 
 def _line(error: yaml.YAMLError, text: str) -> int:
@@ -187,7 +209,7 @@ class _Reader:
         if "friendly_name" in entries:
             name = str(self.value(entries["friendly_name"][1], str, "friendly_name"))
         settings: Settings = {}
-        if "notifications" in entries:
+        if "notifications" in entries and not _is_empty(entries["notifications"][1]):
             settings = in_order(self.settings(entries["notifications"][1], ""))
         return ServiceConfig(sid, name, settings)
 
@@ -200,6 +222,8 @@ class _Reader:
             path = prefix + name
             if name not in keys:
                 self.unknown(key, name, what, keys)
+            if path not in FIELD_BY_PATH and _is_empty(value):
+                continue  # all that stands below it are comments
             if path in FIELD_BY_PATH:
                 found[path] = self.value(value, FIELD_BY_PATH[path].type, path)
             else:

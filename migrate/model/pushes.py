@@ -7,16 +7,20 @@ from dataclasses import dataclass
 from typing import Literal
 
 from migrate.model.plan import Change
+from migrate.model.proposal import Proposal
 from migrate.model.push_config import FIELDS, Settings
 from migrate.model.templates import PUSH_CHARACTERS, VARIABLE_LIKE, why_not_filled
 
-# Each of Conversations' variables, with what stands for it.
+# Each of Conversations' variables, with what stands for it in a conversation that has a unique and a friendly name,
+# and for a participant who has a friendly name. ${PARTICIPANT}, ${PARTICIPANT_FRIENDLY_NAME} and
+# ${PARTICIPANT_IDENTITY} all show the friendly name, else the identity; ${CONVERSATION} shows the unique name, else
+# the friendly name, else the SID (FACTS.md, "Message types and their push configuration").
 EXAMPLES: Mapping[str, str] = {
     "PARTICIPANT": "Alice",
     "PARTICIPANT_FRIENDLY_NAME": "Alice",
-    "PARTICIPANT_IDENTITY": "alice",
+    "PARTICIPANT_IDENTITY": "Alice",
     "PARTICIPANT_SID": f"MB{1:032}",
-    "CONVERSATION": "Team chat",
+    "CONVERSATION": "team-chat",
     "CONVERSATION_FRIENDLY_NAME": "Team chat",
     "CONVERSATION_SID": f"CH{1:032}",
     "CONVERSATION_UNIQUE_NAME": "team-chat",
@@ -67,6 +71,13 @@ def push_changes(change: Change) -> tuple[PushChange, ...]:
     written = {**change.existing, **{path: change.desired[path] for path in change.fields}}
     pairs = [PushChange(push, push_of(push, change.existing), push_of(push, written)) for push in _PUSHES]
     return tuple(pair for pair in pairs if pair.before != pair.after)
+
+
+def proposed_pushes(proposals: Iterable[Proposal], settings: Settings) -> dict[str, Push]:
+    """The pushes that phones would show otherwise than under a service's settings, if all proposals were written."""
+    proposed = {**settings, **{proposal.path: proposal.value for proposal in proposals}}
+    found = {push: push_of(push, proposed) for push in _PUSHES}
+    return {push: then for push, then in found.items() if then != push_of(push, settings)}
 
 
 def push_of(push: str, settings: Settings) -> Push:

@@ -13,6 +13,25 @@ _PEOPLE = ("PARTICIPANT", "PARTICIPANT_FRIENDLY_NAME", "PARTICIPANT_IDENTITY", "
 _PLACES = ("CONVERSATION", "CONVERSATION_FRIENDLY_NAME", "CONVERSATION_SID", "CONVERSATION_UNIQUE_NAME")
 _MEDIA = ("MEDIA", "MEDIA_COUNT")
 VARIABLES = frozenset((*_PEOPLE, *_PLACES, *_MEDIA, "MESSAGE"))
+_CHATS = ("USER", "USER_FRIENDLY_NAME", "USER_IDENTITY", "USER_SID")
+_CHATS_PLACES = ("CHANNEL", "CHANNEL_FRIENDLY_NAME", "CHANNEL_SID", "CHANNEL_UNIQUE_NAME")
+_NAMES = "|".join(sorted((*VARIABLES, *_CHATS, *_CHATS_PLACES), key=lambda name: (-len(name), name)))
+# What was probably meant for a variable: a known name behind a sign, in braces or both; or an opening without an end.
+_SLIP = re.compile(
+    rf"""[%#@]?\{{+\s*(?:{_NAMES})(?![A-Za-z0-9_])\s*\}}*             # {{USER}}, {{{{USER}}}}, %{{USER}}
+    | \$\s?[{{(\[<]*\s*(?:{_NAMES})(?![A-Za-z0-9_])\s*[}})\]>]*  # $USER, ${{USER, $(USER)
+    | \$\{{[^{{}}$\s]*\}}?""",
+    re.IGNORECASE | re.VERBOSE,
+)
+# Where a variable was, by what a shell leaves of it in a text that has none left.
+_GAP = re.compile(
+    r"""\A[ ]|[ ]\Z|[^\s.:!?][ ]{2,}\S  # a space too many; two behind a sentence are a habit
+    | \A[;:,.!?)]|[:;,(]\Z            # punctuation with nothing before it, or behind it
+    | [ ][,.)]|[;:,][ ]*[;:,]
+    | \([ ]*\)|\[[ ]*\]|"[ ]*"|“[ ]*”|«[ ]*»
+    | \b(?:by|from|of|the)\Z|\b(?:by|from)[ ](?:in|to)\b""",
+    re.VERBOSE,
+)
 
 
 @dataclass(frozen=True)
@@ -49,12 +68,21 @@ def why_not_filled(variable: str, path: str) -> str:
     return ""
 
 
+def _slips(text: str) -> set[str]:
+    """What in a text is written like a variable, and is none; the first 40 characters of each."""
+    rest = VARIABLE_LIKE.sub("\n", text)  # no slip reaches over what is written right
+    return {found[0].strip()[:40] for found in _SLIP.finditer(rest)}
+
+
 def check_template(path: str, text: str, lengths: Lengths) -> list[tuple[str, str]]:
     """What is to be said of the template of a path: codes of findings with their subjects, in order."""
     notes: set[tuple[str, str]] = set()
     for found in VARIABLE_LIKE.finditer(text):
         if code := why_not_filled(found[1], path):
             notes.add((code, f"{path}: {found[0]}" if code == "template-variable-unknown" else path))
+    notes |= {("template-slip", f"{path}: {slip}") for slip in _slips(text)}
+    if text and not VARIABLE_LIKE.search(text) and not _slips(text) and _GAP.search(text):
+        notes.add(("template-eaten", f"{path}: {text[:60]}"))
     if (length := estimate(text, lengths)) > PUSH_CHARACTERS:
         notes.add(("template-long", f"{path}: about {length} characters"))
     return sorted(notes)

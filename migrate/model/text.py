@@ -40,6 +40,25 @@ def _escape(character: str) -> str:
     return json.dumps(character)[1:-1] if ord(character) < 0x80 else f"\\u{{{ord(character):x}}}"
 
 
+def is_encodable(text: str) -> bool:
+    """Whether a text can be written as UTF-8: JSON can carry half of a surrogate pair, which no form can."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def unsendable(text: str) -> str:
+    """Why a text cannot be sent to Twilio, or shown on a phone, as it is; empty if it can be."""
+    if not is_encodable(text):
+        return "half of a character (a lone surrogate)"
+    for character in text:
+        if unicodedata.category(character) == "Cc" and character not in "\t\n\r":
+            return f"a control character (U+{ord(character):04X})"
+    return ""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """What to say beside a name that is not known: the nearest that is, or all of them."""
     known = sorted(known)

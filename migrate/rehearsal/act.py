@@ -11,6 +11,7 @@ from typing import Any
 
 from migrate.load.compare import differing, same
 from migrate.load.limits import OF_A_ROLLBACK, Ground, violations
+from migrate.load.proposals import INFERRED
 from migrate.load.saved import journal_of, read_plan
 from migrate.model.plan import ROLLBACK, Change, Plan
 from migrate.model.push_config import FIELD_BY_PATH, Settings
@@ -40,13 +41,22 @@ class Act:
     """One load against a stand-in: what has come of it so far. Each public method is a point.
 
     A point raises `FailedError`, `SkippedError`, or what its children and the oracle raise. `now` is the stand-in's
-    time. `idle` says that the plan has no changes, and that nothing is left to be tried.
+    time. `idle` says that the plan has no changes, and that nothing is left to be tried. With `inferred`, what is
+    only proposed is a change too.
     """
 
     def __init__(
-        self, mapped: Path, snapshot: Path, children: Children, oracle: Oracle, account_sid: str, now: datetime
+        self,
+        mapped: Path,
+        snapshot: Path,
+        children: Children,
+        oracle: Oracle,
+        account_sid: str,
+        now: datetime,
+        *,
+        inferred: bool = False,
     ) -> None:
-        self._mapped = mapped
+        self._load = ("load", mapped, *(_forced([INFERRED]) if inferred else []))
         self._snapshot = snapshot
         self._children = children
         self._oracle = oracle
@@ -68,7 +78,7 @@ class Act:
 
     def dry_run(self) -> None:
         """Make the plan."""
-        self._must_exit(0, "load", self._mapped, "--plan-out", self._plan_file)
+        self._must_exit(0, *self._load, "--plan-out", self._plan_file)
         self.plan = read_plan(self._plan_file)
         self._changes = self.plan.changes
         self._must_be(self._first)
@@ -138,7 +148,7 @@ class Act:
     def load_again(self) -> None:
         """Make a new plan of what is left to do. A credential's secret cannot be read back, and is set each time."""
         again = self._children.work / "again.json"
-        self._must_exit(0, "load", self._mapped, "--plan-out", again)
+        self._must_exit(0, *self._load, "--plan-out", again)
         changes = json.loads(again.read_bytes())["changes"]
         left = [each for each in changes if each["kind"] != CREDENTIAL or not each["credential_sid"]]
         if left:

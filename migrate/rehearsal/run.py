@@ -12,6 +12,7 @@ from pathlib import Path
 from shlex import quote
 
 from migrate.model.errors import InterruptedRunError, MigrateError, RefusedError, TwilioError
+from migrate.model.plan import Plan
 from migrate.model.rehearsal import Conditions, Point, Rehearsal, Verdict
 from migrate.rehearsal.act import POINTS, RETIRE, Act, FailedError, SkippedError
 from migrate.rehearsal.children import Children, StuckError
@@ -34,11 +35,13 @@ def rehearse(
     fault_rate: float = FAULT_RATE,
     begin: Callable[[str], None] = lambda name: None,
     command: str = "",
+    inferred: bool = False,
 ) -> Rehearsal:
     """Hold a rehearsal of the load of a mapped folder, against a stand-in that is seeded with a snapshot.
 
     `fault_rate` is the share of requests that fail, at most 0.5; `begin` is told the name of each point as it begins;
-    `command` is the command line that an interruption names. Nothing is read from Twilio or written to it, and
+    `command` is the command line that an interruption names; with `inferred`, what is only proposed is written too.
+    Nothing is read from Twilio or written to it, and
     nothing into the two folders. Raises what `open_snapshot` and `open_mapped` raise, `RefusedError` for two
     accounts, `MigrateError` where no stand-in comes up, `InterruptedRunError` on Ctrl-C. What failed is no error: it
     is told.
@@ -52,7 +55,7 @@ def rehearse(
     again = command or f"chat-migrate rehearse {quote(str(mapped))} --snapshot {quote(str(snapshot))}"
     work, kept = Path(tempfile.mkdtemp(prefix="chat-migrate-rehearsal-")), ""  # it is private
     try:
-        held = _hold(work, opened, conditions, begin)
+        held = _hold(work, opened, conditions, begin, inferred=inferred)
         kept = "" if held.passed else str(work)
     except KeyboardInterrupt:
         raise InterruptedRunError(
@@ -61,10 +64,12 @@ def rehearse(
     finally:
         if not kept:
             shutil.rmtree(work, ignore_errors=True)
-    return replace(held, notes=_notes(opened, source), kept=kept)
+    return replace(held, notes=(*_notes(opened, source), *held.notes), kept=kept)
 
 
-def _hold(work: Path, snapshot: Snapshot, conditions: Conditions, begin: Callable[[str], None]) -> Rehearsal:
+def _hold(
+    work: Path, snapshot: Snapshot, conditions: Conditions, begin: Callable[[str], None], *, inferred: bool
+) -> Rehearsal:
     """Start the stand-in, and try point after point."""
     started = time.monotonic()
     children = Children(work)
@@ -73,7 +78,7 @@ def _hold(work: Path, snapshot: Snapshot, conditions: Conditions, begin: Callabl
         variables = children.serve("--snapshot", snapshot.folder.absolute(), *_BINDINGS, "--port", 0, *faults)
         with closing(Oracle(variables)) as oracle:
             folders = Path(conditions.mapped).absolute(), snapshot.folder.absolute()
-            act = Act(*folders, children, oracle, conditions.account_sid, snapshot.as_of)
+            act = Act(*folders, children, oracle, conditions.account_sid, snapshot.as_of, inferred=inferred)
             points = tuple(_try(act, begin))
             seen = _last_look(oracle)
     finally:
@@ -83,7 +88,7 @@ def _hold(work: Path, snapshot: Snapshot, conditions: Conditions, begin: Callabl
         plan_id=act.plan.plan_id if act.plan else "",
         changes=len(act.plan.objects) if act.plan else 0,
         limits=act.limits,
-        notes=(),
+        notes=_undecided(act.plan),
         points=points,
         requests=seen.requests,
         writes=len(seen.writes),
@@ -118,6 +123,15 @@ def _try(act: Act, begin: Callable[[str], None]) -> Iterator[Point]:
                 verdict, reason = "failed", str(error)
                 failed = f"{name} failed"
         yield Point(name, meaning, verdict, round(time.monotonic() - started, 1), reason)
+
+
+def _undecided(plan: Plan | None) -> tuple[str, ...]:
+    """What the plan proposed and the rehearsal did not write."""
+    number = len(plan.proposals) if plan else 0
+    if not number:
+        return ()
+    what = "1 proposal waits" if number == 1 else f"{number:,} proposals wait"
+    return (f"{what} for a decision, and nothing of that was written; to rehearse it too, say --force inferred",)
 
 
 def _notes(snapshot: Snapshot, mapped: Mapped) -> tuple[str, ...]:

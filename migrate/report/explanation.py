@@ -72,7 +72,10 @@ def _list(names: list[str | None] | None) -> str:
 def _pushes(found: Explanation) -> str:
     """The message types, and whether the push configuration pushes them."""
     words = {True: "on", False: "off", None: "not stated"}
-    shown = f", {BREAK}".join(f"{push} ({words[on]} in push-config.yaml)" for push, on in found.pushes.items())
+    shown = f", {BREAK}".join(
+        f"{push} ({'proposed, and not stated' if push in found.proposed else words[on]} in push-config.yaml)"
+        for push, on in found.pushes.items()
+    )
     if not shown and found.binding["target_message_types"] is None:
         return "message types that are not known"
     return shown or "no message type"

@@ -11,7 +11,7 @@ from rich.text import Text
 from migrate.model.credential import Credential
 from migrate.model.text import printable
 from migrate.report.layout import BREAK, COLUMN, sided, table
-from migrate.report.text import findings_view, mapping_rows
+from migrate.report.text import findings_view, mapping_rows, proposals_view
 from migrate.report.wording import count, counts, name
 from migrate.snapshot.mapped import Summary
 
@@ -19,7 +19,7 @@ from migrate.snapshot.mapped import Summary
 def map_view(summary: Summary, folder: str, files: Sequence[tuple[str, str]] = ()) -> Text:
     """What a mapping found; `files` are names and paths of what else was written."""
     names = {service["service_sid"]: service["friendly_name"] for service in summary.services}
-    text = findings_view(summary.findings, names)
+    text = findings_view(summary.findings, names).append(proposals_view(summary.waiting, names))
     text.append(table([("Mapped", folder), *mapping_rows(summary), *files]))
     known = {credential.sid: credential for credential in summary.credentials}
     if used := _used(summary):

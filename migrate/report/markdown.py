@@ -13,15 +13,19 @@ from migrate.model.pushes import Push, push_changes
 from migrate.model.text import printable
 from migrate.report.wording import (
     NO_TEXT,
+    PROPOSED,
     PUSHES,
     WRITTEN,
     FindingGroup,
     Refusals,
     by_code,
     by_outcome,
+    by_path,
     count,
     counts,
     name,
+    named,
+    proposed,
     readiness,
     service,
     setting,
@@ -44,7 +48,7 @@ def plan_report(plan: Plan, refusals: Refusals = (), *, dry_run: bool = True) ->
     """
     objects = [*map(_credential, plan.credentials), *map(_change, plan.changes)]
     groups = by_code(plan.findings)
-    head = _head(plan, refusals, dry_run=dry_run)
+    head = [*_head(plan, refusals, dry_run=dry_run), *_proposals(plan)]
     findings = [_finding(group, plan.services) for group in groups]
     whole = _document(head, objects, findings)
     if _size(whole) <= LARGEST:
@@ -103,6 +107,28 @@ def _head(plan: Plan, refusals: Refusals, *, dry_run: bool) -> list[str]:
         "",
         *(["What stands in its way:", "", *refused, ""] if refused else []),
     ]
+
+
+def _proposals(plan: Plan) -> list[str]:
+    """The table of what is proposed, or of its numbers where it would take a quarter of the document."""
+    if not plan.proposals:
+        return []
+    rows = [
+        f"| {escape(named(proposal.service_sid, plan.services))} | {proposal.path} "
+        f"| {code(setting(plan.live[proposal.service_sid], proposal.path))} | {code(proposed(proposal.value))} "
+        f"| {proposal.bindings:,} | {escape(proposal.evidence)} |"
+        for proposal in plan.proposals
+    ]
+    lines = [
+        "| service | setting | now | proposed | bindings | what speaks for it |",
+        "|---|---|---|---|---:|---|",
+        *rows,
+    ]
+    if _size("\n".join(lines)) > LARGEST // 4:
+        counted = [f"| {each.path} | {each.services:,} | {each.bindings:,} |" for each in by_path(plan.proposals)]
+        lines = ["| proposed | services | live bindings |", "|---|---:|---:|", *counted]
+        lines += ["", "Which services they are is in `plan.json`, `report.html` and `push-config.yaml`."]
+    return ["## Proposed, and not written", "", f"{escape(PROPOSED)}.", "", *lines, ""]
 
 
 def _change(change: Change) -> list[str]:

@@ -9,20 +9,24 @@ from rich.text import Text
 from migrate.model.finding import Finding, count_by_severity
 from migrate.model.outcome import OUTCOMES
 from migrate.model.plan import Change, Plan
+from migrate.model.proposal import Proposal
 from migrate.model.push_credential import CredentialChange
 from migrate.model.text import printable
 from migrate.report.layout import BREAK, COLUMN, sided, table
 from migrate.report.wording import (
+    PROPOSED,
     FindingGroup,
     Refusals,
     by_code,
     count,
     counts,
     name,
+    proposed,
     service,
     setting,
     severities,
     stated,
+    undecided,
     verdict,
 )
 from migrate.snapshot.manifest import Manifest
@@ -40,6 +44,7 @@ def plan_view(plan: Plan, *, refusals: Refusals = (), explain: bool = True, dry_
         text.append(_change(change)).append("\n")
     if explain:
         text.append(findings_view(plan.findings, plan.services))
+    text.append(proposals_view(plan.proposals, plan.services))
     if dry_run:
         text.append("Dry run: ", "bold").append(f"{verdict(plan)}. {BREAK}Nothing was written to Twilio.\n")
     else:
@@ -59,6 +64,23 @@ def findings_view(findings: Sequence[Finding], services: Mapping[str, str]) -> T
     for group in by_code(findings):
         text.append(_finding(group, services)).append("\n")
     return text
+
+
+def proposals_view(proposals: Sequence[Proposal], services: Mapping[str, str]) -> Text:
+    """The proposals that wait for a decision, with what speaks for each; empty without any."""
+    if not proposals:
+        return Text()
+    text = Text().append("Proposed, and not written\n", "bold")
+    width = max(len(proposal.path) for proposal in proposals)
+    former = ""
+    for proposal in proposals:
+        if proposal.service_sid != former:
+            former = proposal.service_sid
+            text.append(former, "bold")
+            text.append(f"  {COLUMN}{sided(name(services.get(former, '')))}\n")
+        text.append(f"    {proposal.path:{width}}  {BREAK}→ ").append(sided(proposed(proposal.value)), "cyan")
+        text.append(f"  {BREAK}{sided(proposal.evidence)}\n")
+    return text.append(f"  {PROPOSED}.\n\n")
 
 
 def _change(change: Change) -> Text:
@@ -108,7 +130,7 @@ def run_view(manifest: Manifest, summary: Summary, plan: Plan, files: Sequence[t
     """The closing summary of a run; `files` are names and paths."""
     rows = [
         *_source(manifest),
-        *mapping_rows(summary)[:-1],
+        *mapping_rows(summary)[:2],
         ("Changes", verdict(plan)),
         ("Findings", severities(count_by_severity(plan.findings))),
         *files,
@@ -141,5 +163,6 @@ def mapping_rows(summary: Summary) -> list[tuple[str, str]]:
     return [
         ("Bindings", counts(dict(sorted(summary.totals("binding_types").items())))),
         ("Outcomes", counts(ordered)),
+        *([("Proposals", f"{undecided(len(summary.waiting))}, in push-config.yaml")] if summary.waiting else []),
         ("Findings", severities(count_by_severity(summary.findings))),
     ]

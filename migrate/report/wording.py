@@ -10,7 +10,8 @@ from migrate.model.catalogue import CATALOGUE, CatalogueEntry, Severity
 from migrate.model.finding import Finding, count_by_severity
 from migrate.model.outcome import OUTCOMES
 from migrate.model.plan import Plan
-from migrate.model.push_config import Settings
+from migrate.model.proposal import Proposal
+from migrate.model.push_config import FIELDS, Settings, Value
 from migrate.model.push_credential import SECRETS, CredentialChange
 from migrate.model.text import printable
 
@@ -67,7 +68,11 @@ def was(change: CredentialChange, key: str) -> str:
 
 def service(finding: Finding, names: Mapping[str, str]) -> str:
     """The service that a finding is about: its SID, and its name where it has one."""
-    sid = finding.service_sid or "the account"
+    return named(finding.service_sid or "the account", names)
+
+
+def named(sid: str, names: Mapping[str, str]) -> str:
+    """A service's SID, and its name where it has one."""
     return f"{sid} {name(names[sid])}" if names.get(sid) else sid
 
 
@@ -83,8 +88,8 @@ def readiness(plan: Plan, refusals: Refusals) -> str:
     """Whether a plan can be applied, in a few words."""
     if plan.objects:
         return "Do not apply it yet" if refusals else "Ready to be applied"
-    blockers = count_by_severity(plan.findings)["blocker"]
-    return "Nothing to apply, and something to decide" if blockers else "Nothing to apply"
+    undecided = count_by_severity(plan.findings)["blocker"] or plan.proposals
+    return "Nothing to apply, and something to decide" if undecided else "Nothing to apply"
 
 
 def count(number: int, noun: str) -> str:
@@ -138,7 +143,48 @@ def verdict(plan: Plan) -> str:
     parts += [changed, f"{count(len(plan.unchanged), 'service')} unchanged"]
     if plan.missing:
         parts.append(f"{count(len(plan.missing), 'service')} not there in Conversations")
+    if plan.proposals:
+        parts.append(undecided(len(plan.proposals)))
     return ", ".join(parts)
+
+
+def undecided(number: int) -> str:
+    """How many proposals there are to decide: `1 proposal waits for a decision`."""
+    return f"{count(number, 'proposal')} {'waits' if number == 1 else 'wait'} for a decision"
+
+
+def proposed(value: Value) -> str:
+    """A value that is proposed: `true`, or `"text"`."""
+    return setting({"": value}, "")
+
+
+# What a proposal is, and how it is decided.
+PROPOSED = (
+    "Chat does not state these values. They are inferred from what live bindings subscribe to, which is all that "
+    "their SDKs know, whether it was switched on or not. None is written until it is stated in push-config.yaml "
+    "(which has it ready to be uncommented), trusted by a rule under [inference], or written by load --force inferred"
+)
+
+
+@dataclass(frozen=True)
+class ProposedPush:
+    """The proposals of one setting: for how many services, and how many of their live bindings subscribe to it."""
+
+    path: str
+    services: int
+    bindings: int
+
+
+def by_path(proposals: Iterable[Proposal]) -> list[ProposedPush]:
+    """Proposals, counted by their setting, in reading order."""
+    paths = [item.path for item in FIELDS]
+    found: dict[str, list[Proposal]] = {}
+    for proposal in proposals:
+        found.setdefault(proposal.path, []).append(proposal)
+    return [
+        ProposedPush(path, len(found[path]), sum(proposal.bindings for proposal in found[path]))
+        for path in sorted(found, key=paths.index)
+    ]
 
 
 @dataclass(frozen=True)

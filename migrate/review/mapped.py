@@ -17,10 +17,13 @@ from migrate.map.rules_toml import read_rules
 from migrate.model.errors import InputError, MigrateError
 from migrate.model.finding import Finding, count_by_severity
 from migrate.model.outcome import ACTIONS, OUTCOMES
+from migrate.model.proposal import Proposal
+from migrate.model.push_config import Settings
 from migrate.model.schemas import MAPPED_BINDINGS
-from migrate.report.wording import count, counts, name, severities
+from migrate.report.wording import count, counts, name, severities, undecided
 from migrate.review.card import Card
 from migrate.review.findings import findings_frame, service_names
+from migrate.review.proposals import proposals_frame
 from migrate.review.pushes import After, Pair, Phones, chat_pairs, pushes_frame
 from migrate.review.rows import NONE, Rows, frame
 from migrate.snapshot.mapped import BINDINGS, RULES, Mapped, open_mapped
@@ -110,6 +113,15 @@ class MappedReview(Card):
         return findings_frame(self._findings, self._names)
 
     @cached_property
+    def proposals(self) -> pd.DataFrame:
+        """What is only inferred and waits for a decision; the columns are those of `proposals_frame`.
+
+        It is what push-config.yaml leaves open as it stands now, and what was not so in Conversations already when
+        the snapshot was taken. None of it is written before somebody has decided.
+        """
+        return proposals_frame(self._waiting, self._names)
+
+    @cached_property
     def credentials(self) -> pd.DataFrame:
         """The credentials that each service's bindings use, a row each: `service_sid`, `service`, `credential_sid`.
 
@@ -142,8 +154,11 @@ class MappedReview(Card):
         return pushes_frame(self._pairs)
 
     def phones(self, *, only_changes: bool = True) -> Phones:
-        """`pushes` side by side, for Jupyter; without `only_changes`, those too that look the same."""
-        pairs = [pair for pair in self._pairs if pair.differs or not only_changes]
+        """`pushes` side by side, for Jupyter; without `only_changes`, those too that look the same.
+
+        What is proposed for a push is shown beside it, and is no change.
+        """
+        pairs = [pair for pair in self._pairs if pair.differs or pair.proposed or not only_changes]
         return Phones(pairs, "today, through Chat", "through Conversations")
 
     def by_platform(self) -> pd.DataFrame:
@@ -162,8 +177,16 @@ class MappedReview(Card):
 
     @cached_property
     def _findings(self) -> list[Finding]:
-        then = {service["service_sid"]: service["conversations"] for service in self._mapped.summary.services}
-        return sorted(self._mapped.findings(then), key=Finding.sort_key)
+        return sorted(self._mapped.findings(self._then), key=Finding.sort_key)
+
+    @cached_property
+    def _waiting(self) -> tuple[Proposal, ...]:
+        return self._mapped.waiting(self._then)
+
+    @cached_property
+    def _then(self) -> dict[str, Settings | None]:
+        """What was live in Conversations when the snapshot was taken, by service."""
+        return {service["service_sid"]: service["conversations"] for service in self._mapped.summary.services}
 
     @cached_property
     def _rows(self) -> Rows:
@@ -184,11 +207,14 @@ class MappedReview(Card):
     def _pairs(self) -> list[Pair]:
         chat, rules = self._chat(), self.rules
         desired = {config.service_sid: config.settings for config in self._mapped.configs}
+        proposed: dict[str, list[Proposal]] = {}
+        for proposal in self._waiting:
+            proposed.setdefault(proposal.service_sid, []).append(proposal)
         pairs: list[Pair] = []
         for service in self._mapped.summary.services:
             sid = service["service_sid"]
             # What is left out, or not stated, stays as it is there.
-            after = After(desired.get(sid, {}), service["conversations"])
+            after = After(desired.get(sid, {}), service["conversations"], tuple(proposed.get(sid, ())))
             pairs += chat_pairs(sid, self._names[sid], chat.get(sid), after, rules)
         return pairs
 
@@ -215,6 +241,7 @@ class MappedReview(Card):
             "Outcomes": counts({outcome: totals.get(outcome, 0) for outcome in OUTCOMES}),
             "Devices": counts(summary.totals("actions")),
             "Findings": severities(count_by_severity(self._findings)),
+            **({"Proposals": undecided(len(self._waiting))} if self._waiting else {}),
         }
 
     def _questions(self) -> tuple[str, ...]:

@@ -15,11 +15,24 @@ from migrate.load.saved import read_plan
 from migrate.model.catalogue import SEVERITIES
 from migrate.model.errors import InputError
 from migrate.model.finding import count_by_severity
-from migrate.model.plan import Plan
-from migrate.model.pushes import push_changes
-from migrate.report.wording import counts, name, readiness, setting, severities, stated, verdict, was
+from migrate.model.plan import Change, Plan
+from migrate.model.proposal import Proposal
+from migrate.model.pushes import proposed_pushes, push_changes, push_of
+from migrate.report.wording import (
+    PUSHES,
+    counts,
+    name,
+    readiness,
+    setting,
+    severities,
+    stated,
+    undecided,
+    verdict,
+    was,
+)
 from migrate.review.card import Card
 from migrate.review.findings import findings_frame, service_names
+from migrate.review.proposals import proposals_frame
 from migrate.review.pushes import Pair, Phones, pushes_frame
 from migrate.review.rows import frame
 
@@ -66,6 +79,14 @@ class PlanReview(Card):
     def findings(self) -> pd.DataFrame:
         """What was found, the worst first; the columns are those of `migrate.review.findings.findings_frame`."""
         return findings_frame(self.plan.findings, self._names)
+
+    @cached_property
+    def proposals(self) -> pd.DataFrame:
+        """What is only inferred, is not live already, and is not written before somebody has decided.
+
+        The columns are those of `migrate.review.proposals.proposals_frame`.
+        """
+        return proposals_frame(self.plan.proposals, self._names)
 
     @cached_property
     def services(self) -> pd.DataFrame:
@@ -115,11 +136,31 @@ class PlanReview(Card):
 
     @cached_property
     def _pairs(self) -> list[Pair]:
+        changes = {change.service_sid: change for change in self.plan.changes}
+        proposed = {
+            sid: [proposal for proposal in self.plan.proposals if proposal.service_sid == sid]
+            for sid in self.plan.live
+        }
         return [
-            Pair(change.service_sid, self._names.get(change.service_sid, ""), pair.push, pair.before, pair.after)
-            for change in self.plan.changes
-            for pair in push_changes(change)
+            pair
+            for sid in sorted({*changes, *proposed})
+            for pair in self._pairs_of(changes.get(sid), sid, proposed.get(sid, []))
         ]
+
+    def _pairs_of(self, change: Change | None, sid: str, proposals: list[Proposal]) -> list[Pair]:
+        """The pushes of a service that would change, and those that something is proposed for."""
+        service = self._names.get(sid, "")
+        changed = {pair.push: pair for pair in push_changes(change)} if change else {}
+        live = change.existing if change else self.plan.live[sid]
+        then = {**live, **(change.desired if change else {})}
+        ideas = proposed_pushes(proposals, then)
+        pairs = []
+        for push in PUSHES:
+            if push in changed or push in ideas:
+                pair = changed.get(push)
+                before, after = (pair.before, pair.after) if pair else (push_of(push, live), push_of(push, then))
+                pairs.append(Pair(sid, service, push, before, after, ideas.get(push)))
+        return pairs
 
     def _title(self) -> str:
         return f"{readiness(self.plan, self.refusals)}: {verdict(self.plan)}"
@@ -133,6 +174,7 @@ class PlanReview(Card):
             "Snapshot": f"as of {plan.as_of[:16].replace('T', ' ')} UTC" if plan.as_of else "none",
             "Bindings": counts(plan.bindings),
             "Findings": severities(count_by_severity(plan.findings)),
+            **({"Proposals": undecided(len(plan.proposals))} if plan.proposals else {}),
             **{f"Refused: {limit}": problem for limit, problem in self.refusals},
         }
 

@@ -10,8 +10,9 @@ import pandas as pd
 import pyarrow as pa
 
 from migrate.map.rules import DROP, Rules
+from migrate.model.proposal import Proposal
 from migrate.model.push_config import Settings
-from migrate.model.pushes import Piece, Push, push_of
+from migrate.model.pushes import Piece, Push, proposed_pushes, push_of
 from migrate.model.templates import VARIABLE
 from migrate.model.text import printable
 from migrate.review.card import shown
@@ -33,13 +34,17 @@ _CELL = "text-align:left;vertical-align:top;padding:.3em 1em .3em 0"
 
 @dataclass(frozen=True)
 class Pair:
-    """One push of a service before and after a change; `push` is its name. A side that is not known is None."""
+    """One push of a service before and after a change; `push` is its name. A side that is not known is None.
+
+    `proposed` is what would be shown instead if what is proposed for it were written; None if nothing is.
+    """
 
     service_sid: str
     service: str
     push: str
     before: Push | None
     after: Push | None
+    proposed: Push | None = None
 
     @property
     def differs(self) -> bool:
@@ -50,10 +55,14 @@ class Pair:
 
 @dataclass(frozen=True)
 class After:
-    """A service's settings in Conversations: what is `stated`, over what is `live`, None if nobody knows that."""
+    """A service's settings in Conversations: what is `stated`, over what is `live`, None if nobody knows that.
+
+    `proposals` are those of the service that wait for a decision.
+    """
 
     stated: Settings
     live: Settings | None
+    proposals: tuple[Proposal, ...] = ()
 
     def push(self, name: str) -> Push | None:
         """What phones show of a push; None where that rests on what nobody knows."""
@@ -61,6 +70,10 @@ class After:
         if self.live is None and (switch not in self.stated or (self.stated[switch] and template not in self.stated)):
             return None
         return push_of(name, {**(self.live or {}), **self.stated})
+
+    def proposed(self, name: str) -> Push | None:
+        """What phones would show of a push if all that is proposed were written; None if nothing is for this push."""
+        return proposed_pushes(self.proposals, {**(self.live or {}), **self.stated}).get(name)
 
 
 class Phones:
@@ -72,7 +85,9 @@ class Phones:
 
     def __repr__(self) -> str:
         lines = [
-            f"{pair.service}, {pair.push}: {text_of(pair.before)} → {text_of(pair.after)}" for pair in self._pairs
+            f"{pair.service}, {pair.push}: {text_of(pair.before)} → {text_of(pair.after)}"
+            + (f" (proposed: {text_of(pair.proposed)})" if pair.proposed else "")
+            for pair in self._pairs
         ]
         return "\n".join(lines) or "(no pushes)"
 
@@ -88,7 +103,10 @@ class Phones:
                 former = pair.service_sid
                 title = f"<strong><bdi>{shown(pair.service)}</bdi></strong> <code>{shown(former)}</code>"
                 yield f'<tr><th scope="rowgroup" colspan="3" style="{_CELL}">{title}</th></tr>'
-            cells = "".join(f'<td style="{_CELL}">{_bubble(push)}</td>' for push in (pair.before, pair.after))
+            idea = f"<div>proposed: {_bubble(pair.proposed)}</div>" if pair.proposed else ""
+            cells = (
+                f'<td style="{_CELL}">{_bubble(pair.before)}</td><td style="{_CELL}">{_bubble(pair.after)}{idea}</td>'
+            )
             yield f'<tr><th scope="row" style="{_CELL}">{shown(pair.push)}</th>{cells}</tr>'
 
 
@@ -102,15 +120,22 @@ def text_of(push: Push | None) -> str:
 
 
 def pushes_frame(pairs: Iterable[Pair]) -> pd.DataFrame:
-    """Pushes, a row each: `service_sid`, `service`, `push`, `before`, `after` (see `text_of`), and `differs`."""
+    """Pushes, a row each: `service_sid`, `service`, `push`, `before`, `after`, `differs`, and `proposed`.
+
+    The texts are those of `text_of`; `proposed` is missing where nothing is proposed for the push.
+    """
     kinds = {
         **dict.fromkeys(("service_sid", "service", "push", "before", "after"), pa.string()),
         "differs": pa.bool_(),
+        "proposed": pa.string(),
     }
     return frame(
         kinds,
         [
-            [pair.service_sid, pair.service, pair.push, text_of(pair.before), text_of(pair.after), pair.differs]
+            [
+                *(pair.service_sid, pair.service, pair.push, text_of(pair.before), text_of(pair.after)),
+                *(pair.differs, text_of(pair.proposed) if pair.proposed else None),
+            ]
             for pair in pairs
         ],
     )
@@ -130,7 +155,7 @@ def chat_pairs(
         for theirs in (target, WITH_MEDIA) if chats == "new_message" else (target,):
             then = Push("off") if theirs == DROP else after.push(theirs)
             title = f"{chats} → {'nothing' if theirs == DROP else theirs}"
-            pairs.append(Pair(service_sid, service, title, now, then))
+            pairs.append(Pair(service_sid, service, title, now, then, after.proposed(theirs)))
     return pairs
 
 

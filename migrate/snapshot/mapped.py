@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,13 @@ from migrate.model.credential import Credential
 from migrate.model.digest import canonical_json, digest
 from migrate.model.errors import InputError
 from migrate.model.finding import Finding
+from migrate.model.proposal import Proposal, waiting
 from migrate.model.push_config import PushConfig, ServiceConfig, Settings
 from migrate.model.push_config_yaml import parse
 from migrate.model.schemas import MAPPED_BINDINGS
 from migrate.model.templates import Lengths
 
-FORMAT = 3
+FORMAT = 4
 CONFIG = "push-config.yaml"
 SUMMARY = "summary.json"
 RULES = "rules.toml"
@@ -40,6 +42,7 @@ class Summary:
     hand out in its place, null where nobody has decided. `conversations` of a service is what was live there when
     the snapshot was taken, by path; null where that could not be read. `credentials` are the account's, `lengths`
     what pushes are estimated with; `snapshot` and `rules` are digests, `source` is the way to the snapshot's folder.
+    `proposals` are all that was inferred and not trusted, whether it has been decided since or not.
     """
 
     account_sid: str
@@ -51,11 +54,27 @@ class Summary:
     credentials: tuple[Credential, ...]
     lengths: Lengths
     findings: tuple[Finding, ...]
+    proposals: tuple[Proposal, ...] = ()
 
     @property
     def bindings(self) -> int:
         """The number of bindings, every one of which has one outcome."""
         return sum(service["bindings"] for service in self.services)
+
+    @cached_property
+    def proposals_by_service(self) -> dict[str, list[Proposal]]:
+        """The proposals by the SID of their service."""
+        found: dict[str, list[Proposal]] = {}
+        for proposal in self.proposals:
+            found.setdefault(proposal.service_sid, []).append(proposal)
+        return found
+
+    @property
+    def waiting(self) -> tuple[Proposal, ...]:
+        """The proposals that wait for a decision: those that were not so already when the snapshot was taken."""
+        then = {service["service_sid"]: service["conversations"] for service in self.services}
+        proposed = self.proposals_by_service
+        return tuple(one for sid in proposed for one in waiting(proposed[sid], {}, then[sid]))
 
     def totals(self, what: str) -> dict[str, int]:
         """`outcomes`, `actions` or `binding_types`, summed over the services."""
@@ -77,6 +96,7 @@ class Summary:
             "credentials": [credential.to_json() for credential in self.credentials],
             "lengths": vars(self.lengths),
             "findings": [finding.to_json() for finding in self.findings],
+            "proposals": [proposal.to_json() for proposal in self.proposals],
             "totals": {
                 "bindings": self.bindings,
                 "outcomes": self.totals("outcomes"),
@@ -104,6 +124,20 @@ class Mapped:
         """The digest of what the push configuration states, whatever its comments and order."""
         return digest(self.config.to_json())
 
+    def waiting(self, live: Mapping[str, Settings | None]) -> tuple[Proposal, ...]:
+        """The proposals that wait for a decision, by service: of those that push-config.yaml has an entry for.
+
+        `live` is as in `findings`.
+        """
+        proposed = self.summary.proposals_by_service
+        return tuple(
+            proposal
+            for config in self.configs
+            for proposal in waiting(
+                proposed.get(config.service_sid, ()), config.settings, live.get(config.service_sid)
+            )
+        )
+
     def findings(self, live: Mapping[str, Settings | None]) -> list[Finding]:
         """What is to be said of the mapping now: push-config.yaml may have been edited since it was made.
 
@@ -118,7 +152,8 @@ class Mapped:
         for config in self.configs:
             sid = config.service_sid
             numbers, chats = subscribers.get(sid, {}), off.get(sid, ())
-            findings += check_config(config, live.get(sid), numbers, chats, self.summary.lengths)
+            proposals = self.summary.proposals_by_service.get(sid, ())
+            findings += check_config(config, live.get(sid), numbers, chats, self.summary.lengths, proposals)
         stated = {config.service_sid for config in self.configs}
         findings += [
             Finding("service-not-stated", service["service_sid"], count=service["bindings"])
@@ -158,7 +193,8 @@ def open_mapped(folder: Path) -> Mapped:
     try:
         content = json.loads((folder / SUMMARY).read_bytes())
         if content["format_version"] != FORMAT:
-            raise InputError(f"{folder} was mapped in another format", remedy="Use the version that made it")
+            remedy = "Map the snapshot again, with --overwrite or into another folder"
+            raise InputError(f"{folder} was mapped by another version, in another format", remedy=remedy)
         summary = Summary(
             account_sid=content["account_sid"],
             as_of=content["as_of"],
@@ -169,6 +205,7 @@ def open_mapped(folder: Path) -> Mapped:
             credentials=tuple(Credential.from_json(credential) for credential in content["credentials"]),
             lengths=Lengths(**content["lengths"]),
             findings=tuple(Finding.from_json(finding) for finding in content["findings"]),
+            proposals=tuple(Proposal.from_json(proposal) for proposal in content["proposals"]),
         )
         del content["written"]
         if canonical_json(summary.to_json()) != canonical_json(content):
@@ -206,6 +243,10 @@ def _check(summary: Summary) -> None:
         if type(service["left_out"]) is not bool:
             raise TypeError("no flag")
     numbers += [finding.count for finding in summary.findings]
+    if not {proposal.service_sid for proposal in summary.proposals} <= {
+        one["service_sid"] for one in summary.services
+    }:
+        raise ValueError("a proposal for no service")
     if not all(isinstance(text, str) for text in texts):
         raise TypeError("a name is no text")
     if not all(type(number) is int and number >= 0 for number in numbers):

@@ -115,7 +115,7 @@ class MappedWriter:
         `rules` is their text, `left_out` the names by SID of services without an entry in the push configuration.
         """
         refuse_unless_free(self.folder, overwrite=self._overwrite)  # somebody may have put something there
-        write_whole(self.scratch / CONFIG, dump(configs, left_out), private=True)
+        write_whole(self.scratch / CONFIG, dump(configs, left_out, summary.proposals), private=True)
         write_whole(self.scratch / RULES, rules, private=True)
         content = {**summary.to_json(), "written": {name: sha256_of(self.scratch / name) for name in KEPT}}
         write_whole(self.scratch / SUMMARY, canonical_json(content), private=True)

@@ -15,12 +15,16 @@ from migrate.twilio_api.pages import NotAPageError, decode
 _TRANSIENT = frozenset({429, 500, 502, 503, 504})
 _REMEDIES: Mapping[int, str] = {
     400: "Check the options of this command: Twilio does not take one of the values in that address",
-    401: "Check TWILIO_ACCOUNT_SID and {credential}: the secret may have been rotated, or be another account's",
+    401: "Check TWILIO_ACCOUNT_SID and {credential}: the secret may have been rotated, be another account's, or "
+    "belong to another region than TWILIO_REGION and TWILIO_EDGE name",
     403: "{credential} lacks the permission (Chat needs a standard API key or the auth token), or Chat is "
     "switched off: an extract can read through Conversations instead",
     404: "Check the SID in that address, and that it belongs to the account in TWILIO_ACCOUNT_SID",
     410: "Twilio has switched this off; an extract with --source conversations reads the same bindings",
 }
+# What proxies, filters and sign-in pages answer in Twilio's place, too.
+_OF_OTHERS = (301, 302, 303, 307, 308, 403, 404, 407, 410)
+_SOMEBODY_ELSE = "A proxy, a filter or a sign-in page on the way may have answered in Twilio's place"
 
 
 def raise_for_status(answer: Any, url: str, credentials: Credentials, *, is_secret: bool = False) -> None:
@@ -43,8 +47,24 @@ def raise_for_status(answer: Any, url: str, credentials: Credentials, *, is_secr
     what = f"{public_url(url)} answered {status}{code}{message}"
     if status in _TRANSIENT:
         raise TransientTwilioError(what, status=status, retry_after=_seconds(answer.headers.get("retry-after")))
-    raise TwilioError(
-        what, status=status, code=number, remedy=_REMEDIES.get(status, "").format(credential=credentials.shown)
+    is_twilios = _is_twilios(body, status)
+    remedy = _REMEDIES.get(status, "").format(credential=credentials.shown)
+    if not is_twilios and status in _OF_OTHERS:
+        what, remedy = f"{what}, and not in the form of Twilio's errors", f"{_SOMEBODY_ELSE}. {remedy}".strip(" .")
+    raise TwilioError(what, status=status, code=number, is_twilios=is_twilios, remedy=remedy)
+
+
+def _is_twilios(body: Any, status: int) -> bool:
+    """Whether an error's body has the form of Twilio's: code, message, and the status of the answer.
+
+    Gateways and proxies answer with a message too, and some with a status, but not with all three (FACTS.md, "REST
+    behaviour": the code can be missing on a 500, which is no matter here).
+    """
+    return (
+        isinstance(body, dict)
+        and isinstance(body.get("message"), str)
+        and type(body.get("code")) is int
+        and body.get("status") == status
     )
 
 

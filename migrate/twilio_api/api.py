@@ -117,6 +117,18 @@ class TwilioApi:
         """Whether it is certain that answers are of `account_sid`: one has said so, or the auth token shows it."""
         return self._account.proven
 
+    def proxy(self, api: Api) -> str:
+        """The proxy that is asked for one of the APIs, as the environment says; empty if none is."""
+        from migrate.twilio_api.http import proxy_for
+
+        return proxy_for(self.addresses.base(api))
+
+    def is_known(self, api: Api) -> bool:
+        """Whether this machine's name service knows the host of one of the APIs."""
+        from migrate.twilio_api.http import is_known_host
+
+        return is_known_host(self.addresses.base(api))
+
     def stop(self) -> None:
         """End all waiting and begin no further request: what is asked from now on raises `InterruptedRunError`."""
         self._patience.stopped.set()

@@ -7,6 +7,7 @@ each other's (FACTS.md, "twilio-python 9.13.0"). Here nothing is shared: each th
 from __future__ import annotations
 
 import logging
+import re
 import socket
 import ssl
 import threading
@@ -36,6 +37,8 @@ _NO_ANSWER = (
 _UNKNOWN_HOST = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
 _HEADERS = {"Accept-Encoding": requests.utils.DEFAULT_ACCEPT_ENCODING, "Connection": "keep-alive"}
 _CHECK = "Check the address, and that this machine reaches it"
+_CHECK_PROXY = "Check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY, and that the proxy lets the host pass"
+_REFUSED_BY_PROXY = re.compile(r"Tunnel connection failed: (?:4\d\d|501)")
 logger = logging.getLogger(__name__)
 
 
@@ -88,19 +91,20 @@ class LiveTransport:
 
     def send(self, request: Request) -> Answer:
         """Send one request. Raises `TransientTwilioError` where no whole answer came."""
+        session = self._session()
+        surroundings = self._surroundings(session, request.url)
         try:
-            session = self._session()
             # Not the session's own: it would add what earlier answers left behind, and take its time.
             prepared = requests.Request(
                 request.method, request.url, {**_HEADERS, **request.headers}, data=request.body, auth=request.auth
             ).prepare()
-            timeout, surroundings = (CONNECT_TIMEOUT, READ_TIMEOUT), self._surroundings(session, request.url)
+            timeout = (CONNECT_TIMEOUT, READ_TIMEOUT)
             response = session.send(prepared, timeout=timeout, allow_redirects=False, **surroundings)
             # In one piece: `response.content` puts it together from pieces of 10 KB, which costs as much again.
             body = response.raw.read(decode_content=True)
         except _NO_ANSWER as error:
             # Not chained: the library's own error holds the whole address, and identities with it.
-            raise _no_answer(request, error) from None
+            raise _no_answer(request, error, proxy_for(request.url, surroundings.get("proxies"))) from None
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:  # requests lets some through
             raise TwilioError(f"Cannot ask {public_url(request.url)}: {_reason(error)}", remedy=_CHECK) from None
         return Answer(response.status_code, body, response.headers)
@@ -142,16 +146,38 @@ def _reason(error: BaseException) -> str:
     return text.rsplit(": ", 1)[-1]
 
 
-def _no_answer(request: Request, error: Exception) -> TwilioError:
+def proxy_for(url: str, proxies: Mapping[str, str] | None = None) -> str:
+    """The proxy that is asked for a URL, without a user and a password; empty if none is.
+
+    Without `proxies` it is as the environment says, by requests' own rules (HTTPS_PROXY, ALL_PROXY, NO_PROXY, …).
+    """
+    found = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url) if proxies is None else proxies)
+    return found.rpartition("@")[2].rpartition("//")[2].rstrip("/") if found else ""
+
+
+def _no_answer(request: Request, error: Exception, proxy: str) -> TwilioError:
     """What it means that no whole answer came: most of it may pass, a certificate that is refused will not."""
-    what, inner = f"No answer from {public_url(request.url)}: {_reason(error)}", _innermost(error)
+    through = f" through the proxy {proxy}" if proxy else ""
+    what, inner = f"No answer from {public_url(request.url)}{through}: {_reason(error)}", _innermost(error)
     if isinstance(inner, ssl.SSLCertVerificationError):
         return TwilioError(
             what, remedy="Somebody else may be answering; a proxy's certificate goes into SSL_CERT_FILE"
         )
     # For certain: a name service that does not answer is no proof.
     unknown = isinstance(inner, socket.gaierror) and inner.errno in _UNKNOWN_HOST
+    if proxy:  # whose own name it may be
+        lasts = unknown or _REFUSED_BY_PROXY.search(str(inner))
+        return (TwilioError if lasts else TransientTwilioError)(what, remedy=_CHECK_PROXY)
     return (HostNotFoundError if unknown else TransientTwilioError)(what, remedy=_CHECK)
+
+
+def is_known_host(url: str) -> bool:
+    """Whether this machine's name service knows the host of a URL."""
+    parts = urlsplit(url)
+    try:
+        return bool(socket.getaddrinfo(parts.hostname, parts.port or 443))
+    except OSError:
+        return False
 
 
 def _innermost(error: BaseException) -> BaseException:

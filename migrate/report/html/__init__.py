@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import groupby
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined, Template
@@ -21,7 +22,9 @@ from markupsafe import Markup
 from migrate.model.catalogue import SEVERITIES, Severity
 from migrate.model.finding import Finding, count_by_severity
 from migrate.model.plan import Plan
-from migrate.model.pushes import EXAMPLES, push_changes
+from migrate.model.proposal import Proposal
+from migrate.model.push_config import Settings
+from migrate.model.pushes import EXAMPLES, Push, proposed_pushes, push_changes
 from migrate.model.templates import PUSH_CHARACTERS
 from migrate.model.text import printable
 from migrate.report import wording
@@ -50,6 +53,15 @@ class Line:
     findings: Mapping[Severity, int]
 
 
+@dataclass(frozen=True)
+class Proposed:
+    """A proposal, with the live settings of its service, and what phones would show (None for what is no switch)."""
+
+    proposal: Proposal
+    live: Settings
+    push: Push | None
+
+
 def plan_page(plan: Plan, refusals: wording.Refusals, *, dry_run: bool = True) -> str:
     """The plan as an HTML page: the verdict, changes, findings, charts.
 
@@ -68,6 +80,7 @@ def plan_page(plan: Plan, refusals: wording.Refusals, *, dry_run: bool = True) -
         findings=_by_severity(plan.findings),
         severities=count_by_severity(plan.findings),
         services=_services(plan),
+        proposals=_proposals(plan),
         changing={change.service_sid for change in plan.changes},
         outcomes=_outcome_bars(plan.bindings),
         bindings=sum(plan.bindings.values()),
@@ -126,6 +139,19 @@ def _services(plan: Plan) -> list[Line]:
         Line(sid, plan.services.get(sid, ""), fates[sid], fields.get(sid, 0), found.get(sid, {}))
         for sid in sorted(fates)
     ]
+
+
+def _proposals(plan: Plan) -> list[Proposed]:
+    """What waits for a decision, with the pushes as they would be if all of it were written."""
+    written = {change.service_sid: change.desired for change in plan.changes}
+    found = []
+    for sid, group in groupby(plan.proposals, lambda proposal: proposal.service_sid):
+        proposals = list(group)
+        pushes = proposed_pushes(proposals, {**plan.live[sid], **written.get(sid, {})})
+        for one in proposals:
+            push, _, key = one.path.rpartition(".")
+            found.append(Proposed(one, plan.live[sid], pushes.get(push) if key == "enabled" else None))
+    return found
 
 
 def _findings_of(findings: Iterable[Finding]) -> dict[str | None, dict[Severity, int]]:
