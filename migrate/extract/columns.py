@@ -74,11 +74,7 @@ class Rows:
 def read_rows(body: bytes, service_sid: str) -> tuple[Meta, Rows]:
     """A page of a service's bindings. Raises `NotAPageError` for what is no page."""
     try:
-        meta, rows = _columnar(body, service_sid)
-        if meta.next_page_url or _NEXT.search(body):
-            return meta, rows
-        # Arrow's reader takes a field that is not there for a null, and so for the end of the list.
-        raise _NotColumnarError("next_page_url is missing")
+        return _columnar(body, service_sid)
     except (_NotColumnarError, pa.ArrowException) as reason:
         logger.debug("A page of %s is read record by record: %s", service_sid, _kind(reason))
     return _tolerant(body, service_sid)
@@ -120,7 +116,15 @@ def _columnar(body: bytes, service_sid: str) -> tuple[Meta, Rows]:
     columns["extra"] = pa.nulls(len(columns["sid"]), _TEXT)
     table = pa.Table.from_arrays([columns[name] for name in BINDINGS.names], schema=BINDINGS)
     accounts = frozenset(value for value in columns["account_sid"].unique().to_pylist() if value is not None)
-    return replace(meta_of(found.column("meta")[0].as_py()), accounts=accounts), Rows(table)
+    return replace(_meta(found, body), accounts=accounts), Rows(table)
+
+
+def _meta(found: pa.Table, body: bytes) -> Meta:
+    """The page's `meta`. The reader takes a field that is not there for a null, and so for the end of the list."""
+    meta = meta_of(found.column("meta")[0].as_py())
+    if meta.next_page_url is None and not _NEXT.search(body):
+        raise _NotColumnarError("next_page_url is missing")
+    return meta
 
 
 def _tolerant(body: bytes, service_sid: str) -> tuple[Meta, Rows]:
