@@ -408,8 +408,8 @@ def test_a_chat_that_does_not_say_is_not_taken_to_push_nothing(tmp_path: Path, r
     server = serve(several(*(one({}, {}, conversations={}, notifications=said) for said in SILENT)))
     assert run("extract", "--out", tmp_path / "s").exit_code == 0
     refused = retire(run, tmp_path / "s")
-    assert (refused.exit_code, refused.stderr.count("\n"), server.world.writes) == (4, 1, [])
-    assert "does not push new_message, new_message.with_media" in refused.stderr
+    assert (refused.exit_code, server.world.writes) == (4, [])
+    assert "does not push new_message, new_message.with_media" in refused.stderr.splitlines()[-1]
     for service in server.world.services.values():
         service.configuration = {"new_message.enabled": True, "new_message.with_media.enabled": True}
     done = retire(run, tmp_path / "s")
