@@ -83,9 +83,8 @@ def load(
             plan = with_proposals(as_made)
         refused = _unfinished_beside(mapped, plan_out, plan, applying) if mapped else []
         file = plan_file or plan_out or plan_beside((mapped or Path()).resolve().parent, plan)
-        if (
-            plan_file and plan is not as_made
-        ):  # another plan than the file has: it gets a file and a journal of its own
+        if plan_file and plan is not as_made:
+            # Another plan than the file has: it gets a file and a journal of its own.
             file = plan_out or plan_file.with_suffix(f".{INFERRED}.json")
         journal = applying.journal or journal_of(file)
         stale = stale_objects(api, plan, journal) if plan_file and not applying.apply else []
