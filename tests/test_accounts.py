@@ -231,9 +231,8 @@ def test_and_in_the_midst_of_writes_it_is_no_failure_of_one_of_them(
     demo_world.__class__ = Turning
     plan = tmp_path / "plan.json"
     assert run("load", tmp_path / "o" / "mapped", "--plan-out", plan).exit_code == 0
-    refused(
-        run("load", "--plan", plan, "--apply", "--yes", *FORCE), f"The journal is {tmp_path / 'plan.journal.jsonl'}"
-    )
+    journal = tmp_path / "plan.inferred.journal.jsonl"  # of the plan with its proposals
+    refused(run("load", "--plan", plan, "--apply", "--yes", *FORCE), f"The journal is {journal}")
     assert len(server.world.writes) == 1  # whose answer said so: the second was not begun
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from migrate.map.explain import explain
 from migrate.model.explanation import Explanation
-from tests.conftest import Demo, Run, Serve, service_sid, tiny_world
+from tests.conftest import CASSETTE, Demo, Run, Serve, service_sid, tiny_world
 from tests.snapshots import binding, credential, credential_sid, write_snapshot
 
 SERVICE = service_sid(1)
@@ -152,7 +152,7 @@ def test_a_summary_that_no_mapping_wrote_is_one_line(
     text = (folder / "summary.json").read_text("utf-8")
     assert old in text
     (folder / "summary.json").write_text(text.replace(old, new), "utf-8")
-    for command in (["explain", folder, "BS" + "0" * 32], ["load", folder, "--replay", "demo"]):
+    for command in (["explain", folder, "BS" + "0" * 32], ["load", folder, "--replay", CASSETTE]):
         result = run(*command)
         assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1)
         assert "its summary.json cannot be read" in result.stderr

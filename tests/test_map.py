@@ -28,7 +28,7 @@ from migrate.model.masking import mask
 from migrate.model.outcome import OUTCOMES
 from migrate.model.push_config_yaml import parse
 from migrate.model.schemas import BINDINGS, MAPPED_BINDINGS
-from tests.conftest import Demo, Run, Serve, service_sid, tiny_world
+from tests.conftest import CASSETTE, Demo, Run, Serve, service_sid, tiny_world
 from tests.snapshots import credential_sid
 
 RULES = default_rules()
@@ -438,7 +438,7 @@ def test_a_folder_that_may_hold_edits_is_never_overwritten(tmp_path: Path, run: 
     result = run("map", demo.folder / "snapshot", "--out", out)
     assert (result.exit_code, result.stderr.count("\n")) == (4, 1)
     assert (out / "push-config.yaml").read_text() == "mine"
-    assert run("run", "--replay", "demo", "--out", tmp_path).exit_code == 4
+    assert run("run", "--replay", CASSETTE, "--out", tmp_path).exit_code == 4
     assert not (tmp_path / "snapshot").exists()
 
 

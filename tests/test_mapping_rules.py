@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from migrate.model.push_config_yaml import parse
-from tests.conftest import Run, service_sid
+from tests.conftest import CASSETTE, Run, service_sid
 from tests.snapshots import AS_OF, binding, credential, credential_sid, write_snapshot
 
 SERVICE, OTHER = service_sid(1), service_sid(2)
@@ -426,7 +426,7 @@ def test_a_run_that_stops_half_way_names_a_command_with_its_rules(
     command = (
         "run",
         "--replay",
-        "demo",
+        CASSETTE,
         "--out",
         tmp_path / "o",
         "--rules",

@@ -178,7 +178,7 @@ def test_devices_come_back_in_the_weeks_after_but_not_all(tmp_path: Path, monkey
     together = coverage.curve()
     together = together[together["platform"] == "(all)"]
     begun, ended = together["percent"]
-    assert begun < 5
+    assert begun < 25  # those that are ready in the demo itself
     assert 90 < ended < 100
     assert len(coverage.pending) == together["pending"].iloc[-1] > 0
     assert together["ready_platform"].iloc[-1] > 20  # on another device

@@ -15,7 +15,7 @@ from migrate.map.run import map_snapshot
 from migrate.model.push_config_yaml import parse
 from migrate.snapshot.mapped import open_mapped
 from tests.applying import live
-from tests.conftest import Run, Serve, service_sid, tiny_world
+from tests.conftest import Run, Serve, said, service_sid, tiny_world
 from tests.snapshots import binding, write_snapshot
 
 ONE, OTHER = service_sid(1), service_sid(2)
@@ -95,7 +95,7 @@ def test_half_an_emoji_in_conversations_stops_no_service(tmp_path: Path, run: Ru
     assert live(server.world)[ONE]["new_message.template"] == "${PARTICIPANT}: ${MESSAGE}"
     undone = run("rollback", tmp_path / "plan.journal.jsonl", "--apply", "--yes")
     assert undone.exit_code in (1, 6)
-    assert undone.stderr.count("\n") == 1
+    assert said(undone).count("\n") == 1
     assert "half of a character" in undone.output
     assert live(server.world)[OTHER].get("new_message.enabled", False) is False
 

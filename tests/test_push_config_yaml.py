@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from migrate.model.errors import InputError
 from migrate.model.push_config import FIELDS, ServiceConfig, flatten
 from migrate.model.push_config_yaml import dump, parse, quoted
-from tests.conftest import Demo, Run, service_sid
+from tests.conftest import CASSETTE, Demo, Run, service_sid
 
 HEAD = f"format_version: 1\nservices:\n  {service_sid(1)}:\n    notifications:\n"
 texts = st.text(max_size=30) | st.sampled_from(
@@ -129,7 +129,7 @@ def test_load_refuses_a_file_that_was_edited_wrongly(
     (mapped / "summary.json").write_bytes((demo.folder / "mapped" / "summary.json").read_bytes())
     text = (demo.folder / "mapped" / "push-config.yaml").read_text("utf-8")
     (mapped / "push-config.yaml").write_text(text.replace(old, new, 1), "utf-8")
-    result = run("load", mapped, "--replay", "demo")
+    result = run("load", mapped, "--replay", CASSETTE)
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
     assert "push-config.yaml line " in result.stderr
     assert problem in result.stderr

@@ -18,7 +18,7 @@ from migrate.model.text import printable
 from migrate.report.markdown import LARGEST, code, escape, plan_report
 from migrate.report.text import plan_view
 from migrate.report.wording import count, name, share
-from tests.conftest import Demo, Run, service_sid
+from tests.conftest import CASSETTE, Demo, Run, service_sid
 from tests.plans import EMPTY, hostile_plan, many, plan_of
 from tests.plans import change as changed
 
@@ -122,7 +122,7 @@ def test_code_in_a_table_cell_reads_as_it_was(text: str) -> None:
 
 
 def test_the_terminal_shows_every_changed_field_and_every_finding(demo: Demo, run: Run) -> None:
-    shown = run("load", demo.folder / "mapped", "--replay", "demo").stdout
+    shown = run("load", demo.folder / "mapped", "--replay", CASSETTE).stdout
     for change in demo.json("plan.json")["changes"]:
         assert change["service_sid"] in shown
         for field in change["fields"]:

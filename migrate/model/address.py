@@ -35,8 +35,9 @@ def other_address(then: Mapping[str, str], now: Mapping[str, str]) -> str:
 
 
 def place(address: str) -> str:
-    """An address as a message names it: of a recording, whose place is the hash of its content, no more than that."""
-    return "a recording" if address.startswith(RECORDING) else address
+    """An address as a message names it; a recording is named by the first digits of its hash."""
+    digest = address.removeprefix(RECORDING)
+    return address if digest == address else f"a recording (SHA-256 {digest[:12]}…)"
 
 
 def _server(address: str) -> object:
