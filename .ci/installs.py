@@ -21,6 +21,7 @@ import time
 import tomllib
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -46,15 +47,19 @@ def main() -> None:
     if not pythons:
         sys.exit(f"no Python 3.{OLDEST} or newer was found")
     print("Pythons:", ", ".join(f"{version} ({path})" for version, path in pythons), flush=True)
-    with tempfile.TemporaryDirectory() as folder:
-        later = make_later_releases(Path(folder) / "later")
-        rows = [try_demo(python, Path(folder) / f"demo-{i}", later) for i, (_, python) in enumerate(pythons)]
-        wheel = build_wheel(Path(folder))
-        rows += [
-            try_wheel(pythons[0][1], wheel, Path(folder) / "lowest", lowest()),
-            try_wheel(pythons[-1][1], wheel, Path(folder) / "newest", []),
-        ]
-        try_readme(pythons[0][1], Path(folder) / "readme")
+    for _, python in pythons:
+        ensure_venv(python)
+    oldest, newest = pythons[0][1], pythons[-1][1]
+    with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(os.cpu_count()) as pool:
+        folder = Path(name)
+        later = make_later_releases(folder / "later")
+        tried = [pool.submit(try_demo, python, folder / f"demo-{i}", later) for i, (_, python) in enumerate(pythons)]
+        wheel = build_wheel(folder)
+        tried.append(pool.submit(try_wheel, oldest, wheel, folder / "lowest", lowest()))
+        tried.append(pool.submit(try_wheel, newest, wheel, folder / "newest", []))
+        readme = pool.submit(try_readme, newest, folder / "readme")
+        rows = [each.result() for each in tried]
+        readme.result()
     print(f"\n{'':16} {'Python':9} {'pip':8} {'set-up':>8} {'demo':>7} {'size':>8}")
     for what, version, pip, set_up, demo, size in rows:
         print(f"{what:16} {version:9} {pip:8} {set_up:6.0f} s {demo:5.0f} s {size:5.0f} MB")
@@ -105,7 +110,6 @@ def make_later_releases(folder: Path) -> Path:
 def try_demo(python: str, folder: Path, later: Path) -> tuple[str, str, str, float, float, float]:
     """`git clone` and `make demo`, with one Python."""
     print(f"make demo with {python}", flush=True)
-    ensure_venv(python)
     run("git", "clone", "--quiet", ROOT, folder)
     links = f"{os.environ.get('PIP_FIND_LINKS', '')} {later}".strip()
     began = time.monotonic()
@@ -141,7 +145,6 @@ def lowest() -> list[str]:
 def try_wheel(python: str, wheel: Path, folder: Path, pins: list[str]) -> tuple[str, str, str, float, float, float]:
     """The wheel in an empty environment: the demo and its rehearsal, in an empty folder."""
     print(f"the wheel at its {folder.name} versions with {python}", flush=True)
-    ensure_venv(python)
     began = time.monotonic()
     run(python, "-m", "venv", folder)
     run(folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--only-binary", ":all:", wheel, *pins)
@@ -201,7 +204,7 @@ def run(*command: object, cwd: Path | None = None, **environment: str) -> str:
         check=False,
     )
     if done.returncode:
-        sys.exit(f"{done.stdout}\nfailed with {done.returncode}: {' '.join(words)}")
+        raise SystemExit(f"{done.stdout}\nfailed with {done.returncode}: {' '.join(words)}")
     return done.stdout
 
 
