@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import click
 
 from migrate.commands.applying import ask
+from migrate.interrupts import resumable
 from migrate.load.limits import refuse, too_old
-from migrate.model.errors import InterruptedRunError, MigrateError, PartlyAppliedError
+from migrate.model.errors import MigrateError, PartlyAppliedError
 from migrate.model.retirement import JOURNAL, Retired
 from migrate.options import FILE, FOLDER, ServiceSid, api_options, common_options, rules_option, same_command
 from migrate.screen import Screen
@@ -160,12 +161,14 @@ def _delete(api: TwilioApi, found: Prepared, screen: Screen, *, yes: bool) -> Re
             ask(found.retirement.deletions, "bindings that are to be deleted for good")
         api.rested()
         kept, remedy = f"What was deleted is in {journal.path}", f"Go on with: {same_command()}"
+
+        def what_is_done() -> str:
+            return f"Interrupted: {len(journal.deleted):,} bindings are deleted"
+
         with held_retire_journal(journal):
             try:
-                return Retirer(api, journal).run(found.rows())
-            except KeyboardInterrupt:
-                what = f"Interrupted: {len(journal.deleted):,} bindings are deleted"
-                raise InterruptedRunError(what, kept=kept, remedy=remedy) from None
+                with resumable(what=what_is_done, kept=lambda: kept, remedy=remedy):
+                    return Retirer(api, journal).run(found.rows())
             except OSError as error:
                 what = f"The journal cannot be written: {(error.strerror or str(error)).lower()}"
                 raise MigrateError(what, kept=kept, remedy=f"Make space. {remedy}") from error

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,6 +20,7 @@ from migrate.model.retirement import Fate, Retired
 from migrate.model.sids import is_binding_sid
 from migrate.twilio_api.addresses import Api
 from migrate.twilio_api.api import TwilioApi
+from migrate.workers import Workers, result_of
 
 Row = Mapping[str, Any]  # a binding as the snapshot has it, and its `service_sid`
 _SAME = ("sid", "identity", "endpoint", "binding_type", "credential_sid")
@@ -39,22 +40,17 @@ class Retirer:
         """Delete what may be deleted of these; one that fails does not stop the others.
 
         Raises `OSError` where the journal cannot be written, and `KeyboardInterrupt`; what was begun is settled
-        first, as far as that can be seen.
+        first, as far as that can be seen in a moment, and else stays open in the journal.
         """
         retired, waiting = Retired(), deque[Future[tuple[Fate, str]]]()
         most = self._api.throttle.most
-        with ThreadPoolExecutor(most, thread_name_prefix="retire") as pool:
-            try:
-                for row in rows:
-                    waiting.append(pool.submit(self._retire, row))
-                    if len(waiting) > most * _AHEAD:
-                        retired.add(*waiting.popleft().result())
-                while waiting:
-                    retired.add(*waiting.popleft().result())
-            except BaseException:
-                self._api.stop()  # nothing further is begun
-                pool.shutdown(cancel_futures=True)
-                raise
+        with Workers(most, "retire", stop=self._api.stop) as workers:
+            for row in rows:
+                waiting.append(workers.submit(self._retire, row))
+                if len(waiting) > most * _AHEAD:
+                    retired.add(*result_of(waiting.popleft()))
+            while waiting:
+                retired.add(*result_of(waiting.popleft()))
         return retired
 
     def _retire(self, row: Row) -> tuple[Fate, str]:

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from migrate.interrupts import check
 from migrate.model.errors import RefusedError
 from migrate.snapshot.files import sha256_of
 from migrate.snapshot.manifest import Manifest, read_manifest
@@ -50,10 +51,15 @@ class Snapshot:
 
 
 def batches(parts: Iterable[Path], columns: Iterable[str] = ()) -> Iterator[pa.RecordBatch]:
-    """The rows of some Parquet files, in batches of at most `BATCH_ROWS`; all columns, or only some."""
+    """The rows of some Parquet files, in batches of at most `BATCH_ROWS`; all columns, or only some.
+
+    Raises `InterruptedRunError`, in whatever thread, once the process was asked to end.
+    """
     for path in parts:
         with pq.ParquetFile(path) as file:
-            yield from file.iter_batches(BATCH_ROWS, columns=list(columns) if columns else None)
+            for batch in file.iter_batches(BATCH_ROWS, columns=list(columns) if columns else None):
+                check()
+                yield batch
 
 
 def open_snapshot(folder: Path) -> Snapshot:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import re
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,15 +15,18 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from migrate.model.errors import HostNotFoundError, MigrateError, TransientTwilioError, TwilioError, UsageError
+from migrate.interrupts import stopped_by
+from migrate.model.errors import MigrateError, TransientTwilioError, TwilioError, UsageError
 from migrate.model.push_credential import SECRET_FIELDS
 from migrate.twilio_api.addresses import CANONICAL, Addresses, Api, public_url
 from migrate.twilio_api.answers import count_of, raise_for_status
 from migrate.twilio_api.credentials import Credentials
-from migrate.twilio_api.limits import DEFAULT_CONCURRENCY, DEFAULT_RETRY_BUDGET, FEW_TRIES, PAGE_SIZES
+from migrate.twilio_api.limits import DEFAULT_CONCURRENCY, DEFAULT_PAGE_SIZE, DEFAULT_RETRY_BUDGET, PAGE_SIZES
 from migrate.twilio_api.pages import Circle, NotAPageError, Page, Reader, decode, peek
 from migrate.twilio_api.retry import Patience
+from migrate.twilio_api.sizes import PageSizes
 from migrate.twilio_api.throttle import Throttle
+from migrate.workers import Workers
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -33,7 +37,8 @@ _READERS = min(4, os.cpu_count() or 1)  # threads that read pages while others a
 @dataclass(frozen=True)
 class ApiSettings:
     """How to reach the APIs. `record` and `replay` name a cassette and exclude each other. `concurrency` is the most
-    requests at a time, `retry_budget` how many seconds one request is tried again.
+    requests at a time, `retry_budget` how many seconds one request is tried again, `page_size` the most records to
+    ask for at a time.
     """
 
     chat_url: str = CANONICAL["chat"]
@@ -42,6 +47,7 @@ class ApiSettings:
     replay: Path | None = None
     concurrency: int = DEFAULT_CONCURRENCY
     retry_budget: float = DEFAULT_RETRY_BUDGET
+    page_size: int = DEFAULT_PAGE_SIZE
     environment: Any = field(default_factory=lambda: os.environ)
 
 
@@ -65,11 +71,14 @@ class TwilioApi:
         throttle: Throttle,
         patience: Patience,
         readers: Executor,
+        page_size: int = DEFAULT_PAGE_SIZE,
     ) -> None:
         self._client = client
         self._credentials = credentials
         self._patience = patience
         self._readers = readers
+        self.page_size = page_size  # the most records to ask for at a time
+        self.sizes = PageSizes(patience.stopped.is_set, lambda: patience.is_spent)
         self.addresses = addresses
         self.account_sid = credentials.account_sid
         self.throttle = throttle
@@ -86,9 +95,16 @@ class TwilioApi:
         return self._credentials.username != self.account_sid
 
     def stop(self) -> None:
-        """End all waiting and begin no further request: what is asked from now on raises `InterruptedRunError`."""
+        """End all waiting, and soon the requests under way, and begin none: what is asked from now on raises
+        `InterruptedRunError`.
+        """
         self._patience.stopped.set()
         self.throttle.stop()
+        self._client.http_client.transport.stop()
+
+    def is_given_up(self, error: TwilioError) -> bool:
+        """Whether waiting for answers that do not come has taken all the time there is: another way takes as long."""
+        return error.status is None and self._patience.is_spent
 
     def get(self, api: Api, path: str, tries: int | None = None, *, having: Collection[str] = ()) -> dict[str, Any]:
         """Fetch one object, such as `/Services/IS…`. Raises `TwilioError` for any answer but 200.
@@ -207,29 +223,13 @@ class TwilioApi:
     def _first(
         self, api: Api, path: str, params: tuple[tuple[str, str], ...], sizes: tuple[int, ...], tries: int | None
     ) -> _Fetched:
-        """The first page, at the largest size that the server takes."""
+        """The first page, at the largest size that the server takes for such lists."""
 
         def fetch(size: int, tries: int | None) -> _Fetched:
             return self._fetch(self.addresses.url(api, path, (*params, ("PageSize", str(size)))), tries)
 
-        largest, *smaller = sizes
-        if not smaller:
-            return fetch(largest, tries)
-        try:
-            return fetch(largest, min(tries or FEW_TRIES, FEW_TRIES))
-        except TwilioError as error:
-            if not may_be_the_size(error):
-                if tries or not isinstance(error, TransientTwilioError):
-                    raise
-                smaller = []
-            refused = error.status == 400
-        for size in smaller:
-            try:
-                return fetch(size, None if refused else 1)
-            except TwilioError as error:
-                if not may_be_the_size(error):
-                    raise
-        return fetch(largest, tries)  # it is not the size then
+        capped = tuple(dict.fromkeys(min(size, self.page_size) for size in sizes))
+        return self.sizes.first(kind_of_list(api, path), capped, tries, fetch)
 
     def _fetch(self, url: str, tries: int | None) -> _Fetched:
         body, requests = self._ask(url, bytes, tries)
@@ -246,9 +246,12 @@ class TwilioApi:
     ) -> tuple[T, int]:
         """What `read` makes of the body, trying again where that may help; and how many requests it took."""
 
+        began = time.monotonic()
+
         def once() -> T:
             with self.throttle.turn() as turn:
-                answer = self._client.request(method, url, data=form)
+                seconds = self._patience.seconds_left(began)
+                answer = self._client.request(method, url, data=form, timeout=seconds)
                 running = count_of(answer.headers.get("twilio-concurrent-requests"))
                 self.throttle.note(turn, answer.status_code, running)
             logger.debug("%s %s: %s, %d bytes", method, public_url(url), answer.status_code, len(answer.body))
@@ -265,10 +268,9 @@ class TwilioApi:
         return self._patience.ask(once, tries)
 
 
-def may_be_the_size(error: TwilioError) -> bool:
-    """Whether a smaller page may help: a refusal, or a server that breaks over it (FACTS.md, "REST behaviour")."""
-    passing = isinstance(error, TransientTwilioError) and not isinstance(error, HostNotFoundError)
-    return error.status == 400 or (passing and error.status != 429)
+def kind_of_list(api: Api, path: str) -> tuple[Api, str]:
+    """What has one page size, whichever service a list is of: the API, and the list's name."""
+    return api, path.rpartition("/")[2]
 
 
 def _date(header: str | None) -> datetime | None:
@@ -315,9 +317,11 @@ def open_api(settings: ApiSettings) -> Iterator[TwilioApi]:
         user_agent_extensions=[f"chat-migrate/{__version__}"],
     )
     throttle, patience = Throttle(settings.concurrency), Patience(settings.retry_budget, pauses=not settings.replay)
-    readers = ThreadPoolExecutor(_READERS, thread_name_prefix="reader")
+    readers = Workers(_READERS, "reader")
+    api = TwilioApi(client, addresses, credentials, throttle, patience, readers, settings.page_size)
     try:
-        yield TwilioApi(client, addresses, credentials, throttle, patience, readers)
+        with stopped_by(api.stop):
+            yield api
     finally:
         readers.shutdown(wait=False, cancel_futures=True)
         transport.close()
