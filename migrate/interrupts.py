@@ -25,7 +25,7 @@ from migrate.model.errors import InterruptedRunError, MigrateError
 
 INTERRUPTED = 130  # the exit code
 HEED = 0.2  # seconds after which a wait looks up: a signal that reaches another thread does not end it
-GRACE = 4.0  # seconds from the first signal to the end of the process, at most
+GRACE = 3.5  # seconds from the first signal to the end of the process, at most
 # Seconds within which two signals are one: GNU `timeout` sends each to the process, and to its group.
 _SAME = 0.25
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -122,6 +122,11 @@ def telling(tell: Telling) -> Iterator[None]:
         if told is error:
             raise
         raise told from None
+    except Exception as error:
+        # What a library made of a KeyboardInterrupt, or of a connection that was closed.
+        if not is_stopping() or isinstance(error, MigrateError):
+            raise
+        raise tell(InterruptedRunError("Interrupted")) from error
     finally:
         _tellings.remove(tell)
 

@@ -245,6 +245,13 @@ def test_ctrl_c_at_the_question_writes_nothing(ready: Prepared) -> None:
     assert not latest(ready, "p.journal.jsonl").exists()
 
 
+def hears(process: subprocess.Popen[str], number: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    caught = next(line for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
+
+
 @pytest.mark.long
 def test_ctrl_c_while_the_program_starts_is_one_line_or_none() -> None:
     for number in range(40):
@@ -255,7 +262,9 @@ def test_ctrl_c_while_the_program_starts_is_one_line_or_none() -> None:
             stderr=subprocess.PIPE,
             text=True,
         ) as process:
-            time.sleep(0.08 + number * 0.02)
+            while not hears(process, signal.SIGTERM):  # before that Python itself is starting
+                time.sleep(0.002)
+            time.sleep(number * 0.02)
             process.send_signal(signal.SIGINT)
             said = process.communicate(timeout=20)[1]
         assert process.returncode in (130, 0), said
