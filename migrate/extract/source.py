@@ -56,7 +56,7 @@ def open_source(api: TwilioApi, choice: SourceChoice, wanted: tuple[str, ...], p
         if choice == "chat":
             raise
         why = _why_gone(api, error, wanted)
-        if why is None and isinstance(error, TransientTwilioError):
+        if why is None and isinstance(error, TransientTwilioError) and not api.is_given_up(error):
             return Source("chat", _services(api, "chat", wanted, page_size))  # now with all patience
         if why is None:
             raise
