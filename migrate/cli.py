@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 
 import click
@@ -19,7 +18,7 @@ from migrate.commands.retire import retire
 from migrate.commands.run import run
 from migrate.commands.standin import standin
 from migrate.commands.verify import verify
-from migrate.failures import INTERRUPTED, Commands
+from migrate.failures import Commands
 from migrate.screen import spell_on
 
 
@@ -58,15 +57,8 @@ for command in COMMANDS:
 
 
 def main() -> None:
-    """The console script."""
+    """Run the command that was asked for. Raises `SystemExit`, always."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:  # closed by whoever called
             spell_on(stream)
-    # Whoever ends it by SIGTERM gets what Ctrl-C does: pages in hand are stored, and the exit code says so.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup would have it: the terminal was closed
-        signal.signal(signal.SIGHUP, signal.default_int_handler)
-    try:
-        cli(prog_name="chat-migrate")
-    except KeyboardInterrupt:  # before a command was there to say more
-        sys.exit(INTERRUPTED)
+    cli(prog_name="chat-migrate")

@@ -8,28 +8,35 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from migrate.model.clock import SAID_FROM
 from migrate.model.diagnosis import Check, Verdict
-from migrate.model.errors import MigrateError, OtherAccountError, TwilioError
+from migrate.model.errors import (
+    InterruptedRunError,
+    MigrateError,
+    OtherAccountError,
+    TransientTwilioError,
+    TwilioError,
+)
 from migrate.model.masking import mask
 from migrate.model.push_config import KEYS
 from migrate.model.sids import is_service_sid
 from migrate.model.text import PLAIN_ASCII, lasting, printable
 from migrate.twilio_api.addresses import Api, mixture_remedy
 from migrate.twilio_api.api import ApiSettings, TwilioApi, open_api
+from migrate.twilio_api.limits import page_sizes
 from migrate.twilio_api.pages import records_of
 
 PACKAGES = ("twilio", "pyarrow", "duckdb", "pandas", "vcrpy")
 LEAST_SPACE = 2_000_000_000  # bytes; 10,000,000 bindings take some 700 MB, and a comparison of them as much again
-_TRIES = 2
 _SIDES: tuple[Api, ...] = ("chat", "conversations")
 _GONE = (403, 404, 410)
 _SID = re.compile(r"\b([A-Z]{2})[0-9a-fA-F]{32}\b")
+_LATER = "Look again later; --retry-budget says how long each check is tried"
 _NO_WRITES = "whether it may write shows only in a write"
 
 
@@ -40,14 +47,15 @@ def diagnose(settings: ApiSettings, folder: Path) -> Iterator[Check]:
     """
     yield from _machine(folder)
     try:
-        # Quickly: it is no use to be patient here.
-        with open_api(replace(settings, retry_budget=min(settings.retry_budget, 10))) as api:
+        with open_api(settings) as api:
             yield _credentials(api)
             if api.addresses.mixture:
                 (foreign,) = (side for sides in api.addresses.foreign.values() for side in sides)
                 yield Check("addresses", "wrong", api.addresses.mixture, mixture_remedy(foreign))
                 return  # and so the credentials are not sent to either
             yield from _Twilio(api).checks()
+    except InterruptedRunError:
+        raise
     except OtherAccountError as error:  # which is of no use without the SIDs
         yield Check("account", "wrong", printable(error.what), error.remedy)
     except MigrateError as error:
@@ -90,6 +98,7 @@ class _Twilio:
 
     api: TwilioApi
     service_sid: str = ""  # of a service, to look at what is below one
+    silent: set[Api] = field(default_factory=set)  # the APIs that could not be reached
 
     def checks(self) -> Iterator[Check]:
         reached = False
@@ -105,7 +114,7 @@ class _Twilio:
             path = f"/Services/{self.service_sid}/Bindings"
             yield self._list(side, path, "bindings", f"{side} bindings")[0]
         yield self._list("conversations", "/Credentials", "credentials", "push credentials")[0]
-        yield self._look("push settings", self._settings)
+        yield self._look("conversations", "push settings", self._settings)
         if not self.api.is_account_proven:
             remedy = "Use TWILIO_AUTH_TOKEN before anything is written; retire refuses to delete with this key"
             yield Check("account", "unknown", "no answer says whose account the API key is of", remedy)
@@ -114,24 +123,33 @@ class _Twilio:
         found: list[dict[str, Any]] = []
 
         def look() -> str:
-            page = next(self.api.pages(side, path, read=lambda body: records_of(body, key), sizes=(5,), tries=_TRIES))
+            sizes = page_sizes(self.api.page_size)
+            page = next(self.api.pages(side, path, read=lambda body: records_of(body, key), sizes=sizes))
             found.extend(record for record in page.content if isinstance(record, dict))
             if key == "services" and not all(is_service_sid(record.get("sid")) for record in found):
                 raise TwilioError("The list of services holds something that is no service")
-            return f"readable at {self.api.addresses.base(side)}" if found else "readable, and there are none"
+            fewer = page.page_size is not None and page.page_size < self.api.page_size
+            most = f", {page.page_size:,} at a time" if fewer else ""
+            return f"readable at {self.api.addresses.base(side)}{most}" if found else "readable, and there are none"
 
-        return self._look(name, look), found
+        return self._look(side, name, look), found
 
     def _settings(self) -> str:
         path = f"/Services/{self.service_sid}/Configuration/Notifications"
-        self.api.get("conversations", path, _TRIES, having=KEYS)
+        self.api.get("conversations", path, having=KEYS)
         return f"readable; {_NO_WRITES}"
 
-    def _look(self, name: str, look: Callable[[], str]) -> Check:
+    def _look(self, side: Api, name: str, look: Callable[[], str]) -> Check:
+        if side in self.silent:  # to wait for it once is enough
+            return Check(name, "unknown", f"not asked for: {side} could not be reached")
         try:
             return Check(name, "fine", look())
-        except OtherAccountError:
+        except (InterruptedRunError, OtherAccountError):
             raise
+        except TransientTwilioError as error:
+            self.silent.add(side)
+            how = "not reached" if error.status is None else "not available"
+            return Check(name, "unknown", f"{how}: {_safe(error.what)}", _safe(error.remedy) or _LATER)
         except MigrateError as error:
             said = _safe(error.what)
             is_twilios = isinstance(error, TwilioError) and error.is_twilios and error.status in _GONE

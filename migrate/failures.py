@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import IO, Any
 
 import click
 
+from migrate.interrupts import INTERRUPTED, is_stopping, said
 from migrate.model.errors import MigrateError
-
-INTERRUPTED = 130
 
 
 class _Failure(click.ClickException):
@@ -18,9 +17,21 @@ class _Failure(click.ClickException):
         super().__init__(message)
         self.exit_code = exit_code  # type: ignore[misc]  # click's is one for the class
 
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Write the line to standard error."""
+        super().show(file)
+        said()
+
 
 class Commands(click.Group):
     """A group of commands whose failures are told, not traced."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Read what stands before the command."""
+        try:
+            return super().make_context(*args, **kwargs)
+        except KeyboardInterrupt:  # click would say that it was aborted, and exit with 1
+            raise _Failure("Interrupted", INTERRUPTED) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that was asked for."""
@@ -30,14 +41,19 @@ class Commands(click.Group):
             raise _Failure(str(error), error.exit_code) from error
         except KeyboardInterrupt:
             raise _Failure("Interrupted", INTERRUPTED) from None
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            where = f" {error.filename}" if error.filename else ""
-            raise _Failure(f"Cannot use{where}: {(error.strerror or str(error)).lower()}", 1) from error
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+        except (click.ClickException, click.exceptions.Exit):
             raise
         except Exception as error:
-            # Its text is left out: nobody has looked for secrets in it.
-            message = f"Unexpected {type(error).__name__}, which is a mistake in this program; -v shows where"
-            raise _Failure(message, 1) from error
+            if is_stopping():  # what a library made of a KeyboardInterrupt, or of a connection that was closed
+                raise _Failure("Interrupted", INTERRUPTED) from error
+            if isinstance(error, click.Abort | BrokenPipeError):
+                raise
+            raise _told(error) from error
+
+
+def _told(error: Exception) -> _Failure:
+    if isinstance(error, OSError):
+        where = f" {error.filename}" if error.filename else ""
+        return _Failure(f"Cannot use{where}: {(error.strerror or str(error)).lower()}", 1)
+    # Its text is left out: nobody has looked for secrets in it.
+    return _Failure(f"Unexpected {type(error).__name__}, which is a mistake in this program; -v shows where", 1)

@@ -188,6 +188,10 @@ def api_options(command: Command) -> Command:
         "--retry-budget", type=click.FloatRange(0, 86_400), default=DEFAULT_RETRY_BUDGET, show_default=True,
         metavar="SECONDS", help="How long one request is tried again.",
     )  # fmt: skip
+    @click.option(
+        "--page-size", type=click.IntRange(1, LARGEST_PAGE_SIZE), default=DEFAULT_PAGE_SIZE, show_default=True,
+        metavar="N", help="Rows to ask for at a time; fewer where the server takes no more.",
+    )  # fmt: skip
     @functools.wraps(command)
     def wrapped(
         *args: Any,
@@ -197,6 +201,7 @@ def api_options(command: Command) -> Command:
         replay: Path | None,
         concurrency: int,
         retry_budget: float,
+        page_size: int,
         **kwargs: Any,
     ) -> Any:
         if record and replay:
@@ -205,7 +210,7 @@ def api_options(command: Command) -> Command:
             click.echo(f"Replaying {said_of_demo()}", err=True)
         from migrate.twilio_api.api import ApiSettings
 
-        settings = ApiSettings(chat_url, conversations_url, record, replay, concurrency, retry_budget)
+        settings = ApiSettings(chat_url, conversations_url, record, replay, concurrency, retry_budget, page_size)
         return command(*args, settings=settings, **kwargs)
 
     return wrapped  # type: ignore[return-value]
@@ -234,11 +239,6 @@ def extract_options(command: Command) -> Command:
     @click.option(
         "--shard/--no-shard", default=True, help="Read each binding type of a service as a list of its own."
     )
-    @click.option(
-        "--page-size", type=click.IntRange(1, LARGEST_PAGE_SIZE), default=DEFAULT_PAGE_SIZE, show_default=True,
-        metavar="N",
-        help="Rows to ask for at a time; fewer where the server takes no more.",
-    )  # fmt: skip
     @click.option("--restart", is_flag=True, help="Begin an unfinished snapshot anew, instead of resuming it.")
     @click.option(
         "--expect", type=FOLDER, metavar="SNAPSHOT", help="An earlier snapshot, to estimate the time that is left."
@@ -255,7 +255,8 @@ def extract_options(command: Command) -> Command:
         if earlier and earlier.status != "finished":
             raise UsageError(f"--expect: the snapshot {expect} is unfinished")
         meter = Meter(earlier.rows_by_service if earlier else {})
-        options = ExtractOptions(**{field.name: kwargs.pop(field.name) for field in fields(ExtractOptions)})
+        names = [field.name for field in fields(ExtractOptions) if field.name != "page_size"]  # one of `api_options`
+        options = ExtractOptions(**{name: kwargs.pop(name) for name in names})
         return command(*args, options=options, meter=meter, **kwargs)
 
     return wrapped  # type: ignore[return-value]

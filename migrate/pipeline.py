@@ -11,6 +11,7 @@ from shlex import quote
 
 from migrate.extract.meter import Meter
 from migrate.extract.run import ExtractOptions, extract_snapshot
+from migrate.interrupts import telling
 from migrate.load.planning import make_plan
 from migrate.map.rules import Rules
 from migrate.map.run import map_snapshot
@@ -56,8 +57,9 @@ def run(
 def _going_on(kept: str, command: str) -> Iterator[None]:
     """A failure within says what earlier steps have finished, and the command that goes on from there."""
     try:
-        yield
+        with telling(lambda _: InterruptedRunError("Interrupted", kept=kept, remedy=f"Go on with: {command}")):
+            yield
+    except InterruptedRunError:
+        raise
     except MigrateError as error:
         raise error.within("Stopped half-way", kept=kept, remedy=f"Then go on with: {command}") from error
-    except KeyboardInterrupt:
-        raise InterruptedRunError("Interrupted", kept=kept, remedy=f"Go on with: {command}") from None

@@ -43,13 +43,19 @@ def standin_options(command: Command) -> Command:
         help="What happens to a larger page size.",
     )  # fmt: skip
     @click.option(
+        "--page-size-status", "status", type=click.Choice(["400", "413", "422", "500"]), default="400",
+        show_default=True, help="What it is refused with, as by a gateway that checks requests.",
+    )  # fmt: skip
+    @click.option(
         "--prerendered", is_flag=True,
         help="For measuring: keep each page as first served; later changes do not show in it.",
     )  # fmt: skip
     @_fault_options
     @functools.wraps(command)
-    def wrapped(*args: Any, maxima: Literal["docs", "openapi"], over: Literal["cap", "refuse"], **kwargs: Any) -> Any:
-        return command(*args, sizes=PageSizes(maxima, over), **kwargs)
+    def wrapped(
+        *args: Any, maxima: Literal["docs", "openapi"], over: Literal["cap", "refuse"], status: str, **kwargs: Any
+    ) -> Any:
+        return command(*args, sizes=PageSizes(maxima, over, int(status)), **kwargs)
 
     return wrapped  # type: ignore[return-value]
 

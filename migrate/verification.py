@@ -16,12 +16,13 @@ import duckdb
 
 from migrate.extract.meter import Meter
 from migrate.extract.run import ExtractOptions, extract_snapshot
+from migrate.interrupts import resumable
 from migrate.load.verify import Partition, Terms, add_up, partitions, verify_partition
 from migrate.map.rules import Rules
 from migrate.map.rules_toml import default_rules
 from migrate.model.address import is_twilios, other_address
 from migrate.model.coverage import Coverage, ServiceCoverage
-from migrate.model.errors import InputError, InterruptedRunError, MigrateError, RefusedError
+from migrate.model.errors import InputError, MigrateError, RefusedError
 from migrate.model.registration import SUCCESSORS
 from migrate.snapshot.coverage import coverage_folder, rejected_beside, write_coverage
 from migrate.snapshot.files import make_private_folder
@@ -249,9 +250,8 @@ def told(command: str) -> Iterator[None]:
     """What goes wrong within is told with the command that goes on."""
     kept, remedy = "No coverage was written", f"Go on with: {command}"
     try:
-        yield
-    except KeyboardInterrupt:
-        raise InterruptedRunError("Interrupted", kept=kept, remedy=remedy) from None
+        with resumable(kept=lambda: kept, remedy=remedy):
+            yield
     except duckdb.OperationalError as error:
         what = f"Cannot compare the bindings: {type(error).__name__}, most likely for want of space on the disk"
         raise MigrateError(what, kept=kept, remedy=f"Make space. {remedy}") from error

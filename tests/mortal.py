@@ -145,7 +145,7 @@ def _torn(real: Callable[..., Any], steps: _Steps, when: str, *given: Any, **opt
 
 def _live(child: Child) -> NoReturn:
     """Be the program, to the end."""
-    from migrate.cli import main
+    from migrate.__main__ import main
     from migrate.extract import parts
     from migrate.snapshot import files
 

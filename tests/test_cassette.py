@@ -319,6 +319,9 @@ class Fixed:
     def send(self, request: Request) -> Answer:
         return self.answer
 
+    def stop(self) -> None:
+        pass
+
     def close(self) -> None:
         pass
 

@@ -126,6 +126,48 @@ def test_a_server_without_a_clock(run: Run, environment: pytest.MonkeyPatch) -> 
     assert checks["clock"]["verdict"] == "unknown"
 
 
+@pytest.mark.parametrize("kind", ["429", "reset", "503", "cut"])
+def test_a_failure_that_passes_is_nothing_wrong(run: Run, serve: Serve, demo_world: World, kind: str) -> None:
+    demo_world.now = datetime.now(UTC)
+    serve(demo_world, faults=Faults(rate=0.6, kinds=(kind,), seed=3))
+    shown = run("doctor")
+    assert (shown.exit_code, shown.stderr) == (0, ""), shown.output
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_failure_that_lasts_is_unknown_and_was_tried_for_the_whole_budget(
+    run: Run, environment: pytest.MonkeyPatch, status: int
+) -> None:
+    environment.setenv("TWILIO_ACCOUNT_SID", "AC" + "1" * 32)
+    environment.setenv("TWILIO_AUTH_TOKEN", "t")
+
+    def answer(server: Scripted, path: str) -> Reply:
+        return Reply({"message": "busy"}, status)
+
+    with scripted(answer) as server:
+        urls = ("--chat-url", server.url, "--conversations-url", server.url)
+        shown = run("doctor", *urls)
+        patient = len(server.seen)
+        checks = verdicts(run, *urls, "--retry-budget", 1)
+        assert len(server.seen) - patient < patient / 2
+    assert (shown.exit_code, shown.stderr.count("\n")) == (1, 1)
+    assert "not known whether all is well: chat services, conversations services. Look again later" in shown.stderr
+    assert "Done: nothing is known to be wrong; not known: chat services, conversations services." in shown.stdout
+    assert {checks[f"{side} services"]["verdict"] for side in ("chat", "conversations")} == {"unknown"}
+    assert f"answered {status}" in checks["chat services"]["found"]
+    assert "wrong" not in {check["verdict"] for check in checks.values()}
+
+
+def test_an_api_that_does_not_answer_is_waited_for_once(
+    run: Run, serve: Serve, demo_world: World, environment: pytest.MonkeyPatch
+) -> None:
+    serve(demo_world)
+    checks = verdicts(run, "--chat-url", "http://127.0.0.1:1", "--retry-budget", 5)
+    assert checks["chat services"]["found"].startswith("not reached: No answer from http://127.0.0.1:1/")
+    assert checks["chat bindings"]["found"] == "not asked for: chat could not be reached"
+    assert checks["conversations bindings"]["verdict"] == checks["push settings"]["verdict"] == "fine"
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_is_what_the_shell_asks_the_program_for(run: Run, shell: str) -> None:
     script = run("completion", shell).stdout

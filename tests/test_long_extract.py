@@ -19,7 +19,7 @@ from migrate.snapshot.reader import open_snapshot
 from migrate.standin.faults import KINDS, Faults
 from migrate.standin.paging import PageSizes
 from migrate.standin.world import Binding, World
-from migrate.twilio_api import http
+from migrate.twilio_api import retry
 from tests.conftest import ROOT, Run, Serve, service_sid
 from tests.whole import account, ending, messages, whole
 
@@ -84,9 +84,9 @@ def test_in_chaos_every_binding_arrives_once_and_as_it_is(
     options: tuple[object, ...],
 ) -> None:
     faults = replace(CHAOS, seed=seed)
-    if seed == 1:  # it has the fewest requests; let those that stall run into the client's own time-out
+    if seed == 1:  # it has the fewest requests; let those that stall run into the client's own limit
         faults = replace(faults, stall=0.8)
-        monkeypatch.setattr(http, "READ_TIMEOUT", 0.5)
+        monkeypatch.setattr(retry, "LONGEST_REQUEST", 0.5)
     server = serve(account(*COUNTS), sizes, faults=faults)
     assert sum(COUNTS) == 100_000
     extract(run, "--out", tmp_path / "s", *options)

@@ -36,10 +36,11 @@ def test_options_order_the_faults() -> None:
     assert given() == (PageSizes(), Faults(), False)
     every = (
         "--seed 4 --latency 0.5 --fault-rate 0.25 --fault cut --fault 503 --most-at-once 6 --retry-after 1 --chat-gone 410 "
-        "--token-expiry 0.1 --growth 7 --deletion 8 --bytes-per-second 9 --prerendered --page-size-over refuse"
+        "--token-expiry 0.1 --growth 7 --deletion 8 --bytes-per-second 9 --prerendered --page-size-over refuse "
+        "--page-size-status 422"
     )
     faults = Faults(4, 0.5, 0.25, ("cut", "503"), 1, 5, 6, 410, 0.1, 7, 8, 9)
-    assert given(*every.split()) == (PageSizes(over="refuse"), faults, True)
+    assert given(*every.split()) == (PageSizes(over="refuse", status=422), faults, True)
     assert given("--fault-rate", "1")[1].kinds == DEFAULT_KINDS == tuple(kind for kind in KINDS if kind != "stall")
 
 

@@ -15,17 +15,11 @@ import click
 
 from migrate.commands.reporting import ground_now
 from migrate.commands.warnings import warn_of_account, warn_of_addresses
+from migrate.interrupts import resumable
 from migrate.load.limits import LIMITS, MOST_SERVICES, Ground, refuse_beyond
 from migrate.model.applied import Outcome
 from migrate.model.catalogue import CATALOGUE
-from migrate.model.errors import (
-    InterruptedRunError,
-    MigrateError,
-    OtherAccountError,
-    PartlyAppliedError,
-    RefusedError,
-    StaleError,
-)
+from migrate.model.errors import MigrateError, OtherAccountError, PartlyAppliedError, RefusedError, StaleError
 from migrate.options import FILE, same_command
 from migrate.screen import Screen
 
@@ -97,12 +91,9 @@ def alone(api: TwilioApi, screen: Screen, options: ApplyOptions) -> Iterator[Non
     with only_loader(Path(click.get_app_dir("chat-migrate")), api.account_sid) as said:
         if said:
             screen.say(said)
-        try:
+        kept = "What was written, if anything was, is in the journal"
+        with resumable(kept=lambda: kept, remedy=f"Go on with: {same_command(without=('record',))}"):
             yield
-        except KeyboardInterrupt:
-            kept = "What was written, if anything was, is in the journal"
-            again = same_command(without=("record",))
-            raise InterruptedRunError("Interrupted", kept=kept, remedy=f"Go on with: {again}") from None
 
 
 def refuse_nothing(total: Counts, *, kept: str) -> None:
@@ -193,17 +184,17 @@ def _apply(
                 remedy="To apply it once more, name another file with --journal",
             )
         applier = Applier(api, plan, kept, secrets)
-        try:
-            return applier.run()
-        except KeyboardInterrupt:
+
+        def what_is_done() -> str:
             done = sum(outcome.verdict == "applied" for outcome in applier.outcomes)
-            raise InterruptedRunError(
-                f"Interrupted: {done:,} of {_objects(plan)} are written",
-                kept=f"The journal is {journal}",
-                remedy=f"Go on with: {again}",
-            ) from None
+            return f"Interrupted: {done:,} of {_objects(plan)} are written"
+
+        kept_in = f"The journal is {journal}"
+        try:
+            with resumable(what=what_is_done, kept=lambda: kept_in, remedy=f"Go on with: {again}"):
+                return applier.run()
         except OtherAccountError as error:
-            error.kept = f"The journal is {journal}"
+            error.kept = kept_in
             raise
 
 
@@ -235,11 +226,12 @@ def ask(number: int, what: str) -> None:
             "Not applied: there is no terminal to ask on", kept=kept, remedy="Say --yes if you mean it"
         )
     question = f"Type the number of {what} ({number:,})"
-    try:
-        answer = click.prompt(question, err=True, default="", show_default=False)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo(err=True)
-        raise InterruptedRunError("Interrupted", kept=kept, remedy="The same command asks again") from None
+    with resumable(kept=lambda: kept, remedy="The same command asks again"):
+        try:
+            answer = click.prompt(question, err=True, default="", show_default=False)
+        except (click.Abort, KeyboardInterrupt):
+            click.echo(err=True)
+            raise KeyboardInterrupt from None
     if answer.strip() not in (str(number), f"{number:,}"):
         raise RefusedError("Not applied: that was not the number", kept=kept, remedy="The same command asks again")
 

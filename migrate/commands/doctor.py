@@ -21,15 +21,17 @@ if TYPE_CHECKING:
 def doctor(settings: ApiSettings, screen: Screen) -> None:
     """Check this machine, the credentials, and what Twilio lets them do.
 
-    It reads a page of each list and writes nothing. What it says is safe to paste into a ticket: no secret, no name
-    of yours, and of SIDs the first letters; but of two accounts that contradict each other both whole SIDs.
+    It reads a page of each list and writes nothing. What fails in a way that may pass is tried again for
+    --retry-budget seconds, as by every command, and is then called unknown, not wrong. What it says is safe to paste
+    into a ticket: no secret, no name of yours, and of SIDs the first letters; but of two accounts that contradict
+    each other both whole SIDs.
 
     \b
     Example:
       chat-migrate doctor
     """
     from migrate.diagnosis import diagnose
-    from migrate.model.diagnosis import wrong
+    from migrate.model.diagnosis import unreached, wrong
     from migrate.report.diagnosis import diagnosis_view
 
     checks = list(diagnose(settings, Path.cwd()))
@@ -38,4 +40,9 @@ def doctor(settings: ApiSettings, screen: Screen) -> None:
         raise MigrateError(
             f"Not as it should be: {', '.join(problems)}",
             remedy=f"Fix that, and look again with: {same_command(without=('record',))}",
+        )
+    if unknown := unreached(checks):
+        raise MigrateError(
+            f"Twilio did not answer, and it is not known whether all is well: {', '.join(unknown)}",
+            remedy=f"Look again later with: {same_command(without=('record',))}",
         )

@@ -12,15 +12,10 @@ import click
 
 from migrate.commands.applying import ask, refuse_nothing
 from migrate.commands.warnings import warn_of_addresses, warn_of_clock
+from migrate.interrupts import resumable
 from migrate.load.limits import refuse, too_old
 from migrate.model.coverage import total
-from migrate.model.errors import (
-    InterruptedRunError,
-    MigrateError,
-    OtherAccountError,
-    PartlyAppliedError,
-    RefusedError,
-)
+from migrate.model.errors import MigrateError, OtherAccountError, PartlyAppliedError, RefusedError
 from migrate.model.retirement import JOURNAL, Retired, Retirement
 from migrate.options import FILE, FOLDER, ServiceSid, api_options, common_options, rules_option, same_command
 from migrate.screen import Screen
@@ -229,12 +224,14 @@ def _delete(api: TwilioApi, found: Prepared, screen: Screen, *, yes: bool) -> Re
             ask(found.retirement.deletions, "bindings that are to be deleted for good")
         api.rested()
         kept, remedy = f"What was deleted is in {journal.path}", f"Go on with: {_again()}"
+
+        def what_is_done() -> str:
+            return f"Interrupted: {len(journal.deleted):,} bindings are deleted"
+
         with held_retire_journal(journal):
             try:
-                return Retirer(api, journal).run(found.rows())
-            except KeyboardInterrupt:
-                what = f"Interrupted: {len(journal.deleted):,} bindings are deleted"
-                raise InterruptedRunError(what, kept=kept, remedy=remedy) from None
+                with resumable(what=what_is_done, kept=lambda: kept, remedy=remedy):
+                    return Retirer(api, journal).run(found.rows())
             except OtherAccountError as error:
                 error.kept = kept
                 raise

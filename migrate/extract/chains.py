@@ -14,9 +14,10 @@ from migrate.extract.meter import Meter
 from migrate.extract.parts import Parts, Position
 from migrate.model.errors import TransientTwilioError, TwilioError
 from migrate.twilio_api.addresses import Api
-from migrate.twilio_api.api import TwilioApi, may_be_the_size
+from migrate.twilio_api.api import TwilioApi, kind_of_list
 from migrate.twilio_api.limits import FEW_TRIES, page_sizes
 from migrate.twilio_api.pages import Circle, Page
+from migrate.twilio_api.sizes import may_be_the_size
 
 logger = logging.getLogger(__name__)
 MOST_RESTARTS = 5  # of one list in one run
@@ -66,6 +67,7 @@ class Walk:
         self._api = api
         self._parts = parts
         self._meter = meter
+        self._path = f"/Services/{chain.service_sid}/Bindings"
         self._base = api.addresses.base(chain.api)
         self._most = page_size  # rows to ask for
         self._patient = False  # whether the size of the page is not to blame for what fails
@@ -106,7 +108,7 @@ class Walk:
     def _list(self, sizes: tuple[int, ...], tries: int | None, next_url: str | None) -> Iterator[Page[Rows]]:
         return self._api.pages(
             self.chain.api,
-            f"/Services/{self.chain.service_sid}/Bindings",
+            self._path,
             read=partial(read_rows, service_sid=self.chain.service_sid),
             params=self.chain.params(self._at.turn),
             sizes=sizes,
@@ -143,11 +145,12 @@ class Walk:
 
     def _recover(self, error: TwilioError, tries: int | None) -> None:
         """Find a way to go on after a failure, or raise it; with so many `tries` patience is not yet at its end."""
-        if isinstance(error, TransientTwilioError) and tries:
+        if isinstance(error, TransientTwilioError) and tries and not self._api.is_given_up(error):
             if self._smaller and may_be_the_size(error) and self._is_the_size():
                 smaller = self._smaller[0]
                 self._begin_anew(f"pages of {self._size or self._most} fail, and smaller ones do not")
                 self._most = smaller
+                self._api.sizes.learn(kind_of_list(self.chain.api, self._path), smaller)
             else:
                 self._patient = True
         elif error.status in _DEAD_TOKEN and self._at.next_url and self._restarts < MOST_RESTARTS and self._begins():

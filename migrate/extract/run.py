@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 
 from migrate import __version__
 from migrate.extract.chains import Chain, Walk
-from migrate.extract.crew import Crew
 from migrate.extract.identities import COLUMN, Identities, read_identities
 from migrate.extract.meter import Meter
 from migrate.extract.parts import Parts, part_rows
@@ -25,6 +24,7 @@ from migrate.extract.source import (
     service_rows,
     target_notifications,
 )
+from migrate.interrupts import resumable
 from migrate.model.clock import REMEDY
 from migrate.model.errors import InterruptedRunError, MigrateError, OtherAccountError, RefusedError, TwilioError
 from migrate.snapshot.manifest import Filters, Manifest
@@ -38,6 +38,7 @@ from migrate.snapshot.writer import (
 from migrate.twilio_api.api import TwilioApi
 from migrate.twilio_api.limits import DEFAULT_PAGE_SIZE, page_sizes
 from migrate.twilio_api.proof import prove_account
+from migrate.workers import Workers
 
 T = TypeVar("T")
 THREADS_A_REQUEST = 2  # chains under way for each request that may be: some are storing, or waiting for the reader
@@ -90,9 +91,8 @@ def extract_snapshot(
         return f"What was read is kept in {out}" if out.exists() else ""
 
     try:
-        return _Extract(api, out, options, meter or Meter(), command).run()
-    except (KeyboardInterrupt, InterruptedRunError):
-        raise InterruptedRunError("Interrupted", kept=kept(), remedy=remedy) from None
+        with resumable(kept=kept, remedy=remedy):
+            return _Extract(api, out, options, meter or Meter(), command).run()
     except OSError as error:
         raise MigrateError(_unwritable(error, out), kept=kept(), remedy=remedy) from error
 
@@ -105,6 +105,7 @@ class _Extract:
         self.out = out
         self.options = options
         self.command = command
+        self.page_size = min(options.page_size, api.page_size)
         self.meter = meter
         meter.requests_now = lambda: api.throttle.running
         meter.trouble = lambda: api.trouble
@@ -122,7 +123,7 @@ class _Extract:
             self.api.addresses.refuse_mixture()
         if begun:
             refuse_other_address(self.out, begun, self.api.places)
-        source = open_source(self.api, choice, _sorted(options.services), options.page_size)
+        source = open_source(self.api, choice, _sorted(options.services), self.page_size)
         clock = self.api.clock
         if clock and clock.is_refused:
             raise RefusedError(f"Not read: {clock}, and ages are measured by it", remedy=REMEDY)
@@ -139,7 +140,7 @@ class _Extract:
             shards=self._shards(source),
             addresses=self._addresses(source),
         )
-        prove_account(self.api, page_sizes(options.page_size))
+        prove_account(self.api, page_sizes(self.page_size))
         with open_writer(self.out, manifest, restart=options.restart) as writer:
             try:
                 if not writer.has_tables():
@@ -181,7 +182,7 @@ class _Extract:
         credentials: list[dict[str, Any]] = []
 
         def list_them() -> None:
-            credentials.extend(list_credentials(self.api, source.api, self.options.page_size))
+            credentials.extend(list_credentials(self.api, source.api, self.page_size))
 
         jobs: list[Callable[[], None]] = [list_them, *(partial(read, sid) for sid in source.services)]
         if failures := self._side_by_side(lambda job: job(), jobs, self.api.throttle.most):
@@ -191,13 +192,28 @@ class _Extract:
     def _side_by_side(
         self, job: Callable[[T], object], items: list[T], threads: int
     ) -> list[tuple[T, BaseException]]:
-        """Do a job for each item; the failures. Ctrl-C ends it."""
-        crew = Crew(job, items, threads, self.api.stop)
-        crew.run()
-        for _, error in crew.failures:
+        """Do a job for each item. One that fails does not keep the others from being done: the items whose job has
+        failed, and why, in the order in which they did.
+
+        Raises `OtherAccountError` where a job did: that ends the run.
+        """
+        failures: list[tuple[T, BaseException]] = []
+
+        def do(item: T) -> None:
+            try:
+                job(item)
+            except InterruptedRunError:
+                pass  # told by whoever stopped it
+            except BaseException as error:
+                failures.append((item, error))
+
+        with Workers(threads, "chain", stop=self.api.stop) as workers:
+            for item in items:
+                workers.submit(do, item)
+        for _, error in failures:
             if isinstance(error, OtherAccountError):
                 raise error
-        return crew.failures
+        return failures
 
     def _chains(self, writer: SnapshotWriter, identities: Identities | None) -> list[Chain]:
         """All chains of the snapshot; those of one service stand apart, so that all services begin at once."""
@@ -220,7 +236,7 @@ class _Extract:
         """Walk all chains side by side. One that fails does not stop the others; the first failure is then raised."""
         many = min(THREADS_A_REQUEST * self.api.throttle.most, len(chains)) or 1
         with Parts(writer, part_rows(many), self.api.stop) as parts:
-            walks = [Walk(chain, self.api, parts, self.options.page_size, self.meter) for chain in chains]
+            walks = [Walk(chain, self.api, parts, self.page_size, self.meter) for chain in chains]
             failures = self._side_by_side(self._walk_one, walks, many)
         if parts.failure:
             raise self._told("Stopped", parts.failure, writer, chains)

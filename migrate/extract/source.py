@@ -58,7 +58,8 @@ def open_source(api: TwilioApi, choice: SourceChoice, wanted: tuple[str, ...], p
         if choice == "chat":
             raise
         why = _why_gone(api, error, wanted)
-        if why is None and isinstance(error, TransientTwilioError) and not isinstance(error, HostNotFoundError):
+        passing = isinstance(error, TransientTwilioError) and not isinstance(error, HostNotFoundError)
+        if why is None and passing and not api.is_given_up(error):
             return Source("chat", _patiently(api, wanted, page_size))
         if why is None:
             raise _doubted(api, error) from None

@@ -6,7 +6,6 @@ An object is None where Twilio says that there is none, and not something on the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -18,6 +17,7 @@ from migrate.model.replacement import Facts
 from migrate.model.sids import is_binding_sid, is_credential_sid
 from migrate.twilio_api.addresses import Api
 from migrate.twilio_api.api import TwilioApi
+from migrate.workers import Workers, result_of
 
 Row = Mapping[str, Any]  # a binding as the snapshot has it, its `service_sid`, `sign` and `is_shared`
 Credentials = Mapping[str, Mapping[str, Any]]  # by SID
@@ -98,12 +98,9 @@ def listed_facts(row: Row, sides: Sides, credentials: Credentials, now: datetime
 
 def read_sides(api: TwilioApi, service_sids: Sequence[str]) -> dict[str, Sides]:
     """What services push, by SID, read side by side. Raises `TwilioError` where Twilio cannot be asked."""
-    with ThreadPoolExecutor(api.throttle.most) as pool:
-        try:
-            return dict(zip(service_sids, pool.map(lambda sid: _sides(api, sid), service_sids), strict=True))
-        except BaseException:
-            api.stop()  # the others' answers are of no use any more: nothing waits for them
-            raise
+    with Workers(api.throttle.most, "sides", stop=api.stop) as workers:
+        sides = [workers.submit(_sides, api, sid) for sid in service_sids]
+        return {sid: result_of(found) for sid, found in zip(service_sids, sides, strict=True)}
 
 
 def _sides(api: TwilioApi, service_sid: str) -> Sides:

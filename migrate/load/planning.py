@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from migrate.snapshot.mapped import Mapped, open_mapped
 from migrate.snapshot.reader import open_snapshot
 from migrate.twilio_api.api import TwilioApi
 from migrate.twilio_api.credentials import is_one_account
+from migrate.workers import Workers, result_of
 
 
 def make_plan(
@@ -129,12 +129,9 @@ def _names(mapped: Mapped) -> dict[str, str]:
 
 def read_all(api: TwilioApi, service_sids: Sequence[str]) -> list[Settings | None]:
     """The live settings of services, side by side; None for one that is not there."""
-    with ThreadPoolExecutor(api.throttle.most) as pool:
-        try:
-            return list(pool.map(lambda sid: read_live(api, sid), service_sids))
-        except BaseException:
-            api.stop()  # the others' answers are of no use any more, and nobody should wait for them
-            raise
+    with Workers(api.throttle.most, "read", stop=api.stop) as workers:
+        reading = [workers.submit(read_live, api, sid) for sid in service_sids]
+        return [result_of(one) for one in reading]  # where one fails, the others' answers are of no use
 
 
 def notifications_path(service_sid: str) -> str:

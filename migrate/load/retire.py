@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 
 from migrate.load.evidence import Row, binding_path, read_binding, read_facts
 from migrate.load.pace import Pace
@@ -18,6 +18,7 @@ from migrate.model.replacement import why_needed
 from migrate.model.retirement import Ending, Retired
 from migrate.model.sids import is_binding_sid, is_service_sid
 from migrate.twilio_api.api import TwilioApi
+from migrate.workers import Workers, result_of
 
 _AHEAD = 4  # bindings in hand for each request at a time
 
@@ -34,22 +35,17 @@ class Retirer:
         """Delete what may be deleted of these; one that fails does not stop the others.
 
         Raises `OSError` where the journal cannot be written, and `KeyboardInterrupt`; what was begun is settled
-        first, as far as that can be seen.
+        first, as far as that can be seen in a moment, and else stays open in the journal.
         """
         retired, waiting = Retired(), deque[Future[Ending]]()
         most = self._api.throttle.most
-        with ThreadPoolExecutor(most, thread_name_prefix="retire") as pool:
-            try:
-                for row in rows:
-                    waiting.append(pool.submit(self._retire, row))
-                    if len(waiting) > most * _AHEAD:
-                        retired.add(waiting.popleft().result())
-                while waiting:
-                    retired.add(waiting.popleft().result())
-            except BaseException:
-                self._api.stop()  # nothing further is begun
-                pool.shutdown(cancel_futures=True)
-                raise
+        with Workers(most, "retire", stop=self._api.stop) as workers:
+            for row in rows:
+                waiting.append(workers.submit(self._retire, row))
+                if len(waiting) > most * _AHEAD:
+                    retired.add(result_of(waiting.popleft()))
+            while waiting:
+                retired.add(result_of(waiting.popleft()))
         return retired
 
     def _retire(self, row: Row) -> Ending:

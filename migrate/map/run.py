@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Executor, Future, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from migrate.interrupts import resumable
 from migrate.map.bindings import NEEDED, Mapper
 from migrate.map.credentials import Credentials
 from migrate.map.crowds import find_crowds
@@ -21,7 +22,7 @@ from migrate.map.tally import Tally
 from migrate.model.config_check import check_config
 from migrate.model.coverage import nothing_expected
 from migrate.model.credential import Credential
-from migrate.model.errors import InterruptedRunError, MigrateError
+from migrate.model.errors import MigrateError
 from migrate.model.finding import Finding
 from migrate.model.proposal import Proposal
 from migrate.model.push_config import ServiceConfig, flatten
@@ -30,6 +31,7 @@ from migrate.snapshot.files import sync
 from migrate.snapshot.mapped import Summary
 from migrate.snapshot.mapped_writer import MappedWriter, open_part
 from migrate.snapshot.reader import Snapshot, batches, open_snapshot
+from migrate.workers import GRACE, Workers, result_of
 
 ROWS_A_TASK = 500_000  # bindings that one task maps, and that one file of the mapped folder has
 
@@ -69,7 +71,7 @@ def map_snapshot(
     configuration is kept beside the new one.
     """
     with _told_whole(out), MappedWriter(out, overwrite=overwrite) as writer, ExitStack() as stack:
-        executor = executor or stack.enter_context(ThreadPoolExecutor(os.cpu_count()))
+        executor = executor or stack.enter_context(Workers(os.cpu_count() or 1, "map"))
         mapping = _Mapping(open_snapshot(snapshot), rules or default_rules(), writer, executor)
         stack.callback(mapping.stop)  # before the writer clears away, and before the threads are waited for
         return mapping.run()
@@ -80,9 +82,8 @@ def _told_whole(out: Path) -> Iterator[None]:
     """A mapping that stops in the middle leaves nothing, and says so."""
     kept, again = f"Nothing was changed in {out}", "The same command begins anew"
     try:
-        yield
-    except KeyboardInterrupt:
-        raise InterruptedRunError("Interrupted", kept=kept, remedy=again) from None
+        with resumable(kept=lambda: kept, remedy=again):
+            yield
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise MigrateError(f"Cannot map into {out}: {reason}", kept=kept, remedy=again) from error
@@ -152,7 +153,7 @@ class _Mapping:
         tasks = [task for some in self._tasks.values() for task in some]
         for task in tasks:
             task.cancel()
-        wait(tasks)
+        wait(tasks, GRACE)
 
     def _begin(self, service_sid: str) -> list[Future[Tally]]:
         """Begin to map the bindings of a service, while those before it are still being mapped."""
@@ -167,7 +168,7 @@ class _Mapping:
     def _tally(self, service_sid: str) -> Tally:
         tally = Tally()
         for task in self._tasks[service_sid]:
-            tally.merge(task.result())
+            tally.merge(result_of(task))
         return tally
 
     def _numbers(self, service: dict[str, Any], tally: Tally) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-# fine; note: worth knowing; wrong: a migration would fail by it; unknown: it could not be looked at.
+# fine; note: worth knowing; wrong: a migration would fail by it; unknown: it could not be looked at, which may pass.
 Verdict = Literal["fine", "note", "wrong", "unknown"]
 
 
@@ -30,3 +30,8 @@ class Check:
 def wrong(checks: Sequence[Check]) -> list[str]:
     """The names of the checks that are wrong."""
     return [check.name for check in checks if check.verdict == "wrong"]
+
+
+def unreached(checks: Sequence[Check]) -> list[str]:
+    """The names of the checks that failed in a way that may pass, for as long as they were tried."""
+    return [check.name for check in checks if check.verdict == "unknown" and check.remedy]

@@ -23,7 +23,7 @@ from migrate.snapshot.files import make_private_folder
 PATIENCE = 120.0  # seconds that a child may take before it counts as stuck
 A_CHANGE = 10.0  # and so many more for each change
 KILLED = -signal.SIGKILL  # the exit code of who was
-GENTLE = 5.0  # seconds that a child has to end by itself
+GENTLE = 2.0  # seconds that children have to end by themselves
 _POLL = 0.002
 # The child's own are set instead; a proxy would be asked for this machine's loopback.
 _NOT_INHERITED = re.compile(r"TWILIO_.*|CHAT_MIGRATE_.*|(?i:.*_proxy)")
@@ -79,12 +79,12 @@ class Child:
         self.process.kill()
         return self.process.wait()
 
-    def end(self) -> None:
-        """End it, gently if it lets itself."""
+    def end(self, seconds: float = GENTLE) -> None:
+        """End it, gently if it lets itself within so many seconds."""
         if self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(GENTLE)
+                self.process.wait(seconds)
             except subprocess.TimeoutExpired:
                 self.kill()
         if self.process.stdin:
@@ -160,10 +160,18 @@ class Children:
         """Give later children the time that so many changes take at most."""
         self.seconds = PATIENCE + A_CHANGE * changes
 
+    def ask_to_end(self) -> None:
+        """Ask all that still run to end, and do not wait for it."""
+        for child in self._started:
+            if child.process.poll() is None:
+                child.process.terminate()
+
     def end(self) -> None:
-        """End all that still run."""
+        """End all that still run, gently if they let themselves."""
+        self.ask_to_end()
+        deadline = time.monotonic() + GENTLE
         for child in reversed(self._started):
-            child.end()
+            child.end(max(0.0, deadline - time.monotonic()))
 
     def _environment(self, ours: Mapping[str, str]) -> dict[str, str]:
         """What a child sees of this process's environment, and what it sees instead."""

@@ -46,6 +46,7 @@ class Oracle:
         self._addresses = Addresses(url, url)
         self._credentials = Credentials.from_environment(variables)
         self._transport = LiveTransport(direct=True)
+        self._patience = Patience(_BUDGET)
         self._strangers: Counter[str] = Counter()
 
     def look(self) -> Seen:
@@ -72,11 +73,17 @@ class Oracle:
 
     def meddle(self, service_sid: str, path: str, value: Value) -> None:
         """Somebody else sets a field, as often as it takes to get through. The service must be nobody else's now."""
+        self._patience.rested()
         before = self.look().writes.count(service_sid)
         url = self._addresses.url("conversations", notifications_path(service_sid))
         body = urlencode({FIELD_BY_PATH[path].form: form_value(value)}).encode()
-        Patience(_BUDGET).ask(lambda: self._ask("POST", url, body))
+        self._patience.ask(lambda: self._ask("POST", url, body))
         self._strangers[service_sid] += self.look().writes.count(service_sid) - before
+
+    def stop(self) -> None:
+        """End what is under way, soon, and ask nothing more."""
+        self._patience.stopped.set()
+        self._transport.stop()
 
     def close(self) -> None:
         """Close the connections."""

@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 
-from migrate.model.errors import InterruptedRunError, MigrateError, RefusedError, TwilioError
+from migrate.interrupts import resumable, stopped_by
+from migrate.model.errors import MigrateError, RefusedError, TwilioError
 from migrate.model.plan import Plan
 from migrate.model.rehearsal import Conditions, Point, Rehearsal, Verdict
 from migrate.rehearsal.act import POINTS, RETIRE, Act, FailedError, SkippedError
@@ -55,12 +56,9 @@ def rehearse(
     again = command or f"chat-migrate rehearse {quote(str(mapped))} --snapshot {quote(str(snapshot))}"
     work, kept = Path(tempfile.mkdtemp(prefix="chat-migrate-rehearsal-")), ""  # it is private
     try:
-        held = _hold(work, opened, conditions, begin, inferred=inferred)
+        with resumable(kept=lambda: "Twilio was not asked for anything", remedy=f"Begin anew with: {again}"):
+            held = _hold(work, opened, conditions, begin, inferred=inferred)
         kept = "" if held.passed else str(work)
-    except KeyboardInterrupt:
-        raise InterruptedRunError(
-            "Interrupted", kept="Twilio was not asked for anything", remedy=f"Begin anew with: {again}"
-        ) from None
     finally:
         if not kept:
             shutil.rmtree(work, ignore_errors=True)
@@ -75,12 +73,13 @@ def _hold(
     children = Children(work)
     faults = ("--seed", conditions.seed, "--latency", conditions.latency, "--fault-rate", conditions.fault_rate)
     try:
-        variables = children.serve("--snapshot", snapshot.folder.absolute(), *_BINDINGS, "--port", 0, *faults)
-        with closing(Oracle(variables)) as oracle:
-            folders = Path(conditions.mapped).absolute(), snapshot.folder.absolute()
-            act = Act(*folders, children, oracle, conditions.account_sid, snapshot.as_of, inferred=inferred)
-            points = tuple(_try(act, begin))
-            seen = _last_look(oracle)
+        with stopped_by(children.ask_to_end):
+            variables = children.serve("--snapshot", snapshot.folder.absolute(), *_BINDINGS, "--port", 0, *faults)
+            with closing(Oracle(variables)) as oracle, stopped_by(oracle.stop):
+                folders = Path(conditions.mapped).absolute(), snapshot.folder.absolute()
+                act = Act(*folders, children, oracle, conditions.account_sid, snapshot.as_of, inferred=inferred)
+                points = tuple(_try(act, begin))
+                seen = _last_look(oracle)
     finally:
         children.end()
     return Rehearsal(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from migrate.model.diagnosis import Check, wrong
+from migrate.model.diagnosis import Check, unreached, wrong
 from migrate.report.layout import COLUMN
 from migrate.report.wording import count
 
@@ -22,6 +22,8 @@ def diagnosis_view(checks: Sequence[Check]) -> Text:
         text.append(f"  {check.name:{width}}", "bold").append(f"  {COLUMN}{check.found}\n")
         if check.remedy:
             text.append(f"{'':{width + 9}}  → {check.remedy}\n")
-    problems = wrong(checks)
+    problems, unknown = wrong(checks), unreached(checks)
     summed = f"{count(len(problems), 'problem')}: {', '.join(problems)}" if problems else "nothing is wrong"
+    if unknown:
+        summed = f"{summed if problems else 'nothing is known to be wrong'}; not known: {', '.join(unknown)}"
     return text.append("\nDone: ", "bold").append(f"{summed}.\n")

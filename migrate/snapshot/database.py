@@ -11,6 +11,7 @@ from typing import Any
 
 import duckdb
 
+from migrate.interrupts import stopped_by
 from migrate.model.errors import MigrateError
 from migrate.model.schemas import BINDINGS
 
@@ -44,7 +45,11 @@ def over_views(
             "temp_directory": folder,
             "autoload_known_extensions": False,
         }
-        with _told_plainly(scratch), duckdb.connect(config=settings) as database:
+        with (
+            _told_plainly(scratch),
+            duckdb.connect(config=settings) as database,
+            stopped_by(database.interrupt),  # DuckDB hears of Ctrl-C between some steps of a query only
+        ):
             # In a notebook it would show one of its own; and where it lacks what that needs, it does not take a no.
             with suppress(duckdb.InvalidInputException):
                 database.execute("SET enable_progress_bar = false")

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from migrate.interrupts import check
 from migrate.model.coverage import nothing_expected
 from migrate.model.errors import RefusedError
 from migrate.model.finding import Finding
@@ -54,10 +55,15 @@ class Snapshot:
 
 
 def batches(parts: Iterable[Path], columns: Iterable[str] = ()) -> Iterator[pa.RecordBatch]:
-    """The rows of some Parquet files, in batches of at most `BATCH_ROWS`; all columns, or only some."""
+    """The rows of some Parquet files, in batches of at most `BATCH_ROWS`; all columns, or only some.
+
+    Raises `InterruptedRunError`, in whatever thread, once the process was asked to end.
+    """
     for path in parts:
         with pq.ParquetFile(path) as file:
-            yield from file.iter_batches(BATCH_ROWS, columns=list(columns) if columns else None)
+            for batch in file.iter_batches(BATCH_ROWS, columns=list(columns) if columns else None):
+                check()
+                yield batch
 
 
 def said_of(snapshot: Snapshot, lifetime: timedelta) -> tuple[Finding, ...]:

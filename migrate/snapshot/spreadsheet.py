@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from migrate.model.errors import InterruptedRunError, MigrateError
+from migrate.interrupts import resumable
+from migrate.model.errors import MigrateError
 from migrate.snapshot.files import private_file
 from migrate.snapshot.mapped import BINDINGS, Summary
 from migrate.snapshot.reader import batches
@@ -43,9 +44,8 @@ def write_spreadsheet(mapped: Path, summary: Summary, path: Path) -> int:
     """
     kept, again = f"The mapping is finished in {mapped}", "For the list, map again with --overwrite and --csv"
     try:
-        return write_csv(path, _NAMES, _rows(mapped, summary))
-    except KeyboardInterrupt:
-        raise InterruptedRunError("Interrupted", kept=kept, remedy=again) from None
+        with resumable(kept=lambda: kept, remedy=again):
+            return write_csv(path, _NAMES, _rows(mapped, summary))
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise MigrateError(f"Cannot write {path}: {reason}", kept=kept, remedy=again) from error

@@ -42,11 +42,12 @@ class PageSizes:
     """What the stand-in does with page sizes, since what Twilio does is not known (FACTS.md, [?]).
 
     `maxima` are those of Twilio's documentation or of its OpenAPI documents; a size `over` them is capped or
-    answered with 400.
+    refused with a `status`: 400, or what a gateway chooses that checks requests by those documents, or 500.
     """
 
     maxima: Literal["docs", "openapi"] = "openapi"
     over: Literal["cap", "refuse"] = "cap"
+    status: int = 400
 
     def choose(self, asked: str | None, version: str, key: str) -> int:
         """The page size to use. Raises `ProblemError` for one that is no number, below 1, or refused."""
@@ -56,7 +57,8 @@ class PageSizes:
         except ValueError:
             size = 0
         if size < 1 or (size > maximum and self.over == "refuse"):
-            raise ProblemError(400, 20001, f"PageSize must be a number from 1 to {maximum}")
+            status = self.status if size > maximum else 400
+            raise ProblemError(status, 20001, f"PageSize must be a number from 1 to {maximum}")
         return min(size, maximum)
 
 

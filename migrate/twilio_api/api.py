@@ -5,17 +5,18 @@ from __future__ import annotations
 import logging
 import os
 import re
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from migrate.interrupts import stopped_by
 from migrate.model.clock import Clock
 from migrate.model.errors import (
-    HostNotFoundError,
     InterruptedRunError,
     MigrateError,
     OtherAccountError,
@@ -31,10 +32,12 @@ from migrate.twilio_api.addresses import CANONICAL, Addresses, Api, public_url
 from migrate.twilio_api.answers import count_of, raise_for_status
 from migrate.twilio_api.clocks import clock_of
 from migrate.twilio_api.credentials import Credentials
-from migrate.twilio_api.limits import DEFAULT_CONCURRENCY, DEFAULT_RETRY_BUDGET, FEW_TRIES, PAGE_SIZES
+from migrate.twilio_api.limits import DEFAULT_CONCURRENCY, DEFAULT_PAGE_SIZE, DEFAULT_RETRY_BUDGET, PAGE_SIZES
 from migrate.twilio_api.pages import Circle, NotAPageError, Page, Reader, accounts_of, decode, peek
 from migrate.twilio_api.retry import Patience
+from migrate.twilio_api.sizes import PageSizes
 from migrate.twilio_api.throttle import Throttle
+from migrate.workers import Workers
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -48,7 +51,7 @@ class ApiSettings:
 
     `record` and `replay` name a cassette and exclude each other; `demo` is the recorded demo that comes with the
     program, unless there is a file of that name. `concurrency` is the most requests at a time, `retry_budget` how
-    many seconds one request is tried again.
+    many seconds one request is tried again, `page_size` the most records to ask for at a time.
     """
 
     chat_url: str = CANONICAL["chat"]
@@ -57,6 +60,7 @@ class ApiSettings:
     replay: Path | None = None
     concurrency: int = DEFAULT_CONCURRENCY
     retry_budget: float = DEFAULT_RETRY_BUDGET
+    page_size: int = DEFAULT_PAGE_SIZE
     environment: Any = field(default_factory=lambda: os.environ)
 
 
@@ -80,6 +84,7 @@ class TwilioApi:
         throttle: Throttle,
         patience: Patience,
         readers: Executor,
+        page_size: int = DEFAULT_PAGE_SIZE,
         places: Mapping[str, str] | None = None,
         options: tuple[str, ...] = (),
     ) -> None:
@@ -88,6 +93,8 @@ class TwilioApi:
         self._patience = patience
         self._readers = readers
         self._account = Account(credentials)
+        self.page_size = page_size  # the most records to ask for at a time
+        self.sizes = PageSizes(patience.stopped.is_set, lambda: patience.is_spent)
         self.addresses = addresses
         # Where answers come from: the addresses; for a recording, which one it is.
         self.places: Mapping[str, str] = places or {api: addresses.base(api) for api in CANONICAL}
@@ -130,9 +137,16 @@ class TwilioApi:
         return is_known_host(self.addresses.base(api))
 
     def stop(self) -> None:
-        """End all waiting and begin no further request: what is asked from now on raises `InterruptedRunError`."""
+        """End all waiting, and soon the requests under way, and begin none: what is asked from now on raises
+        `InterruptedRunError`.
+        """
         self._patience.stopped.set()
         self.throttle.stop()
+        self._client.http_client.transport.stop()
+
+    def is_given_up(self, error: TwilioError) -> bool:
+        """Whether waiting for answers that do not come has taken all the time there is: another way takes as long."""
+        return error.status is None and self._patience.is_spent
 
     def get(self, api: Api, path: str, tries: int | None = None, *, having: Collection[str] = ()) -> dict[str, Any]:
         """Fetch one object, such as `/Services/IS…`. Raises `TwilioError` for any answer but 200.
@@ -270,29 +284,14 @@ class TwilioApi:
     def _first(
         self, api: Api, path: str, params: tuple[tuple[str, str], ...], sizes: tuple[int, ...], tries: int | None
     ) -> _Fetched:
-        """The first page, at the largest size that the server takes."""
+        """The first page, at the largest size that the server takes for such lists."""
 
         def fetch(size: int, tries: int | None) -> _Fetched:
             return self._fetch(self._url(api, path, (*params, ("PageSize", str(size)))), tries)
 
-        largest, *smaller = sizes
-        if not smaller:
-            return fetch(largest, tries)
-        try:
-            return fetch(largest, min(tries or FEW_TRIES, FEW_TRIES))
-        except TwilioError as error:
-            if not may_be_the_size(error):
-                if tries or not isinstance(error, TransientTwilioError):
-                    raise
-                smaller = []
-            refused = error.status == 400
-        for size in smaller:
-            try:
-                return fetch(size, None if refused else 1)
-            except TwilioError as error:
-                if not may_be_the_size(error):
-                    raise
-        return fetch(largest, tries)  # it is not the size then
+        capped = tuple(dict.fromkeys(min(size, self.page_size) for size in sizes))
+        with self._ended_by_contradiction():  # a walk that waits for another's size is stopped there
+            return self.sizes.first(kind_of_list(api, path), capped, tries, fetch)
 
     def _fetch(self, url: str, tries: int | None) -> _Fetched:
         body, requests = self._ask(url, bytes, tries)
@@ -309,9 +308,12 @@ class TwilioApi:
     ) -> tuple[T, int]:
         """What `read` makes of the body, trying again where that may help; and how many requests it took."""
 
+        began = time.monotonic()
+
         def once() -> T:
             with self.throttle.turn() as turn:
-                answer = self._client.request(method, url, data=form)
+                seconds = self._patience.seconds_left(began)
+                answer = self._client.request(method, url, data=form, timeout=seconds)
                 running = count_of(answer.headers.get("twilio-concurrent-requests"))
                 self.throttle.note(turn, answer.status_code, running)
             logger.debug("%s %s: %s, %d bytes", method, public_url(url), answer.status_code, len(answer.body))
@@ -372,10 +374,9 @@ def _options(settings: ApiSettings, addresses: Addresses) -> tuple[str, ...]:
     return (*chat, *(("--conversations-url", addresses.conversations) if other else ()))
 
 
-def may_be_the_size(error: TwilioError) -> bool:
-    """Whether a smaller page may help: a refusal, or a server that breaks over it (FACTS.md, "REST behaviour")."""
-    passing = isinstance(error, TransientTwilioError) and not isinstance(error, HostNotFoundError)
-    return error.status == 400 or (passing and error.status != 429)
+def kind_of_list(api: Api, path: str) -> tuple[Api, str]:
+    """What has one page size, whichever service a list is of: the API, and the list's name."""
+    return api, path.rpartition("/")[2]
 
 
 @contextmanager
@@ -418,10 +419,12 @@ def open_api(settings: ApiSettings) -> Iterator[TwilioApi]:
         user_agent_extensions=[f"chat-migrate/{__version__}"],
     )
     throttle, patience = Throttle(settings.concurrency), Patience(settings.retry_budget, pauses=not settings.replay)
-    readers = ThreadPoolExecutor(_READERS, thread_name_prefix="reader")
+    readers = Workers(_READERS, "reader")
+    way = places, _options(settings, addresses)
+    api = TwilioApi(client, addresses, credentials, throttle, patience, readers, settings.page_size, *way)
     try:
-        options = _options(settings, addresses)
-        yield TwilioApi(client, addresses, credentials, throttle, patience, readers, places, options)
+        with stopped_by(api.stop):
+            yield api
     finally:
         readers.shutdown(wait=False, cancel_futures=True)
         transport.close()

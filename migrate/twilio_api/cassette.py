@@ -95,6 +95,10 @@ class Recorder:
             self._exchanges.append((sent, recorded))
         return answer
 
+    def stop(self) -> None:
+        """Have the inner transport end what is under way."""
+        self._inner.stop()
+
     def close(self) -> None:
         """Write the cassette, its exchanges in an order that does not depend on the threads' timing."""
         self._inner.close()
@@ -136,6 +140,9 @@ class Player:
             f"The cassette {self._path} {problem} {request.method} {public_url(request.url)}",
             remedy="Replay the command and options that it was recorded with, or record it again",
         )
+
+    def stop(self) -> None:
+        """Nothing is under way: what is recorded is there at once."""
 
     def close(self) -> None:
         """Nothing is held."""

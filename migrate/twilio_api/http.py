@@ -11,7 +11,9 @@ import re
 import socket
 import ssl
 import threading
+import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -21,11 +23,14 @@ import urllib3
 from twilio.http import HttpClient
 from twilio.http.response import Response
 
-from migrate.model.errors import HostNotFoundError, TransientTwilioError, TwilioError
+from migrate.model.errors import HostNotFoundError, InterruptedRunError, TransientTwilioError, TwilioError
 from migrate.twilio_api.addresses import public_url
+from migrate.twilio_api.deadlines import Timekeeper, WatchedAdapter
+from migrate.twilio_api.limits import LARGEST_BODY, LAST_MOMENT, LONGEST_REQUEST
 
 CONNECT_TIMEOUT = 10.0  # seconds
-READ_TIMEOUT = 60.0
+_PIECE = 1 << 16  # bytes of a body whose length is not known
+_GZIP = 31  # zlib's number for it
 _NO_ANSWER = (
     requests.ConnectionError,
     requests.Timeout,
@@ -35,7 +40,8 @@ _NO_ANSWER = (
     urllib3.exceptions.DecodeError,
 )
 _UNKNOWN_HOST = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
-_HEADERS = {"Accept-Encoding": requests.utils.DEFAULT_ACCEPT_ENCODING, "Connection": "keep-alive"}
+# No other encoding: the size of what it would grow to could not be bounded.
+_HEADERS = {"Accept-Encoding": "gzip", "Connection": "keep-alive"}
 _CHECK = "Check the address, and that this machine reaches it"
 _CHECK_PROXY = "Check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY, and that the proxy lets the host pass"
 _REFUSED_BY_PROXY = re.compile(r"Tunnel connection failed: (?:4\d\d|501)")
@@ -44,13 +50,21 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Request:
-    """One request; `body` is the encoded form of a write, `auth` is user name and password."""
+    """One request; `body` is the encoded form of a write, `auth` is user name and password.
+
+    `seconds` is how long it may take, from its first byte to the last of its answer.
+    """
 
     method: str
     url: str
     headers: Mapping[str, str]
     body: bytes | None
     auth: tuple[str, str] | None
+    seconds: float = LONGEST_REQUEST
+
+
+class _TooLargeError(Exception):
+    """A body that is larger than any of Twilio's."""
 
 
 class Answer(Response):
@@ -73,6 +87,9 @@ class Transport(Protocol):
     def send(self, request: Request) -> Answer:
         """Send one request. May be called from several threads."""
 
+    def stop(self) -> None:
+        """End requests under way soon, and begin none: `send` raises `InterruptedRunError` from now on."""
+
     def close(self) -> None:
         """Release what is held; a recording is saved."""
 
@@ -88,9 +105,30 @@ class LiveTransport:
         self._local = threading.local()
         self._sessions: list[requests.Session] = []
         self._lock = threading.Lock()
+        self._time = Timekeeper()
+        self._stopped = threading.Event()
 
     def send(self, request: Request) -> Answer:
-        """Send one request. Raises `TransientTwilioError` where no whole answer came."""
+        """Send one request. Raises `TransientTwilioError` where no whole answer came in time, `TwilioError` where it
+        was larger than any of Twilio's, and `InterruptedRunError` once stopped.
+        """
+        if self._stopped.is_set():
+            raise InterruptedRunError("Interrupted")
+        with self._time.limit(request.seconds) as attempt:
+            try:
+                answer = self._send(request)
+            except Exception:
+                if not attempt.is_over:  # else it comes of that
+                    raise
+            if not attempt.is_over:
+                return answer
+            # What came may look whole: the end of a connection can be the end of a body.
+            if self._stopped.is_set():
+                raise InterruptedRunError("Interrupted")
+        what = f"No answer from {public_url(request.url)}: it was not complete after {request.seconds:.0f} s"
+        raise TransientTwilioError(what, remedy=_CHECK)
+
+    def _send(self, request: Request) -> Answer:
         session = self._session()
         surroundings = self._surroundings(session, request.url)
         try:
@@ -98,16 +136,31 @@ class LiveTransport:
             prepared = requests.Request(
                 request.method, request.url, {**_HEADERS, **request.headers}, data=request.body, auth=request.auth
             ).prepare()
-            timeout = (CONNECT_TIMEOUT, READ_TIMEOUT)
+            # These are for what the timekeeper misses.
+            timeout = (min(CONNECT_TIMEOUT, request.seconds + 1), request.seconds + 1)
             response = session.send(prepared, timeout=timeout, allow_redirects=False, **surroundings)
-            # In one piece: `response.content` puts it together from pieces of 10 KB, which costs as much again.
-            body = response.raw.read(decode_content=True)
+            body = _body(response)
         except _NO_ANSWER as error:
             # Not chained: the library's own error holds the whole address, and identities with it.
             raise _no_answer(request, error, proxy_for(request.url, surroundings.get("proxies"))) from None
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:  # requests lets some through
             raise TwilioError(f"Cannot ask {public_url(request.url)}: {_reason(error)}", remedy=_CHECK) from None
+        except _TooLargeError:
+            response.close()
+            if not response.ok:  # its status says enough
+                return Answer(response.status_code, b"", response.headers)
+            raise TwilioError(
+                f"{public_url(request.url)} answered with more than {LARGEST_BODY >> 20} MiB, which is no answer of "
+                "Twilio's",
+                status=response.status_code,
+                remedy="Find out who answers under that address before you try again",
+            ) from None
         return Answer(response.status_code, body, response.headers)
+
+    def stop(self) -> None:
+        """Begin no further request, and give those under way a moment yet."""
+        self._stopped.set()
+        self._time.hurry(LAST_MOMENT)
 
     def close(self) -> None:
         """Close every thread's connections."""
@@ -115,6 +168,7 @@ class LiveTransport:
             for session in self._sessions:
                 session.close()
             self._sessions.clear()
+        self._time.close()
 
     def _surroundings(self, session: requests.Session, url: str) -> dict[str, Any]:
         """Proxies and certificates as the environment has them for a host. To look them up costs half a millisecond,
@@ -131,10 +185,58 @@ class LiveTransport:
         if session is None:
             session = self._local.session = requests.Session()
             session.trust_env = not self._direct
+            for scheme in ("http://", "https://"):
+                session.mount(scheme, WatchedAdapter())
             self._local.surroundings = {}
             with self._lock:
                 self._sessions.append(session)
         return session
+
+
+def _body(response: requests.Response) -> bytes:
+    """A body as its encoding means it. Raises `_TooLargeError` beyond `LARGEST_BODY`, and never holds more of it."""
+    raw: urllib3.HTTPResponse = response.raw
+    length, encoding = raw.length_remaining, response.headers.get("content-encoding", "").strip().lower()
+    # In one piece: `response.content` puts it together from pieces of 10 KB, which costs as much again.
+    whole = length is not None and length <= LARGEST_BODY
+    data = raw.read(decode_content=False) if whole else _piece_by_piece(raw)
+    if encoding in ("", "identity"):
+        return data
+    if encoding in ("gzip", "x-gzip"):
+        return _inflated(data)
+    raise urllib3.exceptions.DecodeError(f"it is encoded as {encoding[:20]}, which was not asked for")
+
+
+def _piece_by_piece(raw: urllib3.HTTPResponse) -> bytes:
+    found = bytearray()
+    while piece := raw.read(_PIECE, decode_content=False):
+        found += piece
+        if len(found) > LARGEST_BODY:
+            raise _TooLargeError
+    return bytes(found)
+
+
+def _inflated(data: bytes) -> bytes:
+    """What was compressed by gzip, in one member or several. What else stands behind them is passed over."""
+    found: list[bytes] = []
+    left = LARGEST_BODY
+    while data:
+        inflater = zlib.decompressobj(_GZIP)
+        piece: bytes | None = None
+        with suppress(zlib.error):
+            piece = inflater.decompress(data, left + 1)
+        if piece is None and found:
+            break
+        if piece is None:
+            raise urllib3.exceptions.DecodeError("it is not gzip, as it says")
+        left -= len(piece)
+        if left < 0:
+            raise _TooLargeError
+        if not inflater.eof:
+            raise urllib3.exceptions.DecodeError("its gzip ends in the middle")
+        found.append(piece)
+        data = inflater.unused_data
+    return b"".join(found)
 
 
 def _reason(error: BaseException) -> str:
@@ -210,12 +312,13 @@ class TransportHttpClient(HttpClient):
         timeout: float | None = None,
         allow_redirects: bool = False,
     ) -> Answer:
-        """Send a request in twilio's terms: `data` is a form."""
+        """Send a request in twilio's terms: `data` is a form, `timeout` what it may take in all, in seconds."""
+        seconds = timeout or LONGEST_REQUEST
         if not params and not data:
-            return self.transport.send(Request(method, url, headers or {}, None, auth))
+            return self.transport.send(Request(method, url, headers or {}, None, auth, seconds))
         try:
             prepared = requests.Request(method, url, params=params, data=data).prepare()
         except requests.RequestException as error:
             raise TwilioError(f"Cannot ask {public_url(url)}: {_reason(error)}", remedy=_CHECK) from None
         body = prepared.body.encode() if isinstance(prepared.body, str) else prepared.body
-        return self.transport.send(Request(method, prepared.url or url, headers or {}, body, auth))
+        return self.transport.send(Request(method, prepared.url or url, headers or {}, body, auth, seconds))

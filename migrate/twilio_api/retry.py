@@ -12,6 +12,7 @@ from typing import TypeVar
 import tenacity
 
 from migrate.model.errors import InterruptedRunError, TransientTwilioError
+from migrate.twilio_api.limits import LONGEST_REQUEST, SHORTEST_LIMIT
 
 FIRST_WAIT = 0.5  # seconds; the bound of the first pause, doubled each time
 LONGEST_WAIT = 30.0
@@ -22,7 +23,7 @@ _jittered = tenacity.wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_
 
 @dataclass
 class Patience:
-    """How long a request is tried again: `budget` seconds from its first failure on; not at all where none has
+    """How long a request is tried again: for `budget` seconds from its beginning; not at all where none has
     succeeded for so long. `stopped` ends every pause; a replay does not make any.
     """
 
@@ -41,12 +42,22 @@ class Patience:
         """Count the time without a success from now on."""
         self._succeeded = time.monotonic()
 
+    @property
+    def is_spent(self) -> bool:
+        """Whether no request has succeeded for as long as the budget lasts."""
+        return time.monotonic() - self._succeeded > self.budget
+
+    def seconds_left(self, began: float) -> float:
+        """How long a request may take that is made now, where the first try began at a (monotonic) time."""
+        return min(LONGEST_REQUEST, max(SHORTEST_LIMIT, began + self.budget - time.monotonic()))
+
     def ask(self, once: Callable[[], T], tries: int | None = None) -> tuple[T, int]:
         """Call `once` until it succeeds; its result, and how many calls it took.
 
         Raises its error where that is none that may pass, when the budget is spent, or after so many `tries`. A
         repeated read changes nothing; a write is not repeated so: whoever writes looks first at what is there now.
         """
+        began = time.monotonic()
         try:
             result = once()  # as nearly always; what tenacity keeps count of costs more than the call
         except TransientTwilioError as error:
@@ -63,7 +74,7 @@ class Patience:
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(TransientTwilioError),
             wait=_pause,
-            stop=lambda state: self._is_spent(state) or (tries is not None and state.attempt_number >= tries),
+            stop=lambda state: self._is_spent(state, began) or (tries is not None and state.attempt_number >= tries),
             sleep=self.sleep,
             before_sleep=self._tell,
             reraise=True,
@@ -75,8 +86,8 @@ class Patience:
             self._waiting.pop(threading.get_ident(), None)
         return result, retrying.statistics["attempt_number"]
 
-    def _is_spent(self, state: tenacity.RetryCallState) -> bool:
-        waited = max(state.idle_for, state.seconds_since_start or 0, time.monotonic() - self._succeeded)
+    def _is_spent(self, state: tenacity.RetryCallState, began: float) -> bool:
+        waited = max(state.idle_for, time.monotonic() - min(began, self._succeeded))
         return waited + state.upcoming_sleep > self.budget
 
     def _tell(self, state: tenacity.RetryCallState) -> None:

@@ -1,0 +1,196 @@
+"""Ctrl-C, SIGTERM and a closed terminal: the one way in which the program is stopped, at whatever step it is.
+
+The first signal raises KeyboardInterrupt in the main thread. A second thread hears of the same signal even while the
+main thread is inside a library or a system call (`signal.set_wakeup_fd`): it stops what has registered with
+`stopped_by`, wakes the main thread, and ends the process after `GRACE` seconds whatever still hangs. A second signal
+ends it at once. Either way the exit code is 130, after one line that says what is kept and how to resume.
+
+Only the command line installs this (`install`); a notebook keeps its own signal handlers.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from types import FrameType
+
+from migrate.model.errors import InterruptedRunError, MigrateError
+
+INTERRUPTED = 130  # the exit code
+HEED = 0.2  # seconds after which a wait looks up: a signal that reaches another thread does not end it
+GRACE = 3.5  # seconds from the first signal to the end of the process, at most
+# Seconds within which two signals are one: GNU `timeout` sends each to the process, and to its group.
+_SAME = 0.25
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+Telling = Callable[[MigrateError], MigrateError]
+
+_stops: list[Callable[[], None]] = []
+_tellings: list[Telling] = []  # the innermost last
+
+
+@dataclass
+class _State:
+    """What has become of this process."""
+
+    installed: bool = False
+    raised: bool = False  # KeyboardInterrupt, in the main thread
+    stopping: bool = False
+    said: bool = False  # the last line
+    code: int | None = None  # with which the command has ended
+
+
+_state = _State()
+
+
+def install() -> None:
+    """Take over the signals that ask this process to end. Call it in the main thread; a second call does nothing."""
+    if _state.installed:
+        return
+    _state.installed = True
+    sys.unraisablehook = _unraisable
+    heard, told = os.pipe()
+    os.set_blocking(told, False)
+    signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    threading.Thread(target=_watch, args=(heard,), name="interrupts", daemon=True).start()
+    for number in _SIGNALS:
+        # What is ignored stays ignored, as nohup, or a shell for its background jobs, has it.
+        if signal.getsignal(number) is not signal.SIG_IGN or number == signal.SIGTERM:
+            signal.signal(number, _raise_once)
+
+
+def _raise_once(number: int, frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt, once for the process: what cleans up afterwards is not interrupted in turn."""
+    if not _state.raised and _state.code is None:
+        _state.raised = True
+        raise KeyboardInterrupt
+
+
+def is_stopping() -> bool:
+    """Whether the process was asked to end."""
+    return _state.stopping or _state.raised
+
+
+def check() -> None:
+    """Raise `InterruptedRunError` where the process was asked to end; for the loops of threads."""
+    if _state.stopping:
+        raise InterruptedRunError("Interrupted")
+
+
+@contextmanager
+def stopped_by(stop: Callable[[], None]) -> Iterator[None]:
+    """Have `stop` called when the process is asked to end within; from another thread, so that it must not block."""
+    _stops.append(stop)
+    try:
+        yield
+    finally:
+        _stops.remove(stop)
+
+
+@contextmanager
+def resumable(*, what: Callable[[], str] = lambda: "", kept: Callable[[], str], remedy: str) -> Iterator[None]:
+    """Where the run is stopped within, say what is kept and how to resume; what was said further in stands.
+
+    `what` and `kept` are asked for when it happens. An `InterruptedRunError` takes the place of a KeyboardInterrupt.
+    """
+
+    def tell(error: MigrateError) -> MigrateError:
+        if error.remedy:
+            return error
+        return InterruptedRunError(what() or error.what, kept=kept(), remedy=remedy)
+
+    with telling(tell):
+        yield
+
+
+@contextmanager
+def telling(tell: Telling) -> Iterator[None]:
+    """Have `tell` say more about whatever stops the run within: it turns an error into the one to raise."""
+    _tellings.append(tell)
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise tell(InterruptedRunError("Interrupted")) from None
+    except InterruptedRunError as error:
+        told = tell(error)
+        if told is error:
+            raise
+        raise told from None
+    except Exception as error:
+        # What a library made of a KeyboardInterrupt, or of a connection that was closed.
+        if not is_stopping() or isinstance(error, MigrateError):
+            raise
+        raise tell(InterruptedRunError("Interrupted")) from error
+    finally:
+        _tellings.remove(tell)
+
+
+def said() -> None:
+    """Note that the last line is shown: a forced end says nothing more."""
+    _state.said = True
+
+
+def leave(code: int) -> int:
+    """The exit code of a command that is done. After an interruption the process ends here, whatever still runs."""
+    _state.code = code
+    if is_stopping():
+        with suppress(Exception):
+            sys.stdout.flush()
+        os._exit(code)
+    for number in _SIGNALS:  # all is said, and the interpreter needs milliseconds yet
+        signal.signal(number, signal.SIG_IGN)
+    return code
+
+
+def _unraisable(unraisable: sys.UnraisableHookArgs) -> None:
+    """A KeyboardInterrupt that Python can raise nowhere is no news: the process ends by `GRACE` all the same."""
+    if not isinstance(unraisable.exc_value, KeyboardInterrupt):
+        sys.__unraisablehook__(unraisable)
+
+
+def _watch(heard: int) -> None:
+    """Wait for the first signal, stop everything, and end the process at the second or when its time is up."""
+    while not (numbers := {*os.read(heard, 64)} & {*_SIGNALS}):
+        pass  # some other signal that somebody handles
+    began = time.monotonic()
+    _state.stopping = True
+    if _state.code is None:
+        threading.Thread(target=_stop_all, name="stop", daemon=True).start()
+        signal.pthread_kill(threading.main_thread().ident or 0, numbers.pop())
+        while (left := began + GRACE - time.monotonic()) > 0:
+            again = select.select([heard], [], [], left)[0] and {*os.read(heard, 64)} & {*_SIGNALS}
+            if again and time.monotonic() > began + _SAME:
+                break
+    _end()
+
+
+def _stop_all() -> None:
+    for stop in [*_stops]:
+        with suppress(Exception):  # the others are to be stopped all the same
+            stop()
+
+
+def _end() -> None:
+    """End the process now, after its one line if that was not shown yet."""
+    if not _state.said and _state.code is None:
+        error: MigrateError = InterruptedRunError("Interrupted")
+        with suppress(Exception):
+            for tell in reversed([*_tellings]):
+                error = tell(error)
+        _write(f"Error: {error}\n")
+    os._exit(INTERRUPTED if _state.code is None else _state.code)
+
+
+def _write(line: str) -> None:
+    """Write to standard error, unless that would block."""
+    with suppress(Exception):
+        if os.isatty(2):  # bars may be under way, which hide the cursor
+            line = f"\r\x1b[K\x1b[?25h{line}"
+        if select.select([], [2], [], 0)[1]:
+            os.write(2, line.encode(sys.stderr.encoding, "backslashreplace"))
