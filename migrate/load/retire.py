@@ -59,8 +59,8 @@ class Retirer:
     def _try(self, row: Row) -> Ending:
         """Judge, and delete; and judge again before each further attempt, for things change meanwhile."""
         sid, path = row["sid"], binding_path(row["service_sid"], row["sid"])
-        if not (is_binding_sid(sid) and is_binding_sid(row["sign"]["sid"]) and is_service_sid(row["service_sid"])):
-            raise TwilioError("that is not a binding's SID, or not a registration's, and so it is not asked for")
+        if not (is_binding_sid(sid) and is_service_sid(row["service_sid"])):
+            raise TwilioError("that is not a binding's SID, or not a service's, and so it is not asked for")
 
         def attempt() -> Ending:
             self._pace.wait()  # first: nothing comes between what is read and the delete
