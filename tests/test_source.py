@@ -27,9 +27,14 @@ def sids(folder: Path) -> set[str]:
 
 
 def visible(world: World) -> set[str]:
-    """What Conversations shows: its own bindings and Chat's, of the services that it has."""
+    """What Conversations shows: its own bindings, and Chat's where it shows those, of the services that it has."""
     services = [service for service in world.services.values() if service.configuration is not None]
-    return {b.sid for service in services for b in (*service.bindings, *service.conversations_bindings)}
+    chats = [service.bindings if service.shows_chat else [] for service in services]
+    return {
+        b.sid
+        for service, shown in zip(services, chats, strict=True)
+        for b in (*shown, *service.conversations_bindings)
+    }
 
 
 @pytest.mark.parametrize("status", [403, 404, 410])
@@ -56,6 +61,7 @@ def test_both_sources_give_the_same_columns_and_the_same_rows(
 ) -> None:
     for service in demo_world.services.values():
         service.conversations_bindings.clear()
+        service.shows_chat = True
         service.configuration = service.configuration or {}
     serve(demo_world)
     assert run("extract", "--out", tmp_path / "s", "--source", "conversations").exit_code == 0
@@ -174,12 +180,13 @@ def test_a_regional_host_that_does_not_exist_is_not_chats_end(
     tmp_path: Path, run: Run, serve: Serve, environment: pytest.MonkeyPatch
 ) -> None:
     """TWILIO_REGION may be set for another product."""
-    server = serve(tiny_world())
-    environment.delenv("CHAT_MIGRATE_CHAT_URL")
+    serve(tiny_world())
+    for api in ("chat", "conversations"):
+        environment.delenv(f"CHAT_MIGRATE_{api.upper()}_URL")
+        unknown_host(environment, f"{api}.dublin.ie1.twilio.com", socket.EAI_NONAME)
+        unknown_host(environment, f"{api}.ie1.twilio.com", socket.EAI_NONAME)
     environment.setenv("TWILIO_REGION", "ie1")
-    unknown_host(environment, "chat.dublin.ie1.twilio.com", socket.EAI_NONAME)
-    unknown_host(environment, "chat.ie1.twilio.com", socket.EAI_NONAME)
-    told = refused(run, tmp_path, "--conversations-url", server.url)
+    told = refused(run, tmp_path)
     assert "ie1.twilio.com" in told
     assert "TWILIO_REGION and TWILIO_EDGE" in told
 
