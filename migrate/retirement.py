@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from migrate.extract.meter import Meter
 from migrate.load.planning import read_live
 from migrate.load.retire_journal import RetireJournal, read_retire_journal
+from migrate.load.sids import Sids
 from migrate.map.rules import Rules
 from migrate.model.errors import UsageError
 from migrate.model.registration import SAME_PUSH
@@ -72,7 +73,7 @@ class Prepared:
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """The bindings to delete, as the snapshot has them, each with its `service_sid`."""
-        deleted = _array(self.journal.deleted)
+        deleted = self.journal.deleted
         for service in self.retirement.services:
             if service.deletions:
                 for batch in batches(self._work.lists[service.service_sid]):
@@ -112,9 +113,8 @@ def _prepare(
     if unknown:
         raise UsageError(f"{snapshot} has no service {min(unknown)}")
     kept = read_retire_journal(journal, found.snapshot, api.account_sid, api.addresses.base("chat"))
-    deleted = _array(kept.deleted)
     services = tuple(
-        _count(work, index, choice, deleted)
+        _count(work, index, choice, kept.deleted)
         for index, service in enumerate(found.services)
         if not choice.services or service.service_sid in choice.services
     )
@@ -128,7 +128,7 @@ def _pushed(notifications: str | None) -> list[str]:
     return [push for name, push in SAME_PUSH.items() if (chat.get(name) or {}).get("enabled") is True]
 
 
-def _count(work: Comparison, index: int, choice: Choice, deleted: pa.Array) -> ServiceRetirement:
+def _count(work: Comparison, index: int, choice: Choice, deleted: Sids) -> ServiceRetirement:
     service = work.coverage.services[index]
     numbers = {"by_device": 0, "by_platform": 0, "shared": 0, "needed": 0, "earlier": 0}
     for batch in batches(work.lists[service.service_sid], ("sid", "by_platform", "is_shared", "is_needed")):
@@ -138,17 +138,13 @@ def _count(work: Comparison, index: int, choice: Choice, deleted: pa.Array) -> S
         numbers["by_device"] += wanted.num_rows - by_platform
         numbers["shared"] += pc.sum(batch["is_shared"]).as_py() or 0
         numbers["needed"] += pc.sum(pc.and_not(batch["is_needed"], batch["is_shared"])).as_py() or 0
-        numbers["earlier"] += pc.sum(pc.is_in(batch["sid"], value_set=deleted)).as_py() or 0
+        numbers["earlier"] += pc.sum(deleted.among(batch["sid"])).as_py() or 0
     return ServiceRetirement(service.service_sid, service.friendly_name, service.total, **numbers)
 
 
-def _wanted(batch: pa.RecordBatch, choice: Choice, deleted: pa.Array) -> pa.RecordBatch:
+def _wanted(batch: pa.RecordBatch, choice: Choice, deleted: Sids) -> pa.RecordBatch:
     """The rows to delete: neither shared nor needed, not deleted already, and ready in a way that was chosen."""
-    left = pc.or_(pc.or_(batch["is_shared"], batch["is_needed"]), pc.is_in(batch["sid"], value_set=deleted))
+    left = pc.or_(pc.or_(batch["is_shared"], batch["is_needed"]), deleted.among(batch["sid"]))
     if not choice.also_by_platform:
         left = pc.or_(left, batch["by_platform"])
     return batch.filter(pc.invert(left))
-
-
-def _array(sids: Collection[str]) -> pa.Array:
-    return pa.array(sids, pa.string())

@@ -23,7 +23,7 @@ from migrate.model.coverage import Coverage, ServiceCoverage
 from migrate.model.errors import InputError, InterruptedRunError, MigrateError, RefusedError
 from migrate.model.registration import SUCCESSORS
 from migrate.snapshot.coverage import coverage_folder, write_coverage
-from migrate.snapshot.files import make_private_folder
+from migrate.snapshot.files import make_own_folder
 from migrate.snapshot.manifest import Filters, Manifest
 from migrate.snapshot.pending import write_pending
 from migrate.snapshot.reader import Snapshot, open_snapshot
@@ -128,7 +128,7 @@ class Comparison:
         )
         self.scratch = scratch
         self.lists: dict[str, list[Path]] = {}
-        make_private_folder(scratch)
+        make_own_folder(scratch)
 
     def run(self, executor: Executor | None, listed: Listed) -> None:
         """Compare everything."""
@@ -215,7 +215,7 @@ def _scratch(folder: Path, source: Snapshot) -> Iterator[Path]:
             if left != live or _begun(live) is None:
                 shutil.rmtree(left)
 
-    make_private_folder(folder)
+    make_own_folder(folder)
     clear()
     try:
         yield folder

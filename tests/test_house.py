@@ -15,11 +15,12 @@ PACKAGE = ROOT / "migrate"
 # What each room may import from. Stages stand side by side and know nothing of each other.
 BELOW: dict[str, set[str]] = {
     "model": set(),
-    "twilio_api": {"model"},
-    "snapshot": {"model"},
+    "storage": {"model"},
+    "twilio_api": {"storage", "model"},
+    "snapshot": {"storage", "model"},
     "extract": {"snapshot", "twilio_api", "model"},
     "map": {"snapshot", "model"},
-    "load": {"snapshot", "twilio_api", "model"},
+    "load": {"snapshot", "storage", "twilio_api", "model"},
     "report": {"snapshot", "model"},
     "standin": {"snapshot", "model"},
     "rehearsal": {"load", "snapshot", "twilio_api", "model"},
@@ -31,7 +32,7 @@ BELOW: dict[str, set[str]] = {
     "review": {"report", "map", "load", "snapshot", "model"},
     "progress": {"extract", "model"},
     "failures": {"model"},
-    "screen": {"report", "progress", "extract", "model"},
+    "screen": {"report", "progress", "extract", "storage", "model"},
     "guard": {"model"},
     "options": {"guard", "screen", "extract", "map", "snapshot", "twilio_api", "model"},
     "standin_options": {"options", "standin", "screen", "model"},
@@ -72,6 +73,7 @@ HEAVY = (
     "tomlkit",
     "jinja2",
     "matplotlib",
+    "cryptography",
 )
 
 

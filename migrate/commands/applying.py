@@ -15,6 +15,7 @@ import click
 from migrate.commands.reporting import ground_now
 from migrate.load.limits import LIMITS, MOST_SERVICES, Ground, refuse_beyond
 from migrate.model.applied import Outcome
+from migrate.model.catalogue import CATALOGUE
 from migrate.model.errors import (
     InterruptedRunError,
     MigrateError,
@@ -118,13 +119,17 @@ def carry_out(
     without a consent, `InterruptedRunError` with what was written until then, and what says that something is not as
     planned.
     """
-    from migrate.load.secrets import secret_forms
+    from migrate.load.secrets import secret_findings, secret_forms
     from migrate.report.text import plan_view
 
     if not screen.json:
         screen.show(plan_view(plan, dry_run=False))
-    refuse_beyond(ground_now(api, plan, options.max_services), options.lifted, limits)
-    secrets = secret_forms(plan.credentials)
+    ground = ground_now(api, plan, options.max_services)
+    refuse_beyond(ground, options.lifted, limits)
+    secrets = secret_forms(plan.credentials, ground.now)
+    for finding in secret_findings(plan.credentials, ground.now):
+        if finding not in plan.findings:  # made elsewhere, or before
+            screen.say(f"{finding.code}: {finding.subject}. {CATALOGUE[finding.code].meaning}")
     outcomes = _apply(api, plan, options, screen, journal, again, plan_id or plan.plan_id, secrets)
     unshown = _tell(outcomes, plan, screen, journal)
     _end(outcomes, plan, journal, again, renew)  # which matters more than what could not be shown

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from migrate.model.errors import HostNotFoundError, MigrateError, TransientTwilioError, TwilioError, UsageError
-from migrate.model.push_credential import SECRET_FIELDS
 from migrate.twilio_api.addresses import CANONICAL, Addresses, Api, public_url
 from migrate.twilio_api.answers import count_of, raise_for_status
 from migrate.twilio_api.credentials import Credentials
 from migrate.twilio_api.limits import DEFAULT_CONCURRENCY, DEFAULT_RETRY_BUDGET, FEW_TRIES, PAGE_SIZES
-from migrate.twilio_api.pages import Circle, NotAPageError, Page, Reader, decode, peek
+from migrate.twilio_api.pages import Circle, Meta, NotAPageError, Page, Reader, decode, peek
 from migrate.twilio_api.retry import Patience
 from migrate.twilio_api.throttle import Throttle
 
@@ -154,12 +153,15 @@ class TwilioApi:
         path: str,
         *,
         read: Reader[T],
+        lenient: Reader[T] | None = None,
         params: tuple[tuple[str, str], ...] = (),
         sizes: tuple[int, ...] = PAGE_SIZES,
         start: str | None = None,
         tries: int | None = None,
     ) -> Iterator[Page[T]]:
         """Walk a list page by page, following `next_page_url` as given; `read` makes a body into a page's content.
+
+        A body that is no page is asked for again; one that never is a page is read by `lenient`, if there is one.
 
         While a page is being read, in another thread, the next one is on the wire. `sizes` are the page sizes to try
         for the first page, largest first; `start` is a `next_url` of an earlier walk to go on from; `tries` bounds
@@ -179,7 +181,7 @@ class TwilioApi:
                 meta, content = reading.result()
             except NotAPageError as problem:
                 logger.info("%s did not answer with a page: %s", public_url(fetched.url), problem)
-                (meta, content), again = self._ask(fetched.url, read, tries)
+                (meta, content), again = self._ask_again(fetched.url, read, lenient, tries)
                 requests += again
             next_url = self.addresses.follow(api, meta.next_page_url) if meta.next_page_url else None
             yield Page(content, meta.page_size, next_url, requests)
@@ -190,6 +192,28 @@ class TwilioApi:
             if isinstance(ahead, MigrateError):
                 raise ahead
             fetched = ahead if ahead and ahead.url == next_url else self._fetch(next_url, tries)
+
+    def _ask_again(
+        self, url: str, read: Reader[T], lenient: Reader[T] | None, tries: int | None
+    ) -> tuple[tuple[Meta, T], int]:
+        """A page whose first body was none, and how many requests it took.
+
+        One that is no page time and again, and no other failure between, is not cut short on its way, but so.
+        """
+        bodies: list[bytes] = []
+
+        def noting(body: bytes) -> tuple[Meta, T]:
+            bodies.append(body)
+            return read(body)
+
+        if lenient is not None:
+            try:
+                return self._ask(url, noting, min(tries or FEW_TRIES, FEW_TRIES))
+            except TransientTwilioError:
+                if len(bodies) == min(tries or FEW_TRIES, FEW_TRIES):
+                    with suppress(NotAPageError):
+                        return lenient(bodies[-1]), len(bodies)
+        return self._ask(url, read, tries)
 
     def _look_ahead(self, api: Api, fetched: _Fetched, tries: int | None) -> _Fetched | MigrateError | None:
         """Ask for the page after this one, where this one says at its beginning which that is.
@@ -252,7 +276,7 @@ class TwilioApi:
                 running = count_of(answer.headers.get("twilio-concurrent-requests"))
                 self.throttle.note(turn, answer.status_code, running)
             logger.debug("%s %s: %s, %d bytes", method, public_url(url), answer.status_code, len(answer.body))
-            raise_for_status(answer, url, self._credentials, is_secret=bool(SECRET_FIELDS & set(form or ())))
+            raise_for_status(answer, url, self._credentials, form)
             try:
                 found = read(answer.body)
             except NotAPageError as problem:

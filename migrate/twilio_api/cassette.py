@@ -8,7 +8,7 @@ bindings, and so personal data.
 
 from __future__ import annotations
 
-import os
+import json
 import threading
 from collections import defaultdict, deque
 from pathlib import Path
@@ -23,9 +23,12 @@ from vcr.serializers import yamlserializer
 
 from migrate.model.errors import InputError, RefusedError
 from migrate.model.push_credential import SECRET_FIELDS
+from migrate.storage.private import Unfinished
 from migrate.twilio_api.addresses import CANONICAL, Addresses, public_url
+from migrate.twilio_api.concealment import Sent
 from migrate.twilio_api.credentials import REPLAY_ACCOUNT_SID, Credentials
 from migrate.twilio_api.http import Answer, Request, Transport
+from migrate.twilio_api.pages import NotAPageError, decode
 
 # `Date` is the source's clock: the age of a binding is measured by it. `Retry-After` steers the client.
 _KEPT_HEADERS = ("content-type", "date", "retry-after")
@@ -45,11 +48,8 @@ class Recorder:
                 f"The cassette {path} is there already", remedy="Move it away, or record under another name"
             )
         # Begun now, so that a place that cannot be written shows before the run, not after it.
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._unfinished = path.with_name(f".{path.name}.partial")
-        os.close(os.open(self._unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
+        self._unfinished = Unfinished(path)
         self._inner = inner
-        self._path = path
         self._addresses = addresses
         self._credentials = credentials
         self._exchanges: list[tuple[RecordedRequest, dict[str, Any]]] = []
@@ -63,6 +63,8 @@ class Recorder:
         body = answer.body.replace(self._addresses.base(api).encode(), CANONICAL[api].encode())
         if hidden:  # a server may say what it was sent, and in many ways
             body = b"{}"
+        elif answer.status_code >= 400:
+            body = self._failure(body, request.url)
         recorded = {
             "status": {"code": answer.status_code, "message": ""},
             "headers": {name: [answer.headers[name]] for name in _KEPT_HEADERS if name in answer.headers},
@@ -81,8 +83,20 @@ class Recorder:
         self._exchanges.sort(key=lambda exchange: _chain_key(exchange[0].uri))
         requests, responses = zip(*self._exchanges, strict=True) if self._exchanges else ((), ())
         text = serialize({"requests": requests, "responses": responses}, yamlserializer)
-        self._unfinished.write_text(text, "utf-8")
-        self._unfinished.replace(self._path)
+        self._unfinished.file.write(text.encode())
+        self._unfinished.finish()
+
+    def _failure(self, body: bytes, url: str) -> bytes:
+        """The body of a failure, without what a server may say in it of the credentials; see `Sent`."""
+        try:
+            found = decode(body)
+        except NotAPageError:
+            return b""
+        said = found if isinstance(found, dict) else {}
+        kept = {name: said[name] for name in ("code", "status") if isinstance(said.get(name), int)}
+        if isinstance(said.get("message"), str):
+            kept["message"] = Sent(url, self._credentials.secrets).conceal(said["message"])
+        return json.dumps(kept).encode()
 
     def _anonymous(self, data: bytes) -> bytes:
         for secret in self._credentials.secrets:  # a server may say what it was sent

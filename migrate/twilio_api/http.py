@@ -7,6 +7,7 @@ each other's (FACTS.md, "twilio-python 9.13.0"). Here nothing is shared: each th
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import ssl
 import threading
@@ -22,6 +23,7 @@ from twilio.http.response import Response
 
 from migrate.model.errors import HostNotFoundError, TransientTwilioError, TwilioError
 from migrate.twilio_api.addresses import public_url
+from migrate.twilio_api.concealment import Sent
 
 CONNECT_TIMEOUT = 10.0  # seconds
 READ_TIMEOUT = 60.0
@@ -33,6 +35,8 @@ _NO_ANSWER = (
     urllib3.exceptions.TimeoutError,
     urllib3.exceptions.DecodeError,
 )
+# What requests lets through where something is wrong with the address of a proxy.
+_UNFORESEEN = (ValueError, TypeError, AttributeError)
 _UNKNOWN_HOST = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
 _HEADERS = {"Accept-Encoding": requests.utils.DEFAULT_ACCEPT_ENCODING, "Connection": "keep-alive"}
 _CHECK = "Check the address, and that this machine reaches it"
@@ -101,7 +105,7 @@ class LiveTransport:
         except _NO_ANSWER as error:
             # Not chained: the library's own error holds the whole address, and identities with it.
             raise _no_answer(request, error) from None
-        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:  # requests lets some through
+        except (requests.RequestException, urllib3.exceptions.HTTPError, *_UNFORESEEN) as error:
             raise TwilioError(f"Cannot ask {public_url(request.url)}: {_reason(error)}", remedy=_CHECK) from None
         return Answer(response.status_code, body, response.headers)
 
@@ -134,12 +138,19 @@ class LiveTransport:
 
 
 def _reason(error: BaseException) -> str:
-    """The innermost cause in few words: the libraries' own wrap addresses and object names around it."""
+    """The innermost cause in few words: the libraries' own wrap addresses and object names around it.
+
+    Of those only plain ones: a library quotes what a server has answered instead of HTTP, or a proxy's address.
+    """
     error = _innermost(error)
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
-    text = str(error) or type(error).__name__
-    return text.rsplit(": ", 1)[-1]
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"certificate verify failed: {error.verify_message}"  # OpenSSL's own words
+    if isinstance(error, ssl.SSLError):
+        return f"no TLS ({str(getattr(error, 'reason', None) or 'unknown').replace('_', ' ').lower()})"
+    if isinstance(error, OSError) and error.errno and error.strerror:
+        named = error.strerror if isinstance(error, socket.gaierror | socket.herror) else os.strerror(error.errno)
+        return named.lower()
+    return Sent().conceal(str(error).rsplit(": ", 1)[-1]) or type(error).__name__
 
 
 def _no_answer(request: Request, error: Exception) -> TwilioError:
