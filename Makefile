@@ -1,9 +1,14 @@
-# Every target sets up what it needs by itself: a virtual environment in .venv, from the hash-pinned lock.
-PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
-	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+# Every target sets up what it needs: a virtual environment in .venv, from a lock with hashes. What the program needs
+# comes from requirements.lock; the developers' tools, from tests/requirements.lock, only where a target uses them.
+# The locks are shown to be whole for Python 3.11 to 3.14; one of these is taken before a later one.
+PYTHON ?= $(shell for wanted in '(3, 11) <= version < (3, 15)' '(3, 11) <= version'; do \
+	for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+		$$p -c "import sys; version = sys.version_info; sys.exit(not ($$wanted))" 2>/dev/null && { echo $$p; exit; }; \
+	done; done)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+TOOLS := $(VENV)/.tools
 BENCH := .venv-bench
 NOTEBOOK := .venv-notebook
 DEMO := out/demo
@@ -15,32 +20,32 @@ help:  ## list the targets
 
 demo: $(READY)  ## a whole migration offline, from the recorded demo cassette, and a rehearsal of its load
 	@rm -rf $(DEMO)
-	@$(BIN)/chat-migrate run --replay cassettes/demo.yaml --out $(DEMO)
+	@$(BIN)/chat-migrate run --replay demo --out $(DEMO)
 	@$(BIN)/chat-migrate rehearse $(DEMO)/mapped --snapshot $(DEMO)/snapshot
 
 notebooks: $(NOTEBOOK)/.ready  ## review the demo, or your own data, in JupyterLab
 	$(NOTEBOOK)/bin/python -m notebooks.demo $(DEMO)
 	$(NOTEBOOK)/bin/jupyter lab notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
 
-test: $(READY)  ## run the tests, with coverage
+test: $(TOOLS)  ## run the tests, with coverage
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --cov --cov-report=term
 
-test-long: $(READY)  ## run the tests that take minutes: chaos, kills, scale
+test-long: $(TOOLS)  ## run the tests that take minutes: chaos, kills, scale
 	$(BIN)/python -m pytest -m long --numprocesses 2 --dist worksteal
 
-lint: $(READY)  ## lint, formatting, types
+lint: $(TOOLS)  ## lint, formatting, types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: $(READY)  ## apply the formatter and the safe fixes
+format: $(TOOLS)  ## apply the formatter and the safe fixes
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-cassettes: $(READY)  ## record the demo cassette again, from the stand-in; leaves no difference
+cassettes: $(TOOLS)  ## record the demo cassette again, from the stand-in; leaves no difference
 	$(BIN)/python -m cassettes.record
 
-docs: $(READY)  ## write what is made from the program: pages of docs/, what the notebooks show
+docs: $(TOOLS)  ## write what is made from the program: pages of docs/, what the notebooks show
 	$(BIN)/python -m migrate.report.catalogue > docs/findings.md
 	$(BIN)/python -m docs.reference > docs/commands.md
 	$(BIN)/python -m docs.picture > docs/demo.svg
@@ -52,30 +57,41 @@ bench: $(BENCH)/.ready  ## measure extract beside stock twilio-python and dlt; m
 	$(BENCH)/bin/python -m bench.verify
 	$(BENCH)/bin/python -m bench.review
 
-lock:  ## resolve the pinned versions again (needs uv)
-	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-annotate --custom-compile-command 'make lock' --output-file requirements.lock
-	uv pip compile pyproject.toml --extra bench --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-annotate --custom-compile-command 'make lock' --constraint requirements.lock \
-		--output-file bench/requirements.lock
-	uv pip compile pyproject.toml --extra notebook --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-annotate --custom-compile-command 'make lock' --constraint requirements.lock \
-		--output-file notebooks/requirements.lock
+COMPILE := uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-annotate --custom-compile-command 'make lock' --quiet
+
+lock: $(TOOLS)  ## resolve the pinned versions again (needs uv)
+	$(COMPILE) --output-file requirements.lock
+	$(COMPILE) --extra dev --constraint requirements.lock --output-file tests/requirements.lock
+	$(COMPILE) --extra bench --constraint tests/requirements.lock --output-file bench/requirements.lock
+	$(COMPILE) --extra notebook --constraint tests/requirements.lock --output-file notebooks/requirements.lock
+	$(BIN)/python -m tests.locks
 
 clean:  ## remove everything that the other targets made
 	rm -rf $(VENV) $(BENCH) $(NOTEBOOK) out dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-define install  # a virtual environment, a lock: nothing but what the lock names, with its hashes
+# Installs exactly what a lock names. --no-deps: nothing is resolved, so no later release and no old resolver has a say;
+# tests/test_locks.py shows that a lock leaves nothing out. Wheels alone: to build one would download its build tools.
+define pip_install
+	$(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: \
+		--require-hashes --requirement $(2)
+endef
+
+define install  # a virtual environment, a lock, and this project
 	@test -n "$(PYTHON)" || { echo "chat-migrate needs Python 3.11 or newer on the PATH (or: make PYTHON=/path/to/python3)" >&2; exit 1; }
 	$(PYTHON) -m venv --clear $(1)
-	$(1)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(2)
+	$(call pip_install,$(1),$(2))
 	$(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $(1)/.ready
 endef
 
 $(READY): requirements.lock pyproject.toml
 	$(call install,$(VENV),requirements.lock)
+
+$(TOOLS): tests/requirements.lock $(READY)
+	$(call pip_install,$(VENV),tests/requirements.lock)
+	@touch $(TOOLS)
 
 $(BENCH)/.ready: bench/requirements.lock pyproject.toml
 	$(call install,$(BENCH),bench/requirements.lock)

@@ -15,7 +15,7 @@ from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMAND = "chat-migrate run --replay cassettes/demo.yaml --out out/demo"
+COMMAND = "chat-migrate run --replay demo --out out/demo"
 COLUMNS = 80
 DESCRIPTION = (
     "A terminal with the dry run of the demo: for each of five services its push settings in Conversations as they "

@@ -33,7 +33,7 @@ def cli() -> None:
 
     \b
     Example:
-      chat-migrate run --replay cassettes/demo.yaml --out out/demo
+      chat-migrate run --replay demo --out out/demo
     """
 
 

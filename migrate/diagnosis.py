@@ -9,22 +9,23 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from migrate.model.diagnosis import Check
-from migrate.model.errors import MigrateError, TwilioError
+from migrate.model.clock import SAID_FROM
+from migrate.model.diagnosis import Check, Verdict
+from migrate.model.errors import MigrateError, OtherAccountError, TwilioError
 from migrate.model.masking import mask
 from migrate.model.push_config import KEYS
+from migrate.model.sids import is_service_sid
 from migrate.model.text import PLAIN_ASCII, lasting, printable
-from migrate.twilio_api.addresses import Api
+from migrate.twilio_api.addresses import Api, mixture_remedy
 from migrate.twilio_api.api import ApiSettings, TwilioApi, open_api
 from migrate.twilio_api.pages import records_of
 
 PACKAGES = ("twilio", "pyarrow", "duckdb", "pandas", "vcrpy")
 LEAST_SPACE = 2_000_000_000  # bytes; 10,000,000 bindings take some 700 MB, and a comparison of them as much again
-MOST_SKEW = 120.0  # seconds
 _TRIES = 2
 _SIDES: tuple[Api, ...] = ("chat", "conversations")
 _GONE = (403, 404, 410)
@@ -42,7 +43,13 @@ def diagnose(settings: ApiSettings, folder: Path) -> Iterator[Check]:
         # Quickly: it is no use to be patient here.
         with open_api(replace(settings, retry_budget=min(settings.retry_budget, 10))) as api:
             yield _credentials(api)
+            if api.addresses.mixture:
+                (foreign,) = (side for sides in api.addresses.foreign.values() for side in sides)
+                yield Check("addresses", "wrong", api.addresses.mixture, mixture_remedy(foreign))
+                return  # and so the credentials are not sent to either
             yield from _Twilio(api).checks()
+    except OtherAccountError as error:  # which is of no use without the SIDs
+        yield Check("account", "wrong", printable(error.what), error.remedy)
     except MigrateError as error:
         yield Check("credentials", "wrong", _safe(error.what), _safe(error.remedy))
 
@@ -73,8 +80,6 @@ def _machine(folder: Path) -> Iterator[Check]:
 def _credentials(api: TwilioApi) -> Check:
     kind = "an API key" if api.is_signed_by_key else "the auth token"
     found = f"account {mask(api.account_sid)}, by {kind}"
-    if not api.account_sid.startswith("AC"):
-        return Check("credentials", "wrong", found, "TWILIO_ACCOUNT_SID begins with AC")
     remedy = "Programmable Chat needs a standard key, or the auth token" if api.is_signed_by_key else ""
     return Check("credentials", "note" if remedy else "fine", found, remedy)
 
@@ -92,7 +97,7 @@ class _Twilio:
             check, services = self._list(side, "/Services", "services", f"{side} services")
             yield check
             if services:
-                reached, self.service_sid = True, str(services[0].get("sid"))
+                reached, self.service_sid = True, str(services[0]["sid"])
         yield self._clock()
         if not reached:
             return
@@ -101,6 +106,9 @@ class _Twilio:
             yield self._list(side, path, "bindings", f"{side} bindings")[0]
         yield self._list("conversations", "/Credentials", "credentials", "push credentials")[0]
         yield self._look("push settings", self._settings)
+        if not self.api.is_account_proven:
+            remedy = "Use TWILIO_AUTH_TOKEN before anything is written; retire refuses to delete with this key"
+            yield Check("account", "unknown", "no answer says whose account the API key is of", remedy)
 
     def _list(self, side: Api, path: str, key: str, name: str) -> tuple[Check, list[dict[str, Any]]]:
         found: list[dict[str, Any]] = []
@@ -108,6 +116,8 @@ class _Twilio:
         def look() -> str:
             page = next(self.api.pages(side, path, read=lambda body: records_of(body, key), sizes=(5,), tries=_TRIES))
             found.extend(record for record in page.content if isinstance(record, dict))
+            if key == "services" and not all(is_service_sid(record.get("sid")) for record in found):
+                raise TwilioError("The list of services holds something that is no service")
             return f"readable at {self.api.addresses.base(side)}" if found else "readable, and there are none"
 
         return self._look(name, look), found
@@ -120,6 +130,8 @@ class _Twilio:
     def _look(self, name: str, look: Callable[[], str]) -> Check:
         try:
             return Check(name, "fine", look())
+        except OtherAccountError:
+            raise
         except MigrateError as error:
             said = _safe(error.what)
             if name.startswith("chat ") and isinstance(error, TwilioError) and error.status in _GONE:
@@ -128,11 +140,14 @@ class _Twilio:
             return Check(name, "wrong", said, _safe(error.remedy))
 
     def _clock(self) -> Check:
-        if self.api.server_time is None:
+        clock = self.api.clock
+        if clock is None:
             return Check("clock", "unknown", "no answer said what time it is")
-        skew = (datetime.now(UTC) - self.api.server_time).total_seconds()
-        size = lasting(abs(skew)) if abs(skew) > MOST_SKEW else f"{abs(skew):.0f} s"
-        found = f"{size} {'ahead of' if skew > 0 else 'behind'} the server's"
-        if abs(skew) <= MOST_SKEW:
+        skew = clock.machine - clock.source
+        seconds = abs(skew.total_seconds())
+        size = lasting(seconds) if abs(skew) >= SAID_FROM else f"{seconds:.0f} s"
+        found = f"{size} {'ahead of' if skew > timedelta() else 'behind'} the server's"
+        if abs(skew) < SAID_FROM:
             return Check("clock", "fine", found)
-        return Check("clock", "note", found, "Set this machine's clock; ages are measured by the server's")
+        verdict: Verdict = "wrong" if clock.is_refused else "note"
+        return Check("clock", verdict, found, "Set this machine's clock; ages are measured by the server's")

@@ -15,9 +15,10 @@ from click.core import ParameterSource
 
 from migrate.guard import guard_paths
 from migrate.model.errors import UsageError
-from migrate.model.sids import is_binding_sid, is_service_sid
+from migrate.model.sids import is_binding_sid, is_service_sid, normal
 from migrate.screen import Screen, logging_to
 from migrate.twilio_api.addresses import CANONICAL
+from migrate.twilio_api.demo import DEMO, said_of_demo
 from migrate.twilio_api.limits import (
     DEFAULT_CONCURRENCY,
     DEFAULT_PAGE_SIZE,
@@ -38,9 +39,10 @@ class ServiceSid(click.ParamType):  # type: ignore[type-arg]  # generic in newer
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Check the form; whether there is such a service, Twilio knows."""
-        if not is_service_sid(value):
+        sid = normal(str(value))
+        if not is_service_sid(sid):
             self.fail(f"{value!r} is not a service SID (IS and 32 hexadecimal digits)", param, ctx)
-        return str(value)
+        return sid
 
 
 class BindingSid(click.ParamType):  # type: ignore[type-arg]
@@ -50,9 +52,10 @@ class BindingSid(click.ParamType):  # type: ignore[type-arg]
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Check the form."""
-        if not is_binding_sid(value):
+        sid = normal(str(value))
+        if not is_binding_sid(sid):
             self.fail("not a binding's SID (BS and 32 hexadecimal digits)", param, ctx)
-        return str(value)
+        return sid
 
 
 class Identity(click.ParamType):  # type: ignore[type-arg]
@@ -85,6 +88,20 @@ class FormatFile(click.Path):
         if path.suffix not in self.formats:
             self.fail(f"{value!r}: {self.what} ends in {' or '.join(self.formats)}", param, ctx)
         return super().convert(path, param, ctx)
+
+
+class Cassette(click.Path):
+    """A cassette to replay; `demo` is the one that comes with the program, whatever folder has that name."""
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Check that it is no folder; whether it is a cassette, opening it tells."""
+        if str(value) == str(DEMO):
+            return DEMO
+        path = super().convert(value, param, ctx)
+        return path.absolute() if path == DEMO else path  # ./demo: the file of that name
 
 
 def same_command(*instead: str, without: Collection[str] = ()) -> str:
@@ -159,7 +176,10 @@ def api_options(command: Command) -> Command:
         help="Scheme and host of Conversations.",
     )  # fmt: skip
     @click.option("--record", type=FILE, metavar="CASSETTE", help="Record all exchanges to a new cassette.")
-    @click.option("--replay", type=FILE, metavar="CASSETTE", help="Answer from a cassette; stay offline.")
+    @click.option(
+        "--replay", type=Cassette(), metavar="CASSETTE",
+        help="Answer from a cassette; stay offline. `demo` is the demo that comes with the program.",
+    )  # fmt: skip
     @click.option(
         "--concurrency", type=click.IntRange(1, 64), default=DEFAULT_CONCURRENCY, show_default=True, metavar="N",
         help="The most requests at a time.",
@@ -181,6 +201,8 @@ def api_options(command: Command) -> Command:
     ) -> Any:
         if record and replay:
             raise click.UsageError("--record and --replay exclude each other")
+        if replay == DEMO:
+            click.echo(f"Replaying {said_of_demo()}", err=True)
         from migrate.twilio_api.api import ApiSettings
 
         settings = ApiSettings(chat_url, conversations_url, record, replay, concurrency, retry_budget)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,11 +42,12 @@ def run(
     snapshot, mapped = out / "snapshot", out / "mapped"
     refuse_unless_free(mapped)
     manifest = extract_snapshot(api, snapshot, options, meter)
+    load = shlex.join(["chat-migrate", "load", str(mapped), *api.options])
     command = f"chat-migrate map {quote(str(snapshot))} --out {quote(str(mapped))}"
     command += f" --rules {quote(rules.file)}" if rules and rules.file else ""
     with _going_on(f"The snapshot is finished in {snapshot}", command):
         summary = map_snapshot(snapshot, mapped, rules)
-    with _going_on(f"The snapshot and the mapping are finished in {out}", f"chat-migrate load {quote(str(mapped))}"):
+    with _going_on(f"The snapshot and the mapping are finished in {out}", load):
         plan = make_plan(api, mapped)
     return Run(manifest, summary, plan)
 

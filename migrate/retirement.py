@@ -2,83 +2,59 @@
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from shlex import quote
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from migrate.extract.meter import Meter
-from migrate.load.planning import read_live
+from migrate.load.evidence import Credentials, Row, Sides, listed_facts, now_of, read_credentials, read_sides
 from migrate.load.retire_journal import RetireJournal, read_retire_journal
 from migrate.load.sids import Sids
 from migrate.map.rules import Rules
+from migrate.model.coverage import ServiceCoverage
 from migrate.model.errors import UsageError
-from migrate.model.registration import SAME_PUSH
+from migrate.model.replacement import Facts, pushes_off, why_needed
 from migrate.model.retirement import Retirement, ServiceRetirement
 from migrate.snapshot.coverage import write_coverage
 from migrate.snapshot.reader import batches
 from migrate.twilio_api.api import TwilioApi
 from migrate.verification import Comparison, compared, told
 
-
-@dataclass(frozen=True)
-class Choice:
-    """Which of the bindings that are ready are to be deleted: of some services, or all where none is named.
-
-    Those that are ready by another device of the same platform only `also_by_platform`.
-    """
-
-    services: Collection[str] = ()
-    also_by_platform: bool = False
+_OFF = ("push-off", "media-off")  # conditions of the rule that a load helps against
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A retirement whose lists are there: what is to be deleted, its journal, and the coverage that was written."""
+    """A retirement whose lists are there: what is to be deleted, and its journal. Nothing has been written."""
 
     retirement: Retirement
     journal: RetireJournal
-    coverage_file: Path
-    _work: Comparison
-    _choice: Choice
+    _coverage: Path
+    _candidates: _Candidates
+    _command: str
 
     def to_json(self) -> dict[str, Any]:
-        """The retirement as it stands in `--json`, with its files."""
-        return {
-            **self.retirement.to_json(),
-            "coverage_file": str(self.coverage_file),
-            "journal": str(self.journal.path),
-        }
+        """The retirement as it stands in `--json`, with its journal, where there is one."""
+        journal = str(self.journal.path) if self.journal.path.exists() else None
+        return {**self.retirement.to_json(), "journal": journal}
 
-    def pushes_off(self, api: TwilioApi) -> dict[str, list[str]]:
-        """Of services with deletions, by SID, the pushes that are on in Chat, and not in Conversations.
+    def keep_coverage(self) -> Path:
+        """Add the numbers to the coverage folder, as `verify_snapshot` does. Raises `MigrateError`."""
+        with told(self._command):
+            return write_coverage(self._coverage, self._candidates.work.coverage, self._candidates.work.rejected)
 
-        Where it is not known what Chat has, it is taken to push new messages. Raises `TwilioError`.
-        """
-        services = {row["sid"]: row["notifications"] for row in self._work.source.services()}
-        found = {}
+    def rows(self) -> Iterator[Row]:
+        """The bindings to delete, as the snapshot has them, each with its `service_sid`, `sign` and `is_shared`."""
         for service in self.retirement.services:
             if service.deletions:
-                live = read_live(api, service.service_sid) or {}
-                wanted = _pushed(services.get(service.service_sid))
-                if off := [push for push in wanted if live.get(f"{push}.enabled") is not True]:
-                    found[service.service_sid] = off
-        return found
-
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """The bindings to delete, as the snapshot has them, each with its `service_sid`."""
-        deleted = self.journal.deleted
-        for service in self.retirement.services:
-            if service.deletions:
-                for batch in batches(self._work.lists[service.service_sid]):
-                    for row in _wanted(batch, self._choice, deleted).to_pylist():
-                        yield {**row, "service_sid": service.service_sid}
+                for row in self._candidates.rows(service.service_sid):
+                    if self._candidates.why_left(row) is None:
+                        yield row
 
 
 @contextmanager
@@ -87,64 +63,116 @@ def prepared(
     snapshot: Path,
     coverage: Path,
     journal: Path,
-    choice: Choice,
+    services: Collection[str] = (),
     *,
     rules: Rules | None = None,
     meter: Meter | None = None,
     command: str = "",
 ) -> Iterator[Prepared]:
-    """Compare a snapshot with what is live in Conversations, and say which of its bindings are to be deleted.
+    """Compare a snapshot with what is live in Conversations, and say which of its bindings are to be deleted: of some
+    services, or of all where none is named.
 
-    The coverage folder gets the numbers, as `verify_snapshot` writes them. Nothing is deleted. Raises what `compared`
-    and `read_retire_journal` raise, and `UsageError` for a service that the snapshot does not have.
+    Nothing is deleted, and nothing stays in the coverage folder. `rules` say whom verification calls ready; what may
+    be deleted goes by no rule that can be changed. Raises what `compared` and `read_retire_journal` raise,
+    `TwilioError`, `UsageError` for a service that the snapshot does not have, and `RefusedError` where one of the two
+    sides is Twilio's and the other is not.
     """
+    api.addresses.refuse_mixture()
     command = command or f"chat-migrate retire {quote(str(snapshot))} --coverage {quote(str(coverage))}"
-    with compared(snapshot, coverage, api, "ready", rules=rules, meter=meter, command=command) as work:
-        with told(command):
-            found = _prepare(work, snapshot, coverage, journal, api, choice)
-        yield found
+    was_there = coverage.exists()
+    try:
+        with compared(snapshot, coverage, api, "ready", rules=rules, meter=meter, command=command) as work:
+            with told(command):
+                found = _prepare(work, snapshot, coverage, journal, api, services, command)
+            yield found
+    finally:
+        if not was_there and coverage.is_dir() and not any(coverage.iterdir()):
+            coverage.rmdir()
 
 
 def _prepare(
-    work: Comparison, snapshot: Path, coverage: Path, journal: Path, api: TwilioApi, choice: Choice
+    work: Comparison,
+    snapshot: Path,
+    coverage: Path,
+    journal: Path,
+    api: TwilioApi,
+    services: Collection[str],
+    command: str,
 ) -> Prepared:
     found = work.coverage
-    unknown = set(choice.services) - {service.service_sid for service in found.services}
-    if unknown:
+    if unknown := set(services) - {service.service_sid for service in found.services}:
         raise UsageError(f"{snapshot} has no service {min(unknown)}")
-    kept = read_retire_journal(journal, found.snapshot, api.account_sid, api.addresses.base("chat"))
-    services = tuple(
-        _count(work, index, choice, kept.deleted)
-        for index, service in enumerate(found.services)
-        if not choice.services or service.service_sid in choice.services
+    sides = api.addresses.chat, api.addresses.conversations
+    kept = read_retire_journal(journal, found.snapshot, api.account_sid, *sides)
+    chosen = [service for service in found.services if not services or service.service_sid in services]
+    candidates = _Candidates(work, kept.deleted)
+    candidates.look(api, [service.service_sid for service in chosen])
+    retirement = Retirement(
+        found.account_sid,
+        found.snapshot,
+        found.snapshot_as_of,
+        found.live_as_of,
+        tuple(map(candidates.count, chosen)),
     )
-    retirement = Retirement(found.account_sid, found.snapshot, found.snapshot_as_of, found.live_as_of, services)
-    return Prepared(retirement, kept, write_coverage(coverage, found), work, choice)
+    return Prepared(retirement, kept, coverage, candidates, command)
 
 
-def _pushed(notifications: str | None) -> list[str]:
-    """What Conversations must push where Chat does as its `notifications` say."""
-    chat = json.loads(notifications) if notifications else {"new_message": {"enabled": True}}
-    return [push for name, push in SAME_PUSH.items() if (chat.get(name) or {}).get("enabled") is True]
+class _Candidates:
+    """The bindings that verification calls ready, and what both sides push as it stood when they were listed."""
 
+    def __init__(self, work: Comparison, deleted: Sids) -> None:
+        self.work = work
+        self._deleted = deleted
+        self._sides: dict[str, Sides] = {}
+        self._credentials: Credentials = {}
+        self._now = datetime.max.replace(tzinfo=UTC)
 
-def _count(work: Comparison, index: int, choice: Choice, deleted: Sids) -> ServiceRetirement:
-    service = work.coverage.services[index]
-    numbers = {"by_device": 0, "by_platform": 0, "shared": 0, "needed": 0, "earlier": 0}
-    for batch in batches(work.lists[service.service_sid], ("sid", "by_platform", "is_shared", "is_needed")):
-        wanted = _wanted(batch, choice, deleted)
-        by_platform = pc.sum(wanted["by_platform"]).as_py() or 0
-        numbers["by_platform"] += by_platform
-        numbers["by_device"] += wanted.num_rows - by_platform
-        numbers["shared"] += pc.sum(batch["is_shared"]).as_py() or 0
-        numbers["needed"] += pc.sum(pc.and_not(batch["is_needed"], batch["is_shared"])).as_py() or 0
-        numbers["earlier"] += pc.sum(deleted.among(batch["sid"])).as_py() or 0
-    return ServiceRetirement(service.service_sid, service.friendly_name, service.total, **numbers)
+    def look(self, api: TwilioApi, service_sids: Collection[str]) -> None:
+        """Read what these services push, where they have candidates, and which credentials those go by."""
+        named: set[str | None] = set()
+        some: dict[str, None] = {}
+        for sid in service_sids:
+            for row in self.rows(sid):
+                some[sid] = None
+                named |= {row["credential_sid"], row["sign"]["credential_sid"]}
+        self._sides = read_sides(api, list(some))
+        self._credentials = read_credentials(api, sorted(filter(None, named)), tries=None)
+        self._now = now_of(api)
 
+    def rows(self, service_sid: str) -> Iterator[Row]:
+        """The candidates of a service, as the snapshot has them."""
+        for batch in batches(self.work.lists[service_sid]):
+            for row in batch.to_pylist():
+                yield {**row, "service_sid": service_sid}
 
-def _wanted(batch: pa.RecordBatch, choice: Choice, deleted: Sids) -> pa.RecordBatch:
-    """The rows to delete: neither shared nor needed, not deleted already, and ready in a way that was chosen."""
-    left = pc.or_(pc.or_(batch["is_shared"], batch["is_needed"]), deleted.among(batch["sid"]))
-    if not choice.also_by_platform:
-        left = pc.or_(left, batch["by_platform"])
-    return batch.filter(pc.invert(left))
+    def why_left(self, row: Row) -> tuple[str, str] | None:
+        """Why a candidate is not to be deleted: its fate and the reason; None if it is."""
+        if row["sid"] in self._deleted:
+            return "earlier", ""
+        needed = why_needed(self._facts(row))
+        return (needed.fate, needed.name) if needed else None
+
+    def count(self, service: ServiceCoverage) -> ServiceRetirement:
+        """How many of a service's candidates are to be deleted, and why the others are not."""
+        fates, reasons, off = Counter[str](), Counter[str](), dict[str, None]()
+        for row in self.rows(service.service_sid):
+            fate, reason = self.why_left(row) or ("deleted", "")
+            fates[fate] += 1
+            if fate == "needed":
+                reasons[reason] += 1
+            if reason in _OFF:
+                off |= dict.fromkeys(pushes_off(self._facts(row)))
+        return ServiceRetirement(
+            service_sid=service.service_sid,
+            friendly_name=service.friendly_name,
+            coverage=service.total,
+            deletions=fates["deleted"],
+            shared=fates["shared"],
+            needed=fates["needed"],
+            earlier=fates["earlier"],
+            reasons=dict(sorted(reasons.items())),
+            off=tuple(off),
+        )
+
+    def _facts(self, row: Row) -> Facts:
+        return listed_facts(row, self._sides[row["service_sid"]], self._credentials, self._now)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,14 +19,16 @@ from migrate.extract.run import ExtractOptions, extract_snapshot
 from migrate.load.verify import Partition, Terms, add_up, partitions, verify_partition
 from migrate.map.rules import Rules
 from migrate.map.rules_toml import default_rules
+from migrate.model.address import is_twilios, other_address
 from migrate.model.coverage import Coverage, ServiceCoverage
 from migrate.model.errors import InputError, InterruptedRunError, MigrateError, RefusedError
 from migrate.model.registration import SUCCESSORS
-from migrate.snapshot.coverage import coverage_folder, write_coverage
+from migrate.snapshot.coverage import coverage_folder, rejected_beside, write_coverage
 from migrate.snapshot.files import make_own_folder
 from migrate.snapshot.manifest import Filters, Manifest
 from migrate.snapshot.pending import write_pending
 from migrate.snapshot.reader import Snapshot, open_snapshot
+from migrate.snapshot.rejected import REJECTED
 from migrate.snapshot.writer import begun_in
 from migrate.twilio_api.api import TwilioApi
 from migrate.twilio_api.credentials import is_one_account
@@ -38,11 +40,15 @@ STALE = timedelta(days=1)  # a reading that was broken off so long ago is begun 
 
 @dataclass(frozen=True)
 class Verified:
-    """What a verification brought: the coverage, its file, and how many the list of pending bindings has, if any."""
+    """What a verification brought: the coverage, its file, and how many the list of pending bindings has, if any.
+
+    `rejected` is the file with the live records that did not fit, if there were any.
+    """
 
     coverage: Coverage
     file: Path
     pending: int | None
+    rejected: Path | None = None
 
 
 def verify_snapshot(
@@ -67,7 +73,10 @@ def verify_snapshot(
         names = {service.service_sid: service.friendly_name for service in work.coverage.services}
         lists = {sid: (names[sid], files) for sid, files in work.lists.items()}
         rows = write_pending(pending, lists, work.scratch) if pending else None
-        return Verified(work.coverage, write_coverage(coverage, work.coverage), rows)
+        if isinstance(live, Path):  # the other snapshot has them already
+            return Verified(work.coverage, write_coverage(coverage, work.coverage), rows, work.rejected)
+        file = write_coverage(coverage, work.coverage, work.rejected)
+        return Verified(work.coverage, file, rows, rejected_beside(file) if work.rejected else None)
 
 
 @contextmanager
@@ -88,16 +97,21 @@ def compared(
     interruption leaves of it the same call goes on with, for a day; but for the list of who is ready, which is made
     to delete by, everything is read anew. `rules` say how long a binding lives and how SDKs
     name message types. `command` is the command line that errors name. Raises `InputError` and `RefusedError` as
-    `open_snapshot` does, `RefusedError` for another account or a live side that lacks a part, and what
-    `extract_snapshot` raises.
+    `open_snapshot` does, `RefusedError` for another account, an absurd clock or a live side that lacks a part, and
+    what `extract_snapshot` raises.
     """
     source = open_snapshot(snapshot)
+    _refuse_other_time(source)
     if isinstance(live, Path):
         other = open_snapshot(live)
+        _refuse_other_time(other)
         _refuse_other_account(source, other.manifest.account_sid, f"{live} is of")
+        _refuse_other_server(source, other.manifest.addresses)
         _refuse_unless_covered(source, other)
     else:
         _refuse_other_account(source, live.account_sid, "the credentials are for")
+        if listed != "ready":  # of what is to be deleted by, a limit says so
+            _refuse_other_server(source, live.places)
     with coverage_folder(coverage), _scratch(coverage / SCRATCH, source) as scratch:
         with told(command):
             if not isinstance(live, Path):
@@ -111,7 +125,7 @@ class Comparison:
     """Two snapshots beside each other, service by service.
 
     Once it was run, `coverage` has the numbers, and `lists` has by service the files of who is pending or ready,
-    whichever was asked for.
+    whichever was asked for. `rejected` is the live side's file of records that do not fit, if it has one.
     """
 
     coverage: Coverage
@@ -127,6 +141,7 @@ class Comparison:
             conversations_prefixes=tuple(names["conversations_prefixes"]),
         )
         self.scratch = scratch
+        self.rejected = live.folder / REJECTED if live.manifest.rejected else None
         self.lists: dict[str, list[Path]] = {}
         make_own_folder(scratch)
 
@@ -138,11 +153,12 @@ class Comparison:
             verify_partition, [task for some in tasks.values() for task in some]
         )
         services: list[ServiceCoverage] = []
+        ours, theirs = self.source.manifest, self._live.manifest
+        rejected = theirs.rejected_by_service
         for sid, some in tasks.items():
             platforms = add_up(next(done) for _ in some)
-            services.append(ServiceCoverage(sid, names[sid], platforms))
+            services.append(ServiceCoverage(sid, names[sid], platforms, rejected.get(sid, 0)))
             self.lists[sid] = [path for task in some for path in (task.pending, task.ready) if path]
-        ours, theirs = self.source.manifest, self._live.manifest
         self.coverage = Coverage(
             account_sid=ours.account_sid,
             snapshot=ours.digest,
@@ -152,6 +168,7 @@ class Comparison:
             live_bindings=theirs.rows,
             narrowed=ours.filters != Filters(),
             services=tuple(services),
+            rejected=ours.rejected,
         )
 
     def _partitions(self, sid: str, listed: Listed) -> list[Partition]:
@@ -180,7 +197,7 @@ def _read_live(
         identity_file=source.folder if filters.identity_file else None,
         source="conversations",
         shard=False,
-        restart=anew or begun is None or begun.account_sid != api.account_sid,
+        restart=anew or begun is None or not _is_from(begun, api),
     )
     extract_snapshot(api, out, options, meter, command=command)
     return open_snapshot(out)
@@ -200,6 +217,11 @@ def _begun(live: Path) -> Manifest | None:
     if begun is None or begun.status == "finished":
         return None
     return begun if datetime.now(UTC) - datetime.fromisoformat(begun.started_at) < STALE else None
+
+
+def _is_from(begun: Manifest, api: TwilioApi) -> bool:
+    """Whether a reading was begun from the same account and address."""
+    return begun.account_sid == api.account_sid and not other_address(begun.addresses, api.places)
 
 
 @contextmanager
@@ -246,6 +268,27 @@ def _refuse_other_account(source: Snapshot, account_sid: str, what: str) -> None
         raise RefusedError(
             f"{source.folder} was made from account {source.manifest.account_sid}, and {what} {account_sid}",
             remedy="Compare a snapshot with what is live in its own account",
+        )
+
+
+def _refuse_other_server(source: Snapshot, live: Mapping[str, str]) -> None:
+    """What a stand-in has says nothing of who has registered at Twilio, and the other way round."""
+    then, now = (addresses.get("conversations", "") for addresses in (source.manifest.addresses, live))
+    if "://" in then and "://" in now and is_twilios(then) != is_twilios(now):
+        raise RefusedError(
+            f"{source.folder} was made from {then}, and what is live is of {now}: one is Twilio's, the other not",
+            kept="No coverage was written",
+            remedy=f"Compare it with what is live at {then}; --conversations-url names that address",
+        )
+
+
+def _refuse_other_time(snapshot: Snapshot) -> None:
+    """What has expired is told by the snapshot's time: it must be one that was."""
+    clock = snapshot.manifest.clock
+    if clock and clock.is_refused:
+        raise RefusedError(
+            f"When {snapshot.folder} was made, {clock}: which bindings have expired cannot be told by it",
+            remedy="Extract again into another folder, with both clocks right",
         )
 
 

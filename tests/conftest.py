@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,11 +29,17 @@ hypothesis.settings.load_profile("shared")
 
 ROOT = Path(__file__).parent.parent
 CASSETTE = ROOT / "cassettes" / "demo.yaml"
+SEED = int(os.environ.get("WORLDS_SEED", "20261128"))  # of arbitrary worlds; another seed makes others
 SHARED_OPENAPI = ROOT.parent / "shared" / "twilio-oai"
 TOKEN = "synthetic-token"
 DEMO_ACCOUNT = "AC" + "0" * 32
 # Tests look at what is said, not at where its lines are broken; tests/test_text_output.py looks at that.
 WIDE = {"COLUMNS": "10000"}
+
+
+def pytest_report_header() -> str:
+    """What the arbitrary worlds of this run come from; the same seed makes the same again."""
+    return f"worlds: WORLDS_SEED={SEED}"
 
 
 def service_sid(number: int) -> str:
@@ -86,12 +93,20 @@ def run() -> Run:
     return call
 
 
+def said(result: Result) -> str:
+    """What a command said on standard error, but for the warning that a stand-in is not Twilio's own address."""
+    return re.sub(r"Warning: this is not Twilio's own address: .*\n", "", result.stderr)
+
+
 Serve = Callable[..., StandInServer]
 
 
 @pytest.fixture
 def serve(environment: pytest.MonkeyPatch) -> Iterator[Serve]:
-    """Start a stand-in with a world (or a world file's content), and point the command line at it."""
+    """Start a stand-in with a world (or a world file's content), and point the command line at it.
+
+    `at` is an earlier one, which ends: the new one gets its address.
+    """
     servers: list[StandInServer] = []
 
     def start(
@@ -100,10 +115,16 @@ def serve(environment: pytest.MonkeyPatch) -> Iterator[Serve]:
         *,
         faults: Faults | None = None,
         prerendered: bool = False,
+        at: StandInServer | None = None,
     ) -> StandInServer:
         if not isinstance(world, World):
             world = make_world(world)
-        server = StandInServer(world, sizes, faults=faults, prerendered=prerendered).__enter__()
+        port = 0
+        if at:
+            port = int(at.url.rpartition(":")[2])
+            servers.remove(at)
+            at.__exit__(None, None, None)
+        server = StandInServer(world, sizes, port, faults=faults, prerendered=prerendered).__enter__()
         servers.append(server)
         environment.setenv("CHAT_MIGRATE_CHAT_URL", server.url)
         environment.setenv("CHAT_MIGRATE_CONVERSATIONS_URL", server.url)

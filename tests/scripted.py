@@ -34,8 +34,8 @@ class Scripted:
 
 
 @contextmanager
-def scripted(answer: Callable[[Scripted, str], Reply]) -> Iterator[Scripted]:
-    """Serve on loopback; `answer` gets the server and the path with its query."""
+def scripted(answer: Callable[[Scripted, str], Reply], port: int = 0) -> Iterator[Scripted]:
+    """Serve on loopback, at a free port if none is named; `answer` gets the server and the path with its query."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -51,7 +51,7 @@ def scripted(answer: Callable[[Scripted, str], Reply]) -> Iterator[Scripted]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as http:
         server = Scripted(f"http://127.0.0.1:{http.server_address[1]}", http.socket.close)
         thread = threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True)
         thread.start()

@@ -34,7 +34,7 @@ from migrate.standin.server import StandInServer
 from migrate.standin.world import World
 from migrate.twilio_api.api import TwilioApi
 from tests.applying import FORCE, apply, codes, dying, live, mortal, posts, wanted
-from tests.conftest import CASSETTE, DEMO_ACCOUNT, Run, Serve, service_sid
+from tests.conftest import CASSETTE, DEMO_ACCOUNT, Run, Serve, said, service_sid
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +60,7 @@ def plan_file(tmp_path: Path, run: Run, server: StandInServer, migration: Path) 
 def test_a_plan_is_applied_read_back_and_undone(run: Run, server: StandInServer, plan_file: Path) -> None:
     before = live(server.world)
     result = apply(run, plan_file)
-    assert (result.exit_code, result.stderr) == (0, "")
+    assert (result.exit_code, said(result)) == (0, "")
     assert "5 applied" in result.stdout
     assert live(server.world) == wanted(plan_file, before)
     journal = plan_file.with_suffix(".journal.jsonl")
@@ -113,7 +113,7 @@ def test_only_the_services_that_are_named_are_changed(
 def test_one_plan_is_not_applied_twice_unnoticed(run: Run, server: StandInServer, plan_file: Path) -> None:
     assert apply(run, plan_file, "--journal", plan_file.with_suffix(".journal.jsonl")).exit_code == 0
     again = apply(run, plan_file)
-    assert (again.exit_code, again.stderr.count("\n")) == (4, 1)
+    assert (again.exit_code, said(again).count("\n")) == (4, 1)
     assert "applied already" in again.stderr
     other = apply(run, plan_file, "--journal", plan_file.with_name("other.jsonl"))
     assert (other.exit_code, posts(server.world)) == (0, 5)
@@ -132,7 +132,7 @@ def test_what_somebody_else_has_changed_is_left_alone(run: Run, server: StandInS
     assert (shown.exit_code, shown.stderr.count("\n")) == (5, 1)
     assert sid in shown.stderr
     result = apply(run, plan_file)
-    assert (result.exit_code, result.stderr.count("\n")) == (5, 1)
+    assert (result.exit_code, said(result).count("\n")) == (5, 1)
     assert "new_message.sound" in result.stdout
     assert "chat-migrate load MAPPED" in result.stderr
     assert live(server.world) == {**wanted(plan_file, before), sid: theirs}
@@ -185,7 +185,7 @@ def test_a_service_that_is_gone_is_told_and_does_not_stop_the_others(
 ) -> None:
     server.world.services[service_sid(1)].configuration = None
     result = apply(run, plan_file)
-    assert (result.exit_code, result.stderr.count("\n"), posts(server.world)) == (6, 1, 4)
+    assert (result.exit_code, said(result).count("\n"), posts(server.world)) == (6, 1, 4)
     assert "missing" in result.stdout
     assert f"chat-migrate load --plan {plan_file} --apply" in result.stderr
     journal = plan_file.with_suffix(".journal.jsonl")
@@ -224,7 +224,7 @@ def test_a_field_that_twilio_ignores_is_found_by_reading_back(
     with monkeypatch.context() as patch:
         patch.setattr(TwilioApi, "post", misspelt)
         result = apply(run, plan_file)
-    assert (result.exit_code, result.stderr.count("\n")) == (6, 1)
+    assert (result.exit_code, said(result).count("\n")) == (6, 1)
     assert "log_enabled is false" in result.stdout
     journal = read_journal(plan_file.with_suffix(".journal.jsonl"))
     assert [entry.status for entry in journal.entries] == ["failed"] + ["applied"] * 4
@@ -245,7 +245,7 @@ def test_a_write_that_is_refused_is_told_and_the_others_go_on(
     with monkeypatch.context() as patch:
         patch.setattr(TwilioApi, "post", limited)
         result = apply(run, plan_file)
-    assert (result.exit_code, result.stderr.count("\n")) == (6 if allowed else 1, 1)
+    assert (result.exit_code, said(result).count("\n")) == (6 if allowed else 1, 1)
     assert result.stdout.count("answered 404") == 5 - allowed
     # The same command goes on, with those that failed.
     assert apply(run, plan_file).exit_code == 0
@@ -325,7 +325,7 @@ def test_ctrl_c_tells_what_is_written_and_the_command_that_goes_on(
 
     monkeypatch.setattr(TwilioApi, "post", interrupted)
     result = apply(run, plan_file)
-    assert (result.exit_code, result.stderr.count("\n")) == (130, 1)
+    assert (result.exit_code, said(result).count("\n")) == (130, 1)
     assert "2 of 5 services are written" in result.stderr
     assert f"chat-migrate load --plan {plan_file} --apply" in result.stderr
 
@@ -399,7 +399,7 @@ def test_it_asks_first_and_nothing_is_written_without_the_right_answer(
 ) -> None:
     command = ["load", "--plan", str(plan_file), "--apply", *FORCE]
     silent = run(*command)
-    assert (silent.exit_code, silent.stderr.count("\n")) == (4, 1)
+    assert (silent.exit_code, said(silent).count("\n")) == (4, 1)
     assert "--yes" in silent.stderr
     monkeypatch.setattr("migrate.commands.applying._is_terminal", lambda: True)
     for answer, code in (("", 4), ("6", 4), ("yes", 4), ("5", 0)):
@@ -533,7 +533,7 @@ def test_the_journal_of_another_plan_is_refused(
     server.world.services[sid].configuration = {}
     assert run("load", tmp_path / "run" / "mapped", "--plan-out", tmp_path / "q.json").exit_code == 0
     refused = run("load", "--plan", tmp_path / "q.json", "--apply", "--yes", *FORCE, "--journal", journal)
-    assert (refused.exit_code, refused.stderr.count("\n")) == (4, 1)
+    assert (refused.exit_code, said(refused).count("\n")) == (4, 1)
     assert "another plan" in refused.stderr
 
 
@@ -568,7 +568,7 @@ def test_what_was_undone_is_not_taken_for_applied(run: Run, server: StandInServe
     assert run("rollback", journal, "--apply", "--yes").exit_code == 0
     first.configuration = configuration
     result = apply(run, plan_file)
-    assert (result.exit_code, result.stderr.count("\n")) == (5, 1)
+    assert (result.exit_code, said(result).count("\n")) == (5, 1)
     assert "1 applied, 4 stale" in result.stdout
     assert not read_journal(journal).finished
     assert before != live(server.world)
@@ -730,7 +730,7 @@ def test_a_full_disk_stops_it_and_the_line_says_what_was_written(
     with monkeypatch.context() as patch:
         patch.setattr(journal, "append_synced", full)
         result = apply(run, plan_file)
-    assert (result.exit_code, result.stderr.count("\n")) == (6, 1)
+    assert (result.exit_code, said(result).count("\n")) == (6, 1)
     assert "4 of 5 services are not as planned" in result.stderr
     assert "no space left on device" in result.stdout
     assert apply(run, plan_file).exit_code == 0
@@ -744,7 +744,7 @@ def test_the_journal_is_nobody_elses_file(tmp_path: Path, run: Run, server: Stan
     made = Plan.from_json(json.loads(plan_file.read_bytes()))
     with journal.open_journal(path, made, made.plan_id):
         refused = apply(run, plan_file)
-    assert (refused.exit_code, refused.stderr.count("\n")) == (4, 1)
+    assert (refused.exit_code, said(refused).count("\n")) == (4, 1)
     assert server.world.writes == []
     (tmp_path / "link").symlink_to(tmp_path / "behind")
     assert apply(run, plan_file, "--journal", tmp_path / "link").exit_code == 0
@@ -997,7 +997,7 @@ def test_a_result_that_cannot_be_shown_does_not_hide_what_was_done(
     monkeypatch.setattr(Screen, "result", result)
     monkeypatch.setattr(TwilioApi, "post", post)
     done = apply(run, plan_file)
-    assert (done.exit_code, done.stderr.count("\n")) == (code, 1)
+    assert (done.exit_code, said(done).count("\n")) == (code, 1)
     assert told in done.stderr
     assert str(plan_file.with_suffix(".journal.jsonl")) in done.stderr
 
@@ -1015,7 +1015,7 @@ def test_a_disk_that_is_full_at_the_last_line_changes_nothing_of_what_is_told(
     with monkeypatch.context() as patch:
         patch.setattr(journal, "append_synced", full)
         done = apply(run, plan_file)
-    assert (done.exit_code, done.stderr) == (0, "")
+    assert (done.exit_code, said(done)) == (0, "")
     assert "Done: 5 applied" in done.stdout
     assert apply(run, plan_file).exit_code == 0
     assert posts(server.world) == 5

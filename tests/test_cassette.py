@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import html
 import json
+import re
 import socket
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,12 +15,17 @@ from typing import Any
 import pytest
 import vcr
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twilio.rest import Client
 
 from cassettes.record import record
 from migrate.model.errors import TwilioError
 from migrate.standin.world import World
+from migrate.twilio_api.addresses import Addresses
 from migrate.twilio_api.api import ApiSettings, open_api
+from migrate.twilio_api.cassette import Player, Recorder
+from migrate.twilio_api.credentials import Credentials
 from migrate.twilio_api.http import Answer, LiveTransport, Request
 from tests.conftest import CASSETTE, DEMO_ACCOUNT, Run, Serve, service_sid, tiny_world
 from tests.scripted import Reply, Scripted, scripted
@@ -219,14 +226,15 @@ def test_a_failing_run_is_recorded_too_and_fails_alike_when_replayed(
     tmp_path: Path, run: Run, environment: pytest.MonkeyPatch
 ) -> None:
     environment.setenv("TWILIO_ACCOUNT_SID", "AC" + "1" * 32)
-    environment.setenv("TWILIO_AUTH_TOKEN", "x")
+    environment.setenv("TWILIO_AUTH_TOKEN", "synthetic-token")
 
     def answer(server: Scripted, path: str) -> Reply:
         return Reply({"code": 20429, "message": "slow down"}, 429, {"Retry-After": "0", "Set-Cookie": "a=b"})
 
     with scripted(answer) as server:
         options = ["--out", tmp_path / "a", "--retry-budget", 0]
-        live = run("extract", *options, "--chat-url", server.url, "--record", tmp_path / "c.yaml")
+        urls = ["--chat-url", server.url, "--conversations-url", server.url]
+        live = run("extract", *options, *urls, "--record", tmp_path / "c.yaml")
         assert len(server.seen) > 1
     replayed = run("extract", *options, "--replay", tmp_path / "c.yaml")
     assert live.exit_code == replayed.exit_code == 1
@@ -238,7 +246,7 @@ def test_a_run_that_got_no_answer_leaves_an_empty_recording(
     tmp_path: Path, run: Run, environment: pytest.MonkeyPatch
 ) -> None:
     environment.setenv("TWILIO_ACCOUNT_SID", "AC" + "1" * 32)
-    environment.setenv("TWILIO_AUTH_TOKEN", "x")
+    environment.setenv("TWILIO_AUTH_TOKEN", "synthetic-token")
     run("extract", "--out", tmp_path / "a", "--chat-url", "http://127.0.0.1:1", "--record", tmp_path / "c.yaml")
     assert interactions(tmp_path / "c.yaml") == []
 
@@ -255,7 +263,7 @@ def test_what_a_server_says_to_a_secret_is_not_recorded(
 ) -> None:
     secret = json.dumps({"project_id": "p", "private_key": "planted-<9c1d>/secret"})
     environment.setenv("TWILIO_ACCOUNT_SID", "AC" + "1" * 32)
-    environment.setenv("TWILIO_AUTH_TOKEN", "x")
+    environment.setenv("TWILIO_AUTH_TOKEN", "synthetic-token")
 
     def answer(request: Request) -> Answer:
         return Answer(400, told(secret), {})
@@ -267,3 +275,173 @@ def test_what_a_server_says_to_a_secret_is_not_recorded(
     assert not any(part in str(error.value) for part in ("planted", "9c1d", "project_id"))
     (kept,) = interactions(tmp_path / "c.yaml")
     assert (kept["request"]["body"], kept["response"]["body"]["string"]) == ("Type=fcm&Secret=hidden", "{}")
+
+
+# --- a recording is what was answered -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("secret", ["x", "page", "1", "null", "next_page", "synthetic-t"])
+@pytest.mark.parametrize("variable", ["TWILIO_AUTH_TOKEN", "TWILIO_API_SECRET"])
+def test_a_secret_too_short_to_be_concealed_is_not_recorded_with(
+    tmp_path: Path, run: Run, serve: Serve, environment: pytest.MonkeyPatch, variable: str, secret: str
+) -> None:
+    server = serve({**tiny_world(), "auth_token": secret})
+    environment.setenv(variable, secret)
+    if variable == "TWILIO_API_SECRET":
+        environment.setenv("TWILIO_API_KEY", "SK" + "1" * 32)
+    result = run("extract", "--out", tmp_path / "s", "--record", tmp_path / "c.yaml")
+    assert (result.exit_code, result.stderr.count("\n")) == (4, 1)
+    assert variable in result.stderr
+    assert "fewer than 12 characters" in result.stderr
+    assert server.world.requests == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_short_password_of_a_proxy_cannot_be_concealed_either(
+    tmp_path: Path, run: Run, serve: Serve, environment: pytest.MonkeyPatch
+) -> None:
+    server = serve(tiny_world())
+    environment.setenv("http_proxy", f"http://somebody:{'pw'}@127.0.0.1:1")
+    result = run("extract", "--out", tmp_path / "s", "--record", tmp_path / "c.yaml")
+    assert (result.exit_code, result.stderr.count("\n")) == (4, 1)
+    assert "the password of proxy 1" in result.stderr
+    environment.setenv("no_proxy", "127.0.0.1")  # then it is not on the way
+    assert run("extract", "--out", tmp_path / "s", "--record", tmp_path / "c.yaml").exit_code == 0
+    assert server.world.requests > 0
+
+
+class Fixed:
+    """A transport that always answers with one body."""
+
+    def __init__(self, body: bytes, status: int = 200) -> None:
+        self.answer = Answer(status, body, {"Content-Type": "application/json", "Date": "x", "Server": "y"})
+
+    def send(self, request: Request) -> Answer:
+        return self.answer
+
+    def close(self) -> None:
+        pass
+
+
+ASKED = Request("GET", "https://chat.twilio.com/v2/Services?PageSize=5", {}, None, None)
+TWILIO = Addresses()
+SIGNED = Credentials("AC" + "7" * 32, "AC" + "7" * 32, 'planted/secret-"token')
+
+
+def replayed(body: bytes, addresses: Addresses = TWILIO, asked: Request = ASKED) -> bytes:
+    """A body as it comes out of a cassette that was recorded and is played."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "c.yaml"
+        recorder = Recorder(Fixed(body), path, addresses, SIGNED)
+        recorder.send(asked)
+        recorder.close()
+        assert SIGNED.password not in path.read_text("utf-8", "replace")
+        return Player(path).send(ASKED).body
+
+
+@given(
+    st.one_of(
+        st.binary(max_size=40),
+        st.text(max_size=40).map(lambda text: text.encode("utf-8", "surrogatepass")),
+        st.lists(
+            st.sampled_from(["\r\n", "\x85", "\u2028", "\ufeff", "\0", "\t", " ", ": ", "#", "'", '"', "\\", "%"])
+        )
+        .map("".join)
+        .map(str.encode),
+    )
+)
+@settings(max_examples=60)
+def test_what_is_played_is_what_was_answered_to_the_byte(body: bytes) -> None:
+    assert replayed(body) == body
+
+
+@pytest.mark.parametrize(
+    ("answered", "kept"),
+    [
+        (b'{"said": "planted/secret-\\"token"}', b'{"said": "hidden"}'),
+        (b"planted%2Fsecret-%22token", b"hidden"),
+        (b"Basic " + base64.b64encode(f"AC{'7' * 32}:{SIGNED.password}".encode()), b"Basic hidden"),
+        (b"AC" + b"7" * 32, DEMO_ACCOUNT.encode()),
+        (b"planted/secret", b"planted/secret"),  # no more than a part of it
+    ],
+)
+def test_secrets_are_concealed_in_every_form_and_nothing_else_is(answered: bytes, kept: bytes) -> None:
+    assert replayed(answered) == kept
+
+
+def test_an_address_is_replaced_where_it_is_the_apis_and_not_within_another() -> None:
+    addresses = Addresses("http://127.0.0.1:80", "http://127.0.0.1:80")
+    asked = Request("GET", "http://127.0.0.1:80/v2/Services?PageSize=5", {}, None, None)
+    body = b'["http://127.0.0.1:80/v2/Services", "http://127.0.0.1:8080/v2/x", "see http://127.0.0.1:80"]'
+    expected = b'["https://chat.twilio.com/v2/Services", "http://127.0.0.1:8080/v2/x", "see http://127.0.0.1:80"]'
+    assert replayed(body, addresses, asked) == expected
+
+
+def test_a_recording_whose_pages_lost_their_ends_does_not_finish(tmp_path: Path, run: Run) -> None:
+    """As an earlier version recorded it with the token "page"."""
+    (tmp_path / "c.yaml").write_text(CASSETTE.read_text("utf-8").replace("next_page_url", "next_hidden_url"))
+    result = run("extract", "--out", tmp_path / "s", "--replay", tmp_path / "c.yaml", "--retry-budget", 1)
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+
+
+# --- a replay says how it resumes ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["extract", "run"])
+def test_a_replay_that_its_cassette_does_not_cover_names_no_command_without_it(
+    tmp_path: Path, run: Run, command: str
+) -> None:
+    result = run(command, "--out", tmp_path / "s", "--replay", CASSETTE, "--no-shard")
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "has no recording of" in result.stderr
+    assert "o on with" not in result.stderr
+    assert "record it again" in result.stderr
+
+
+def test_a_verification_that_its_cassette_does_not_cover_says_so(tmp_path: Path, run: Run, demo: Any) -> None:
+    result = run("verify", demo.folder / "snapshot", "--coverage", tmp_path / "c", "--replay", CASSETTE)
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "has no recording of" in result.stderr
+    assert "o on with" not in result.stderr
+
+
+@pytest.mark.parametrize("command", ["extract", "run"])
+def test_a_replay_that_fails_resumes_with_the_same_cassette(tmp_path: Path, run: Run, command: str) -> None:
+    damaged = yaml.safe_load(CASSETTE.read_text("utf-8"))
+    for entry in damaged["interactions"]:
+        if "/Bindings" in entry["request"]["uri"]:
+            entry["response"]["status"]["code"] = 403
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(damaged))
+    result = run(command, "--out", tmp_path / "s", "--replay", tmp_path / "c.yaml", "--retry-budget", 0)
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert re.search(rf"Go on with: chat-migrate extract --out \S+ --replay {tmp_path / 'c.yaml'}$", result.stderr)
+
+
+def test_a_run_that_stops_half_way_names_the_servers_that_it_talked_to(
+    tmp_path: Path, run: Run, serve: Serve, environment: pytest.MonkeyPatch
+) -> None:
+    server = serve(tiny_world())
+    for name in ("CHAT_MIGRATE_CHAT_URL", "CHAT_MIGRATE_CONVERSATIONS_URL"):
+        environment.delenv(name)
+    urls = ["--chat-url", server.url, "--conversations-url", server.url]
+    environment.setattr("migrate.pipeline.make_plan", interrupted)
+    result = run("run", "--out", tmp_path / "r", *urls)
+    assert result.exit_code == 130
+    assert (
+        f"load {tmp_path / 'r' / 'mapped'} --chat-url {server.url} --conversations-url {server.url}" in result.stderr
+    )
+
+
+def interrupted(*_: Any, **__: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_verification_that_stops_while_recording_resumes_without_its_recording(
+    tmp_path: Path, run: Run, serve: Serve, environment: pytest.MonkeyPatch
+) -> None:
+    serve(tiny_world())
+    assert run("extract", "--out", tmp_path / "s").exit_code == 0
+    environment.setattr("migrate.verification.extract_snapshot", interrupted)
+    result = run("verify", tmp_path / "s", "--coverage", tmp_path / "c", "--record", tmp_path / "c.yaml")
+    assert result.exit_code == 130
+    assert f"Go on with: chat-migrate verify {tmp_path / 's'} --coverage {tmp_path / 'c'}\n" in result.stderr

@@ -58,8 +58,11 @@ def extract(tmp_path: Path, run: Run, environment: pytest.MonkeyPatch) -> Callab
     """Extract from a server whose pages of bindings a test gives; one service, one chain."""
     environment.setenv("TWILIO_ACCOUNT_SID", "AC" + "1" * 32)
     environment.setenv("TWILIO_AUTH_TOKEN", "t")
+    port = 0  # each server is at the address of the one before it: a snapshot is not resumed at another
 
     def call(bindings: Callable[[Scripted, str, int, int], Reply], *options: object, run: Run = run) -> Any:
+        nonlocal port
+
         def answer(server: Scripted, path: str) -> Reply:
             if path.startswith("/v2/Services?"):
                 return server.page("services", [{"sid": SERVICE}])
@@ -67,7 +70,8 @@ def extract(tmp_path: Path, run: Run, environment: pytest.MonkeyPatch) -> Callab
                 return server.page("credentials", [])
             return bindings(server, path, *asked(path)) if "/Bindings" in path else Reply({}, 404)
 
-        with scripted(answer) as server:
+        with scripted(answer, port) as server:
+            port = int(server.url.rpartition(":")[2])
             urls = ["--chat-url", server.url, "--conversations-url", server.url, "--no-shard"]
             result = run("extract", "--out", tmp_path / "s", *urls, *options)
         pages = [path for _, path, _ in server.seen if "/Bindings" in path]

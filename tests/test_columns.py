@@ -322,7 +322,7 @@ def test_what_is_no_page_at_all_is_said_to_be_none(body: bytes) -> None:
         pytest.param(page({"sid": "BS1"}), id="all that may be absent is"),
         pytest.param(page({**dict.fromkeys(ORDINARY), "sid": "BS1"}), id="all that may be null is"),
         pytest.param(page({"sid": "BS1"}, next_page_url=None, page_size=None), id="the last"),
-        pytest.param(b'{"meta": {}, "bindings": []}', id="says nothing"),
+        pytest.param(b'{"meta": {"next_page_url": null}, "bindings": []}', id="says no more"),
         pytest.param(json.dumps(json.loads(page(ORDINARY)), indent=4).encode(), id="indented"),
         pytest.param(with_value("identity", "a\0b 😀 é \u2028"), id="any character, escaped"),
         pytest.param(with_value("identity", Raw('"😀 é \u2028"')), id="any character, raw"),
@@ -478,10 +478,16 @@ def test_a_page_size_is_taken_as_it_is_given(size: int | None) -> None:
         pytest.param(b'{"meta": null, "bindings": []}', id="meta is null"),
         pytest.param(b'{"meta": [], "bindings": []}', id="meta is a list"),
         pytest.param(b'{"bindings": []}', id="no meta"),
-        pytest.param(b'{"meta": {}}', id="no list"),
-        pytest.param(b'{"meta": {}, "bindings": null}', id="a null list"),
-        pytest.param(b'{"meta": {}, "bindings": {}}', id="an object for a list"),
-        pytest.param(b'{"meta": {}, "Bindings": []}', id="another list"),
+        pytest.param(b'{"meta": {}, "bindings": []}', id="nothing of a next page"),
+        pytest.param(b'{"bindings": [], "meta": {"page_size": 50}}', id="nothing of a next page, at the end"),
+        pytest.param(
+            with_value("identity", '"next_page_url": null').replace(b'"next_page_url": "', b'"previous_page_url": "'),
+            id="of a next page within a text alone",
+        ),
+        pytest.param(b'{"meta": {"next_page_url": null}}', id="no list"),
+        pytest.param(b'{"meta": {"next_page_url": null}, "bindings": null}', id="a null list"),
+        pytest.param(b'{"meta": {"next_page_url": null}, "bindings": {}}', id="an object for a list"),
+        pytest.param(b'{"meta": {"next_page_url": null}, "Bindings": []}', id="another list"),
     ],
 )
 def test_a_body_that_is_no_page_is_refused_in_both_ways(body: bytes) -> None:
@@ -515,9 +521,12 @@ def test_why_a_page_goes_the_slow_way_is_logged_without_its_values(caplog: pytes
         b" null\n",
         b"null{}",
         b'{"a":' * 50_000 + b"1" + b"}" * 50_000,
-        b'{"meta":{},"bindings":[{"sid":"BS1","x":' + b"[" * 50_000 + b"]" * 50_000 + b"}]}",
-        b'{"meta":{},"bindings":[{"sid":"BS1","message_types":' + b"[" * 50_000 + b"]" * 50_000 + b"}]}",
-        b'{"meta":{},"bindings":' + b"[" * 50_000 + b"]" * 50_000 + b"}",
+        b'{"meta":{"next_page_url":null},"bindings":[{"sid":"BS1","x":' + b"[" * 50_000 + b"]" * 50_000 + b"}]}",
+        b'{"meta":{"next_page_url":null},"bindings":[{"sid":"BS1","message_types":'
+        + b"[" * 50_000
+        + b"]" * 50_000
+        + b"}]}",
+        b'{"meta":{"next_page_url":null},"bindings":' + b"[" * 50_000 + b"]" * 50_000 + b"}",
     ],
     ids=["null", "null and spaces", "null and more", "objects", "an unknown field", "a known field", "the list"],
 )
@@ -597,5 +606,7 @@ def test_a_page_that_is_cut_is_none_though_its_records_could_be_told_apart(cut: 
 
 @pytest.mark.parametrize("text", ["1e999", "-1e999"])
 def test_a_number_beyond_all_bounds_stays_json(text: str) -> None:
-    _, rows = read_rows(b'{"meta":{},"bindings":[{"sid":"BS1","x":' + text.encode() + b"}]}", SERVICE)
+    _, rows = read_rows(
+        b'{"meta":{"next_page_url":null},"bindings":[{"sid":"BS1","x":' + text.encode() + b"}]}", SERVICE
+    )
     assert json.loads(rows.table.column("extra")[0].as_py()) == {"x": text}

@@ -85,7 +85,8 @@ def paths(world: World) -> list[str]:
         for version in ("v1", "v2"):
             base = f"/{version}/Services/{service.sid}"
             found += [base, f"{base}/Bindings"]
-            found += [f"{base}/Bindings/{binding.sid}" for binding in service.bindings[:20]]
+            if version == "v2" or service.shows_chat:
+                found += [f"{base}/Bindings/{binding.sid}" for binding in service.bindings[:20]]
         base = f"/v1/Services/{service.sid}"
         found += [f"{base}/Bindings/{binding.sid}" for binding in service.conversations_bindings]
         found.append(f"{base}/Configuration/Notifications")

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from migrate.standin.world import World
-from tests.conftest import CASSETTE, ROOT, Demo, Run, Serve
+from tests.conftest import CASSETTE, Demo, Run, Serve
 
 EXPECTED = Path(__file__).parent / "expected" / "demo-plan.json"
 SAME = ("plan.json", "report.md", "report.html", "mapped/push-config.yaml", "mapped/summary.json")
@@ -68,4 +68,37 @@ def test_the_suggested_next_command_works(run: Run, demo: Demo) -> None:
     line = next(line for line in demo.result.stdout.splitlines() if line.startswith("Next"))
     command = line.partition("chat-migrate ")[2].split()
     assert run(*command).exit_code == 0
-    assert ROOT.joinpath("cassettes", "demo.yaml").exists()
+
+
+def test_the_demo_is_replayed_from_any_folder(
+    tmp_path: Path, run: Run, demo: Demo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    # Its output may be a folder of that name, which is no cassette.
+    for done in (run("run", "--replay", "demo", "--out", "demo"), run("load", "demo/mapped", "--replay", "demo")):
+        assert done.exit_code == 0
+        assert done.stderr.startswith("Replaying the recorded demo that comes with chat-migrate")
+    assert json.loads(Path("demo/plan.json").read_bytes()) == demo.json("plan.json")
+    for named in ("./demo", tmp_path / "demo"):
+        assert run("load", "demo/mapped", "--replay", named).exit_code == 2
+
+
+def test_a_file_named_demo_wins_and_that_is_said(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("demo").write_bytes(CASSETTE.read_bytes().replace(b"Acme", b"Another"))
+    for named in ("demo", "./demo"):
+        done = run("run", "--replay", named, "--out", tmp_path / f"out-{len(named)}")
+        assert done.exit_code == 0
+        assert "Another" in done.stdout
+        assert ("the file demo in this folder, not the demo" in done.stderr) == (named == "demo")
+
+
+def test_an_installed_package_has_the_demo_inside_it(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "site-packages" / "migrate"
+    (package / "cassettes").mkdir(parents=True)
+    (package / "cassettes" / "demo.yaml").write_bytes(CASSETTE.read_bytes().replace(b"Acme", b"Packaged"))
+    monkeypatch.setattr("migrate.__file__", str(package / "__init__.py"))
+    monkeypatch.chdir(tmp_path)
+    assert "Packaged" in run("run", "--replay", "demo", "--out", "out").stdout

@@ -392,10 +392,10 @@ def test_beginning_anew_takes_nothing_over(
 def test_a_resumed_snapshot_is_of_the_time_when_it_began_and_of_its_account(
     tmp_path: Path, run: Run, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    unfinished(tmp_path / "s", run, serve, monkeypatch)
-    serve({**tiny_world(bindings=[{"count": 7}]), "account_sid": "AC" + "2" * 32})
+    first = unfinished(tmp_path / "s", run, serve, monkeypatch)
+    others = serve({**tiny_world(bindings=[{"count": 7}]), "account_sid": "AC" + "2" * 32}, at=first)
     assert run("extract", "--no-shard", "--out", tmp_path / "s").exit_code == 4
-    serve({**tiny_world(bindings=[{"count": 7}]), "now": "2026-09-09T00:00:00Z"})
+    serve({**tiny_world(bindings=[{"count": 7}]), "now": "2026-09-09T00:00:00Z"}, at=others)
     assert run("extract", "--no-shard", "--out", tmp_path / "s").exit_code == 0
     assert open_snapshot(tmp_path / "s").manifest.as_of == "2026-06-15T08:00:00+00:00"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -151,7 +152,7 @@ def test_a_summary_that_no_mapping_wrote_is_one_line(
     text = (folder / "summary.json").read_text("utf-8")
     assert old in text
     (folder / "summary.json").write_text(text.replace(old, new), "utf-8")
-    for command in (["explain", folder, "BS" + "0" * 32], ["load", folder, "--replay", "cassettes/demo.yaml"]):
+    for command in (["explain", folder, "BS" + "0" * 32], ["load", folder, "--replay", "demo"]):
         result = run(*command)
         assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1)
         assert "its summary.json cannot be read" in result.stderr
@@ -196,3 +197,43 @@ def test_a_mapping_without_any_binding_has_none_to_explain(tmp_path: Path, run: 
     serve(tiny_world(bindings=[]))
     assert run("run", "--out", tmp_path).exit_code == 0
     assert "among its 0" in run("explain", tmp_path / "mapped", "BS" + "0" * 32).stderr
+
+
+def test_a_binding_that_two_services_list_is_accounted_for_in_both(tmp_path: Path, run: Run) -> None:
+    other, sid = service_sid(2), "BS" + "ab12" * 8
+    services = {SERVICE: {"friendly_name": "First"}, other: {"friendly_name": "Second"}}
+    rows = {SERVICE: [[binding(1, sid=sid, identity="one")]], other: [[binding(2, sid=sid, identity="two")]]}
+    write_snapshot(tmp_path / "s", services, rows)
+    assert run("map", tmp_path / "s", "--out", tmp_path / "m").exit_code == 0
+    result = run("explain", tmp_path / "m", sid, "--show-identities")
+    assert result.exit_code == 0
+    assert f"2 services list this binding: {SERVICE}, {other}" in result.stdout
+    for words in ("First", "Second", "one", "two"):
+        assert words in result.stdout
+    told = json.loads(run("explain", tmp_path / "m", sid, "--json").stdout)
+    assert [told["service"]["service_sid"], *(each["service"]["service_sid"] for each in told["others"])] == [
+        SERVICE, other,
+    ]  # fmt: skip
+    only = run("explain", tmp_path / "m", sid, "--service", other)
+    assert (only.exit_code, "Second" in only.stdout, "First" in only.stdout) == (0, True, False)
+    missing = run("explain", tmp_path / "m", sid, "--service", service_sid(3))
+    assert (missing.exit_code, missing.stderr.count("\n")) == (1, 1)
+    assert f"in {service_sid(3)}" in missing.stderr
+
+
+@pytest.mark.parametrize("stored", ["BS" + "ab12" * 8, "BS" + "AB12" * 8])
+@pytest.mark.parametrize("spelt", [str, str.upper, str.lower])
+def test_a_sid_is_found_in_whichever_case_it_is_written(tmp_path: Path, run: Run, stored: str, spelt: Any) -> None:
+    write_snapshot(tmp_path / "s", {SERVICE: {"friendly_name": "x"}}, {SERVICE: [[binding(1, sid=stored)]]})
+    assert run("map", tmp_path / "s", "--out", tmp_path / "m").exit_code == 0
+    result = run("explain", tmp_path / "m", spelt(stored))
+    assert (result.exit_code, stored in result.stdout) == (0, True), result.output
+
+
+def test_a_service_is_meant_in_whichever_case_it_is_written(tmp_path: Path, run: Run, serve: Serve) -> None:
+    sid = "IS" + "ab" * 16
+    serve({**tiny_world(), "services": [{**tiny_world()["services"][0], "sid": sid}]})
+    assert run("extract", "--out", tmp_path / "s", "--service", sid.upper()).exit_code == 0
+    assert json.loads((tmp_path / "s" / "manifest.json").read_bytes())["filters"]["services"] == [sid]
+    assert run("map", tmp_path / "s", "--out", tmp_path / "m").exit_code == 0
+    assert run("load", tmp_path / "m", "--service", sid.lower()).exit_code == 0

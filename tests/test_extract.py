@@ -260,12 +260,15 @@ def _empty_account(server: Scripted, path: str) -> Reply:
 
 
 Answer = Callable[[Scripted, str], Reply]
+PORTS: dict[Path, int] = {}
 
 
 def _extract(answer: Answer, tmp_path: Path, run: Run, environment: pytest.MonkeyPatch, *options: str) -> Any:
     environment.setenv("TWILIO_ACCOUNT_SID", "AC" + "1" * 32)
     environment.setenv("TWILIO_AUTH_TOKEN", "planted-secret-token")
-    with scripted(answer) as server:
+    # Each at the address of the one before it: a snapshot is not resumed at another.
+    with scripted(answer, PORTS.get(tmp_path, 0)) as server:
+        PORTS[tmp_path] = int(server.url.rpartition(":")[2])
         urls = ["--chat-url", server.url, "--conversations-url", server.url]
         return run("extract", "--out", tmp_path / "s", "--no-shard", *urls, *options), server
 
@@ -311,10 +314,10 @@ def test_links_that_leave_in_other_ways_are_refused(
         Reply({"code": 20429, "message": "Too many requests"}, 429, {"Retry-After": "0"}),
         Reply({"message": "oops"}, 500),
         Reply({"bindings": []}),
-        Reply({"meta": {}, "bindings": {}}),
+        Reply({"meta": {"next_page_url": None}, "bindings": {}}),
         Reply({"meta": {"next_page_url": 7}, "bindings": []}),
         Reply(["a list"]),
-        Reply(b'{"meta": {}, "bindings": [{"sid": NaN}]}'),
+        Reply(b'{"meta": {"next_page_url": null}, "bindings": [{"sid": NaN}]}'),
         Reply(b"[" * 100_000),
         Reply(b"not gzip", 200, {"Content-Encoding": "gzip"}),
         Reply(b"\xff\xfe"),
@@ -552,7 +555,7 @@ def test_a_record_of_any_depth_is_no_reason_to_stop(
 
     def answer(server: Scripted, path: str) -> Reply:
         if "/Bindings" in path:
-            return Reply(b'{"meta":{"page_size":50},"bindings":[{"sid":"BS2"},' + record + b"]}")
+            return Reply(b'{"meta":{"page_size":50,"next_page_url":null},"bindings":[{"sid":"BS2"},' + record + b"]}")
         return _empty_account(server, path)
 
     result, _ = _extract(answer, tmp_path, run, environment)

@@ -297,7 +297,11 @@ def test_a_filtered_snapshot_says_so_and_concludes_nothing_from_absence(
     serve(tiny_world())
     assert run("extract", "--out", tmp_path / "s", "--identity", "nobody").exit_code == 0
     summary = json.loads(run("map", tmp_path / "s", "--out", tmp_path / "m", "--json").stdout)
-    assert [finding["code"] for finding in summary["findings"]] == ["media-text", "snapshot-filtered"]
+    assert [finding["code"] for finding in summary["findings"]] == [
+        "media-text",
+        "snapshot-empty",
+        "snapshot-filtered",
+    ]
     assert "the account" in run("load", tmp_path / "m").stdout
 
 
@@ -418,7 +422,7 @@ def test_a_folder_that_may_hold_edits_is_never_overwritten(tmp_path: Path, run: 
     result = run("map", demo.folder / "snapshot", "--out", out)
     assert (result.exit_code, result.stderr.count("\n")) == (4, 1)
     assert (out / "push-config.yaml").read_text() == "mine"
-    assert run("run", "--replay", "cassettes/demo.yaml", "--out", tmp_path).exit_code == 4
+    assert run("run", "--replay", "demo", "--out", tmp_path).exit_code == 4
     assert not (tmp_path / "snapshot").exists()
 
 

@@ -398,7 +398,7 @@ def test_a_run_that_stops_half_way_names_a_command_with_its_rules(
     command = (
         "run",
         "--replay",
-        "cassettes/demo.yaml",
+        "demo",
         "--out",
         tmp_path / "o",
         "--rules",

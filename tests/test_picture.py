@@ -24,7 +24,7 @@ def test_the_picture_says_what_the_command_does(tmp_path: Path) -> None:
         if "clip-path" in element.attrib:
             height = float(element.attrib["y"])
             lines[height] = lines.get(height, "") + (element.text or "").replace("\u00a0", " ")
-    done = bash("chat-migrate run --replay cassettes/demo.yaml --out out/demo", furnish(tmp_path))
+    done = bash("chat-migrate run --replay demo --out out/demo", furnish(tmp_path))
     said = [line for line in done.stdout.splitlines() if line]
     assert [line.rstrip() for _, line in sorted(lines.items()) if line.strip()][1:] == said
 

@@ -191,3 +191,31 @@ def test_one_that_is_being_written_is_refused(run: Run, kept: Path) -> None:
 def test_a_folder_is_named(run: Run, tmp_path: Path) -> None:
     assert run("purge").exit_code == 2
     assert run("purge", tmp_path / "no").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "removed"),
+    [
+        ("2026-06-15T08-00-00Z.rejected.jsonl", True),
+        ("2026-06-15T08-00-00Z-2.rejected.jsonl", True),
+        ("2026-99-15T08-00-00Z.rejected.jsonl", False),
+        ("mine.rejected.jsonl", False),
+        ("rejected.jsonl", False),
+        ("2026-06-15T08-00-00Z.parquet", False),
+    ],
+)
+def test_records_that_a_verification_kept_are_removed_with_their_time(
+    tmp_path: Path, run: Run, name: str, removed: bool
+) -> None:
+    (tmp_path / "coverage").mkdir()
+    path = tmp_path / "coverage" / name
+    path.write_text("{}\n")
+    assert run("purge", tmp_path).exit_code == 0
+    assert path.exists()
+    young = (datetime.now(UTC) - datetime(2026, 6, 14, tzinfo=UTC)).days
+    assert run("purge", tmp_path, "--older-than", young, "--apply", "--yes").exit_code == 0
+    assert path.exists()
+    done = run("purge", tmp_path, "--apply", "--yes", "--json")
+    assert done.exit_code == 0, done.output
+    assert path.exists() != removed
+    assert [item["kind"] for item in json.loads(done.stdout)["old"]] == ["rejected"] * removed

@@ -115,7 +115,7 @@ def test_load_refuses_a_file_that_was_edited_wrongly(
     (mapped / "summary.json").write_bytes((demo.folder / "mapped" / "summary.json").read_bytes())
     text = (demo.folder / "mapped" / "push-config.yaml").read_text("utf-8")
     (mapped / "push-config.yaml").write_text(text.replace(old, new, 1), "utf-8")
-    result = run("load", mapped, "--replay", "cassettes/demo.yaml")
+    result = run("load", mapped, "--replay", "demo")
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
     assert "push-config.yaml line " in result.stderr
     assert problem in result.stderr

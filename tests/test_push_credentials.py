@@ -26,7 +26,7 @@ from migrate.standin.world import Credential, World, make_world
 from migrate.twilio_api.api import TwilioApi
 from migrate.twilio_api.http import LiveTransport
 from tests.applying import codes, dying, mortal
-from tests.conftest import Run, Serve, tiny_world
+from tests.conftest import Run, Serve, said, tiny_world
 from tests.keys import certificate, private_key, service_account
 
 SECRET = "planted-9c1d-secret"
@@ -242,7 +242,7 @@ def test_where_nothing_can_be_seen_it_stays_open_and_the_next_run_settles_it(
         patch.setattr(TwilioApi, "post", post)
         patch.setattr(LiveTransport, "send", send)
         lost = apply(run, plan_file, "--retry-budget", 1)
-    assert (lost.exit_code, lost.stderr.count("\n")) == (1, 1)
+    assert (lost.exit_code, said(lost).count("\n")) == (1, 1)
     assert [entry.status for entry in entries(plan_file)] == [None]
     assert apply(run, plan_file).exit_code == 0
     assert server.world.writes == ["POST /v1/Credentials"]

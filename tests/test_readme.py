@@ -32,7 +32,7 @@ def test_every_command_of_the_readme_runs(folder: Path, serve: Serve, demo_world
     for kind, block in BLOCKS:
         if kind == "console":
             run_session(block, folder)
-        elif not block.startswith("make"):  # those are run by .ci/run, see below
+        elif not block.startswith(("make", "pipx")):  # those are run by .ci/run, see below
             run_block(block, folder, demo_world)
         ran += commands_in(block)
     assert ran == 31
@@ -48,6 +48,15 @@ def test_the_make_targets_are_there_and_the_two_commands_are_run_in_ci() -> None
         assert f"make {target}" in ci
     for target in re.findall(r"`make (\w+)`", README):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_the_ways_to_install_are_run_in_ci() -> None:
+    block = next(block for _, block in BLOCKS if block.startswith("pipx"))
+    assert len(block.splitlines()) == 3
+    assert "python3 .ci/installs.py" in (ROOT / ".ci" / "run").read_text("utf-8")
+    assert re.search(
+        r"^```bash\n(pipx install .*?)^```", README, re.DOTALL | re.MULTILINE
+    )  # as .ci/installs.py finds it
 
 
 def test_the_mapping_table_is_the_rules() -> None:

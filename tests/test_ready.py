@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from migrate.model.schemas import BINDINGS
 from tests.snapshots import AS_OF
 from tests.test_verify import CAME_BACK, NAMES, TERMS, Row, is_sign, last_seen, platform_of, rows_of
 
-LEFT_OUT = ("account_sid", "date_created", "extra")  # what a comparison before a delete does not need
+LEFT_OUT = ("account_sid", "extra")  # what a comparison before a delete does not need
 EVERYTHING = [*CAME_BACK, "added_to_conversation", "twilio.conversations.removed_from_conversation"]
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -50,9 +50,7 @@ class Found:
     """What the list says of a binding beside what the snapshot has."""
 
     sign_sid: str
-    by_platform: bool
     is_shared: bool
-    is_needed: bool
 
 
 def naively(source: list[Row], live: list[Row]) -> dict[str, Found]:
@@ -81,28 +79,12 @@ def naively(source: list[Row], live: list[Row]) -> dict[str, Found]:
         if seen and seen < TERMS.born_after:
             continue
         sign = latest.get(device(row)) if None not in device(row) else None
-        by_platform = sign is None
-        if by_platform and None not in key(row):
+        if sign is None and None not in key(row):
             sign = next((one for one in spare if key(one) == key(row)), None)
             spare = [one for one in spare if one is not sign]
         if sign:
-            is_shared = row["sid"] in sids or is_sign(row)
-            found[row["sid"]] = Found(sign["sid"], by_platform, is_shared, is_needed(row, sign))
+            found[row["sid"]] = Found(sign["sid"], row["sid"] in sids)
     return found
-
-
-def is_needed(row: Row, sign: Row) -> bool:
-    """Whether Chat has seen the device since, or for a push that the registration does not ask for."""
-    then, now = last_seen(row), last_seen(sign)
-    chats, theirs = row["message_types"], sign["message_types"] or []
-    pushes = {"new_message": "new_message", "added_to_channel": "added_to_conversation"}
-    pushes["removed_from_channel"] = "removed_from_conversation"
-    lacks = any(
-        (chats is None or {name, f"twilio.channel.{name}", f"twilio.ipmsg.{name}"} & set(chats))
-        and not {push, f"twilio.conversations.{push}"} & set(theirs)
-        for name, push in pushes.items()
-    )
-    return lacks or bool(then and now and then > now)
 
 
 @given(
@@ -120,10 +102,11 @@ def test_the_list_is_what_going_row_by_row_finds(
     with tempfile.TemporaryDirectory() as folder:
         found = listed(Path(folder), source, live, rows_a_bucket)
     rows = {row["sid"]: row for part in source for row in part}
-    told = {sid: Found(**{field.name: row[field.name] for field in fields(Found)}) for sid, row in found.items()}
+    told = {sid: Found(row["sign"]["sid"], row["is_shared"]) for sid, row in found.items()}
     assert told == naively(list(rows.values()), [row for part in live for row in part])
-    signs = {row["sid"]: row["message_types"] for part in live for row in part}
-    assert all(row["sign_message_types"] == signs[row["sign_sid"]] for row in found.values())
+    signs = {row["sid"]: row for part in live for row in part}
+    for row in found.values():
+        assert row["sign"] == {name: signs[row["sign"]["sid"]].get(name) for name in row["sign"]}
     for sid, row in found.items():
         kept = {name: rows[sid].get(name) for name in BINDINGS.names if name not in LEFT_OUT}
         assert {name: row[name] for name in kept} == kept
@@ -142,7 +125,7 @@ def test_one_that_stands_in_conversations_under_another_user_is_shared(tmp_path:
     others = [{**row, "identity": f"other of {row['identity']}"} for row in source]
     found = listed(tmp_path, [source], [signs, others], 8)
     assert len(found) == 24
-    assert all(row["is_shared"] and not row["by_platform"] for row in found.values())
+    assert all(row["is_shared"] and row["sign"]["endpoint"] == "phone" for row in found.values())
 
 
 def test_a_registration_without_a_date_is_not_the_latest(tmp_path: Path) -> None:
@@ -154,7 +137,4 @@ def test_a_registration_without_a_date_is_not_the_latest(tmp_path: Path) -> None
     moved = {**chat, "sid": "s2", "endpoint": "former", "identity": "b"}
     theirs = [{**row, "sid": row["sid"] + "b", "identity": "b"} for row in (dated, undated)]
     found = listed(tmp_path, [[chat, moved]], [[dated, undated, *theirs]], 1000)
-    assert {sid: (row["sign_sid"], row["is_needed"]) for sid, row in found.items()} == {
-        "s1": ("l1", True),
-        "s2": ("l1b", True),
-    }
+    assert {sid: row["sign"]["sid"] for sid, row in found.items()} == {"s1": "l1", "s2": "l1b"}

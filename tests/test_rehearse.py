@@ -108,19 +108,20 @@ def test_a_right_loader_passes_every_point_and_nothing_else_is_touched(
     assert not (tmp_path / "config").exists()
     assert server.world.requests == 0
     for text in (result.stdout, reports[0].read_text("utf-8")):
-        assert "9 passed" in text
+        assert "10 passed" in text
         assert "switches-off" in text
         assert all(name in text for name in POINTS)
     assert "planted-secret" not in result.output + reports[0].read_text("utf-8") + reports[1].read_text("utf-8")
 
 
 @pytest.mark.long
-def test_a_plan_without_changes_passes_by_its_dry_run_alone(run: Run, make: Make) -> None:
+def test_a_plan_without_changes_passes_by_its_dry_run_and_what_comes_after_it(run: Run, make: Make) -> None:
     right = {
         "new_message": {"enabled": True, "template": "${PARTICIPANT}: ${MESSAGE}", "with_media": {"enabled": True}}
     }
     result = rehearse(run, make(tiny_world(conversations=right)), "--fault-rate", "0", "--json")
-    assert (result.exit_code, verdicts(result)) == (0, dict.fromkeys(POINTS, "skipped") | {"dry run": "passed"})
+    passed = {"dry run": "passed", "retire": "passed"}
+    assert (result.exit_code, verdicts(result)) == (0, dict.fromkeys(POINTS, "skipped") | passed)
     assert set(reasons(result).values()) == {"", "there is nothing to change"}
     told = json.loads(result.stdout)
     assert (told["changes"], told["writes"], told["passed"]) == (0, 0, True)
@@ -198,6 +199,14 @@ def test_what_the_snapshot_does_not_know_is_noted(tmp_path: Path, run: Run, make
     assert service_sid(1) in notes[1]
 
 
+@pytest.mark.long
+def test_where_nothing_may_be_retired_the_point_is_skipped_and_says_why(run: Run, make: Make) -> None:
+    invited = [{"count": 3, "identity": "person-{n}", "message_types": [["invited_to_channel"]]}]
+    result = rehearse(run, make(tiny_world(bindings=invited)), "--fault-rate", "0", "--json")
+    assert (result.exit_code, verdicts(result)["retire"]) == (0, "skipped"), result.output
+    assert reasons(result)["retire"] == "of no device is it shown that it gets the same through Conversations"
+
+
 # --- a loader that is not --------------------------------------------------------------------------------
 
 # How a loader could be wrong, and the point at which that shows. Each is run at the start of every child.
@@ -257,6 +266,11 @@ planning.make_plan = make_plan
 from migrate.load import journal
 journal.Journal.finish = lambda self: None
 """,
+    "retire": """
+from migrate import retirement
+from migrate.load import retire
+retirement.why_needed = retire.why_needed = lambda facts: None
+""",
     "roll back": """
 from migrate.load import rollback
 real = rollback._written
@@ -295,7 +309,31 @@ from migrate.twilio_api.api import TwilioApi
 once = TwilioApi.post
 TwilioApi.post = lambda api, *rest: api.insist(lambda: once(api, *rest))
 """),
+    "deletes what it does not journal": ("retire", """
+from migrate.load import retire_journal
+retire_journal.RetireJournal.end = lambda self, sid, result: None
+"""),
+    "leaves what it need not": ("retire", """
+from migrate.load.retire import Retirer
+from migrate.model.retirement import Ending
+Retirer._try = lambda self, row: Ending("unready")
+"""),
+    "deletes in its dry run": ("retire", """
+from migrate import retirement
+from migrate.load.evidence import binding_path
+real = retirement.read_sides
+def read_sides(api, sids):
+    for binding in api.get("chat", f"/Services/{sids[0]}/Bindings")["bindings"][:1]:
+        api.delete("chat", binding_path(sids[0], binding["sid"]))
+    return real(api, sids)
+retirement.read_sides = read_sides
+"""),
+    "cannot retire": ("retire", "import sys\nif 'retire' in sys.argv: sys.exit('gone')"),
 }  # fmt: skip
+# Bindings that are needed, because Chat may push invites.
+INVITED = {
+    "bindings": [{"count": 3, "identity": "person-{n}", "message_types": [["new_message", "invited_to_channel"]]}]
+}
 QUICK = ("stranger",)  # the others are run by make test-long
 
 
@@ -373,7 +411,7 @@ def test_no_stand_in_outlives_whoever_started_it(make: Make, temporary: Path, nu
 def test_a_loader_that_is_wrong_fails_at_the_point_that_it_breaks(
     tmp_path: Path, run: Run, make: Make, temporary: Path, environment: pytest.MonkeyPatch, point: str
 ) -> None:
-    folder = make(world(3 if point == "kill" else 2))
+    folder = make(world(3 if point == "kill" else 2, **(INVITED if point == "retire" else {})))
     sabotage(tmp_path, environment, SABOTAGE[point])
     result = rehearse(run, folder, "--fault-rate", "0", "--json")
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1), result.output
@@ -438,7 +476,7 @@ def test_a_failure_is_shown_in_text_too(
     result = rehearse(run, folder, "--fault-rate", "0")
     assert result.exit_code == 1
     assert result.stderr.splitlines()[:-1] == [f"Rehearsing: {name}" for name in POINTS]
-    assert "FAILED: 1 failed, 8 skipped" in result.stdout
+    assert "FAILED: 1 failed, 9 skipped" in result.stdout
     assert "it wrote, so often: 1" in result.stdout
 
 

@@ -122,7 +122,7 @@ def test_code_in_a_table_cell_reads_as_it_was(text: str) -> None:
 
 
 def test_the_terminal_shows_every_changed_field_and_every_finding(demo: Demo, run: Run) -> None:
-    shown = run("load", demo.folder / "mapped", "--replay", "cassettes/demo.yaml").stdout
+    shown = run("load", demo.folder / "mapped", "--replay", "demo").stdout
     for change in demo.json("plan.json")["changes"]:
         assert change["service_sid"] in shown
         for field in change["fields"]:

@@ -6,12 +6,11 @@ import json
 import os
 import re
 import stat
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import click
-import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, given, settings
@@ -21,9 +20,7 @@ from migrate.cli import cli
 from migrate.commands.retire import LIMITS
 from migrate.load import retire_journal
 from migrate.load.exclusion import only_loader
-from migrate.load.retire import is_same
 from migrate.model.errors import TransientTwilioError, TwilioError
-from migrate.retirement import _pushed
 from migrate.snapshot import files
 from migrate.standin.faults import Faults
 from migrate.standin.server import StandInServer
@@ -31,8 +28,9 @@ from migrate.standin.world import Binding, World, make_world
 from migrate.twilio_api.api import TwilioApi
 from migrate.twilio_api.http import Answer, LiveTransport
 from tests.applying import dying, mortal
-from tests.conftest import ROOT, Run, Serve, service_sid, tiny_world
+from tests.conftest import ROOT, Run, Serve, said, service_sid, tiny_world
 
+PUSHING = {"new_message": {"enabled": True, "with_media": {"enabled": True}}}
 SIGN = {"message_types": [["twilio.conversations.new_message"]], "age_days": 1}
 PHONE = {"identity": "person-{n}", "endpoint": "phone-{n}"}
 SERVICE = service_sid(1)
@@ -43,7 +41,7 @@ def content(**changes: Any) -> dict[str, Any]:
     """Of ten people four came back with their phone, one with another; one is expired, and the rest are waited for."""
     world = tiny_world(
         conversations_shows_chat=False,
-        conversations={"new_message": {"enabled": True}},
+        conversations=PUSHING,
         bindings=[
             {"count": 6, **PHONE},
             {"identity": "moved", "endpoint": "before"},
@@ -55,7 +53,8 @@ def content(**changes: Any) -> dict[str, Any]:
             {"identity": "late", "endpoint": "phone", **SIGN},
         ],
     )
-    world["services"][0] |= changes
+    world["credentials"] = [{"name": kind, "type": kind} for kind in ("apn", "fcm", "gcm")]
+    world["services"][0] |= {"credentials": {kind: kind for kind in ("apn", "fcm", "gcm")}, **changes}
     return world
 
 
@@ -109,19 +108,33 @@ def told(result: Result) -> dict[str, int]:
 # --- what is deleted, and what is not --------------------------------------------------------------------
 
 
-def test_a_dry_run_deletes_nothing_and_says_what_it_would(
+def test_a_dry_run_deletes_nothing_and_leaves_nothing_behind(
     tmp_path: Path, run: Run, server: StandInServer, snapshot: Path
 ) -> None:
+    """Neither a point of the curve that `verify` draws, nor the name of a journal that is not there."""
+    before = sorted(tmp_path.rglob("*"))
     shown = run("retire", snapshot, "--coverage", tmp_path / "coverage")
     assert (shown.exit_code, server.world.writes) == (0, [])
-    assert re.search(rf"{SERVICE}  Tiny\n +4 +0 +0 +0 +0 +2 +1 +71\.4 %", shown.stdout), shown.stdout
+    assert re.search(rf"{SERVICE}  Tiny\n +4 +0 +1 +0 +2 +1 +71\.4 %", shown.stdout), shown.stdout
     assert "to be deleted: 4 bindings. Nothing was deleted." in shown.stdout
-
     assert "cannot be brought back" in shown.stdout
-    assert not journal_of(snapshot).exists()
-    (written,) = (tmp_path / "coverage").glob("*.parquet")
-    assert pq.read_table(written).num_rows == 1
-    assert [path.name for path in (tmp_path / "coverage").iterdir()] == [written.name]
+    assert ".retire.jsonl" not in shown.stdout
+    assert str(tmp_path / "coverage") not in shown.stdout
+    told_in_json = json.loads(run("retire", snapshot, "--coverage", tmp_path / "coverage", "--json").stdout)
+    assert (told_in_json["journal"], "coverage_file" in told_in_json) == (None, False)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_dry_run_leaves_the_coverage_folder_as_it_is_and_names_a_journal_that_is_there(
+    tmp_path: Path, run: Run, server: StandInServer, snapshot: Path
+) -> None:
+    assert run("verify", snapshot, "--coverage", tmp_path / "coverage").exit_code == 0
+    points = sorted((tmp_path / "coverage").iterdir())
+    assert run("retire", snapshot, "--coverage", tmp_path / "coverage").exit_code == 0
+    assert sorted((tmp_path / "coverage").iterdir()) == points
+    assert retire(run, snapshot).exit_code == 0
+    assert len(sorted((tmp_path / "coverage").iterdir())) == len(points) + 1
+    assert str(journal_of(snapshot)) in run("retire", snapshot, "--coverage", tmp_path / "coverage").stdout
 
 
 def test_devices_that_came_back_are_deleted_and_no_others(run: Run, server: StandInServer, snapshot: Path) -> None:
@@ -143,15 +156,15 @@ def test_devices_that_came_back_are_deleted_and_no_others(run: Run, server: Stan
     assert len(server.world.writes) == 4
 
 
-def test_another_device_of_the_platform_counts_only_if_asked_for(
+def test_another_device_of_the_user_is_no_proof_whatever_is_asked_for(
     run: Run, server: StandInServer, snapshot: Path
 ) -> None:
-    shown = json.loads(
-        run("retire", snapshot, "--also-by-platform", "--json", "--coverage", snapshot.parent / "c").stdout
-    )
-    assert shown["services"][0]["deletions"] == {"by_device": 4, "by_platform": 1}
-    assert retire(run, snapshot, "--also-by-platform").exit_code == 0
-    assert chat(server.world) == ["phone-0005", "phone-0006", "phone"]
+    """An iPad that registered with Conversations says nothing of the iPhone that Chat knows."""
+    shown = json.loads(run("retire", snapshot, "--json", "--coverage", snapshot.parent / "c").stdout)
+    assert shown["services"][0]["deletions"] == {"by_device": 4}
+    assert shown["services"][0]["needed_because"] == {"other-device": 1}
+    assert retire(run, snapshot, "--also-by-platform").exit_code == 2
+    assert server.world.writes == []
 
 
 def test_what_conversations_lists_by_the_same_sid_is_never_deleted(tmp_path: Path, run: Run, serve: Serve) -> None:
@@ -159,7 +172,7 @@ def test_what_conversations_lists_by_the_same_sid_is_never_deleted(tmp_path: Pat
     server = serve(content(conversations_shows_chat=True))
     assert run("extract", "--out", tmp_path / "s", "--source", "chat").exit_code == 0
     forced = [item for name in ("few-ready", "many-bindings", "old-snapshot") for item in ("--force", name)]
-    done = retire(run, tmp_path / "s", "--also-by-platform", *forced)
+    done = retire(run, tmp_path / "s", *forced)
     assert (done.exit_code, server.world.writes) == (0, [])
     assert "To be deleted: 0 bindings." in done.stdout
 
@@ -186,28 +199,6 @@ def test_it_is_looked_at_once_more_just_before(run: Run, server: StandInServer, 
     shown = retire(run, snapshot)
     assert "1 binding not as in the snapshot any more, and left alone" in shown.stdout
     assert (shown.exit_code, world.writes) == (0, [])
-
-
-ROW = {
-    "sid": "BS1", "identity": "i", "endpoint": "e", "binding_type": "apn", "credential_sid": None,
-    "message_types": ["b", "a"], "date_updated": None,
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("change", "same"),
-    [
-        ({}, True), ({"message_types": ["a", "b"]}, True), ({"url": "x"}, True),
-        ({"message_types": ["a"]}, False), ({"message_types": None}, False), ({"message_types": [1, "a"]}, False),
-        ({"message_types": 7}, False), ({"identity": None}, False), ({"endpoint": "E"}, False),
-        ({"binding_type": "fcm"}, False), ({"credential_sid": "CR1"}, False), ({"date_updated": "2026-01-01"}, False),
-        ({"date_updated": 7}, False), ({"date_updated": "never"}, False), ({"sid": "BS2"}, False),
-        ({"message_types": ["a", None]}, False),
-    ],
-    ids=str,
-)  # fmt: skip
-def test_a_binding_is_the_same_if_nothing_of_it_is_otherwise(change: dict[str, Any], same: bool) -> None:
-    assert is_same(ROW, {**ROW, **change}) is same
 
 
 def test_one_service_alone(tmp_path: Path, run: Run, serve: Serve) -> None:
@@ -239,11 +230,12 @@ def test_it_is_what_going_one_by_one_finds(tmp_path: Path, run: Run, serve: Serv
         ]
         for some, more in ((chats, {}), (signs, SIGN))
     ]
-    server = serve(content(bindings=groups[0], conversations_bindings=groups[1], credentials={}))
+    server = serve(content(bindings=groups[0], conversations_bindings=groups[1]))
     folder = tmp_path / os.urandom(4).hex()
     assert run("extract", "--out", folder).exit_code == 0
     before = server.world.services[SERVICE].bindings[:]
-    assert retire(run, folder).exit_code == 0
+    # Where all have expired there is nothing to wait for, and nothing is shown by that.
+    assert retire(run, folder).exit_code == (0 if any(age < 365 for *_, age in chats) else 4)
     devices = {(who, device, kind) for who, device, kind, age in signs if age < 365}
     day = server.world.now - timedelta(days=365)
 
@@ -255,77 +247,110 @@ def test_it_is_what_going_one_by_one_finds(tmp_path: Path, run: Run, serve: Serv
 
 
 def one(chat: dict[str, Any], *signs: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    """A world with one phone in Chat, and registrations in Conversations."""
+    """A world with one phone in Chat, and registrations in Conversations, which pushes everything."""
     phone = {"identity": "i", "endpoint": "e", "age_days": 9}
-    return content(
-        bindings=[{**phone, **chat}],
-        conversations_bindings=[{**phone, **SIGN, **sign} for sign in signs],
-        credentials={},
+    on = {"enabled": True}
+    everything = {**PUSHING, "added_to_conversation": on, "removed_from_conversation": on}
+    return content(**{
+        "bindings": [{**phone, **chat}],
+        "conversations_bindings": [{**phone, **SIGN, **sign} for sign in signs],
+        "conversations": everything,
         **changes,
-    )
+    })  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("chat", "signs", "deleted", "why"),
-    [
-        ({}, [{}], 1, "the same phone"),
-        ({}, [{"binding_type": "fcm"}], 0, "another push of it"),
-        ({}, [{"binding_type": "twilsock"}], 0, "a browser"),
-        ({"binding_type": "gcm"}, [{"binding_type": "fcm"}], 1, "GCM comes back as FCM"),
-        ({"endpoint": ""}, [{"endpoint": ""}], 0, "no device"),
-        ({"identity": ""}, [{"identity": ""}], 0, "nobody"),
-        ({}, [{"age_days": 400}], 0, "a registration that is dead"),
-        ({"age_days": 0.5}, [{}], 0, "Chat has seen it later"),
-        ({"age_days": None}, [{}], 1, "nobody knows when"),
-        ({"message_types": [["new_message", "added_to_channel"]]}, [{}], 0, "a push would be lost"),
-        ({"message_types": [["twilio.channel.removed_from_channel"]]}, [{}], 0, "a push would be lost"),
-        ({"message_types": [None]}, [{}], 0, "it may ask for any push"),
-        ({"message_types": [["invited_to_channel"]]}, [{}], 1, "nothing has invites any more"),
-        ({}, [{"message_types": [["twilio.conversations.typing_indicator"]]}], 0, "no push at all"),
-        (
-            {"message_types": [["added_to_channel"]]},
-            [{"message_types": [["added_to_conversation"]]}], 1, "the same push by another name",
-        ),
-        ({"message_types": [["twilio.conversations.new_message"]]}, [{}], 0, "Conversations' own"),
-        ({}, [{"endpoint": "f"}, {"endpoint": "g"}], 0, "other phones"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)  # fmt: skip
-def test_who_is_deleted(
-    tmp_path: Path, run: Run, serve: Serve, chat: dict[str, Any], signs: list[dict[str, Any]], deleted: int, why: str
+def several(*worlds: dict[str, Any]) -> dict[str, Any]:
+    """Some worlds in one: a service for each."""
+    return {**worlds[0], "services": [world["services"][0] for world in worlds]}
+
+
+# What Chat has, what Conversations has, how many are deleted, and why.
+WHO: list[tuple[dict[str, Any], list[dict[str, Any]], int, str]] = [
+    ({}, [{}], 1, "the same phone"),
+    ({}, [{"binding_type": "fcm"}], 0, "another push of it"),
+    ({}, [{"binding_type": "twilsock"}], 0, "a browser"),
+    ({"binding_type": "gcm"}, [{"binding_type": "fcm"}], 1, "GCM comes back as FCM"),
+    ({"endpoint": ""}, [{"endpoint": ""}], 0, "no device"),
+    ({"identity": ""}, [{"identity": ""}], 0, "nobody"),
+    ({}, [{"age_days": 400}], 0, "a registration that is dead"),
+    ({"age_days": 0.5}, [{}], 0, "Chat has seen it later"),
+    ({"age_days": None}, [{}], 0, "Chat may have seen it later"),
+    ({}, [{"age_days": None}], 0, "it may have registered before Chat saw it"),
+    ({"binding_type": "fcm"}, [{"binding_type": "gcm"}], 0, "GCM is dead"),
+    ({"binding_type": "gcm"}, [{"binding_type": "gcm"}], 0, "GCM is dead"),
+    ({"message_types": [["new_message", "added_to_channel"]]}, [{}], 0, "a push would be lost"),
+    ({"message_types": [["twilio.channel.removed_from_channel"]]}, [{}], 0, "a push would be lost"),
+    ({"message_types": [None]}, [{}], 0, "it may ask for any push"),
+    ({"message_types": [["invited_to_channel"]]}, [{}], 0, "Chat may push invites"),
+    ({"message_types": [["new_message", "reaction_added"]]}, [{}], 0, "who knows what that is"),
+    ({"message_types": [["new_message", "twilio.ipmsg.typing_indicator"]]}, [{}], 1, "that is no push"),
+    ({"message_types": [[]]}, [{}], 1, "it asks for nothing"),
+    ({}, [{"message_types": [["twilio.conversations.typing_indicator"]]}], 0, "no push at all"),
+    (
+        {"message_types": [["added_to_channel"]]},
+        [{"message_types": [["added_to_conversation"]]}], 1, "the same push by another name",
+    ),
+    ({"message_types": [["twilio.conversations.new_message"]]}, [{}], 0, "Conversations' own"),
+    ({}, [{"endpoint": "f"}, {"endpoint": "g"}], 0, "other phones"),
+]  # fmt: skip
+
+
+def test_who_is_deleted(tmp_path: Path, run: Run, serve: Serve) -> None:
+    server = serve(several(*(one(chat, *signs) for chat, signs, _, _ in WHO)))
+    assert run("extract", "--out", tmp_path / "s").exit_code == 0
+    assert retire(run, tmp_path / "s", "--min-ready", 0).exit_code == 0
+    deleted = {write.split("/")[3] for write in server.world.writes}
+    for number, (_, _, expected, why) in enumerate(WHO, 1):
+        assert (service_sid(number) in deleted) == bool(expected), (number, why)
+
+
+CHANGES: list[dict[str, Any]] = [
+    {"endpoint": "another"}, {"binding_type": "fcm"}, {"credential_sid": "CR" + "9" * 32}, {"credential_sid": None},
+    {"identity": "another"}, {"updated": None}, {"created": None}, {"message_types": None}, {"updated": datetime(9000, 1, 1, tzinfo=UTC)},
+    {"message_types": ["new_message"]}, {"message_types": ["twilio.conversations.new_message", "new_message"]},
+    {"extra": {"message_types": "new_message"}}, {"extra": {"message_types": [7]}}, {"extra": {"date_updated": 7}},
+    {"extra": {"date_updated": "soon"}}, {"extra": {"identity": ["i"]}}, {"extra": {"credential_sid": {}}},
+]  # fmt: skip
+
+
+def test_a_registration_that_has_changed_since_the_list_makes_no_device_ready(
+    tmp_path: Path, run: Run, serve: Serve, environment: pytest.MonkeyPatch
 ) -> None:
-    server = serve(one(chat, *signs))
-    assert run("extract", "--out", tmp_path / "s").exit_code == 0
-    assert retire(run, tmp_path / "s").exit_code == 0
-    assert len(server.world.writes) == deleted, why
-
-
-def test_one_new_device_takes_the_place_of_one(tmp_path: Path, run: Run, serve: Serve) -> None:
-    """However often it is listed; and of two old ones, of that which was seen last."""
-    phones = [{"identity": "i", "endpoint": f"old-{n}", "binding_type": "fcm", "age_days": 9 - n} for n in range(3)]
-    signs = [{"identity": "i", "endpoint": "new", "binding_type": kind, **SIGN} for kind in ("fcm", "gcm", "fcm")]
-    server = serve(content(bindings=phones, conversations_bindings=signs, credentials={}))
-    assert run("extract", "--out", tmp_path / "s").exit_code == 0
-    assert retire(run, tmp_path / "s", "--also-by-platform").exit_code == 0
-    assert chat(server.world) == ["old-0", "old-1"]
-
-
-def test_the_registration_in_its_place_must_be_there_still(tmp_path: Path, run: Run, serve: Serve) -> None:
-    server = serve(content(
-        bindings=[{"identity": "i", "endpoint": "old"}], conversations_bindings=[{"identity": "i", "endpoint": "new", **SIGN}],
-    ))  # fmt: skip
+    server = serve(several(*(one({}, {}) for _ in [*CHANGES, {}])))
     assert run("extract", "--out", tmp_path / "s").exit_code == 0
     real = TwilioApi.rested
-    with pytest.MonkeyPatch.context() as patch:
-        changed = server.world.services[SERVICE].conversations_bindings[0]
 
-        def meanwhile(api: TwilioApi) -> None:
-            changed.message_types = ["new_message"]
-            real(api)
+    def meanwhile(api: TwilioApi) -> None:
+        for service, change in zip(server.world.services.values(), CHANGES, strict=False):
+            for name, value in change.items():
+                setattr(service.conversations_bindings[0], name, value)
+        real(api)
 
-        patch.setattr(TwilioApi, "rested", meanwhile)
-        done = retire(run, tmp_path / "s", "--also-by-platform", "--json")
-    assert (told(done), server.world.writes) == ({"unready": 1}, [])
+    environment.setattr(TwilioApi, "rested", meanwhile)
+    done = retire(run, tmp_path / "s", "--json")
+    assert (done.exit_code, told(done)) == (0, {"deleted": 1, "unready": len(CHANGES)})
+    assert server.world.writes[0].split("/")[3] == service_sid(len(CHANGES) + 1)
+
+
+def test_a_push_that_is_switched_off_while_deletes_are_under_way_keeps_the_rest(
+    run: Run, server: StandInServer, snapshot: Path, environment: pytest.MonkeyPatch
+) -> None:
+    """Each is judged by what is live just before it, and not by what was when the list was made."""
+    real = TwilioApi.delete
+
+    def delete(api: TwilioApi, name: Any, path: str) -> None:
+        real(api, name, path)
+        if len(server.world.writes) == 2:
+            server.world.services[SERVICE].configuration = {"new_message.enabled": True}
+
+    environment.setattr(TwilioApi, "delete", delete)
+    done = retire(run, snapshot, "--json", "--concurrency", 1)
+    assert (done.exit_code, told(done), len(server.world.writes)) == (0, {"deleted": 2, "needed": 2}, 2)
+    assert json.loads(done.stdout)["needed_because"] == {"media-off": 2}
+    assert not any(server.world.losses.values())
+    environment.setattr(TwilioApi, "delete", real)
+    again = retire(run, snapshot)
+    assert (again.exit_code, len(server.world.writes)) == (4, 2)
 
 
 @pytest.mark.parametrize("status", [503, 429])
@@ -372,29 +397,67 @@ def test_the_list_is_made_anew_each_time(
     assert (done.exit_code, server.world.writes, json.loads(done.stdout)["deletions"]) == (0, [], 0)
 
 
-def test_pushes_must_be_on_in_conversations(tmp_path: Path, run: Run, serve: Serve) -> None:
-    server = serve(one({}, {}, conversations={"added_to_conversation": {"enabled": True}}))
+SILENT: list[Any] = [
+    {}, None, [], "none", 7, {"new_message": {}}, {"new_message": None}, {"new_message": []}, {"new_message": "on"},
+    {"new_message": {"enabled": "true"}}, {"new_message": {"enabled": "false"}}, {"new_message": {"enabled": None}},
+    {"new_message": {"enabled": 0}}, {"new_message": {"enabled": []}}, {"added_to_channel": {"enabled": True}},
+]  # fmt: skip
+
+
+def test_a_chat_that_does_not_say_is_not_taken_to_push_nothing(tmp_path: Path, run: Run, serve: Serve) -> None:
+    server = serve(several(*(one({}, {}, conversations={}, notifications=said) for said in SILENT)))
     assert run("extract", "--out", tmp_path / "s").exit_code == 0
     refused = retire(run, tmp_path / "s")
+    assert (refused.exit_code, refused.stderr.count("\n"), server.world.writes) == (4, 1, [])
+    assert "does not push new_message, new_message.with_media" in refused.stderr
+    for service in server.world.services.values():
+        service.configuration = {"new_message.enabled": True, "new_message.with_media.enabled": True}
+    done = retire(run, tmp_path / "s")
+    assert (done.exit_code, len(server.world.writes)) == (0, len(SILENT)), done.output
+
+
+def test_pushes_must_be_on_in_conversations_and_no_force_lifts_that(tmp_path: Path, run: Run, serve: Serve) -> None:
+    content = one({}, {}, conversations={"added_to_conversation": {"enabled": True}})
+    content["services"] *= 2
+    server = serve(content)
+    assert run("extract", "--out", tmp_path / "s").exit_code == 0
+    every = [item for name in LIMITS for item in ("--force", name)]
+    refused = retire(run, tmp_path / "s", *every, "--min-ready", 0)
     assert (refused.exit_code, server.world.writes) == (4, [])
-    assert f"[pushes-off] Conversations does not push new_message of {SERVICE}, as Chat does" in refused.stderr
-    assert retire(run, tmp_path / "s", "--force", "pushes-off").exit_code == 0
-    assert len(server.world.writes) == 1
-
-
-def test_where_nobody_knows_what_chat_pushes_new_messages_must_be_on(tmp_path: Path, run: Run, serve: Serve) -> None:
-    worlds = one({}, {}, conversations={})
-    worlds["services"] *= 2
-    server = serve(worlds)
-    assert run("extract", "--out", tmp_path / "s").exit_code == 0
-    table = pq.read_table(tmp_path / "s" / "services.parquet")
-    assert table["notifications"].to_pylist() != [None, None]
-    refused = retire(run, tmp_path / "s")
+    assert (
+        f"[pushes-off] Conversations does not push new_message, new_message.with_media of {SERVICE}" in refused.stderr
+    )
     assert "and of 1 more services" in refused.stderr
-    server.world.services[SERVICE].configuration = {"new_message.enabled": True}
-    assert retire(run, tmp_path / "s").exit_code == 4
-    assert server.world.writes == []
-    assert [_pushed(None), _pushed('{"new_message": null}')] == [["new_message"], []]
+    assert retire(run, tmp_path / "s", "--force", "pushes-off").exit_code == 2
+    server.world.services[SERVICE].configuration = {
+        "new_message.enabled": True,
+        "new_message.with_media.enabled": True,
+    }
+    done = retire(run, tmp_path / "s", "--json")  # what is left of the other is told, and no error
+    assert (done.exit_code, told(done)) == (0, {"deleted": 1})
+    assert json.loads(done.stdout)["services"][1]["needed_because"] == {"push-off": 1}
+
+
+def test_no_limit_that_can_be_lifted_lifts_the_rule(tmp_path: Path, run: Run, serve: Serve) -> None:
+    """Whatever is forced, and whatever rules are given, what is not shown to be replaced is left alone."""
+    groups: list[tuple[dict[str, Any], dict[str, Any]]] = [
+        ({"age_days": 0.5}, {}), ({"message_types": [None]}, {}), ({"message_types": [["reaction_added"]]}, {}),
+        ({}, {"age_days": None}), ({}, {"age_days": 800}), ({}, {"binding_type": "gcm"}), ({}, {"endpoint": "other"}),
+        ({}, {"message_types": [["new_message"]]}), ({}, {"message_types": [["acme.new_message"]]}),
+        ({"message_types": [["acme.shout"]]}, {}),
+    ]  # fmt: skip
+    content = one({}, {})
+    content["services"] = [{**content["services"][0], **one(*pair)["services"][0]} for pair in groups]
+    server = serve(content)
+    rules = tmp_path / "rules.toml"
+    rules.write_text(
+        '[message_type_names]\nconversations_prefixes = ["twilio.conversations.", "acme."]\n'
+        'chat_prefixes = ["twilio.channel."]\nignored = ["reaction_added", "shout"]\n[limits]\nlifetime_days = 9000\n'
+    )
+    assert run("extract", "--out", tmp_path / "s").exit_code == 0
+    every = [item for name in LIMITS for item in ("--force", name)]
+    done = retire(run, tmp_path / "s", *every, "--min-ready", 0, "--rules", rules)
+    assert (done.exit_code, server.world.writes) == (0, []), done.output
 
 
 def test_something_on_the_way_that_answers_404_proves_nothing(
@@ -458,9 +521,9 @@ def test_a_death_at_any_step_is_gone_on_from(
 
 @pytest.mark.parametrize("seed", range(6))
 def test_whatever_becomes_of_answers_each_is_deleted_once(
-    run: Run, serve: Serve, world: World, snapshot: Path, seed: int
+    run: Run, serve: Serve, world: World, server: StandInServer, snapshot: Path, seed: int
 ) -> None:
-    serve(world, faults=Faults(seed=seed, rate=0.4))
+    serve(world, faults=Faults(seed=seed, rate=0.4), at=server)
     done = retire(run, snapshot, "--retry-budget", 600, "--journal", snapshot.with_name("j.jsonl"))
     assert done.exit_code == 0, done.output
     assert chat(world) == ["phone-0005", "phone-0006", "before", "phone"]
@@ -481,7 +544,7 @@ def test_what_twilio_refuses_is_told_and_the_others_go_on(
     with environment.context() as patch:
         patch.setattr(TwilioApi, "delete", delete)
         done = retire(run, snapshot)
-    assert (done.exit_code, done.stderr.count("\n")) == (6, 1)
+    assert (done.exit_code, said(done).count("\n")) == (6, 1)
     assert "1 of 4 bindings could not be deleted" in done.stderr
     assert f"Go on with: chat-migrate retire {snapshot}" in done.stderr
     assert f"{first}: it answered 403" in done.stdout
@@ -543,7 +606,7 @@ def test_ctrl_c_settles_what_was_begun_and_names_the_command(
     with environment.context() as patch:
         patch.setattr(retire_journal.RetireJournal, "end", end)
         stopped = retire(run, snapshot, "--concurrency", 1)
-    assert (stopped.exit_code, stopped.stderr.count("\n")) == (130, 1)
+    assert (stopped.exit_code, said(stopped).count("\n")) == (130, 1)
     assert "Interrupted: 2 bindings are deleted" in stopped.stderr
     assert "Go on with: chat-migrate retire" in stopped.stderr
     assert retire(run, snapshot).exit_code == 0
@@ -565,7 +628,7 @@ def test_a_full_disk_stops_it(
     with environment.context() as patch:
         patch.setattr(retire_journal, "append_synced", full)
         stopped = retire(run, snapshot, "--concurrency", 1)
-    assert (stopped.exit_code, stopped.stderr.count("\n")) == (1, 1)
+    assert (stopped.exit_code, said(stopped).count("\n")) == (1, 1)
     assert "The journal cannot be written: no space left on device" in stopped.stderr
     assert len(server.world.writes) == 1
     assert retire(run, snapshot).exit_code == 0
@@ -597,12 +660,72 @@ def test_a_chat_that_is_switched_off_says_nothing_of_bindings(
     with environment.context() as patch:
         patch.setattr(TwilioApi, "get", off)
         stopped = retire(run, snapshot)
-    assert (stopped.exit_code, stopped.stderr.count("\n")) == (1, 1)
+    assert (stopped.exit_code, said(stopped).count("\n")) == (1, 1)
     assert "4 of 4 bindings could not be deleted" in stopped.stderr
     assert "or is switched off" in stopped.stdout
     assert (journal_of(snapshot).read_bytes(), server.world.writes) == (before, [])
     assert retire(run, snapshot).exit_code == 0
     assert len(server.world.writes) == 4
+
+
+@pytest.mark.parametrize("status", [403, 410])
+def test_a_dry_run_without_chat_takes_it_to_push_whatever_is_asked_for(
+    run: Run, server: StandInServer, snapshot: Path, environment: pytest.MonkeyPatch, status: int
+) -> None:
+    real = TwilioApi.get
+
+    def off(api: TwilioApi, name: Any, path: str, *rest: Any, **options: Any) -> Any:
+        if name == "chat":
+            raise TwilioError(f"it answered {status}", status=status)
+        return real(api, name, path, *rest, **options)
+
+    environment.setattr(TwilioApi, "get", off)
+    shown = run("retire", snapshot, "--coverage", snapshot.with_name("c"), "--json")
+    assert (shown.exit_code, json.loads(shown.stdout)["deletions"]) == (0, 4), shown.output
+    server.world.services[SERVICE].configuration = {"new_message.enabled": True}
+    shown = run("retire", snapshot, "--coverage", snapshot.with_name("c"), "--json")
+    assert (shown.exit_code, json.loads(shown.stdout)["deletions"]) == (0, 0)
+    assert json.loads(shown.stdout)["services"][0]["pushes_off"] == ["new_message.with_media"]
+
+
+@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (TransientTwilioError("away"), 1)])
+def test_a_reading_of_both_sides_that_fails_leaves_nothing(
+    run: Run, server: StandInServer, snapshot: Path, environment: pytest.MonkeyPatch, error: BaseException, code: int
+) -> None:
+    real = TwilioApi.get
+
+    def fail(api: TwilioApi, name: Any, path: str, *rest: Any, **options: Any) -> Any:
+        if name == "chat":
+            raise error
+        return real(api, name, path, *rest, **options)
+
+    environment.setattr(TwilioApi, "get", fail)
+    stopped = retire(run, snapshot)
+    assert (stopped.exit_code, stopped.stderr.count("\n"), server.world.writes) == (code, 1, [])
+    assert not snapshot.with_name("coverage").exists()
+
+
+def test_sids_that_are_none_are_asked_for_nowhere(
+    tmp_path: Path, run: Run, serve: Serve, environment: pytest.MonkeyPatch
+) -> None:
+    server = serve(several(one({}, {}), one({}, {})))
+    first, second = server.world.services.values()
+    first.conversations_bindings[0].sid = "BS/../x"
+    second.conversations_bindings[0].credential_sid = "CR/../../Services"
+    assert run("extract", "--out", tmp_path / "s").exit_code == 0
+    asked: list[str] = []
+    real = TwilioApi.get
+
+    def get(api: TwilioApi, name: Any, path: str, *rest: Any, **options: Any) -> Any:
+        asked.append(path)
+        return real(api, name, path, *rest, **options)
+
+    environment.setattr(TwilioApi, "get", get)
+    done = retire(run, tmp_path / "s", "--json")
+    assert (told(done), server.world.writes) == ({"unready": 1}, [])
+    assert json.loads(done.stdout)["services"][1]["needed_because"] == {"no-credential": 1}
+    assert asked
+    assert not [path for path in asked if ".." in path]
 
 
 @pytest.mark.parametrize("status", [429, 503, None])
@@ -633,8 +756,8 @@ def test_what_is_tried_again_is_looked_at_again(
     assert sorted(line["status"] for line in found if "result" in line) == ["deleted"] * 2 + ["failed"] * 2
 
 
-def test_a_429_is_waited_for(run: Run, serve: Serve, world: World, snapshot: Path) -> None:
-    serve(world, faults=Faults(rate=0.4, kinds=("429",)))
+def test_a_429_is_waited_for(run: Run, serve: Serve, world: World, server: StandInServer, snapshot: Path) -> None:
+    serve(world, faults=Faults(rate=0.4, kinds=("429",)), at=server)
     done = retire(run, snapshot, "--retry-budget", 600, "--json", "--journal", snapshot.with_name("j.jsonl"))
     assert (done.exit_code, told(done), len(world.writes)) == (0, {"deleted": 4}, 4)
 

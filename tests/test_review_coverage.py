@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from math import log
+from math import isnan, log
 from pathlib import Path
 
 import pandas as pd
@@ -97,7 +97,7 @@ def test_coverage_is_a_row_for_each_run_service_and_platform(folder: Path) -> No
         (FIRST, at(0), ACME, "apn", 0, 8, 0.0),
         (FIRST, at(0), OTHER, "(none)", 0, 1, 0.0),
         (FIRST, at(2), ACME, "apn", 4, 8, 50.0),
-        (FIRST, at(2), ACME, "fcm", 0, 0, 100.0),
+        (FIRST, at(2), ACME, "fcm", 0, 0, None),
         (FIRST, at(2), OTHER, "(none)", 0, 1, 0.0),
         (FIRST, at(2), OTHER, "apn", 5, 5, 100.0),
         (SECOND, at(-9), ACME, "apn", 0, 7, 0.0),
@@ -122,7 +122,7 @@ def test_a_curve_is_of_one_snapshot_and_adds_up(folder: Path) -> None:
         ("(none)", at(2), 1, 0, 1, 0.0, 1, 0, 0),
         ("apn", at(0), 10, 0, 8, 0.0, 8, 0, 0),
         ("apn", at(2), 15, 9, 13, 69.2, 4, 5, 6),
-        ("fcm", at(2), 4, 0, 0, 100.0, 0, 0, 0),
+        ("fcm", at(2), 4, 0, 0, None, 0, 0, 0),
     ]
     assert rows(review.curve(SECOND), names[:3]) == [("(all)", at(-9), 7), ("apn", at(-9), 7)]
     with pytest.raises(InputError, match=r"\.snapshots"):
@@ -222,11 +222,12 @@ def test_platforms_of_which_nobody_is_expected_are_left_out_of_the_forecast(fold
     assert [*open_coverage(folder).forecast()["platform"]] == ["(all)", "(none)", "apn"]
 
 
-def test_nobody_expected_is_all_there(tmp_path: Path) -> None:
+def test_where_nobody_is_expected_there_is_no_percentage(tmp_path: Path) -> None:
     verified(tmp_path / "c", 0, {ACME: {"apn": Counts(5, expired=5)}})
     review = open_coverage(tmp_path / "c")
     assert len(review.forecast()) == 0
-    assert review.ready_now == 100.0
+    assert isnan(review.ready_now)
+    assert "100" not in text_in(review._repr_html_())
     assert "nobody is expected" in text_in(review._repr_html_())
 
 

@@ -100,7 +100,8 @@ def test_a_crash_tells_no_secret_not_even_with_its_traceback(
     signed.setattr("migrate.twilio_api.http.LiveTransport.send", crash)
     with caplog.at_level(logging.DEBUG):
         logs = ["-v", "-v", "--log-file", tmp_path / "log.jsonl"]
-        result = run("extract", "--out", tmp_path / "s", "--chat-url", "http://127.0.0.1:1", *logs)
+        urls = ["--chat-url", "http://127.0.0.1:1", "--conversations-url", "http://127.0.0.1:1"]
+        result = run("extract", "--out", tmp_path / "s", *urls, *logs)
     assert result.exit_code == 1
     assert "Unexpected RuntimeError" in result.stderr
     assert "Traceback" in result.stderr

@@ -117,7 +117,7 @@ def test_what_is_no_snapshot_says_how_to_make_one(tmp_path: Path, run: Run) -> N
 def test_a_finished_snapshot_is_never_overwritten(snapshot: Path, run: Run) -> None:
     before = {path: path.read_bytes() for path in snapshot.rglob("*") if path.is_file()}
     for options in ([], ["--restart"]):
-        result = run("extract", "--out", snapshot, "--replay", "cassettes/demo.yaml", *options)
+        result = run("extract", "--out", snapshot, "--replay", "demo", *options)
         assert (result.exit_code, result.stderr.count("\n")) == (4, 1)
         assert "chat-migrate map" in result.stderr
     assert before == {path: path.read_bytes() for path in snapshot.rglob("*") if path.is_file()}
@@ -125,13 +125,13 @@ def test_a_finished_snapshot_is_never_overwritten(snapshot: Path, run: Run) -> N
 
 def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path, run: Run) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    result = run("extract", "--out", tmp_path, "--replay", "cassettes/demo.yaml")
+    result = run("extract", "--out", tmp_path, "--replay", "demo")
     assert (result.exit_code, result.stderr.count("\n")) == (4, 1)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
 def test_equal_snapshots_have_equal_digests_whenever_they_were_made(tmp_path: Path, run: Run, demo: Demo) -> None:
-    assert run("extract", "--out", tmp_path / "s", "--replay", "cassettes/demo.yaml").exit_code == 0
+    assert run("extract", "--out", tmp_path / "s", "--replay", "demo").exit_code == 0
     again, first = open_snapshot(tmp_path / "s"), open_snapshot(demo.folder / "snapshot")
     assert again.manifest.digest == first.manifest.digest
     assert again.manifest.started_at != first.manifest.started_at

@@ -17,7 +17,7 @@ from migrate.standin.server import StandInServer
 from migrate.standin.world import World
 from migrate.twilio_api.api import TwilioApi
 from tests.applying import FORCE, apply, dying, live, mortal, posts, wanted
-from tests.conftest import Run, Serve, service_sid
+from tests.conftest import Run, Serve, said, service_sid
 from tests.test_told_refusals import told
 
 FIRST = service_sid(1)
@@ -122,7 +122,7 @@ def test_also_where_it_was_applied_in_part(run: Run, server: StandInServer, mapp
     assert run("rollback", journal, "--apply", "--yes").exit_code == 0
     assert live(server.world) == before
     again = run("load", mapped, "--apply", "--yes", *FORCE)
-    assert (again.exit_code, again.stderr) == (0, "")
+    assert (again.exit_code, said(again)) == (0, "")
 
 
 def test_a_saved_plan_that_was_undone_is_applied_again_with_the_journal_that_it_asks_for(
@@ -166,9 +166,9 @@ def test_a_dry_run_tells_of_a_write_that_is_open_and_the_command_goes_on_with_wh
     assert "--detailed-exitcode" not in shown.stdout
     refused = run("load", mapped, "--apply", "--yes", *FORCE)
     assert refused.exit_code == 4
-    for said in (shown.stdout, refused.stderr):
-        assert f"The plan {plan} was begun to be applied" in said
-        (command,) = re.findall(r"Go on with: chat-migrate (.*?)\. Or undo it", said)
+    for output in (shown.stdout, refused.stderr):
+        assert f"The plan {plan} was begun to be applied" in output
+        (command,) = re.findall(r"Go on with: chat-migrate (.*?)\. Or undo it", output)
         assert shlex.split(command)[:4] == ["load", "--plan", str(plan), "--apply"]
         assert command.count("--apply") == 1
         assert [word for word in FORCE if word != "--force" and word in command] == ["blockers", "switches-off"]
@@ -188,19 +188,19 @@ def test_a_second_plan_beside_one_that_was_applied_in_part_names_both_journals(
     assert run("load", "--plan", former.with_name(former.name.removesuffix(JOURNAL) + ".json")).stderr == ""
     second = run("load", mapped, "--apply", "--yes", *FORCE, "--json")
     later = Path(json.loads(second.stdout)["journal"])
-    assert (second.exit_code, second.stderr.count("\n"), later != former) == (0, 1, True)
+    assert (second.exit_code, said(second).count("\n"), later != former) == (0, 1, True)
     assert all(str(path) in second.stderr for path in (former, later))
     for path in (later, former):
         assert run("rollback", path, "--apply", "--yes").exit_code == 0
     assert live(server.world) == before
-    assert run("load", mapped, "--apply", "--yes", *FORCE).stderr == ""  # what was undone is not told
+    assert said(run("load", mapped, "--apply", "--yes", *FORCE)) == ""  # what was undone is not told
 
 
 def test_a_plan_that_is_done_is_not_named_beside_another(run: Run, mapped: Path) -> None:
     assert run("load", mapped, "--apply", "--yes", *FORCE).exit_code == 0
     edit(mapped)
     second = run("load", mapped, "--apply", "--yes", *FORCE)
-    assert (second.exit_code, second.stderr) == (0, "")
+    assert (second.exit_code, said(second)) == (0, "")
 
 
 def test_a_plan_of_which_nothing_came_is_saved_in_its_own_place_again(

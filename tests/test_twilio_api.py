@@ -20,7 +20,7 @@ from tests.conftest import Serve, service_sid
 from tests.scripted import Reply, Scripted, scripted
 
 CHAT, CONVERSATIONS = "https://chat.twilio.com", "https://conversations.twilio.com"
-ACCOUNT = "AC" + "1" * 32
+ACCOUNT, KEY = "AC" + "1" * 32, "SK" + "1" * 32
 
 
 @pytest.mark.parametrize(
@@ -92,8 +92,8 @@ def test_what_is_no_base_url_is_wrong_usage(url: str) -> None:
     ("environment", "expected"),
     [
         ({"TWILIO_AUTH_TOKEN": "t"}, (ACCOUNT, "t")),
-        ({"TWILIO_API_KEY": "SK1", "TWILIO_API_SECRET": "s"}, ("SK1", "s")),
-        ({"TWILIO_AUTH_TOKEN": "t", "TWILIO_API_KEY": "SK1", "TWILIO_API_SECRET": "s"}, ("SK1", "s")),
+        ({"TWILIO_API_KEY": KEY, "TWILIO_API_SECRET": "s"}, (KEY, "s")),
+        ({"TWILIO_AUTH_TOKEN": "t", "TWILIO_API_KEY": KEY, "TWILIO_API_SECRET": "s"}, (KEY, "s")),
     ],
 )
 def test_an_api_key_goes_before_the_auth_token(environment: dict[str, str], expected: tuple[str, str]) -> None:
@@ -112,7 +112,7 @@ def test_an_api_key_goes_before_the_auth_token(environment: dict[str, str], expe
         {"TWILIO_AUTH_TOKEN": "t"},
         {"TWILIO_ACCOUNT_SID": ACCOUNT},
         {"TWILIO_ACCOUNT_SID": ACCOUNT, "TWILIO_AUTH_TOKEN": "  "},
-        {"TWILIO_ACCOUNT_SID": ACCOUNT, "TWILIO_API_KEY": "SK1"},
+        {"TWILIO_ACCOUNT_SID": ACCOUNT, "TWILIO_API_KEY": KEY},
         {"TWILIO_ACCOUNT_SID": ACCOUNT, "TWILIO_AUTH_TOKEN": "t", "TWILIO_API_SECRET": "s"},
     ],
 )

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from migrate.commands.reporting import ground_now
+from migrate.commands.warnings import warn_of_account, warn_of_addresses
 from migrate.load.limits import LIMITS, MOST_SERVICES, Ground, refuse_beyond
 from migrate.model.applied import Outcome
 from migrate.model.catalogue import CATALOGUE
 from migrate.model.errors import (
     InterruptedRunError,
     MigrateError,
+    OtherAccountError,
     PartlyAppliedError,
     RefusedError,
     StaleError,
@@ -28,6 +30,7 @@ from migrate.screen import Screen
 
 if TYPE_CHECKING:
     from migrate.load.secrets import Form
+    from migrate.model.coverage import Counts
     from migrate.model.plan import Plan
     from migrate.twilio_api.api import TwilioApi
 
@@ -95,6 +98,13 @@ def alone(api: TwilioApi, screen: Screen, options: ApplyOptions) -> Iterator[Non
             raise InterruptedRunError("Interrupted", kept=kept, remedy=f"Go on with: {again}") from None
 
 
+def refuse_nothing(total: Counts, *, kept: str) -> None:
+    """Raise `RefusedError` where no binding is waited for: then nothing is shown to be ready."""
+    for finding in total.findings:
+        entry = CATALOGUE[finding.code]
+        raise RefusedError(entry.meaning, kept=kept, remedy=entry.remedy)
+
+
 def refuse_by_findings(ground: Ground, options: ApplyOptions) -> None:
     """Raise `RefusedError` if findings block a plan, though it has nothing to write."""
     refuse_beyond(ground, options.lifted, ("blockers",))
@@ -121,6 +131,7 @@ def carry_out(
     """
     from migrate.load.secrets import secret_findings, secret_forms
     from migrate.report.text import plan_view
+    from migrate.twilio_api.proof import prove_account
 
     if not screen.json:
         screen.show(plan_view(plan, dry_run=False))
@@ -130,6 +141,9 @@ def carry_out(
     for finding in secret_findings(plan.credentials, ground.now):
         if finding not in plan.findings:  # made elsewhere, or before
             screen.say(f"{finding.code}: {finding.subject}. {CATALOGUE[finding.code].meaning}")
+    prove_account(api)
+    warn_of_account(api, screen)
+    warn_of_addresses(api, screen)
     outcomes = _apply(api, plan, options, screen, journal, again, plan_id or plan.plan_id, secrets)
     unshown = _tell(outcomes, plan, screen, journal)
     _end(outcomes, plan, journal, again, renew)  # which matters more than what could not be shown
@@ -185,6 +199,9 @@ def _apply(
                 kept=f"The journal is {journal}",
                 remedy=f"Go on with: {again}",
             ) from None
+        except OtherAccountError as error:
+            error.kept = f"The journal is {journal}"
+            raise
 
 
 def _what(plan: Plan) -> str:

@@ -22,7 +22,7 @@ def doctor(settings: ApiSettings, screen: Screen) -> None:
     """Check this machine, the credentials, and what Twilio lets them do.
 
     It reads a page of each list and writes nothing. What it says is safe to paste into a ticket: no secret, no name
-    of yours, and of SIDs the first letters.
+    of yours, and of SIDs the first letters; but of two accounts that contradict each other both whole SIDs.
 
     \b
     Example:
@@ -36,5 +36,6 @@ def doctor(settings: ApiSettings, screen: Screen) -> None:
     screen.result({"checks": [check.to_json() for check in checks]}, lambda: diagnosis_view(checks))
     if problems := wrong(checks):
         raise MigrateError(
-            f"Not as it should be: {', '.join(problems)}", remedy=f"Mend that, and look again with: {same_command()}"
+            f"Not as it should be: {', '.join(problems)}",
+            remedy=f"Fix that, and look again with: {same_command(without=('record',))}",
         )

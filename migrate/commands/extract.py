@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from migrate.commands.warnings import warn_of_account
 from migrate.options import FOLDER, api_options, common_options, extract_options
 from migrate.screen import Screen
 
@@ -31,9 +32,14 @@ def extract(out: Path, options: ExtractOptions, meter: Meter, settings: ApiSetti
       chat-migrate extract --out snapshot
     """
     from migrate.extract.run import extract_snapshot
+    from migrate.map.rules_toml import default_rules
     from migrate.report.text import extract_view
+    from migrate.snapshot.reader import Snapshot, said_of
     from migrate.twilio_api.api import open_api
 
     with open_api(settings) as api, screen.progress(meter):
         manifest = extract_snapshot(api, out, options, meter)
-    screen.result(manifest.to_public_json(), lambda: extract_view(manifest, str(out)))
+    warn_of_account(api, screen)
+    findings = said_of(Snapshot(out, manifest), default_rules().lifetime)
+    data = {**manifest.to_public_json(), "findings": [finding.to_json() for finding in findings]}
+    screen.result(data, lambda: extract_view(manifest, str(out), findings))

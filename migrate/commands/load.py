@@ -12,6 +12,7 @@ import click
 
 from migrate.commands.applying import ApplyOptions, alone, apply_options, carry_out, refuse_by_findings
 from migrate.commands.reporting import ground_now, overtaken, refusals_now, write_report
+from migrate.commands.warnings import warn_of_clock
 from migrate.load.limits import OF_A_ROLLBACK
 from migrate.model.errors import MigrateError, RefusedError
 from migrate.model.plan import ROLLBACK
@@ -79,6 +80,7 @@ def load(
         journal = applying.journal or journal_of(file)
         stale = stale_objects(api, plan, journal) if plan_file and not applying.apply else []
         ground = ground_now(api, plan, applying.max_services)
+        warn_of_clock(api, screen)
         refused += overtaken(plan, plan.plan_id, stale, journal)
         refused += refusals_now(settings, ground, applying.lifted)
         _name_the_other_journals(plan, file, journal, screen)

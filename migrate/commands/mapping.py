@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from migrate.options import FILE, FOLDER, BindingSid, common_options, rules_option
+from migrate.options import FILE, FOLDER, BindingSid, ServiceSid, common_options, rules_option
 from migrate.screen import Screen
 
 if TYPE_CHECKING:
@@ -64,12 +64,14 @@ def rules(rules: Rules, screen: Screen) -> None:
 @click.command()
 @click.argument("mapped", type=FOLDER)
 @click.argument("sid", type=BindingSid())
+@click.option("--service", "service_sid", type=ServiceSid(), help="Only in this service, if several list it.")
 @click.option("--show-identities", is_flag=True, help="Show the identity whole, instead of masked.")
 @common_options
-def explain(mapped: Path, sid: str, show_identities: bool, screen: Screen) -> None:
+def explain(mapped: Path, sid: str, service_sid: str | None, show_identities: bool, screen: Screen) -> None:
     """Account for one binding, by its SID.
 
-    Says what it was, what it becomes, by which rules, and what its device must do.
+    Says what it was, what it becomes, by which rules, and what its device must do; once for each service that lists
+    it.
 
     \b
     Example:
@@ -78,7 +80,7 @@ def explain(mapped: Path, sid: str, show_identities: bool, screen: Screen) -> No
     from migrate.map.explain import explain as explain_binding
     from migrate.report.explanation import explanation_view
 
-    found = explain_binding(mapped, sid)
+    found = explain_binding(mapped, sid, service_sid)
     screen.result(
         found.to_json(whole_identity=show_identities),
         lambda: explanation_view(found, whole_identity=show_identities),

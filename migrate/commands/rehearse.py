@@ -37,10 +37,10 @@ if TYPE_CHECKING:
 def rehearse(
     mapped: Path, snapshot: Path, seed: int, fault_rate: float, reports: tuple[Path, ...], screen: Screen
 ) -> None:
-    """Try out the whole load, and its rollback, on a local stand-in for your account.
+    """Try out the whole load, a retirement and the rollback, on a local stand-in for your account.
 
-    Offline, and without credentials: the stand-in serves the snapshot with what was set in Conversations then, and
-    fails as networks do. Nothing in the two folders is changed.
+    Offline, and without credentials: the stand-in serves the snapshot with what was set in Conversations then, lets
+    some of its devices register there, and fails as networks do. Nothing in the two folders is changed.
 
     \b
     Example:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 def ground_now(api: TwilioApi, plan: Plan, max_services: int = MOST_SERVICES) -> Ground:
     """What the limits of a plan are judged by: these credentials, this target, and the target's time."""
-    return Ground(plan, api.account_sid, api.addresses.base("conversations"), _now(api, plan), max_services)
+    now = _now(api, plan)  # which asks, if nothing was asked yet
+    return Ground(plan, api.account_sid, api.addresses.base("conversations"), now, max_services, api.clock)
 
 
 def _now(api: TwilioApi, plan: Plan) -> datetime:

@@ -10,10 +10,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from migrate.commands.applying import ask
+from migrate.commands.applying import ask, refuse_nothing
+from migrate.commands.warnings import warn_of_addresses, warn_of_clock
 from migrate.load.limits import refuse, too_old
-from migrate.model.errors import InterruptedRunError, MigrateError, PartlyAppliedError
-from migrate.model.retirement import JOURNAL, Retired
+from migrate.model.coverage import total
+from migrate.model.errors import (
+    InterruptedRunError,
+    MigrateError,
+    OtherAccountError,
+    PartlyAppliedError,
+    RefusedError,
+)
+from migrate.model.retirement import JOURNAL, Retired, Retirement
 from migrate.options import FILE, FOLDER, ServiceSid, api_options, common_options, rules_option, same_command
 from migrate.screen import Screen
 
@@ -22,23 +30,22 @@ if TYPE_CHECKING:
 
     from migrate.map.rules import Rules
     from migrate.retirement import Prepared
+    from migrate.snapshot.manifest import Manifest
     from migrate.twilio_api.api import ApiSettings, TwilioApi
 
 MIN_READY = 90.0
 MOST_BINDINGS = 1_000
-LIMITS = ("pushes-off", "few-ready", "many-bindings", "old-snapshot")
+# What may be lifted. None of it stands between what is not shown and a delete: that is the rule's alone. At Twilio's
+# own address `other-address` is not lifted either.
+LIMITS = ("other-address", "few-ready", "many-bindings", "old-snapshot")
 
 
 @click.command()
 @click.argument("snapshot", type=FOLDER)
 @click.option("--service", "services", type=ServiceSid(), multiple=True, help="Only this service. Repeatable.")
 @click.option(
-    "--also-by-platform", is_flag=True,
-    help="Also bindings whose user came back with another device: which one it replaces is a guess.",
-)  # fmt: skip
-@click.option(
     "--coverage", type=FOLDER, default="coverage", show_default=True, metavar="DIR",
-    help="The folder of `verify`, which gets the numbers of this run, too.",
+    help="The folder of `verify`; with --apply it gets the numbers of this run, too.",
 )  # fmt: skip
 @click.option("--apply", is_flag=True, help="Delete them. Without this nothing is ever deleted.")
 @click.option("--yes", is_flag=True, help="Do not ask before they are deleted.")
@@ -61,7 +68,6 @@ LIMITS = ("pushes-off", "few-ready", "many-bindings", "old-snapshot")
 def retire(
     snapshot: Path,
     services: tuple[str, ...],
-    also_by_platform: bool,
     coverage: Path,
     apply: bool,
     yes: bool,
@@ -73,11 +79,12 @@ def retire(
     settings: ApiSettings,
     screen: Screen,
 ) -> None:
-    """Delete Chat's bindings of devices that are ready in Conversations, so that nobody is pushed twice.
+    """Delete Chat's bindings of devices that are ready in Conversations, so that no phone is pushed twice.
 
-    It cannot be undone: no API makes bindings. Without --apply it only shows what it would delete. Each binding is
-    compared with the snapshot just before; one that Conversations lists too is never deleted, for it may be the same
-    object there. The same command goes on after an interruption.
+    It cannot be undone: no API makes bindings. Without --apply it only shows what it would delete. A binding is
+    deleted only where everything that it gives its device is shown to be given by the device's registration in
+    Conversations, just before the delete; what is unknown counts as needed, and no --force lifts that. The same
+    command resumes after an interruption.
 
     \b
     Example:
@@ -85,31 +92,45 @@ def retire(
       chat-migrate retire snapshot --apply
     """
     from migrate.extract.meter import Meter
-    from migrate.retirement import Choice, prepared
+    from migrate.retirement import prepared
     from migrate.snapshot.manifest import read_manifest
     from migrate.twilio_api.api import open_api
 
     if apply and settings.replay:
         raise click.UsageError("--apply and --replay exclude each other: a recording cannot be written to")
     journal = journal or snapshot.resolve().with_name(snapshot.resolve().name + JOURNAL)
-    choice, meter = Choice(services, also_by_platform), Meter(read_manifest(snapshot).rows_by_service)
+    manifest = read_manifest(snapshot)
+    meter = Meter(manifest.rows_by_service)
     with open_api(settings) as api, ExitStack() as stack:
+        if apply:
+            api.addresses.refuse_mixture()
+            refuse(_elsewhere(manifest, api), lifted, _firm(api))
         with screen.progress(meter):
             found = stack.enter_context(
-                prepared(api, snapshot, coverage, journal, choice, rules=rules, meter=meter, command=same_command())
+                prepared(api, snapshot, coverage, journal, services, rules=rules, meter=meter, command=_again())
             )
+        warn_of_clock(api, screen)
         _show(found, snapshot, screen, is_dry=not apply)
+        chosen = total(service.coverage for service in found.retirement.services)
+        refuse_nothing(chosen, kept="Nothing was deleted")
         if apply:
-            refuse(_violations(found, api, min_ready, max_bindings), lifted)
+            _refuse_where_pushes_are_off(found.retirement)
+            refuse([*_unproven(api), *_violations(found, api, min_ready, max_bindings)], lifted, _firm(api))
+            kept = found.keep_coverage()
             retired = _delete(api, found, screen, yes=yes) if found.retirement.deletions else Retired()
-            _tell(found, retired, screen)
+            _tell(found, kept, retired, screen)
+
+
+def _again() -> str:
+    """The command that resumes; a recording is not repeated, for it is never overwritten."""
+    return same_command(without=("record",))
 
 
 def _show(found: Prepared, snapshot: Path, screen: Screen, *, is_dry: bool) -> None:
     from migrate.load.pace import WRITES_PER_SECOND
     from migrate.report.retirement import retirement_view
 
-    files = [("Coverage", str(found.coverage_file)), ("Journal", str(found.journal.path))]
+    files = [("Journal", str(found.journal.path))] if found.journal.path.exists() or not is_dry else []
     seconds = found.retirement.deletions / WRITES_PER_SECOND
     view = partial(retirement_view, found.retirement, str(snapshot), seconds, files, dry_run=is_dry)
     if is_dry:
@@ -118,19 +139,63 @@ def _show(found: Prepared, snapshot: Path, screen: Screen, *, is_dry: bool) -> N
         screen.show(view())
 
 
+def _firm(api: TwilioApi) -> tuple[str, ...]:
+    """The limits that `--force` does not lift. Elsewhere than at Twilio's own address somebody is rehearsing."""
+    return ("other-account", *([] if api.addresses.foreign else ["other-address"]))
+
+
+def _elsewhere(manifest: Manifest, api: TwilioApi) -> Iterator[tuple[str, str]]:
+    """Where a snapshot is of another account, or of another server: the limit's name, and what is wrong."""
+    from migrate.model.address import other_address, place
+
+    if manifest.account_sid != api.account_sid:
+        what = f"the snapshot is of account {manifest.account_sid}, and the credentials are for {api.account_sid}"
+        yield "other-account", what
+    then, now = manifest.addresses, api.places
+    if not then:
+        yield "other-address", "the snapshot does not say from which address it was made; extract again"
+    elif side := other_address(then, now):
+        yield (
+            "other-address",
+            f"the snapshot was made from {place(then[side])}, and this would go by {place(now[side])}",
+        )
+
+
+def _unproven(api: TwilioApi) -> Iterator[tuple[str, str]]:
+    """The limit that does not hold where nothing shows whose account it is."""
+    from migrate.twilio_api.proof import prove_account
+
+    if not prove_account(api):
+        what = f"no answer says that it is of account {api.account_sid}, and an API key may be another account's"
+        yield "other-account", f"{what}; use TWILIO_AUTH_TOKEN"
+
+
+def _refuse_where_pushes_are_off(retirement: Retirement) -> None:
+    """Raise `RefusedError` where nothing is to be deleted because Conversations does not push what Chat does.
+
+    This is not a limit: such bindings are left alone whatever is lifted. The error names what helps.
+    """
+    off = [service for service in retirement.services if service.off]
+    if retirement.deletions or not off:
+        return
+    more = f" and of {len(off) - 1:,} more services" if len(off) > 1 else ""
+    raise RefusedError(
+        f"Not applied: [pushes-off] Conversations does not push {', '.join(off[0].off)} of "
+        f"{off[0].service_sid}{more}, as Chat does or may do",
+        kept="Nothing was deleted",
+        remedy="Load the push configuration first: chat-migrate load MAPPED",
+    )
+
+
 def _violations(found: Prepared, api: TwilioApi, min_ready: float, most: int) -> Iterator[tuple[str, str]]:
     """Every limit that does not hold: its name, and what is wrong, with the remedy."""
-    off = found.pushes_off(api)
-    if off:
-        sid, pushes = next(iter(off.items()))
-        more = f" and of {len(off) - 1:,} more services" if len(off) > 1 else ""
-        yield (
-            "pushes-off",
-            (f"Conversations does not push {', '.join(pushes)} of {sid}{more}, as Chat does; load first"),
-        )
+    from migrate.report.wording import share
+
     few = [one for one in found.retirement.services if one.deletions and not one.coverage.reaches(min_ready)]
     if few:
-        listed = ", ".join(f"{one.service_sid} ({one.coverage.percent:.1f} %)" for one in few[:5])
+        listed = ", ".join(
+            f"{one.service_sid} ({share(one.coverage.ready, one.coverage.expected)})" for one in few[:5]
+        )
         more = f" and {len(few) - 5:,} more" if len(few) > 5 else ""
         yield (
             "few-ready",
@@ -156,32 +221,42 @@ def _delete(api: TwilioApi, found: Prepared, screen: Screen, *, yes: bool) -> Re
     with only_loader(Path(click.get_app_dir("chat-migrate")), api.account_sid) as said:
         if said:
             screen.say(said)
+        warn_of_addresses(api, screen)
         if not yes:
             ask(found.retirement.deletions, "bindings that are to be deleted for good")
         api.rested()
-        kept, remedy = f"What was deleted is in {journal.path}", f"Go on with: {same_command()}"
+        kept, remedy = f"What was deleted is in {journal.path}", f"Go on with: {_again()}"
         with held_retire_journal(journal):
             try:
                 return Retirer(api, journal).run(found.rows())
             except KeyboardInterrupt:
                 what = f"Interrupted: {len(journal.deleted):,} bindings are deleted"
                 raise InterruptedRunError(what, kept=kept, remedy=remedy) from None
+            except OtherAccountError as error:
+                error.kept = kept
+                raise
             except OSError as error:
                 what = f"The journal cannot be written: {(error.strerror or str(error)).lower()}"
                 raise MigrateError(what, kept=kept, remedy=f"Make space. {remedy}") from error
 
 
-def _tell(found: Prepared, retired: Retired, screen: Screen) -> None:
+def _tell(found: Prepared, coverage: Path, retired: Retired, screen: Screen) -> None:
     """Tell what became of the bindings. Raises the error that says what is left to do, if anything is."""
     from migrate.report.retirement import retired_view
 
     journal = str(found.journal.path)
-    screen.result({**found.to_json(), "retired": retired.to_json()}, lambda: retired_view(retired, journal))
+    told = {
+        **found.to_json(),
+        "coverage_file": str(coverage),
+        "retired": retired.to_json(),
+        "needed_because": dict(sorted(retired.reasons.items())),
+    }
+    screen.result(told, lambda: retired_view(retired, [("Coverage", str(coverage)), ("Journal", journal)]))
     failed = retired.fates["failed"]
     if failed:
         kind = PartlyAppliedError if retired.fates["deleted"] else MigrateError
         raise kind(
             f"{failed:,} of {found.retirement.deletions:,} bindings could not be deleted",
             kept=f"What was deleted is in {journal}",
-            remedy=f"Go on with: {same_command()}",
+            remedy=f"Go on with: {_again()}",
         )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
 
 from migrate.commands.reporting import ground_now, refusals_now, write_report
+from migrate.commands.warnings import warn_of_account, warn_of_clock
 from migrate.guard import guard_paths
 from migrate.options import FOLDER, api_options, common_options, extract_options, rules_option
 from migrate.screen import Screen
@@ -45,10 +46,11 @@ def run(
     with open_api(settings) as api, screen.progress(meter):
         done = run_pipeline(api, out, options, meter, rules)
         refused = refusals_now(settings, ground_now(api, done.plan))
+        warn_of_account(api, screen)
+        warn_of_clock(api, screen)
     for path in (plan_file, *reports):
         write_report(done.plan, path, path.suffix, refused)
-    replay = f" --replay {quote(str(settings.replay))}" if settings.replay else ""
-    again = f"chat-migrate load {quote(str(mapped))}{replay}"
+    again = shlex.join(["chat-migrate", "load", str(mapped), *api.options])
     read = f"read {reports[0]}; {BREAK}edit {mapped / 'push-config.yaml'}"
     files = [
         ("Snapshot", str(out / "snapshot")),

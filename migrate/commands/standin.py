@@ -25,12 +25,20 @@ if TYPE_CHECKING:
     "each.",
 )  # fmt: skip
 @click.option("--no-bindings", is_flag=True, help="Leave the snapshot's bindings out: push settings need none.")
+@click.option(
+    "--separate-bindings", is_flag=True,
+    help="Conversations shows none of Chat's bindings, and every other device has registered with it by a binding of "
+    "its own: so that there is something to retire.",
+)  # fmt: skip
+@click.option("--most-bindings", type=click.IntRange(0), hidden=True, help="Of each service in the snapshot.")
 @click.option("--until-closed", is_flag=True, hidden=True, help="End when standard input is closed.")
 @standin_options
 @common_options
 def standin(
     snapshot: Path | None,
     no_bindings: bool,
+    separate_bindings: bool,
+    most_bindings: int | None,
     until_closed: bool,
     port: int,
     world: Path | None,
@@ -47,15 +55,18 @@ def standin(
     Example:
       chat-migrate standin --port 8080
       chat-migrate standin --fault-rate 0.2 --fault 429 --latency 0.1
-      chat-migrate standin --snapshot snapshot
+      chat-migrate standin --snapshot snapshot --separate-bindings
     """
+    from migrate.standin.separate import separate
     from migrate.standin.server import StandInServer
 
     if snapshot and world:
         raise click.UsageError("--snapshot and --world exclude each other")
     if no_bindings and not snapshot:
         raise click.UsageError("--no-bindings needs --snapshot")
-    served = _world(world, snapshot, screen, with_bindings=not no_bindings)
+    served = _world(world, snapshot, screen, 0 if no_bindings else most_bindings)
+    if separate_bindings:
+        separate(served)
     with StandInServer(served, sizes, port, faults=faults, prerendered=prerendered) as server:
         variables = {
             "CHAT_MIGRATE_CHAT_URL": server.url,
@@ -70,7 +81,7 @@ def standin(
         server.wait(sys.stdin.buffer if until_closed else None)
 
 
-def _world(world: Path | None, snapshot: Path | None, screen: Screen, *, with_bindings: bool) -> World:
+def _world(world: Path | None, snapshot: Path | None, screen: Screen, most_bindings: int | None) -> World:
     """What is to be served: a snapshot's account, a world file's, or the demo's."""
     if snapshot is None:
         from migrate.standin.world import DEMO_WORLD, load_world
@@ -78,7 +89,7 @@ def _world(world: Path | None, snapshot: Path | None, screen: Screen, *, with_bi
         return load_world(world or DEMO_WORLD)
     from migrate.standin.from_snapshot import world_of
 
-    seeded = world_of(snapshot, with_bindings=with_bindings)
+    seeded = world_of(snapshot, most_bindings=most_bindings)
     if seeded.unknown:
         screen.say(
             "The snapshot does not know what was set in Conversations for these; they are served with nothing set: "

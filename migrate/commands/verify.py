@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from migrate.commands.applying import refuse_nothing
+from migrate.commands.warnings import warn_of_account, warn_of_clock
 from migrate.model.errors import RefusedError, UsageError
 from migrate.options import FOLDER, FormatFile, api_options, common_options, rules_option, same_command
 from migrate.screen import Screen
@@ -57,6 +59,7 @@ def verify(
       chat-migrate verify snapshot --fail-under 95
     """
     from migrate.report.coverage import coverage_view
+    from migrate.report.wording import share
 
     if against and (settings.record or settings.replay):
         raise UsageError("--against stays offline: --record and --replay do not go with it")
@@ -64,17 +67,22 @@ def verify(
     files = [("Coverage", str(done.file))]
     if pending:
         files.append(("Pending", f"{pending} ({done.pending:,} rows; it holds identities: keep it as the snapshot)"))
+    if done.rejected:
+        number = f"{done.coverage.live_rejected:,} records; it holds identities: keep it as the snapshot"
+        files.append(("Rejected", f"{done.rejected} ({number})"))
+    rejected = str(done.rejected) if done.rejected else None
     screen.result(
-        {**done.coverage.to_json(), "file": str(done.file)},
+        {**done.coverage.to_json(), "file": str(done.file), "rejected_file": rejected},
         lambda: coverage_view(done.coverage, str(snapshot), files),
     )
     total = done.coverage.total
+    refuse_nothing(total, kept=f"The numbers are kept in {done.file}")
     if fail_under is not None and not total.reaches(fail_under):
         raise RefusedError(
-            f"{total.percent:.1f} % of the bindings that are waited for are ready, and --fail-under asks for "
-            f"{fail_under:g} %",
+            f"{share(total.ready, total.expected)} of the bindings that are waited for are ready, and --fail-under "
+            f"asks for {fail_under:g} %",
             kept=f"The numbers are kept in {done.file}",
-            remedy=f"Wait, and run the same again: {same_command()}",
+            remedy=f"Wait, and run the same again: {same_command(without=('record',))}",
         )
 
 
@@ -92,9 +100,12 @@ def _verify(
     from migrate.twilio_api.api import open_api
     from migrate.verification import verify_snapshot
 
-    command = same_command()
+    command = same_command(without=("record",))  # what was recorded is not overwritten
     if against:
         return verify_snapshot(snapshot, coverage, against, rules=rules, pending=pending, command=command)
     meter = Meter(read_manifest(snapshot).rows_by_service)
     with open_api(settings) as api, screen.progress(meter):
-        return verify_snapshot(snapshot, coverage, api, rules=rules, pending=pending, meter=meter, command=command)
+        done = verify_snapshot(snapshot, coverage, api, rules=rules, pending=pending, meter=meter, command=command)
+        warn_of_account(api, screen)
+        warn_of_clock(api, screen)
+        return done

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
+from migrate.extract.asked import Asked
 from migrate.extract.columns import Rows, read_rows
 from migrate.extract.identities import Identities
 from migrate.extract.meter import Meter
@@ -88,9 +89,13 @@ class Walk:
         logger.info("%s is complete: %d rows", self.chain.id, self._rows)
 
     def _pages(self, tries: int | None) -> Iterator[Page[Rows]]:
-        """The pages from here to the end of the list that it is in. Raises `TwilioError` for one that comes twice."""
-        circle, empty = Circle(), 0
+        """The pages from here to the end of the list that it is in.
+
+        Raises `TwilioError` for one that comes twice, `OtherThanAskedError` for one that the filters exclude.
+        """
+        circle, empty, asked = Circle(), 0, Asked.of(self.chain.params(self._at.turn))
         for page in self._list(page_sizes(self._most), tries, self._at.next_url):
+            asked.refuse_others(page.content)
             empty = 0 if len(page.content) else empty + 1
             if len(page.content) and circle.closes_at(page.content.mark):
                 raise TwilioError("Twilio gave the same page twice, under different addresses")

@@ -25,12 +25,19 @@ from migrate.extract.source import (
     service_rows,
     target_notifications,
 )
-from migrate.model.errors import InterruptedRunError, MigrateError, TwilioError
+from migrate.model.clock import REMEDY
+from migrate.model.errors import InterruptedRunError, MigrateError, OtherAccountError, RefusedError, TwilioError
 from migrate.snapshot.manifest import Filters, Manifest
-from migrate.snapshot.writer import SnapshotWriter, begun_in, open_writer, refuse_unless_unfinished
-from migrate.twilio_api.addresses import Addresses
+from migrate.snapshot.writer import (
+    SnapshotWriter,
+    begun_in,
+    open_writer,
+    refuse_other_address,
+    refuse_unless_unfinished,
+)
 from migrate.twilio_api.api import TwilioApi
-from migrate.twilio_api.limits import DEFAULT_PAGE_SIZE
+from migrate.twilio_api.limits import DEFAULT_PAGE_SIZE, page_sizes
+from migrate.twilio_api.proof import prove_account
 
 T = TypeVar("T")
 THREADS_A_REQUEST = 2  # chains under way for each request that may be: some are storing, or waiting for the reader
@@ -54,7 +61,7 @@ class ExtractOptions:
     page_size: int = DEFAULT_PAGE_SIZE
     restart: bool = False
 
-    def command(self, out: Path, addresses: Addresses) -> str:
+    def command(self, out: Path, api: TwilioApi) -> str:
         """The command line of this extract; identities, being personal data, are left for the caller to fill in."""
         words = ["chat-migrate", "extract", "--out", str(out)]
         for option, values in (("--service", self.services), ("--binding-type", self.binding_types)):
@@ -63,9 +70,7 @@ class ExtractOptions:
         words += ["--identity-column", self.identity_column] if self.identity_column != COLUMN else []
         words += ["--source", self.source] if self.source != "auto" else []
         words += [] if self.shard else ["--no-shard"]
-        for option, url in (("--chat-url", addresses.chat), ("--conversations-url", addresses.conversations)):
-            words += [] if url.endswith(".twilio.com") else [option, url]
-        return shlex.join(words) + " --identity …" * len(self.identities)
+        return shlex.join([*words, *api.options]) + " --identity …" * len(self.identities)
 
 
 def extract_snapshot(
@@ -78,7 +83,7 @@ def extract_snapshot(
     the folder is finished or foreign, `TwilioError` where Twilio did not give what was asked, `InterruptedRunError`
     on Ctrl-C; then the snapshot is unfinished and the same call goes on with it.
     """
-    command = command or options.command(out, api.addresses)
+    command = command or options.command(out, api)
     remedy = f"Go on with: {command}"
 
     def kept() -> str:
@@ -113,7 +118,14 @@ class _Extract:
         begun = None if options.restart else begun_in(self.out)
         # An extract goes on from where it was begun, whatever Chat answers meanwhile.
         choice = begun.source if begun and options.source == "auto" else options.source
+        if choice != "conversations":
+            self.api.addresses.refuse_mixture()
+        if begun:
+            refuse_other_address(self.out, begun, self.api.places)
         source = open_source(self.api, choice, _sorted(options.services), options.page_size)
+        clock = self.api.clock
+        if clock and clock.is_refused:
+            raise RefusedError(f"Not read: {clock}, and ages are measured by it", remedy=REMEDY)
         manifest = Manifest(
             status="unfinished",
             tool_version=__version__,
@@ -122,15 +134,28 @@ class _Extract:
             source_reason=source.reason,
             as_of=(self.api.server_time or started_at).astimezone(UTC).isoformat(),
             started_at=started_at.isoformat(),
+            clock_ahead=round(clock.ahead.total_seconds()) if clock else None,
             filters=self._filters(identities),
             shards=self._shards(source),
+            addresses=self._addresses(source),
         )
+        prove_account(self.api, page_sizes(options.page_size))
         with open_writer(self.out, manifest, restart=options.restart) as writer:
-            if not writer.has_tables():
-                self._write_tables(writer, source)
-            chains = self._chains(writer, identities)
-            self._walk(writer, chains)
+            try:
+                if not writer.has_tables():
+                    self._write_tables(writer, source)
+                chains = self._chains(writer, identities)
+                self._walk(writer, chains)
+            except OtherAccountError as error:
+                error.kept = f"Nothing of it is kept in {self.out}"
+                if begun is None:  # what came before that answer may be the other account's, too
+                    writer.discard()
+                raise
             return writer.commit(datetime.now(UTC), [chain.id for chain in chains])
+
+    def _addresses(self, source: Source) -> dict[str, str]:
+        """Where the snapshot is read from: of what is read through Conversations, nothing comes from Chat."""
+        return {api: place for api, place in self.api.places.items() if source.api in ("chat", api)}
 
     def _filters(self, identities: Identities | None) -> Filters:
         """What the manifest records, and a resumed extract must repeat."""
@@ -169,6 +194,9 @@ class _Extract:
         """Do a job for each item; the failures. Ctrl-C ends it."""
         crew = Crew(job, items, threads, self.api.stop)
         crew.run()
+        for _, error in crew.failures:
+            if isinstance(error, OtherAccountError):
+                raise error
         return crew.failures
 
     def _chains(self, writer: SnapshotWriter, identities: Identities | None) -> list[Chain]:

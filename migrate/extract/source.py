@@ -15,6 +15,7 @@ from typing import Any, Literal
 from migrate.extract.records import UnfitError, credential_row, service_row
 from migrate.model.errors import HostNotFoundError, TransientTwilioError, TwilioError
 from migrate.model.push_config import KEYS
+from migrate.model.text import printable
 from migrate.twilio_api.addresses import Api
 from migrate.twilio_api.api import TwilioApi
 from migrate.twilio_api.limits import FEW_TRIES, page_sizes
@@ -85,11 +86,20 @@ def _services(
 ) -> dict[str, dict[str, Any]]:
     """Services by SID, in the order of their SID."""
     if wanted:
-        records: list[Any] = [api.get(side, f"/Services/{sid}", tries) for sid in wanted]
+        records: list[Any] = [_service(api, side, sid, tries) for sid in wanted]
     else:
         records = _records(api, side, "services", page_size, tries)
     found = _by_sid(records, lambda record: service_row(record, None), "service")
     return {sid: record for sid, (record, _) in found.items()}
+
+
+def _service(api: TwilioApi, side: Api, sid: str, tries: int | None) -> dict[str, Any]:
+    """One service as its API shows it. Raises `TwilioError` where the answer is another."""
+    found = api.get(side, f"/Services/{sid}", tries)
+    if found.get("sid") != sid:
+        said = printable(found["sid"]) if isinstance(found.get("sid"), str) else "something without a sid"
+        raise TwilioError(f"The request for service {sid} was answered with {said}")
+    return found
 
 
 def service_rows(source: Source, notifications: dict[str, dict[str, Any] | None]) -> list[dict[str, Any]]:

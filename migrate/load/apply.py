@@ -17,7 +17,13 @@ from migrate.load.pace import READ_AGAIN, Pace
 from migrate.load.planning import notifications_path, read_live
 from migrate.load.secrets import Form
 from migrate.model.applied import Outcome
-from migrate.model.errors import InterruptedRunError, MigrateError, TransientTwilioError, TwilioError
+from migrate.model.errors import (
+    InterruptedRunError,
+    MigrateError,
+    OtherAccountError,
+    TransientTwilioError,
+    TwilioError,
+)
 from migrate.model.plan import Change, Plan
 from migrate.model.push_config import FIELD_BY_PATH, Settings, Value, form_value
 from migrate.model.push_credential import CredentialChange
@@ -39,7 +45,11 @@ class Applier:
         self.outcomes: list[Outcome] = []  # of what was tried so far
 
     def run(self) -> list[Outcome]:
-        """Try every change; one that fails does not stop the others. Gives what became of each."""
+        """Try every change; one that fails does not stop the others. Gives what became of each.
+
+        Raises `InterruptedRunError`, and `OtherAccountError` where an answer is of another account: then nothing
+        further is tried.
+        """
         outcomes = self.outcomes
         credentials = CredentialWriter(self._api, self._journal, self._pace)
         secrets = iter(self._secrets)
@@ -49,7 +59,7 @@ class Applier:
                     outcomes.append(credentials.apply(change, next(secrets)))
                 else:
                     outcomes.append(self._apply(change))
-            except InterruptedRunError:
+            except (InterruptedRunError, OtherAccountError):
                 raise
             except MigrateError as error:
                 outcomes.append(Outcome(change, "failed", str(error)))

@@ -18,7 +18,7 @@ from migrate.model.errors import InputError, RefusedError
 from migrate.model.plan import NOTIFICATIONS, Change, Plan, settings_of
 from migrate.model.push_config import Settings
 from migrate.model.push_credential import CREDENTIAL, CredentialChange, LiveCredential
-from migrate.model.sids import is_credential_sid
+from migrate.model.sids import is_credential_sid, is_service_sid
 from migrate.snapshot.files import append_synced
 from migrate.storage.private import own_place
 
@@ -244,4 +244,6 @@ def _entry(line: dict[str, Any]) -> Entry | CredentialEntry:
         return CredentialEntry(name, str(line["type"]), before, seen=None if seen is None else frozenset(seen))
     if line["kind"] != NOTIFICATIONS:
         raise ValueError("of another kind")
+    if not is_service_sid(line["service_sid"]):
+        raise ValueError("not a service")
     return Entry(str(line["service_sid"]), name, settings_of(line["before"]), settings_of(line["desired"]))

@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from migrate.model.address import is_same_api
+from migrate.model.clock import REMEDY, Clock
 from migrate.model.errors import RefusedError
 from migrate.model.plan import Plan
 
@@ -22,6 +24,7 @@ class Ground:
     target: str
     now: datetime
     max_services: int = MOST_SERVICES
+    clock: Clock | None = None
 
     def found(self, *codes: str) -> int:
         """How many findings of the plan have one of these codes."""
@@ -56,7 +59,7 @@ def _other_account(ground: Ground) -> str:
 
 
 def _other_address(ground: Ground) -> str:
-    if ground.plan.target == ground.target:
+    if is_same_api(ground.plan.target, ground.target):
         return ""
     # What undoes a plan rests on no snapshot, and cannot be made anew for another address.
     remedy = "make it anew from there" if ground.plan.snapshot else "name the former with --conversations-url"
@@ -76,6 +79,10 @@ def too_old(as_of: datetime, now: datetime) -> str:
     return f"the snapshot is {age.days} days old, more than {OLDEST_SNAPSHOT.days}"
 
 
+def _clock(ground: Ground) -> str:
+    return f"{ground.clock}; {REMEDY[0].lower()}{REMEDY[1:]}" if ground.clock and ground.clock.is_refused else ""
+
+
 def _many(ground: Ground) -> str:
     number = len(ground.plan.changes)
     if number <= ground.max_services:
@@ -90,6 +97,7 @@ LIMITS: dict[str, Callable[[Ground], str]] = {
     "unverified-snapshot": _unverified,
     "changed-snapshot": _changed,
     "old-snapshot": _old,
+    "clock": _clock,
     "blockers": _blockers,
     "switches-off": _switches_off,
     "many-services": _many,
@@ -118,14 +126,17 @@ def refuse_beyond(ground: Ground, lifted: Collection[str], names: Collection[str
     refuse(violations(ground, names), lifted)
 
 
-def refuse(violated: Iterable[tuple[str, str]], lifted: Collection[str]) -> None:
-    """Raise `RefusedError` with every limit, by name and problem, that was not lifted."""
-    found = [(name, problem) for name, problem in violated if name not in lifted]
+def refuse(violated: Iterable[tuple[str, str]], lifted: Collection[str], unliftable: Collection[str] = ()) -> None:
+    """Raise `RefusedError` with every limit, by name and problem, that was not lifted; or cannot be, in this case."""
+    found = [(name, problem) for name, problem in violated if name not in lifted or name in unliftable]
     if found:
         listed = "; ".join(f"[{name}] {problem}" for name, problem in found)
-        ways = " ".join(f"--force {name}" for name, _ in found)
+        ways = " ".join(f"--force {name}" for name, _ in found if name not in unliftable)
+        firm = " and ".join(name for name, _ in found if name in unliftable)
+        remedies = [
+            f"A limit can be lifted by its name, if you know better: {ways}" if ways else "",
+            f"No --force lifts {firm}" if firm else "",
+        ]
         raise RefusedError(
-            f"Not applied: {listed}",
-            kept="Nothing was written",
-            remedy=f"A limit can be lifted by its name, if you know better: {ways}",
+            f"Not applied: {listed}", kept="Nothing was written", remedy=". ".join(filter(None, remedies))
         )

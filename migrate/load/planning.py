@@ -9,10 +9,12 @@ from pathlib import Path
 
 from migrate.load.compare import compare, drifted
 from migrate.load.credentials import plan_credentials
-from migrate.model.errors import MigrateError, RefusedError, TwilioError, UsageError
+from migrate.model.address import is_twilios
+from migrate.model.errors import InputError, MigrateError, RefusedError, TwilioError, UsageError
 from migrate.model.finding import Finding
 from migrate.model.plan import Change, Plan
 from migrate.model.push_config import KEYS, PushConfig, Settings, flatten
+from migrate.snapshot.manifest import read_manifest
 from migrate.snapshot.mapped import Mapped, open_mapped
 from migrate.snapshot.reader import open_snapshot
 from migrate.twilio_api.api import TwilioApi
@@ -31,6 +33,7 @@ def make_plan(
     """
     mapped = _narrowed(open_mapped(mapped_folder), services, only_credentials=only_credentials)
     _refuse_other_account(api, mapped)
+    _refuse_other_server(api, mapped)
     compared = _compare(api, mapped)
     credentials, said = plan_credentials(api, mapped.config.credentials)
     findings = [*mapped.findings(compared.live), *_snapshot_findings(mapped), *compared.findings, *said]
@@ -100,13 +103,16 @@ def _narrowed(mapped: Mapped, services: Collection[str], *, only_credentials: bo
 
 def _snapshot_findings(mapped: Mapped) -> list[Finding]:
     """What is to be said of the snapshot that was mapped, as it lies there now."""
-    folder = (mapped.folder / mapped.summary.source).resolve()
     try:
-        found = open_snapshot(folder)
+        found = open_snapshot(_snapshot_of(mapped))
     except (MigrateError, OSError):
         return [Finding("snapshot-unverified", None)]
     changed = found.manifest.digest != mapped.summary.snapshot
     return [Finding("snapshot-changed", None)] if changed else []
+
+
+def _snapshot_of(mapped: Mapped) -> Path:
+    return (mapped.folder / mapped.summary.source).resolve()
 
 
 def _names(mapped: Mapped) -> dict[str, str]:
@@ -146,4 +152,21 @@ def _refuse_other_account(api: TwilioApi, mapped: Mapped) -> None:
             f"{mapped.folder} was made from account {mapped.summary.account_sid}, "
             f"and the credentials are for {api.account_sid}",
             remedy="Use the credentials of the account that the snapshot is from",
+        )
+
+
+def _refuse_other_server(api: TwilioApi, mapped: Mapped) -> None:
+    """What another server has, such as a rehearsal's stand-in, is not what Twilio's own API is to be set to."""
+    target = api.places["conversations"]
+    if not is_twilios(target):
+        return
+    try:
+        addresses = read_manifest(_snapshot_of(mapped)).addresses
+    except (InputError, OSError):  # a finding says that it is not there
+        return
+    if foreign := [address for address in addresses.values() if "://" in address and not is_twilios(address)]:
+        raise RefusedError(
+            f"The snapshot of {mapped.folder} was made from {foreign[-1]}, which is not Twilio's, and {target} is",
+            kept="Nothing was written",
+            remedy=f"Name the former with --conversations-url {foreign[-1]}; or extract from Twilio, and map that",
         )

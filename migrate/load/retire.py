@@ -1,29 +1,24 @@
-"""Retire: delete Chat's bindings of devices that are ready in Conversations, so that nobody is pushed twice.
+"""Retire: delete Chat's bindings of devices that are ready in Conversations, so that no phone is pushed twice.
 
-A binding cannot be made again. So each is looked at once more just before: it must be as the snapshot has it,
-Conversations must have none of its SID, for that may be the same object, and the registration there that made its
-device ready must be there still.
+A deleted binding cannot be brought back. So the evidence for each is read once more just before: a registration in
+Conversations must be shown to give its device all that the binding does (`migrate.model.replacement`).
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import UTC, datetime
-from typing import Any
 
+from migrate.load.evidence import Row, binding_path, read_binding, read_facts
 from migrate.load.pace import Pace
 from migrate.load.retire_journal import Result, RetireJournal
 from migrate.model.errors import InterruptedRunError, TransientTwilioError, TwilioError
-from migrate.model.retirement import Fate, Retired
-from migrate.model.sids import is_binding_sid
-from migrate.twilio_api.addresses import Api
+from migrate.model.replacement import why_needed
+from migrate.model.retirement import Ending, Retired
+from migrate.model.sids import is_binding_sid, is_service_sid
 from migrate.twilio_api.api import TwilioApi
 
-Row = Mapping[str, Any]  # a binding as the snapshot has it, and its `service_sid`
-_SAME = ("sid", "identity", "endpoint", "binding_type", "credential_sid")
-_TRIES = 3  # of a look, with pauses of a second or so; then all of it is looked at anew
 _AHEAD = 4  # bindings in hand for each request at a time
 
 
@@ -41,125 +36,65 @@ class Retirer:
         Raises `OSError` where the journal cannot be written, and `KeyboardInterrupt`; what was begun is settled
         first, as far as that can be seen.
         """
-        retired, waiting = Retired(), deque[Future[tuple[Fate, str]]]()
+        retired, waiting = Retired(), deque[Future[Ending]]()
         most = self._api.throttle.most
         with ThreadPoolExecutor(most, thread_name_prefix="retire") as pool:
             try:
                 for row in rows:
                     waiting.append(pool.submit(self._retire, row))
                     if len(waiting) > most * _AHEAD:
-                        retired.add(*waiting.popleft().result())
+                        retired.add(waiting.popleft().result())
                 while waiting:
-                    retired.add(*waiting.popleft().result())
+                    retired.add(waiting.popleft().result())
             except BaseException:
                 self._api.stop()  # nothing further is begun
                 pool.shutdown(cancel_futures=True)
                 raise
         return retired
 
-    def _retire(self, row: Row) -> tuple[Fate, str]:
+    def _retire(self, row: Row) -> Ending:
         try:
-            return self._try(row), ""
+            return self._try(row)
         except InterruptedRunError:
             raise
         except TwilioError as error:
-            return "failed", f"{row['sid']}: {error}"
+            return Ending("failed", failure=f"{row['sid']}: {error}")
 
-    def _try(self, row: Row) -> Fate:
-        """Look, and delete; and look again before each further attempt, for a phone may register meanwhile."""
+    def _try(self, row: Row) -> Ending:
+        """Judge, and delete; and judge again before each further attempt, for things change meanwhile."""
         sid, path = row["sid"], binding_path(row["service_sid"], row["sid"])
-        if not is_binding_sid(sid):
-            raise TwilioError("that is not a binding's SID, and so it is not asked for")
+        if not (is_binding_sid(sid) and is_binding_sid(row["sign"]["sid"]) and is_service_sid(row["service_sid"])):
+            raise TwilioError("that is not a binding's SID, or not a registration's, and so it is not asked for")
 
-        def attempt() -> Fate:
-            if obstacle := self._obstacle(row, path):
-                return obstacle
+        def attempt() -> Ending:
+            self._pace.wait()  # first: nothing comes between what is read and the delete
+            left = self._judge(row)
+            if left:
+                return left
             self._journal.begin(sid)
-            self._pace.wait()
             try:
                 self._api.delete("chat", path)
             except TwilioError as error:  # done or not, by us or by somebody else: what is there tells
-                if self._find(row, path) is not None:
+                if read_binding(self._api, row)[0] is not None:
                     if not isinstance(error, TransientTwilioError):
                         self._settle(sid, "failed")
                     raise
-            return "deleted"
+            return Ending("deleted")
 
-        fate = self._api.insist(attempt)  # where nothing can be seen it stays open, and is settled by the next run
-        if fate == "gone" and sid in self._journal.begun:
-            fate = "deleted"  # it had arrived, though nobody was there to see it
-        self._settle(sid, "deleted" if fate == "deleted" else "failed")
-        return fate
+        ending = self._api.insist(attempt)  # where nothing can be seen it stays open, and is settled by the next run
+        if ending.fate == "gone" and sid in self._journal.begun:
+            ending = Ending("deleted")  # it had arrived, and its answer was lost
+        self._settle(sid, "deleted" if ending.fate == "deleted" else "failed")
+        return ending
 
-    def _obstacle(self, row: Row, path: str) -> Fate | None:
-        """Why a binding must not be deleted as things are now; None if nothing speaks against it."""
-        live = self._find(row, path)
-        if live is None:
-            return "gone"
-        if not is_same(row, live):
-            return "changed"
-        if self._read("conversations", path) is not None:
-            return "shared"
-        sign = self._read("conversations", binding_path(row["service_sid"], row["sign_sid"]))
-        return None if sign is not None and is_still(row, sign) else "unready"
+    def _judge(self, row: Row) -> Ending | None:
+        """Why a binding must not be deleted as things are now; None if its registration replaces it."""
+        facts = read_facts(self._api, row)
+        if facts is None:
+            return Ending("gone")
+        needed = why_needed(facts)
+        return Ending(needed.fate, needed.name) if needed else None
 
     def _settle(self, sid: str, result: Result) -> None:
         if sid in self._journal.begun:
             self._journal.end(sid, result)
-
-    def _find(self, row: Row, path: str) -> dict[str, Any] | None:
-        """A binding as Chat has it now; None if it has none.
-
-        A Chat that was switched off may answer 404 to everything (FACTS.md, "The two APIs"): then nothing is known.
-        """
-        live, service_sid = self._read("chat", path), row["service_sid"]
-        if live is None and self._read("chat", f"/Services/{service_sid}") is None:
-            raise TwilioError(f"Chat lacks service {service_sid}, or is switched off: it says nothing of bindings")
-        return live
-
-    def _read(self, api: Api, path: str) -> dict[str, Any] | None:
-        """An object as an API shows it now; None if Twilio says that there is none, and not something on the way.
-
-        It is tried a few times only: what was seen before it would be old by the time that a late try succeeds.
-        """
-        try:
-            return self._api.get(api, path, _TRIES, having=("sid",))
-        except TwilioError as error:
-            if error.status == 404 and error.code is not None:
-                return None
-            raise
-
-
-def binding_path(service_sid: str, sid: str) -> str:
-    """Where a binding is, in either API."""
-    return f"/Services/{service_sid}/Bindings/{sid}"
-
-
-def is_same(row: Row, live: Mapping[str, Any]) -> bool:
-    """Whether a live binding is the one that the snapshot has, unchanged since."""
-    return (
-        all(row[name] == live.get(name) for name in _SAME)
-        and _are_same(row["message_types"], live.get("message_types"))
-        and row["date_updated"] == _time(live.get("date_updated"))
-    )
-
-
-def is_still(row: Row, sign: Mapping[str, Any]) -> bool:
-    """Whether the registration that made a device ready still does."""
-    return row["identity"] == sign.get("identity") and _are_same(row["sign_message_types"], sign.get("message_types"))
-
-
-def _are_same(then: Any, now: Any) -> bool:
-    """Whether two lists of message types mean the same; their order means nothing."""
-    if then is None or now is None:
-        return then is now
-    return isinstance(now, list) and all(isinstance(name, str) for name in now) and sorted(then) == sorted(now)
-
-
-def _time(text: Any) -> datetime | None:
-    """A time as the snapshot has it: in UTC where it does not say. What is none is no time of any binding."""
-    try:
-        found = None if text is None else datetime.fromisoformat(text)
-    except (TypeError, ValueError):
-        return datetime.min.replace(tzinfo=UTC)
-    return found.replace(tzinfo=UTC) if found and found.tzinfo is None else found

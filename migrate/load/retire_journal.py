@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from migrate.load.lines import held_for_lines, is_unwritten
 from migrate.load.sids import Sids
+from migrate.model.address import is_same_api
 from migrate.model.errors import InputError, RefusedError
 from migrate.model.sids import is_binding_sid
 from migrate.snapshot.files import append_synced
@@ -31,12 +32,15 @@ class RetireJournal:
     """The deletes of one snapshot's bindings. Its methods may be called from several threads.
 
     `deleted` are the SIDs that were, on the disk; `begun` those whose delete was announced and has no result, few.
+    `target` is Chat's address, `conversations` that of the API that says who is ready; empty in a journal of an
+    earlier version.
     """
 
     path: Path
     snapshot: str
     account_sid: str
     target: str
+    conversations: str
     begun: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -56,7 +60,7 @@ class RetireJournal:
 
     def head(self) -> None:
         """Write the first line: what the journal is of."""
-        names = ("snapshot", "account_sid", "target")
+        names = ("snapshot", "account_sid", "target", "conversations")
         self._log({"format_version": FORMAT, "kind": "retire", **{name: getattr(self, name) for name in names}})
 
     def take(self, line: Any) -> None:
@@ -83,29 +87,33 @@ class RetireJournal:
             append_synced(self.path, json.dumps({**line, "at": moment}))
 
 
-def read_retire_journal(path: Path, snapshot: str, account_sid: str, target: str) -> RetireJournal:
+def read_retire_journal(
+    path: Path, snapshot: str, account_sid: str, target: str, conversations: str
+) -> RetireJournal:
     """The journal of a snapshot's retirement, from its file; an empty one where there is none yet.
 
     Raises `InputError` for a file that is none, and `RefusedError` for that of another snapshot, account or address.
     """
     path = own_place(path)  # a link stays one
-    journal = RetireJournal(path, snapshot, account_sid, target)
+    journal = RetireJournal(path, snapshot, account_sid, target, conversations)
     if is_unwritten(path, _FIRST):
         return journal
     try:
         with path.open(encoding="utf-8") as lines:
             first = json.loads(next(lines))
-            whose = {name: str(first[name]) for name in ("kind", "snapshot", "account_sid", "target")}
+            whose = tuple(str(first[name]) for name in ("snapshot", "account_sid"))
+            addresses = str(first["target"]), str(first.get("conversations", conversations))
             for line in lines:
                 if line.endswith("\n"):  # a last one that a crash cut short was never said
                     journal.take(json.loads(line))
-        if first["format_version"] != FORMAT or whose["kind"] != "retire":
+        if first["format_version"] != FORMAT or first["kind"] != "retire":
             raise ValueError("another journal")
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError, StopIteration):
         raise InputError(
             f"{path} is not a journal of chat-migrate retire", remedy="Name another file with --journal"
         ) from None
-    if whose != {"kind": "retire", "snapshot": snapshot, "account_sid": account_sid, "target": target}:
+    is_there = all(map(is_same_api, addresses, (target, conversations)))
+    if whose != (snapshot, account_sid) or not is_there:
         raise RefusedError(
             f"{path} is the journal of another snapshot, account or address",
             kept="Nothing was deleted",

@@ -14,12 +14,13 @@ from pathlib import Path
 import duckdb
 
 from migrate.model.coverage import Counts
-from migrate.model.registration import CHAT_NAMES, CONVERSATIONS_NAMES, SAME_PUSH, SHARED_NAME, SUCCESSORS
+from migrate.model.registration import CHAT_NAMES, CONVERSATIONS_NAMES, SHARED_NAME, SUCCESSORS
 from migrate.snapshot.database import MEMORY_LIMIT, over_views
 
 ROWS_A_BUCKET = 4_000_000  # of both sides: their texts fit into memory
 Parts = Sequence[tuple[Path, int]]  # Parquet files, and how many rows each has
 
+# What is gone comes back as its successor; that Conversations still lists it makes no device ready.
 _PLATFORM = "CASE binding_type {} ELSE binding_type END".format(
     " ".join(f"WHEN '{former}' THEN '{successor}'" for former, successor in SUCCESSORS.items())
 )
@@ -29,7 +30,7 @@ _LAST_SEEN = "coalesce(date_updated, date_created)"
 _SEEN = """
     CREATE TEMP TABLE seen AS
     SELECT {device}, {listed} is_ready FROM (
-        SELECT *, coalesce({is_ready}, false) AS is_ready FROM live
+        SELECT *, coalesce({is_ready} AND {reaches}, false) AS is_ready FROM live
         WHERE {bucket} AND NOT coalesce(epoch_us({last_seen}) < $live_after, false)
     ) AS judged
     WHERE is_ready OR {is_unclear}
@@ -75,9 +76,8 @@ _PENDING = """
     LEFT JOIN free ON ranked.identity = free.identity AND ranked.platform = free.platform
     WHERE place > coalesce(free.n, 0)
 """
-# Who is ready, as the snapshot has it, and by which registration, the latest of its device; whether Conversations
-# lists the very same binding; whether it is one of Conversations' own; and whether Chat has seen the device since, or
-# for a push that the registration does not ask for.
+# Who is ready, as the snapshot has it; by which registration, the latest of its device; and whether Conversations
+# lists the very same binding.
 _READY = """
     WITH devices AS (
         SELECT identity, endpoint, platform, max_by(sid, {latest}) AS sid FROM signs GROUP BY ALL
@@ -89,17 +89,19 @@ _READY = """
               GROUP BY identity, platform, coalesce(endpoint, sid))
     ),
     found AS (
-        SELECT held.sid, signs.sid AS sign_sid, false AS by_platform FROM held JOIN devices AS signs ON {same}
+        SELECT held.sid, signs.sid AS sign_sid FROM held JOIN devices AS signs ON {same}
         WHERE NOT is_expired
         UNION ALL
-        SELECT ranked.sid, successors.sid, true FROM ranked JOIN successors USING (identity, platform, place)
+        SELECT ranked.sid, successors.sid FROM ranked JOIN successors USING (identity, platform, place)
     )
-    SELECT source.* EXCLUDE (account_sid, date_created, extra), sign_sid, by_platform,
-        live.message_types AS sign_message_types,
-        EXISTS (FROM live AS shared WHERE shared.sid = source.sid) OR {is_own} AS is_shared,
-        coalesce({source_seen} > {live_seen}, false) OR {lacks} AS is_needed
+    SELECT source.* EXCLUDE (account_sid, extra), {sign} AS sign,
+        EXISTS (FROM live AS shared WHERE shared.sid = source.sid) AS is_shared
     FROM found JOIN source ON source.sid = found.sid JOIN live ON live.sid = sign_sid
 """
+# Of the registration: all that made it a sign.
+_OF_A_SIGN = (
+    "sid", "identity", "endpoint", "binding_type", "credential_sid", "message_types", "date_created", "date_updated",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -175,7 +177,7 @@ def verify_partition(partition: Partition) -> dict[str | None, Counts]:
     """Compare one partition, and count by platform.
 
     The pending file has the columns identity, endpoint, platform, last_seen, sid; the ready file has those of a
-    binding in the snapshot, and by_platform, sign_sid, sign_message_types, is_shared, is_needed. Neither the order of
+    binding in the snapshot, `sign`, the registration that makes its device ready, and is_shared. Neither the order of
     the rows nor how they are cut into parts and buckets changes anything. Raises `MigrateError` where the disk is
     full, or memory.
     """
@@ -186,7 +188,7 @@ def verify_partition(partition: Partition) -> dict[str | None, Counts]:
         if partition.pending:
             database.sql(_PENDING).write_parquet(str(partition.pending), compression="zstd")
         if partition.ready:
-            database.sql(_ready(partition.terms)).write_parquet(str(partition.ready), compression="zstd")
+            database.sql(_ready()).write_parquet(str(partition.ready), compression="zstd")
     platforms = {platform for numbers in found.values() for platform in numbers}
     return {
         platform: _counts({name: numbers.get(platform, 0) for name, numbers in found.items()})
@@ -214,6 +216,7 @@ def _prepare(database: duckdb.DuckDBPyConnection, partition: Partition) -> None:
         "last_seen": _LAST_SEEN,
         "bucket": f"hash(identity) % {partition.buckets} = {partition.bucket}" if partition.buckets > 1 else "true",
         "is_ready": _is_conversations(terms),
+        "reaches": f"coalesce(binding_type NOT IN ({', '.join(map(_quoted, SUCCESSORS))}), true)",
         "is_unclear": f"({shares} AND NOT coalesce({is_chats}, false))",
     }
     database.execute(
@@ -229,21 +232,12 @@ def _prepare(database: duckdb.DuckDBPyConnection, partition: Partition) -> None:
         database.execute(_RANKED)
 
 
-def _ready(terms: Terms) -> str:
+def _ready() -> str:
     """The query for who is ready."""
-    # A push that Chat's binding asks for, or may ask for, and the registration does not.
-    lacks = [
-        f"(coalesce({_has(_named(chats, terms.chat_prefixes), 'source.message_types')}, true) "
-        f"AND NOT coalesce({_has(_named(theirs, terms.conversations_prefixes), 'live.message_types')}, false))"
-        for chats, theirs in SAME_PUSH.items()
-    ]
     return _READY.format(
         same=_SAME,
         latest="(last_seen IS NOT NULL, last_seen, sid)",  # DuckDB takes a null for the greatest
-        is_own=f"coalesce({_is_conversations(terms, 'source.message_types')}, false)",
-        lacks=f"({' OR '.join(lacks)})",
-        source_seen="coalesce(source.date_updated, source.date_created)",
-        live_seen="coalesce(live.date_updated, live.date_created)",
+        sign=f"{{{', '.join(f'{name}: live.{name}' for name in _OF_A_SIGN)}}}",
     )
 
 
@@ -251,25 +245,16 @@ def _epoch(time: datetime) -> int:
     return int(time.timestamp()) * 1_000_000 + time.microsecond
 
 
-def _is_conversations(terms: Terms, column: str = "message_types") -> str:
+def _is_conversations(terms: Terms) -> str:
     """SQL: whether message types are such as only the Conversations SDK registers. Null for no list."""
-    return _has_prefixed(CONVERSATIONS_NAMES, terms.conversations_prefixes, column)
+    return _has_prefixed(CONVERSATIONS_NAMES, terms.conversations_prefixes)
 
 
-def _has_prefixed(names: Sequence[str], prefixes: Sequence[str], column: str = "message_types") -> str:
+def _has_prefixed(names: Sequence[str], prefixes: Sequence[str]) -> str:
     """SQL: whether message types have one of these names, or one with such a prefix. Null for no list."""
     tests = [f"name IN ({', '.join(map(_quoted, names))})"]
     tests += [f"starts_with(name, {_quoted(prefix)})" for prefix in prefixes]
-    return f"len([name FOR name IN {column} IF {' OR '.join(tests)}]) > 0"
-
-
-def _has(names: Sequence[str], column: str) -> str:
-    """SQL: whether message types have one of these names. Null for no list."""
-    return f"list_has_any({column}, [{', '.join(map(_quoted, names))}])"
-
-
-def _named(name: str, prefixes: Sequence[str]) -> list[str]:
-    return [name, *(prefix + name for prefix in prefixes)]
+    return f"len([name FOR name IN message_types IF {' OR '.join(tests)}]) > 0"
 
 
 def _quoted(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,25 +14,32 @@ from migrate.map.rules import Rules
 from migrate.map.rules_toml import read_rules, shown
 from migrate.model.errors import InputError
 from migrate.model.explanation import Explanation, RuleUsed
-from migrate.snapshot.mapped import RULES, Mapped, find_binding, open_mapped
+from migrate.snapshot.mapped import RULES, Mapped, find_bindings, open_mapped
 
 
-def explain(folder: Path, sid: str) -> Explanation:
+def explain(folder: Path, sid: str, service_sid: str | None = None) -> Explanation:
     """Account for the binding with one SID, from a mapped folder alone.
 
-    Raises `InputError` for a folder that is none, or in which something other than push-config.yaml was changed, and
-    for a binding that is not there.
+    Where several services list it, the first has the others in `others`, unless one is named. Raises `InputError`
+    for a folder that is none, or in which something other than push-config.yaml was changed, and for a binding that
+    is not there.
     """
     mapped = open_mapped(folder)
     rules = _rules(mapped)
-    row = find_binding(mapped, sid)
-    if row is None:
+    rows = [row for row in find_bindings(mapped, sid) if service_sid in (None, row["service_sid"])]
+    if not rows:
         summary = mapped.summary
+        where = f" in {service_sid}" if service_sid else ""
         raise InputError(
-            f"{folder} has no binding {sid!r} among its {summary.bindings:,}, as of {summary.as_of[:16]} UTC",
+            f"{folder} has no binding {sid!r}{where} among its {summary.bindings:,}, as of {summary.as_of[:16]} UTC",
             remedy="It may be newer than the snapshot, or in the snapshot's rejected.jsonl",
         )
-    service_sid = row.pop("service_sid")
+    first, *others = (_explain(mapped, rules, row) for row in rows)
+    return replace(first, others=tuple(others))
+
+
+def _explain(mapped: Mapped, rules: Rules, row: dict[str, Any]) -> Explanation:
+    folder, service_sid = mapped.folder, row.pop("service_sid")
     as_of = datetime.fromisoformat(mapped.summary.as_of)
     fate = decide(_facts(row, as_of, rules), rules, Credentials.of(mapped.summary.credentials))
     if not _agrees(fate, row):

@@ -19,6 +19,7 @@ from migrate.map.rules import Rules
 from migrate.map.rules_toml import default_rules
 from migrate.map.tally import Tally
 from migrate.model.config_check import check_config
+from migrate.model.coverage import nothing_expected
 from migrate.model.credential import Credential
 from migrate.model.errors import InterruptedRunError, MigrateError
 from migrate.model.finding import Finding
@@ -122,6 +123,10 @@ class _Mapping:
             off = {found.subject for found in said if found.code == "push-disabled"}
             findings += check_config(config, _live_then(service), tally.subscribers, off, self._rules.lengths)
         findings += self._account({service["service_sid"] for service in services})
+        expired = sum(service["outcomes"].get("expired", 0) for service in services)
+        if clock := self._source.manifest.clock:
+            findings.append(Finding("clock-differs", None, str(clock)))
+        findings += nothing_expected(sum(service["bindings"] for service in services), expired)
         summary = Summary(
             account_sid=self._source.manifest.account_sid,
             as_of=self._source.manifest.as_of,
@@ -174,8 +179,7 @@ class _Mapping:
         }
 
     def _rejected(self, service_sid: str) -> list[Finding]:
-        chains = self._source.manifest.chains
-        count = sum(chain.rejected for chain in chains if chain.service_sid == service_sid)
+        count = self._source.manifest.rejected_by_service.get(service_sid, 0)
         return [Finding("bindings-rejected", service_sid, "", count)] if count else []
 
     def _account(self, services: set[str]) -> list[Finding]:

@@ -223,6 +223,23 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
         "The snapshot holds only some binding types or identities, so counts of subscribers are not the whole",
         "Map a snapshot without --binding-type and --identity before you rely on them",
     ),
+    "snapshot-empty": CatalogueEntry(
+        "warning",
+        "The snapshot has no binding at all, so there is nothing to wait for, and no percentage of it",
+        "Check the account (TWILIO_ACCOUNT_SID), the region (TWILIO_REGION) and the filters that it was made with, "
+        "which are the usual causes, and extract again",
+    ),
+    "snapshot-expired": CatalogueEntry(
+        "warning",
+        "All bindings of the snapshot had expired when it was made, so there is nothing to wait for",
+        "Check the account (TWILIO_ACCOUNT_SID), the region (TWILIO_REGION), the filters and the clock that it was "
+        "made with, which are the usual causes, and extract again",
+    ),
+    "clock-differs": CatalogueEntry(
+        "warning",
+        "The source's clock, by which ages are measured, and this machine's differed when the snapshot was made",
+        "Set this machine's clock, or find out what changes the Date of answers on the way, and extract again",
+    ),
     "push-inferred": CatalogueEntry(
         "warning",
         "Chat does not say whether this push is enabled; it is taken from what the bindings subscribe to",

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
+from migrate.model.finding import Finding
+
 
 @dataclass(frozen=True)
 class Counts:
@@ -40,13 +42,18 @@ class Counts:
         return self.bindings - self.expired
 
     @property
-    def percent(self) -> float:
-        """The ready ones of those that are expected, to a tenth and never rounded up; 100 where none is."""
-        return self.ready * 1000 // self.expected / 10 if self.expected else 100.0
+    def percent(self) -> float | None:
+        """The ready ones of those that are expected, to a tenth and never rounded up; None where none is expected."""
+        return self.ready * 1000 // self.expected / 10 if self.expected else None
 
     def reaches(self, percent: float) -> bool:
-        """Whether at least so many percent of the expected ones are ready."""
-        return not self.expected or self.ready * 100 >= percent * self.expected
+        """Whether at least so many percent of the expected ones are ready; of none no percentage is."""
+        return self.expected > 0 and self.ready * 100 >= percent * self.expected
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What is to be said where no binding is expected: that there is none at all, or that all had expired."""
+        return nothing_expected(self.bindings, self.expired)
 
     def to_json(self) -> dict[str, Any]:
         """The numbers by name, and the percentage."""
@@ -55,11 +62,15 @@ class Counts:
 
 @dataclass(frozen=True)
 class ServiceCoverage:
-    """One service: its counts by platform (`fcm` stands for `gcm` too; None: the binding names no type)."""
+    """One service: its counts by platform (`fcm` stands for `gcm` too; None: the binding names no type).
+
+    `rejected` counts live records that do not have the shape of a binding: they prove nothing.
+    """
 
     service_sid: str
     friendly_name: str
     platforms: dict[str | None, Counts] = field(default_factory=dict)
+    rejected: int = 0
 
     @property
     def total(self) -> Counts:
@@ -73,6 +84,7 @@ class ServiceCoverage:
             "friendly_name": self.friendly_name,
             "platforms": [{"platform": name, **counts.to_json()} for name, counts in self.platforms.items()],
             "total": self.total.to_json(),
+            "rejected": self.rejected,
         }
 
 
@@ -81,7 +93,8 @@ class Coverage:
     """A snapshot beside what is live. Times are ISO 8601 in UTC, `snapshot` is a digest.
 
     `live_source` is the API that the live side was read through, `live_bindings` how many there were of all kinds.
-    `narrowed` says that the snapshot covers a part of the account only.
+    `narrowed` says that the snapshot covers a part of the account only. `rejected` are records of the snapshot that
+    do not have the shape of a binding, and so are not waited for.
     """
 
     account_sid: str
@@ -92,11 +105,17 @@ class Coverage:
     live_bindings: int
     narrowed: bool
     services: tuple[ServiceCoverage, ...]
+    rejected: int = 0
 
     @property
     def total(self) -> Counts:
         """The counts of all services."""
         return total(service.total for service in self.services)
+
+    @property
+    def live_rejected(self) -> int:
+        """How many live records do not have the shape of a binding, in all services."""
+        return sum(service.rejected for service in self.services)
 
     def to_json(self) -> dict[str, Any]:
         """The coverage as it stands in `--json`: no identity, no endpoint."""
@@ -104,11 +123,20 @@ class Coverage:
             "account_sid": self.account_sid,
             "snapshot": {"digest": self.snapshot, "as_of": self.snapshot_as_of, "narrowed": self.narrowed},
             "live": {"source": self.live_source, "as_of": self.live_as_of, "bindings": self.live_bindings},
+            "rejected": {"snapshot": self.rejected, "live": self.live_rejected},
             "services": [service.to_json() for service in self.services],
             "total": self.total.to_json(),
+            "findings": [finding.to_json() for finding in self.total.findings],
         }
 
 
 def total(parts: Iterable[Counts]) -> Counts:
     """The sum of some counts."""
     return sum(parts, Counts())
+
+
+def nothing_expected(bindings: int, expired: int) -> tuple[Finding, ...]:
+    """The finding of a snapshot that has no binding that can come back, by its counts; none for any other."""
+    if not bindings:
+        return (Finding("snapshot-empty", None, "", 0),)
+    return (Finding("snapshot-expired", None, "", expired),) if expired == bindings else ()

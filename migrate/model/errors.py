@@ -19,6 +19,7 @@ class MigrateError(Exception):
     """
 
     exit_code = 1
+    is_final = False  # whether the same command again would end alike: then no error says to resume with it
 
     def __init__(self, what: str, *, kept: str = "", remedy: str = "") -> None:
         super().__init__(what)
@@ -30,7 +31,8 @@ class MigrateError(Exception):
         """The same error, told from further out: where it happened, what is kept, how to go on."""
         self.what = f"{where}: {self.what}"
         self.kept = kept
-        self.remedy = f"{self.remedy.rstrip('.')}. {remedy}" if self.remedy else remedy
+        if not self.is_final:
+            self.remedy = f"{self.remedy.rstrip('.')}. {remedy}" if self.remedy else remedy
         return self
 
     def __str__(self) -> str:
@@ -53,6 +55,10 @@ class RefusedError(MigrateError):
     """Going on would be unsafe: something would be overwritten, or what was given is not to be trusted."""
 
     exit_code = 4
+
+
+class OtherAccountError(RefusedError):
+    """Twilio's answers are of another account than the credentials are taken for. It ends the whole run."""
 
 
 class StaleError(MigrateError):

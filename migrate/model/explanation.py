@@ -27,7 +27,7 @@ class Explanation:
 
     `binding` is its row of the `MAPPED_BINDINGS` schema; `pushes` says of each message type that it is to receive
     whether push-config.yaml has that push on, None where it does not say; `notes` are codes of findings and what
-    they are about.
+    they are about. `others` are the same binding in further services, should some list it too.
     """
 
     service_sid: str
@@ -38,6 +38,7 @@ class Explanation:
     pushes: Mapping[str, bool | None]
     rules: tuple[RuleUsed, ...]
     notes: tuple[tuple[str, str], ...]
+    others: tuple[Explanation, ...] = ()
 
     @property
     def days(self) -> int | None:
@@ -83,4 +84,5 @@ class Explanation:
                 for code, subject in self.notes
             ],
             "device_must": self.device_must,
+            "others": [other.to_json(whole_identity=whole_identity) for other in self.others],
         }

@@ -11,7 +11,7 @@ from migrate.model.digest import canonical_json, digest
 from migrate.model.finding import Finding, count_by_severity
 from migrate.model.push_config import FIELD_BY_PATH, Settings, in_order
 from migrate.model.push_credential import CREDENTIAL, CredentialChange
-from migrate.model.sids import is_service_sid
+from migrate.model.sids import is_account_sid, is_service_sid
 
 PLAN_FORMAT = 3
 NOTIFICATIONS = "notifications"
@@ -139,6 +139,8 @@ class Plan:
         texts += [*plan.bindings, *(found.service_sid for found in plan.findings if found.service_sid is not None)]
         if not all(isinstance(text, str) for text in texts):
             raise TypeError("a name is no text")
+        if not is_account_sid(plan.account_sid):
+            raise ValueError("the account is none")
         if not all(type(number) is int for number in plan.bindings.values()):
             raise TypeError("a count is no number")
         if plan.as_of and datetime.fromisoformat(plan.as_of).tzinfo is None:

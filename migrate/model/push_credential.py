@@ -122,7 +122,9 @@ class LiveCredential:
             None if sandbox is None else str(sandbox),
             data.get("date_updated"),
         )
-        if not all(isinstance(value, str | None) for value in vars(found).values()):
+        if not all(isinstance(value, str | None) for value in vars(found).values()) or not is_credential_sid(
+            found.sid
+        ):
             raise TypeError("not a credential")
         return found
 

@@ -90,6 +90,7 @@ COVERAGE = pa.schema(
             pa.field(name, pa.int64(), nullable=False)
             for name in ("bindings", "ready_device", "ready_platform", "pending", "expired", "new", "unclear")
         ),
+        pa.field("rejected", pa.int64(), nullable=False),  # live records of the service, where platform is null
         pa.field("snapshot", pa.string(), nullable=False),  # its digest
     ]
 )

@@ -1,24 +1,50 @@
-"""The form of Twilio's SIDs: two letters and 32 hexadecimal digits (the OpenAPI documents' patterns)."""
+"""The form of Twilio's SIDs, in one place: two letters that name the kind, and 32 hexadecimal digits.
+
+The letters are capitals. Twilio's OpenAPI documents allow digits of either case; what Twilio issues is in lower case,
+and so two SIDs that differ in the case of their digits alone are one SID.
+"""
 
 from __future__ import annotations
 
 import re
+from typing import Any
 
-_SERVICE = re.compile(r"IS[0-9a-fA-F]{32}")
-_CREDENTIAL = re.compile(r"CR[0-9a-fA-F]{32}")
-_BINDING = re.compile(r"BS[0-9a-fA-F]{32}")
-
-
-def is_service_sid(text: str) -> bool:
-    """Whether a text has the form of a service's SID; only Twilio knows whether there is such a service."""
-    return _SERVICE.fullmatch(text) is not None
+_SID = re.compile(r"(AC|SK|IS|BS|CR)[0-9a-fA-F]{32}")
+ACCOUNT, API_KEY, SERVICE, BINDING, CREDENTIAL = "AC", "SK", "IS", "BS", "CR"
+DIGITS = "32 hexadecimal digits"
 
 
-def is_credential_sid(text: str) -> bool:
-    """Whether a text has the form of a credential's SID."""
-    return _CREDENTIAL.fullmatch(text) is not None
+def kind_of(value: Any) -> str:
+    """The two letters of a SID; empty for a value that has not the form of one."""
+    found = _SID.fullmatch(value) if isinstance(value, str) else None
+    return found[1] if found else ""
 
 
-def is_binding_sid(text: str) -> bool:
-    """Whether a text has the form of a binding's SID."""
-    return _BINDING.fullmatch(text) is not None
+def normal(text: str) -> str:
+    """A SID as Twilio writes it: its letters in capitals, its digits in lower case."""
+    return text[:2].upper() + text[2:].lower()
+
+
+def is_account_sid(value: Any) -> bool:
+    """Whether a value has the form of an account's SID, as Twilio issues it."""
+    return kind_of(value) == ACCOUNT and value == normal(value)
+
+
+def is_api_key_sid(value: Any) -> bool:
+    """Whether a value has the form of an API key's SID, as Twilio issues it."""
+    return kind_of(value) == API_KEY and value == normal(value)
+
+
+def is_service_sid(value: Any) -> bool:
+    """Whether a value has the form of a service's SID; only Twilio knows whether there is such a service."""
+    return kind_of(value) == SERVICE
+
+
+def is_credential_sid(value: Any) -> bool:
+    """Whether a value has the form of a credential's SID."""
+    return kind_of(value) == CREDENTIAL
+
+
+def is_binding_sid(value: Any) -> bool:
+    """Whether a value has the form of a binding's SID."""
+    return kind_of(value) == BINDING

@@ -26,6 +26,11 @@ def printable(text: str) -> str:
     return "".join(character if _shows(character) else _escape(character) for character in text)
 
 
+def alike(text: str) -> str:
+    """The text in the form in which two texts are equal that differ in case, outer spaces or Unicode form only."""
+    return unicodedata.normalize("NFKC", text).casefold().strip()
+
+
 def _shows(character: str) -> bool:
     acting = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
     return character in _JOINERS or unicodedata.category(character) not in acting

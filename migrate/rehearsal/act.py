@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from migrate.load.compare import differing, same
 from migrate.load.limits import OF_A_ROLLBACK, Ground, violations
@@ -20,6 +21,10 @@ from migrate.rehearsal.oracle import Oracle, State
 # What the stranger sets, and to what: a field that every service has, and a text that nobody else would set.
 MEDDLED = "removed_from_conversation.sound"
 REFUSED, LOST, SILENT = "503", "reset", "stall"  # kinds of faults: not done; done, and no answer; done, and it waits
+RETIRE = "retire"
+# Limits that a stand-in does not keep: it is another place than the snapshot is from.
+OF_A_RETIREMENT = ("other-address", "few-ready", "many-bindings", "old-snapshot")
+_TO_RETIRE = 20  # bindings are enough to see it, with what further ones their services have
 STRANGE = "set by somebody else during the rehearsal"
 
 
@@ -38,8 +43,11 @@ class Act:
     time. `idle` says that the plan has no changes, and that nothing is left to be tried.
     """
 
-    def __init__(self, mapped: Path, children: Children, oracle: Oracle, account_sid: str, now: datetime) -> None:
+    def __init__(
+        self, mapped: Path, snapshot: Path, children: Children, oracle: Oracle, account_sid: str, now: datetime
+    ) -> None:
         self._mapped = mapped
+        self._snapshot = snapshot
         self._children = children
         self._oracle = oracle
         self._account_sid = account_sid
@@ -146,6 +154,27 @@ class Act:
             raise FailedError(f"it was refused for another reason: {told}")
         self._must_have_written(before)
 
+    def retire(self) -> None:
+        """Retire some bindings, of which the stand-in has let every other device register with Conversations."""
+        work = self._children.work
+        journal = work / "retire.jsonl"
+        retire = ("retire", self._snapshot, "--coverage", work / "coverage", "--journal", journal, "--json")
+        services = self._json_of(*retire)["services"]
+        if self._oracle.look().deletes:
+            raise FailedError("its dry run has deleted something")
+        some, wanted = [], 0
+        for service in services:
+            number = service["deletions"]["by_device"]
+            if number and wanted < _TO_RETIRE:
+                some += ["--service", service["service_sid"]]
+                wanted += number
+        if not some:
+            raise SkippedError("of no device is it shown that it gets the same through Conversations")
+        told = self._json_of(*retire, *some, "--apply", "--yes", *_forced(OF_A_RETIREMENT))["retired"]
+        self._must_be_retired(journal, told["deleted"])
+        if told["deleted"] != wanted:
+            raise FailedError(f"it deleted {told['deleted']:,} of {wanted:,} bindings")
+
     def roll_back(self) -> None:
         """Undo it."""
         self._must_exit(0, "rollback", self._journal, "--apply", "--yes", *_forced(self._lifted & {*OF_A_ROLLBACK}))
@@ -170,6 +199,25 @@ class Act:
         if got != code:
             raise FailedError(f"{arguments[0]} exited with {got} instead of {code}: {child.last_line}")
         return child.last_line
+
+    def _json_of(self, *arguments: object) -> dict[str, Any]:
+        """What a command line that must succeed gives as JSON."""
+        code, child = self._children.run(*arguments)
+        if code:
+            raise FailedError(f"{arguments[0]} exited with {code}: {child.last_line}")
+        found: dict[str, Any] = json.loads(child.out.read_bytes())
+        return found
+
+    def _must_be_retired(self, journal: Path, number: int) -> None:
+        """No device has lost a push, and each delete is one that the journal has, and was made once."""
+        seen = self._oracle.look()
+        if seen.losses:
+            sid, pushes = next(iter(seen.losses.items()))
+            raise FailedError(f"{len(seen.losses):,} devices lost pushes: with {sid}, that of {', '.join(pushes)}")
+        deleted = {str(line["result"]) for line in _lines(journal) if line.get("status") == "deleted"}
+        if sorted(seen.deletes) != sorted(deleted) or len(deleted) != number:
+            told = f"{len(seen.deletes):,} deletes, {len(deleted):,} in the journal, {number:,} reported"
+            raise FailedError(f"the counts differ: {told}")
 
     def _must_be(self, wanted: State) -> None:
         live = self._oracle.look().services
@@ -240,5 +288,6 @@ POINTS: Sequence[tuple[str, str, Callable[[Act], None]]] = (
     ("count", "each write is in the journal, and was made once", Act.count),
     ("load again", "it finds nothing to do", Act.load_again),
     ("apply twice", "the same plan is refused", Act.apply_twice),
+    (RETIRE, "no device loses a push, and each delete is made once", Act.retire),
     ("roll back", "all is as it was first", Act.roll_back),
 )

@@ -6,7 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 from migrate.load.planning import notifications_path
@@ -27,12 +27,15 @@ State = Mapping[str, Settings]  # by service SID
 class Seen:
     """What the stand-in holds: settings by service, each of which it has in Conversations; and its counts.
 
-    `writes` has every effective write: the service's SID, or an empty text for what is no service's.
+    `writes` has every effective write of settings and credentials: the service's SID, or an empty text for what is no
+    service's. `deletes` has the SIDs of the bindings that were deleted, `losses` those that cost a device a push.
     """
 
     services: State
     writes: tuple[str, ...]
     requests: int
+    deletes: tuple[str, ...] = ()
+    losses: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 class Oracle:
@@ -48,7 +51,15 @@ class Oracle:
     def look(self) -> Seen:
         """What the stand-in holds now."""
         found = json.loads(self._ask("GET", f"{self._addresses.conversations}/_standin"))
-        return Seen(found["services"], tuple(map(_target, found["writes"])), found["requests"])
+        is_delete = [write.startswith("DELETE ") for write in found["writes"]]
+        writes = list(zip(found["writes"], is_delete, strict=True))
+        return Seen(
+            services=found["services"],
+            writes=tuple(_target(write) for write, deletes in writes if not deletes),
+            requests=found["requests"],
+            deletes=tuple(write.rpartition("/")[2] for write, deletes in writes if deletes),
+            losses={sid: pushes for sid, pushes in found["losses"].items() if pushes},
+        )
 
     def order(self, faults: Sequence[str]) -> None:
         """Have the next writes fail in these ways, one after the other; an empty text lets one pass."""

@@ -13,7 +13,7 @@ from shlex import quote
 
 from migrate.model.errors import InterruptedRunError, MigrateError, RefusedError, TwilioError
 from migrate.model.rehearsal import Conditions, Point, Rehearsal, Verdict
-from migrate.rehearsal.act import POINTS, Act, FailedError, SkippedError
+from migrate.rehearsal.act import POINTS, RETIRE, Act, FailedError, SkippedError
 from migrate.rehearsal.children import Children, StuckError
 from migrate.rehearsal.oracle import Oracle, Seen
 from migrate.snapshot.mapped import Mapped, open_mapped
@@ -22,6 +22,8 @@ from migrate.twilio_api.credentials import is_one_account
 
 FAULT_RATE = 0.1
 LATENCY = 0.03  # seconds before each answer; long enough to be killed in
+# Enough bindings of each service to retire some, and few enough to be served by any machine.
+_BINDINGS = ("--separate-bindings", "--most-bindings", 20)
 
 
 def rehearse(
@@ -68,9 +70,10 @@ def _hold(work: Path, snapshot: Snapshot, conditions: Conditions, begin: Callabl
     children = Children(work)
     faults = ("--seed", conditions.seed, "--latency", conditions.latency, "--fault-rate", conditions.fault_rate)
     try:
-        variables = children.serve("--snapshot", snapshot.folder.absolute(), "--no-bindings", "--port", 0, *faults)
+        variables = children.serve("--snapshot", snapshot.folder.absolute(), *_BINDINGS, "--port", 0, *faults)
         with closing(Oracle(variables)) as oracle:
-            act = Act(Path(conditions.mapped).absolute(), children, oracle, conditions.account_sid, snapshot.as_of)
+            folders = Path(conditions.mapped).absolute(), snapshot.folder.absolute()
+            act = Act(*folders, children, oracle, conditions.account_sid, snapshot.as_of)
             points = tuple(_try(act, begin))
             seen = _last_look(oracle)
     finally:
@@ -103,7 +106,7 @@ def _try(act: Act, begin: Callable[[str], None]) -> Iterator[Point]:
         begin(name)
         started = time.monotonic()
         verdict: Verdict = "passed"
-        reason = failed or ("there is nothing to change" if act.idle else "")
+        reason = failed or ("there is nothing to change" if act.idle and name != RETIRE else "")
         if reason:
             verdict = "skipped"
         else:

@@ -9,6 +9,7 @@ from rich.text import Text
 from migrate.model.coverage import Counts, Coverage
 from migrate.model.text import printable
 from migrate.report.layout import COLUMN, grid, table
+from migrate.report.text import findings_view
 from migrate.report.wording import count, name, share
 
 _COLUMNS = {
@@ -35,6 +36,8 @@ def coverage_view(coverage: Coverage, snapshot: str, files: Sequence[tuple[str, 
         rows += [(f"  {_platform(platform)}", _cells(counts)) for platform, counts in service.platforms.items()]
     rows.append(("All", _cells(coverage.total)))
     text = table(_sides(coverage, snapshot)).append("\n").append(grid((*_COLUMNS.values(), "ready"), rows))
+    if coverage.total.findings:
+        text.append("\n").append(findings_view(coverage.total.findings, {}))
     return text.append(f"\n{_LEGEND}\n").append(table(files))
 
 
@@ -45,13 +48,19 @@ def _sides(coverage: Coverage, snapshot: str) -> list[tuple[str, str]]:
         ("Snapshot", f"{snapshot}, {ours}, as of {coverage.snapshot_as_of[:16]} UTC"),
         ("Live", f"{theirs} through {through}, as of {coverage.live_as_of[:16]} UTC"),
     ]
+    if coverage.rejected:
+        rows.append(("", f"{count(coverage.rejected, 'record')} of it did not fit, and are not waited for"))
+    if coverage.live_rejected:
+        listed = ", ".join(f"{one.service_sid} ({one.rejected:,})" for one in coverage.services if one.rejected)
+        what = f"{count(coverage.live_rejected, 'live record')} that do not fit, and count for nothing: {listed}"
+        rows.append(("Rejected", what))
     if coverage.narrowed:
         rows.append(("Only", "of the part of the account that the snapshot was narrowed to"))
     return rows
 
 
 def _cells(counts: Counts) -> list[str]:
-    return [*(f"{getattr(counts, key):,}" for key in _COLUMNS), share(counts.ready, counts.expected)]
+    return [*(f"{getattr(counts, key):,}" for key in _COLUMNS), f"{share(counts.ready, counts.expected):>7}"]
 
 
 def _platform(platform: str | None) -> str:

@@ -13,7 +13,17 @@ from migrate.report.wording import name
 
 
 def explanation_view(found: Explanation, *, whole_identity: bool) -> Text:
-    """What it was, what it becomes, by which rules, and what its device must do."""
+    """What it was, what it becomes, by which rules, and what its device must do; for each service that lists it."""
+    text = _one(found, whole_identity=whole_identity)
+    if found.others:
+        listed = ", ".join(one.service_sid for one in (found, *found.others))
+        text = Text(f"{len(found.others) + 1} services list this binding: {listed}\n\n").append(text)
+    for other in found.others:
+        text.append("\n").append(_one(other, whole_identity=whole_identity))
+    return text
+
+
+def _one(found: Explanation, *, whole_identity: bool) -> Text:
     binding, days = found.binding, found.days
     seen = "never dated" if days is None else f"last seen {binding['last_seen']:%Y-%m-%d}, {_ago(days)}"
     service = f"{found.service_sid}  {sided(name(found.service_name))}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.text import Text
 
@@ -13,8 +13,7 @@ from migrate.report.wording import count, name, share
 
 _MINUTE = 60  # seconds
 _COLUMNS = {
-    "by_device": "device",
-    "by_platform": "platform",
+    "deletions": "delete",
     "shared": "shared",
     "needed": "needed",
     "earlier": "earlier",
@@ -23,15 +22,37 @@ _COLUMNS = {
 }
 _FOREVER = "What is deleted cannot be brought back: no API makes bindings"
 _LEGEND = """\
-To be deleted are those that are ready by device, or by platform where that was asked for. Left alone: shared, for \
-Conversations lists a binding of the same SID, which may be the same object, or it is one of its own; needed, for \
-Chat has seen the device later, or for a push that it does not ask for in Conversations. Earlier: by an earlier run.
+Left alone of those that are ready: shared, because Conversations lists a binding of the same SID, which may be \
+the same object, or it is one of its own; needed, because it is not shown that the registration in Conversations \
+gives its device all that Chat's binding does. Earlier: by an earlier run.
 """
+# The reasons for which a binding is needed: the names of the rule's conditions (`migrate.model.replacement`).
+_REASONS = {
+    "other-service": "the answers are about another service",
+    "other-device": "the user registered another device of the platform; that it replaces this one is a guess",
+    "other-platform": "the registration is of another push technology, or of GCM, which is gone",
+    "not-conversations": "it is not shown that the Conversations SDK made the registration",
+    "undated": "the registration has no date",
+    "expired": "the registration is more than a year old",
+    "future": "the registration's date is in the future",
+    "seen-since": "Chat has seen the device since it registered with Conversations, or may have",
+    "no-credential": "the registration's credential is not in the account",
+    "credential-type": "the registration's credential is of another type",
+    "credential-unproven": "the registration's credential is another than Chat's binding has, and may not work: it "
+    "is of Apple's other environment, or may hold a server key that Google has ended",
+    "unknown-message-type": "Chat's binding asks for something that is not documented, or does not say for what",
+    "unknown-push": "Chat has a push that is not documented",
+    "invites": "Chat pushes invites, or may, and Conversations has none",
+    "not-asked-for": "the registration does not ask for a push that Chat's binding asks for",
+    "push-off": "a push that is on in Chat, or may be, is off in Conversations: load first",
+    "media-off": "pushes of media messages are off in Conversations: load first",
+}
 _MEANING = {
     "gone": "not there any more",
     "changed": "not as in the snapshot any more, and left alone",
     "shared": "listed by Conversations, too, and left alone",
-    "unready": "left alone: what made it ready in Conversations is gone",
+    "unready": "left alone: what made it ready in Conversations is gone, or has changed",
+    "needed": "left alone: needed after all",
     "failed": "could not be deleted",
 }
 
@@ -41,7 +62,9 @@ def retirement_view(
 ) -> Text:
     """What would be deleted; it would take so many seconds at least. `files` are names and paths."""
     text = table([("Snapshot", f"{snapshot}, as of {retirement.snapshot_as_of[:16]} UTC")]).append("\n")
-    text.append(_grid(retirement)).append(f"\n{_LEGEND}\n").append(table(files)).append("\n")
+    text.append(_grid(retirement)).append(f"\n{_LEGEND}").append(_needed(retirement.reasons)).append("\n")
+    if files:
+        text.append(table(files)).append("\n")
     deletions = count(retirement.deletions, "binding")
     if seconds >= _MINUTE:
         deletions += f", in {lasting(seconds)} at least"
@@ -57,19 +80,28 @@ def _grid(retirement: Retirement) -> Text:
     rows: list[tuple[str, Sequence[str]]] = []
     for service in retirement.services:
         numbers = {**vars(service), **vars(service.coverage)}
-        ready = share(service.coverage.ready, service.coverage.expected)
+        ready = f"{share(service.coverage.ready, service.coverage.expected):>7}"
         cells = [*(f"{numbers[key]:,}" for key in _COLUMNS), ready]
         rows += [(f"{service.service_sid}  {COLUMN}{name(service.friendly_name)}", ()), ("", cells)]
     return grid((*_COLUMNS.values(), "ready"), rows)
 
 
-def retired_view(retired: Retired, journal: str) -> Text:
+def _needed(reasons: Mapping[str, int]) -> Text:
+    """A line for each reason for which some are needed."""
+    text = Text()
+    for reason, number in reasons.items():
+        text.append(f"{number:>7,}  {COLUMN}", "yellow").append(f"{_REASONS[reason]}\n")
+    return text
+
+
+def retired_view(retired: Retired, files: Sequence[tuple[str, str]]) -> Text:
     """What became of the bindings that were to be deleted."""
     text = Text()
     for fate in FATES[1:]:
         if retired.fates[fate]:
             text.append(f"{fate:8}", "yellow").append(f" {count(retired.fates[fate], 'binding')} {_MEANING[fate]}\n")
+    text.append(_needed(retired.reasons))
     if retired.failure:
         text.append(f"         {printable(retired.failure)}\n", "dim")
-    text.append("Done: ", "bold").append(f"{count(retired.fates['deleted'], 'binding')} deleted.")
-    return text.append(f" {BREAK}The journal is {journal}\n")
+    text.append(table(files)).append("\n")
+    return text.append("Done: ", "bold").append(f"{count(retired.fates['deleted'], 'binding')} deleted.\n")

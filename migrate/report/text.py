@@ -98,9 +98,10 @@ def _finding(group: FindingGroup, services: Mapping[str, str]) -> Text:
     return text
 
 
-def extract_view(manifest: Manifest, folder: str) -> Text:
-    """What an extract brought."""
-    return table([("Snapshot", folder), *_source(manifest)])
+def extract_view(manifest: Manifest, folder: str, findings: Sequence[Finding] = ()) -> Text:
+    """What an extract brought, and what is to be said of it."""
+    text = table([("Snapshot", folder), *_source(manifest)])
+    return text.append("\n").append(findings_view(findings, {})) if findings else text
 
 
 def run_view(manifest: Manifest, summary: Summary, plan: Plan, files: Sequence[tuple[str, str]]) -> Text:

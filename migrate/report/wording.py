@@ -93,9 +93,9 @@ def count(number: int, noun: str) -> str:
 
 
 def share(number: int, whole: int) -> str:
-    """A part of a whole in percent: never rounded up, and never to nothing; `100.0 %` where the whole is nothing."""
+    """A part of a whole in percent: never rounded up, and never to nothing; `-` where the whole is nothing."""
     if not whole:
-        return "100.0 %"
+        return "-"
     tenths = 1000 * number // whole
     return f"{tenths / 10:.1f} %" if tenths or not number else "< 0.1 %"
 

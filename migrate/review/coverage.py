@@ -24,7 +24,7 @@ from migrate.review.rows import NONE, frame, to_pandas
 from migrate.snapshot.pending import read_pending
 
 ALL = "(all)"  # all platforms together
-_NUMBERS = ["bindings", "ready_device", "ready_platform", "pending", "expired", "new", "unclear"]
+_NUMBERS = ["bindings", "ready_device", "ready_platform", "pending", "expired", "new", "unclear", "rejected"]
 _MAKE = "Make some with: chat-migrate verify SNAPSHOT --coverage DIR"
 _KEYS = ["as_of", "service_sid", "platform"]
 _FORECAST = {
@@ -44,8 +44,8 @@ class CoverageReview(Card):
 
     Of the snapshot's `bindings`, `expected` are those that had not expired. `ready` of them can be reached through
     Conversations: by the same device, or by another of the same platform in its place. `percent` is their share in
-    the expected, to a tenth and never rounded up, and 100 where none is expected. Times are those of the live side,
-    in UTC.
+    the expected, to a tenth and never rounded up, and missing where none is expected. Times are those of the live
+    side, in UTC.
     """
 
     def __init__(self, runs: pd.DataFrame, pending: pa.Table | None, *, show_identities: bool = False) -> None:
@@ -64,8 +64,8 @@ class CoverageReview(Card):
         """A row for each run, service and platform: `as_of`, `service_sid`, `platform`, `snapshot` (its digest).
 
         And the numbers: `bindings`, `ready_device`, `ready_platform`, `pending`, `expired`, `new`, `unclear` (see
-        `migrate.model.coverage.Counts`), `ready`, `expected`, `percent`. `platform` is `(none)` where bindings name
-        no type; `fcm` stands for `gcm` too.
+        `migrate.model.coverage.Counts`), `rejected` (live records that do not fit), `ready`, `expected`, `percent`.
+        `platform` is `(none)` where bindings name no type; `fcm` stands for `gcm` too.
         """
         return _with_shares(self._runs)
 
@@ -77,7 +77,7 @@ class CoverageReview(Card):
 
     @property
     def ready_now(self) -> float:
-        """The percentage of the last run, all platforms together."""
+        """The percentage of the last run, all platforms together; not a number where none is expected."""
         return float(self._last()["percent"])
 
     @property
@@ -211,6 +211,8 @@ class CoverageReview(Card):
             "Pending": f"{int(last['pending']):,}; {int(last['expired']):,} had expired",
             "Others": f"{int(last['new']):,} new, {int(last['unclear']):,} unclear",
         }
+        if last["rejected"]:
+            facts["Rejected"] = f"{count(int(last['rejected']), 'live record')} that do not fit"
         if len(self.snapshots) > 1:
             facts["Left out"] = f"runs for {count(len(self.snapshots) - 1, 'other snapshot')}: see .snapshots"
         return facts
@@ -248,7 +250,7 @@ def _runs(files: Iterable[Path]) -> pd.DataFrame:
     tables: list[pd.DataFrame] = []
     for number, path in enumerate(files):
         try:
-            table = pq.ParquetFile(path).read().cast(COVERAGE)
+            table = _of_today(pq.ParquetFile(path).read()).cast(COVERAGE)
         except (pa.ArrowException, OSError, ValueError):
             raise InputError(
                 f"{path} is not a file that verify writes to its coverage folder",
@@ -263,8 +265,16 @@ def _runs(files: Iterable[Path]) -> pd.DataFrame:
     return runs.sort_values(["snapshot", *_KEYS], ignore_index=True)
 
 
+def _of_today(table: pa.Table) -> pa.Table:
+    """A file of an earlier version, which did not count what was rejected, as one of today."""
+    if "rejected" in table.column_names:
+        return table
+    place = COVERAGE.get_field_index("rejected")
+    return table.add_column(place, "rejected", pa.repeat(pa.scalar(0, pa.int64()), table.num_rows))
+
+
 def _with_shares(found: pd.DataFrame) -> pd.DataFrame:
     ready, expected = found["ready_device"] + found["ready_platform"], found["bindings"] - found["expired"]
     # To a tenth and never rounded up, as `migrate.model.coverage.Counts` has it.
-    share = (1000 * ready // expected.where(expected > 0) / 10).fillna(100.0).astype("float64")
+    share = (1000 * ready // expected.where(expected > 0) / 10).astype("float64")
     return found.assign(ready=ready, expected=expected, percent=share)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
+from migrate.model.clock import Clock
 from migrate.model.digest import canonical_json, digest
 from migrate.model.errors import InputError
 from migrate.model.masking import mask
+from migrate.model.sids import is_account_sid
 from migrate.snapshot.files import write_whole
 
 FORMAT = 1
@@ -72,6 +76,8 @@ class Manifest:
     by it, so that mapping a snapshot again gives the same result on any day. `rows` counts the bindings. `source` is
     the API that was read, `source_reason` why it was not Programmable Chat where nobody asked for another. Each
     service was read as one list for each of `shards`, which are binding types; none means one list for all.
+    `addresses` are those that it was made from, by API; empty in a snapshot of an earlier version.
+    `clock_ahead` is how many seconds the source's clock was ahead of this machine's, None where that is not known.
     """
 
     status: Literal["unfinished", "finished"]
@@ -83,12 +89,29 @@ class Manifest:
     filters: Filters
     source_reason: str = ""
     shards: tuple[str, ...] = ()
+    addresses: Mapping[str, str] = field(default_factory=dict)
     finished_at: str | None = None
     rows: int = 0
     duplicates_removed: int = 0
     rejected: int = 0
     chains: tuple[ChainRecord, ...] = ()
     files: tuple[FileRecord, ...] = ()
+    clock_ahead: int | None = None
+
+    @property
+    def clock(self) -> Clock | None:
+        """The clocks as they stood, where they differed so that an operator must know of it.
+
+        Earlier versions did not compare them, but their snapshots hold both.
+        """
+        as_of = datetime.fromisoformat(self.as_of)
+        if self.clock_ahead is None:
+            with suppress(ValueError, TypeError):
+                found = Clock("the source", as_of, datetime.fromisoformat(self.started_at), is_simulated=True)
+                return found if found.is_refused else None
+            return None
+        found = Clock("the source", as_of, as_of - timedelta(seconds=self.clock_ahead))
+        return found if found.is_said else None
 
     @property
     def digest(self) -> str:
@@ -129,6 +152,15 @@ class Manifest:
             if folder == "bindings":
                 sid = rest.partition("/")[0].removeprefix("service_sid=")
                 found[sid] = found.get(sid, 0) + file.rows
+        return found
+
+    @property
+    def rejected_by_service(self) -> dict[str, int]:
+        """How many records of each service did not fit, by SID; those without any are left out."""
+        found: dict[str, int] = {}
+        for chain in self.chains:
+            if chain.rejected:
+                found[chain.service_sid] = found.get(chain.service_sid, 0) + chain.rejected
         return found
 
     def finished(self, **facts: Any) -> Manifest:
@@ -174,8 +206,13 @@ def _check(manifest: Manifest) -> None:
     texts += [file.sha256 for file in manifest.files] + [chain.service_sid for chain in manifest.chains]
     numbers = [manifest.rows, manifest.rejected, *(chain.rejected for chain in manifest.chains)]
     numbers += [number for file in manifest.files for number in (file.rows, file.bytes)]
+    texts += [*manifest.addresses, *manifest.addresses.values()]
+    if not is_account_sid(manifest.account_sid):
+        raise ValueError("the account is none")
     if manifest.source not in ("chat", "conversations") or not all(isinstance(kind, str) for kind in manifest.shards):
         raise ValueError("the source is none")
+    if type(manifest.clock_ahead) not in (int, type(None)) or abs(manifest.clock_ahead or 0) > 1e10:
+        raise ValueError("clock_ahead is no number of seconds")
     if as_of.tzinfo is None or not 2000 < as_of.year < 9000:
         raise ValueError("as_of is not a time in UTC")
     if not all(isinstance(text, str) for text in texts) or not all(type(number) is int for number in numbers):

@@ -128,17 +128,20 @@ class Mapped:
         return findings
 
 
-def find_binding(mapped: Mapped, sid: str) -> dict[str, Any] | None:
-    """The row of one binding in a mapped folder, with its `service_sid`; None if it has none.
+def find_bindings(mapped: Mapped, sid: str) -> list[dict[str, Any]]:
+    """The rows of a mapped folder with one SID, each with its `service_sid`, in the order of those.
+
+    There is one as a rule; more where services list the same binding. Hexadecimal digits may be in either case.
 
     Raises `InputError` where the folder's bindings cannot be read, or are not as many as were mapped.
     """
     from pyarrow import dataset  # it brings pandas, which is a third of the time that `load` takes to start
 
+    spellings = list({sid, sid[:2] + sid[2:].lower(), sid[:2] + sid[2:].upper()})
     by_service = dataset.partitioning(pa.schema([_FOUND.field("service_sid")]), flavor="hive")
     try:
         found = dataset.dataset(mapped.folder / BINDINGS, schema=_FOUND, format="parquet", partitioning=by_service)
-        rows: list[dict[str, Any]] = found.to_table(filter=dataset.field("sid") == sid).to_pylist()
+        rows: list[dict[str, Any]] = found.to_table(filter=dataset.field("sid").isin(spellings)).to_pylist()
         whole = bool(rows) or found.count_rows() == mapped.summary.bindings
         whole = whole and all(row[name] is not None for row in rows for name in ("outcome", "action", "findings"))
     except (pa.ArrowException, OSError):
@@ -147,7 +150,7 @@ def find_binding(mapped: Mapped, sid: str) -> dict[str, Any] | None:
         raise InputError(
             f"The bindings in {mapped.folder} are not as they were mapped", remedy="Map the snapshot anew"
         )
-    return rows[0] if rows else None
+    return sorted(rows, key=lambda row: str(row["service_sid"]))
 
 
 def open_mapped(folder: Path) -> Mapped:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from migrate.model.errors import MigrateError, RefusedError
 from migrate.snapshot.checkpoint import CHECKPOINT
+from migrate.snapshot.coverage import time_of
 from migrate.snapshot.files import PARTIAL
 from migrate.snapshot.lock import hold
 from migrate.snapshot.manifest import NAME, read_manifest
@@ -30,14 +31,15 @@ _MAPPED = re.compile(rf"{_SERVICE}/part-[0-9]+\.parquet")
 
 @dataclass(frozen=True)
 class Kept:
-    """Personal data on disk: a snapshot, or the bindings of a mapped folder; or a folder that cannot be read.
+    """Personal data on disk: a snapshot, the bindings of a mapped folder, or live records that `verify` has kept; or
+    a folder that cannot be read.
 
     `as_of` is the time that it is from; None where that cannot be read. `size` is in bytes. `obstacle` says why it is
     not to be removed, and is empty otherwise.
     """
 
     path: Path
-    kind: Literal["snapshot", "mapped", "folder"]
+    kind: Literal["snapshot", "mapped", "rejected", "folder"]
     as_of: datetime | None
     size: int
     obstacle: str = ""
@@ -49,7 +51,7 @@ class Kept:
 
 
 def find_kept(folders: Iterable[Path]) -> list[Kept]:
-    """All snapshots and mapped bindings in some folders, at any depth; links are not followed.
+    """All that is known to hold personal data in some folders, at any depth; links are not followed.
 
     What cannot be looked into is among them, too, with the reason.
     """
@@ -70,8 +72,10 @@ def _in(folder: Path) -> Iterator[Kept]:
             kept = Kept(path, "mapped", None, _size(path, _MAPPED), obstacle)
         if kept:
             yield kept
-            if kept.as_of:  # else it may be somebody else's, with snapshots of ours below
-                folders.clear()
+        else:
+            yield from (_rejected(path / name) for name in sorted(files) if name.endswith(f".{REJECTED}"))
+        if kept and kept.as_of:  # else it may be somebody else's, with snapshots of ours below
+            folders.clear()
     for error in unread:
         yield Kept(Path(error.filename), "folder", None, 0, f"it cannot be read: {(error.strerror or '').lower()}")
 
@@ -95,6 +99,13 @@ def _mapped(path: Path) -> Kept:
         return Kept(bindings, "mapped", None, _size(bindings, _MAPPED), obstacle)
     own, foreign = _files(bindings, _MAPPED.fullmatch)
     return Kept(bindings, "mapped", as_of, sum(file.lstat().st_size for file in own), _obstacle(foreign))
+
+
+def _rejected(path: Path) -> Kept:
+    """What stands beside a run's coverage, and has its time in its name."""
+    as_of = time_of(path)
+    obstacle = "it is a link" if path.is_symlink() else "" if as_of else "its name does not say its time"
+    return Kept(path, "rejected", as_of, path.lstat().st_size, obstacle)
 
 
 def _named(path: Path) -> Callable[[str], object]:
@@ -139,8 +150,12 @@ def remove(kept: Kept) -> None:
 
     Raises `RefusedError` while another process writes it, or where something else has come into it; and `OSError`.
     """
-    held = hold(kept.path)
+    is_file = kept.kind == "rejected"
+    held = hold(kept.path.parent if is_file else kept.path)
     try:
+        if is_file:
+            kept.path.unlink()
+            return
         own, foreign = _files(kept.path, _named(kept.path) if kept.kind == "snapshot" else _MAPPED.fullmatch)
         if foreign:
             raise RefusedError(f"{kept.path} was left alone: {_obstacle(foreign)}", remedy="Move that away first")

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from migrate.model.coverage import nothing_expected
 from migrate.model.errors import RefusedError
+from migrate.model.finding import Finding
+from migrate.model.schemas import TIMESTAMP
 from migrate.snapshot.files import sha256_of
 from migrate.snapshot.manifest import Manifest, read_manifest
 from migrate.snapshot.writer import BINDINGS_FOLDER
@@ -54,6 +58,23 @@ def batches(parts: Iterable[Path], columns: Iterable[str] = ()) -> Iterator[pa.R
     for path in parts:
         with pq.ParquetFile(path) as file:
             yield from file.iter_batches(BATCH_ROWS, columns=list(columns) if columns else None)
+
+
+def said_of(snapshot: Snapshot, lifetime: timedelta) -> tuple[Finding, ...]:
+    """What is to be said of a snapshot as soon as it is made: of its clock, and where no binding can come back."""
+    clock = snapshot.manifest.clock
+    return (*((Finding("clock-differs", None, str(clock)),) if clock else ()), *_nothing_live(snapshot, lifetime))
+
+
+def _nothing_live(snapshot: Snapshot, lifetime: timedelta) -> tuple[Finding, ...]:
+    """It has no binding, or all have expired; it is read no further than to the first that has not."""
+    born_after = pa.scalar(snapshot.as_of - lifetime, TIMESTAMP)
+    paths = [path for service in snapshot.manifest.rows_by_service for path, _ in snapshot.parts(service)]
+    for batch in batches(paths, ("date_updated", "date_created")):
+        seen = pc.coalesce(batch["date_updated"], batch["date_created"])
+        if not pc.all(pc.fill_null(pc.less(seen, born_after), False)).as_py():  # what has no date has not expired
+            return ()
+    return nothing_expected(snapshot.manifest.rows, snapshot.manifest.rows)
 
 
 def open_snapshot(folder: Path) -> Snapshot:

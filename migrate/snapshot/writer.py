@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from migrate.model.address import other_address, place
 from migrate.model.errors import RefusedError
 from migrate.model.schemas import CREDENTIALS, SERVICES
 from migrate.model.sids import is_service_sid
@@ -78,6 +79,11 @@ class SnapshotWriter:
             _remove(self.folder / name)
         remove_rejected(self.folder)
         self.manifest.write(self.folder)
+
+    def discard(self) -> None:
+        """Remove everything of an unfinished snapshot: nothing in it can be relied upon."""
+        self.begin()
+        _remove(self.folder / MANIFEST)
 
     def resume(self) -> None:
         """Go on with an unfinished snapshot: read the checkpoint and remove what no line of it names."""
@@ -252,6 +258,7 @@ def open_writer(folder: Path, manifest: Manifest, *, restart: bool = False) -> S
             writer.begin()
             return writer
         begun = read_manifest(folder)
+        refuse_other_address(folder, begun, manifest.addresses)
         if any(getattr(begun, name) != getattr(manifest, name) for name in _FIXED):
             raise RefusedError(
                 f"{folder} was begun for another account, from another source or with other filters",
@@ -269,6 +276,21 @@ def open_writer(folder: Path, manifest: Manifest, *, restart: bool = False) -> S
 def begun_in(folder: Path) -> Manifest | None:
     """The manifest of the unfinished snapshot in a folder; None where there is none."""
     return read_manifest(folder) if (folder / MANIFEST).exists() else None
+
+
+def refuse_other_address(folder: Path, begun: Manifest, addresses: Mapping[str, str]) -> None:
+    """Raise `RefusedError` if a snapshot was begun from other addresses than it would go on from.
+
+    It would hold what two servers have. One that was begun by an earlier version does not say from where.
+    """
+    if api := other_address(begun.addresses, addresses):
+        then, now = begun.addresses[api], addresses[api]
+        former = f"with --{api}-url {then}" if "://" in then else "where it was begun"
+        raise RefusedError(
+            f"{folder} was begun from {place(then)}, and would resume from {place(now)}",
+            kept="It is as it was",
+            remedy=f"Resume {former}, or start over with --restart",
+        )
 
 
 def refuse_unless_unfinished(folder: Path) -> None:

@@ -11,11 +11,13 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
+from migrate.model.clock import SIMULATED
 from migrate.model.push_config import FIELDS, Field, Value
 from migrate.standin import views
 from migrate.standin.answers import Handler, error_answer, not_found
 from migrate.standin.control import control
 from migrate.standin.credentials import TYPES, new_credential, update
+from migrate.standin.deliveries import lost_with
 from migrate.standin.faults import Faults
 from migrate.standin.mishaps import Mishaps
 from migrate.standin.paging import Numbered, Paged, PageSizes, ProblemError
@@ -83,6 +85,7 @@ class _StandIn:
         except web.HTTPNotFound:
             response = not_found(request)
         response.headers["Date"] = format_datetime(self.world.now, usegmt=True)
+        response.headers[SIMULATED] = "true"
         return response
 
     def authenticate(self, request: web.Request) -> None:
@@ -92,7 +95,8 @@ class _StandIn:
             given = base64.b64decode(encoded, validate=True).decode()
         except (binascii.Error, UnicodeDecodeError):
             given = ""
-        if kind != "Basic" or given != f"{self.world.account_sid}:{self.world.auth_token}":
+        user, _, password = given.partition(":")
+        if kind != "Basic" or not self.world.lets_in(user, password):
             raise ProblemError(401, 20003, "Authenticate")
 
     async def services(self, request: web.Request) -> web.Response:
@@ -129,6 +133,8 @@ class _StandIn:
     async def delete_binding(self, request: web.Request) -> web.Response:
         service = self._service(request)
         found = self._binding(request, service)
+        if found in service.bindings:
+            self.world.losses[found.sid] = lost_with(self.world, service, found)
         for bindings in (service.bindings, service.conversations_bindings):
             if found in bindings:
                 bindings.remove(found)

@@ -46,10 +46,13 @@ def control(world: World, authenticate: Callable[[web.Request], None]) -> Middle
 
 
 def _seen(world: World) -> dict[str, Any]:
-    """`services` are the push settings in Conversations by path, null where there is no such service."""
+    """`services` are the push settings in Conversations by path, null where there is no such service; `losses` has by
+    SID the bindings of Chat that were deleted, and which pushes their devices may have lost.
+    """
     return {
         "requests": world.requests,
         "writes": world.writes,
         "services": {sid: service.configuration for sid, service in world.services.items()},
+        "losses": world.losses,
         "credentials": [credential(world, item, "") for item in world.credentials.values()],
     }

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +37,11 @@ class Seeded:
     unknown: tuple[str, ...]
 
 
-def world_of(folder: Path, *, with_bindings: bool = True) -> Seeded:
+def world_of(folder: Path, *, most_bindings: int | None = None) -> Seeded:
     """The world that a snapshot describes, with the snapshot's time as its clock.
 
-    Its bindings are kept in memory. Raises what `open_snapshot` raises, and `InputError` for a snapshot whose rows
-    cannot be served.
+    Its bindings are kept in memory, all or the first `most_bindings` of each service. Raises what `open_snapshot`
+    raises, and `InputError` for a snapshot whose rows cannot be served.
     """
     snapshot = open_snapshot(folder)
     account = snapshot.manifest.account_sid
@@ -48,8 +49,8 @@ def world_of(folder: Path, *, with_bindings: bool = True) -> Seeded:
         rows = snapshot.services()
         services = [_service(number, row) for number, row in enumerate(rows, 1)]
         credentials = [_credential(number, row) for number, row in enumerate(snapshot.credentials(), 1)]
-        for service in services if with_bindings else ():
-            _fill(service, snapshot, account)
+        for service in services:
+            _fill(service, snapshot, account, most_bindings)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError, pa.ArrowException) as error:
         reason = f"{type(error).__name__} in its services, credentials or bindings"
         raise InputError(f"The snapshot {folder} cannot be served: {reason}") from None
@@ -89,9 +90,9 @@ def _credential(number: int, row: Mapping[str, Any]) -> Credential:
     )
 
 
-def _fill(service: Service, snapshot: Snapshot, account_sid: str) -> None:
+def _fill(service: Service, snapshot: Snapshot, account_sid: str, most: int | None) -> None:
     """Give a service its bindings."""
-    for binding in _bindings(service.sid, snapshot, account_sid):
+    for binding in islice(_bindings(service.sid, snapshot, account_sid), most):
         web = binding.binding_type == _CONVERSATIONS_ONLY
         (service.conversations_bindings if web else service.bindings).append(binding)
         service.last_number = binding.number

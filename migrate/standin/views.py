@@ -22,7 +22,7 @@ def chat_service(world: World, service: Service, origin: str) -> dict[str, Any]:
     url = f"{origin}{CHAT}/Services/{service.sid}"
     return {
         "sid": service.sid,
-        "account_sid": world.account_sid,
+        "account_sid": world.shown_account,
         "friendly_name": service.friendly_name,
         "date_created": "2019-03-01T00:00:00Z",
         "date_updated": "2019-03-01T00:00:00Z",
@@ -66,7 +66,7 @@ def conversations_service(world: World, service: Service, origin: str) -> dict[s
 def _binding(world: World, binding: Binding) -> dict[str, Any]:
     return {
         "sid": binding.sid,
-        "account_sid": world.account_sid,
+        "account_sid": world.shown_account,
         "date_created": _iso(binding.created),
         "date_updated": _iso(binding.updated),
         "endpoint": binding.endpoint,
@@ -115,7 +115,7 @@ def credential(world: World, item: Credential, url: str) -> dict[str, Any]:
     """A credential; both APIs show the same objects. `url` is its own address."""
     return {
         "sid": item.sid,
-        "account_sid": world.account_sid,
+        "account_sid": world.shown_account,
         "friendly_name": item.friendly_name,
         "type": item.type,
         "sandbox": item.sandbox,
@@ -141,7 +141,7 @@ def notifications(world: World, service: Service, settings: Settings, origin: st
             place = place[group]
         place[key] = value
     return {
-        "account_sid": world.account_sid,
+        "account_sid": world.shown_account,
         "chat_service_sid": service.sid,
         **nested,
         "url": f"{origin}{CONVERSATIONS}/Services/{service.sid}/Configuration/Notifications",

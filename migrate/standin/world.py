@@ -85,7 +85,9 @@ class World:
 
     `writes` has every request that changed something, `requests` counts all. `registered` and `deleted` have the
     bindings that came and went by themselves, while somebody was reading. `ordered` are faults for the next writes,
-    each in its turn; an empty text lets one pass.
+    each in its turn; an empty text lets one pass. `api_keys` are secrets by the SID of their key: like the auth
+    token, each opens this account. With `shows_account` off no object says whose it is. `losses` has for each deleted
+    binding of Chat, by SID, the pushes that its device may have lost with it.
     """
 
     now: datetime
@@ -98,6 +100,20 @@ class World:
     registered: list[Binding] = field(default_factory=list)
     deleted: list[Binding] = field(default_factory=list)
     ordered: list[str] = field(default_factory=list)
+    api_keys: Mapping[str, str] = field(default_factory=dict)
+    shows_account: bool = True
+
+    @property
+    def shown_account(self) -> str | None:
+        """What objects have in `account_sid`."""
+        return self.account_sid if self.shows_account else None
+
+    def lets_in(self, user: str, password: str) -> bool:
+        """Whether these credentials open the account: with its auth token, or with one of its keys."""
+        known = {self.account_sid: self.auth_token, **self.api_keys}
+        return known.get(user) == password
+
+    losses: dict[str, list[str]] = field(default_factory=dict)
 
     def register(self, service: Service) -> None:
         """A device registers, through Chat: at the end of its lists, like the one before it in kind."""
@@ -149,6 +165,8 @@ def make_world(data: Mapping[str, Any]) -> World:
         auth_token=data["auth_token"],
         services={service.sid: service for service in services},
         credentials={credential.sid: credential for credential in credentials.values()},
+        api_keys=dict(data.get("api_keys", {})),
+        shows_account=bool(data.get("shows_account", True)),
     )
 
 

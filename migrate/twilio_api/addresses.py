@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 
+from migrate.model.address import is_twilios
 from migrate.model.errors import RefusedError, UsageError
 from migrate.model.masking import mask
+from migrate.model.text import alike
 
 Api = Literal["chat", "conversations"]
 CANONICAL: Mapping[Api, str] = {
@@ -18,6 +20,8 @@ CANONICAL: Mapping[Api, str] = {
 }
 # The version is a part of every path, and tells the two apart where one server imitates both.
 VERSION: Mapping[Api, str] = {"chat": "/v2", "conversations": "/v1"}
+NAMES: Mapping[Api, str] = {"chat": "Chat", "conversations": "Conversations"}
+FILTERS = ("BindingType", "Identity")  # of a list of bindings; each is repeatable (FACTS.md, "Binding")
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,33 @@ class Addresses:
     def resolve(cls, chat: str, conversations: str, environment: Mapping[str, str]) -> Addresses:
         """Check the given base URLs; Twilio's own hosts get `TWILIO_EDGE` and `TWILIO_REGION` (FACTS.md)."""
         return cls(_resolve(chat, environment), _resolve(conversations, environment))
+
+    @property
+    def foreign(self) -> dict[str, list[Api]]:
+        """The addresses that are not Twilio's, each with what is behind it."""
+        found: dict[str, list[Api]] = {}
+        for api in CANONICAL:
+            if not is_twilios(self.base(api)):
+                found.setdefault(self.base(api), []).append(api)
+        return found
+
+    @property
+    def mixture(self) -> str:
+        """What is wrong where one side is Twilio's and the other is not; empty if nothing is."""
+        if is_twilios(self.chat) == is_twilios(self.conversations):
+            return ""
+        said = [f"{NAMES[api]} is at {self.base(api)}" for api in CANONICAL]
+        ours = ["which is Twilio's" if is_twilios(self.base(api)) else "which is not" for api in CANONICAL]
+        return f"{said[0]}, {ours[0]}, and {said[1]}, {ours[1]}"
+
+    def refuse_mixture(self) -> None:
+        """Raise `RefusedError` where one side is Twilio's own host and the other is not.
+
+        What one of them says is no evidence of what is behind the other.
+        """
+        if self.mixture:
+            (api,) = (api for apis in self.foreign.values() for api in apis)
+            raise RefusedError(self.mixture, kept="Nothing was asked", remedy=mixture_remedy(api))
 
     def base(self, api: Api) -> str:
         """The base URL of one API."""
@@ -63,6 +94,28 @@ class Addresses:
             )
         return urlunsplit((target.scheme, target.netloc, parts.path or "/", parts.query, ""))
 
+    def next_page(self, api: Api, link: str, path: str, params: tuple[tuple[str, str], ...] = ()) -> str:
+        """The address to ask for the `next_page_url` of a list, once it is sure that it continues that list.
+
+        Its path is compared as it is written: dots, and dots or slashes in percent encoding, would lead to another
+        list of the same host. A filter that the link leaves out may be in its page token, and what comes shows
+        whether it is; one that it names must have the values that were asked for, in any order.
+        """
+        url = self.follow(api, link)
+        parts, own = urlsplit(url), self.url(api, path)
+        query = parse_qsl(parts.query, keep_blank_values=True)
+        same = parts.path == urlsplit(own).path
+        for name in FILTERS:
+            found = {alike(value) for key, value in query if value and key.casefold() == name.casefold()}
+            same = same and (not found or found == {alike(value) for key, value in params if key == name})
+        if not same:
+            raise RefusedError(
+                f"A page of {public_url(self.url(api, path, params))} links to another list, {public_url(url)}: to "
+                "follow it would lose bindings",
+                remedy="Find out what stands between this machine and Twilio: a proxy may rewrite addresses",
+            )
+        return url
+
     def api_of(self, url: str) -> Api:
         """Which of the two APIs a URL belongs to."""
         return "chat" if urlsplit(url).path.startswith(VERSION["chat"] + "/") else "conversations"
@@ -71,6 +124,12 @@ class Addresses:
         """The URL with Twilio's own host, whichever server is behind it."""
         parts, home = urlsplit(url), urlsplit(CANONICAL[self.api_of(url)])
         return urlunsplit((home.scheme, home.netloc, parts.path, parts.query, ""))
+
+
+def mixture_remedy(foreign: Api) -> str:
+    """What helps where one side alone is not Twilio's."""
+    option = f"--{foreign}-url"
+    return f"Unset CHAT_MIGRATE_{foreign.upper()}_URL and leave {option} out; or name another address for both sides"
 
 
 def _origin(parts: SplitResult) -> tuple[str, str, int | None]:
@@ -95,7 +154,7 @@ def _resolve(url: str, environment: Mapping[str, str]) -> str:
         shown = repr(url) if "@" not in url else "one with a user or a password in it"
         raise UsageError(f"Not a base URL: {shown}; it has the form https://host or http://host:port")
     host = parts.netloc
-    if (parts.hostname or "").rstrip(".").endswith(".twilio.com"):
+    if is_twilios(url):
         if parts.scheme == "http":
             raise UsageError(f"{url} would send the credentials unprotected", remedy="Use https")
         from twilio.base.client_base import ClientBase

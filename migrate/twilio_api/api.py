@@ -5,34 +5,49 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from migrate.model.errors import HostNotFoundError, MigrateError, TransientTwilioError, TwilioError, UsageError
+from migrate.model.clock import Clock
+from migrate.model.errors import (
+    HostNotFoundError,
+    InterruptedRunError,
+    MigrateError,
+    OtherAccountError,
+    RefusedError,
+    TransientTwilioError,
+    TwilioError,
+    UsageError,
+)
+from migrate.model.sids import is_binding_sid, is_service_sid
+from migrate.twilio_api.account import Account
 from migrate.twilio_api.addresses import CANONICAL, Addresses, Api, public_url
 from migrate.twilio_api.answers import count_of, raise_for_status
+from migrate.twilio_api.clocks import clock_of
 from migrate.twilio_api.credentials import Credentials
 from migrate.twilio_api.limits import DEFAULT_CONCURRENCY, DEFAULT_RETRY_BUDGET, FEW_TRIES, PAGE_SIZES
-from migrate.twilio_api.pages import Circle, Meta, NotAPageError, Page, Reader, decode, peek
+from migrate.twilio_api.pages import Circle, Meta, NotAPageError, Page, Reader, accounts_of, decode, peek
 from migrate.twilio_api.retry import Patience
 from migrate.twilio_api.throttle import Throttle
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
-_BINDING = re.compile(r"/Services/IS[0-9a-fA-F]{32}/Bindings/BS[0-9a-fA-F]{32}")
+_PLAIN = re.compile(r"(/[A-Za-z0-9]+)+")  # a path of names and SIDs
 _READERS = min(4, os.cpu_count() or 1)  # threads that read pages while others are on the wire
 
 
 @dataclass(frozen=True)
 class ApiSettings:
-    """How to reach the APIs. `record` and `replay` name a cassette and exclude each other. `concurrency` is the most
-    requests at a time, `retry_budget` how many seconds one request is tried again.
+    """How to reach the APIs.
+
+    `record` and `replay` name a cassette and exclude each other; `demo` is the recorded demo that comes with the
+    program, unless there is a file of that name. `concurrency` is the most requests at a time, `retry_budget` how
+    many seconds one request is tried again.
     """
 
     chat_url: str = CANONICAL["chat"]
@@ -64,15 +79,22 @@ class TwilioApi:
         throttle: Throttle,
         patience: Patience,
         readers: Executor,
+        places: Mapping[str, str] | None = None,
+        options: tuple[str, ...] = (),
     ) -> None:
         self._client = client
         self._credentials = credentials
         self._patience = patience
         self._readers = readers
+        self._account = Account(credentials)
         self.addresses = addresses
+        # Where answers come from: the addresses; for a recording, which one it is.
+        self.places: Mapping[str, str] = places or {api: addresses.base(api) for api in CANONICAL}
+        self.options = options  # by which another command reaches the same servers, or the same cassette
         self.account_sid = credentials.account_sid
         self.throttle = throttle
         self.server_time: datetime | None = None  # as the first answer's Date header had it
+        self._clocks: dict[Api, Clock] = {}
 
     @property
     def trouble(self) -> str:
@@ -80,9 +102,19 @@ class TwilioApi:
         return self._patience.trouble
 
     @property
+    def clock(self) -> Clock | None:
+        """The clock that differs most from this machine's; None as long as no answer has said the time."""
+        return max([*self._clocks.values()], key=lambda clock: abs(clock.ahead), default=None)
+
+    @property
     def is_signed_by_key(self) -> bool:
         """Whether requests are signed with an API key, which may lack permissions that the auth token has."""
-        return self._credentials.username != self.account_sid
+        return self._credentials.is_api_key
+
+    @property
+    def is_account_proven(self) -> bool:
+        """Whether it is certain that answers are of `account_sid`: one has said so, or the auth token shows it."""
+        return self._account.proven
 
     def stop(self) -> None:
         """End all waiting and begin no further request: what is asked from now on raises `InterruptedRunError`."""
@@ -101,9 +133,10 @@ class TwilioApi:
                 raise NotAPageError("it is no JSON object")
             if having and not any(key in found for key in having):
                 raise NotAPageError("it is another object")
+            self._hear([found.get("account_sid")])
             return found
 
-        return self._ask(self.addresses.url(api, path), once, tries)[0]
+        return self._ask(self._url(api, path), once, tries)[0]
 
     def post(self, api: Api, path: str, form: Mapping[str, str]) -> dict[str, Any]:
         """Change one object by a form, or make one; gives what the answer shows of it, if it shows it whole.
@@ -120,24 +153,30 @@ class TwilioApi:
                 found = decode(body)
             except NotAPageError:  # it was done all the same
                 return {}
+            self._hear(accounts_of([found]))
             return found if isinstance(found, dict) else {}
 
-        return self._ask(self.addresses.url(api, path), shown, tries=1, method="POST", form=form)[0]
+        return self._ask(self._url(api, path), shown, tries=1, method="POST", form=form)[0]
 
     def delete(self, api: Api, path: str) -> None:
         """Delete one binding, by one request: whoever asks again looks at it again first.
 
         Raises `TwilioError` for any answer but 204, 200 and 201, and `ValueError` for anything but a binding: to
         delete a credential deletes every registration made with it (FACTS.md, "Credentials"). After a
-        `TransientTwilioError` it may have been done or not: that is to be looked at.
+        `TransientTwilioError` it may have been done or not: that is to be looked at. Raises `RefusedError` while
+        nothing shows whose account it is.
         """
-        if not _BINDING.fullmatch(path):
+        words = path.split("/")
+        is_binding = words[1::2] == ["Services", "Bindings"] and len(words) == 5
+        if not (is_binding and is_service_sid(words[2]) and is_binding_sid(words[4])):
             raise ValueError("nothing but bindings is ever deleted")
-        self._ask(self.addresses.url(api, path), bytes, tries=1, method="DELETE")
+        self._account.refuse_unless_proven()
+        self._ask(self._url(api, path), bytes, tries=1, method="DELETE")
 
     def insist(self, once: Callable[[], T]) -> T:
         """Do something that asks Twilio, and again as long as it fails in a way that may pass and patience lasts."""
-        return self._patience.ask(once)[0]
+        with self._ended_by_contradiction():
+            return self._patience.ask(once)[0]
 
     def rested(self) -> None:
         """Say that nothing was asked for a while, and not because nothing succeeded."""
@@ -145,7 +184,8 @@ class TwilioApi:
 
     def pause(self, seconds: float) -> None:
         """Wait. Raises `InterruptedRunError` as soon as the run is stopped."""
-        self._patience.sleep(seconds)
+        with self._ended_by_contradiction():
+            self._patience.sleep(seconds)
 
     def pages(
         self,
@@ -166,16 +206,17 @@ class TwilioApi:
         While a page is being read, in another thread, the next one is on the wire. `sizes` are the page sizes to try
         for the first page, largest first; `start` is a `next_url` of an earlier walk to go on from; `tries` bounds
         how often a request is repeated, beside the budget of time. Raises `RefusedError` before any request to a
-        foreign host, and `TwilioError` for what is not a page, or pages that link in a circle.
+        foreign host or another list, and `TwilioError` for what is not a page, or pages that link in a circle.
         """
         circle = Circle()
-        if start:
-            fetched = self._fetch(self.addresses.follow(api, start), tries)
-        else:
-            fetched = self._first(api, path, params, sizes, tries)
+
+        def follow(link: str) -> str:
+            return self.addresses.next_page(api, link, path, params)
+
+        fetched = self._fetch(follow(start), tries) if start else self._first(api, path, params, sizes, tries)
         while True:
             reading = self._readers.submit(read, fetched.body)
-            ahead = self._look_ahead(api, fetched, tries)
+            ahead = self._look_ahead(follow, fetched, tries)
             requests = fetched.requests
             try:
                 meta, content = reading.result()
@@ -183,7 +224,8 @@ class TwilioApi:
                 logger.info("%s did not answer with a page: %s", public_url(fetched.url), problem)
                 (meta, content), again = self._ask_again(fetched.url, read, lenient, tries)
                 requests += again
-            next_url = self.addresses.follow(api, meta.next_page_url) if meta.next_page_url else None
+            self._hear(meta.accounts)
+            next_url = follow(meta.next_page_url) if meta.next_page_url else None
             yield Page(content, meta.page_size, next_url, requests)
             if next_url is None:
                 return
@@ -215,16 +257,25 @@ class TwilioApi:
                         return lenient(bodies[-1]), len(bodies)
         return self._ask(url, read, tries)
 
-    def _look_ahead(self, api: Api, fetched: _Fetched, tries: int | None) -> _Fetched | MigrateError | None:
+    def _note_time(self, url: str, headers: Mapping[str, str]) -> None:
+        """Keep the time of the first answer, and of each API how its clock stands beside this machine's."""
+        side = self.addresses.api_of(url)
+        if side not in self._clocks and (clock := clock_of(url, headers)):
+            self.server_time = self.server_time or clock.source
+            self._clocks[side] = clock
+
+    def _look_ahead(
+        self, follow: Callable[[str], str], fetched: _Fetched, tries: int | None
+    ) -> _Fetched | MigrateError | None:
         """Ask for the page after this one, where this one says at its beginning which that is.
 
         A failure is kept for its turn: the page before it is good.
         """
         meta = peek(fetched.body)
-        if meta is None or meta.next_page_url is None:
+        if meta is None or not meta.next_page_url:
             return None
         try:
-            return self._fetch(self.addresses.follow(api, meta.next_page_url), tries)
+            return self._fetch(follow(meta.next_page_url), tries)
         except MigrateError as error:
             return error
 
@@ -234,7 +285,7 @@ class TwilioApi:
         """The first page, at the largest size that the server takes."""
 
         def fetch(size: int, tries: int | None) -> _Fetched:
-            return self._fetch(self.addresses.url(api, path, (*params, ("PageSize", str(size)))), tries)
+            return self._fetch(self._url(api, path, (*params, ("PageSize", str(size)))), tries)
 
         largest, *smaller = sizes
         if not smaller:
@@ -283,24 +334,60 @@ class TwilioApi:
                 raise TransientTwilioError(
                     f"{public_url(url)} gave an answer that cannot be used: {problem}"
                 ) from None
-            self.server_time = self.server_time or _date(answer.headers.get("date"))
+            self._note_time(url, answer.headers)
             return found
 
-        return self._patience.ask(once, tries)
+        with self._ended_by_contradiction():
+            return self._patience.ask(once, tries)
+
+    def _url(self, api: Api, path: str, params: tuple[tuple[str, str], ...] = ()) -> str:
+        """The URL of a path. Raises `RefusedError` for one with anything in the place of a name or a SID that would
+        lead elsewhere.
+        """
+        if not _PLAIN.fullmatch(path):
+            raise RefusedError(
+                f"{path!r} is not a path of Twilio's: it holds something that is not a SID",
+                kept="It was not asked for",
+                remedy="Look where that comes from: a file that was edited by hand, or what answers for Twilio",
+            )
+        return self.addresses.url(api, path, params)
+
+    def _hear(self, said: Iterable[Any]) -> None:
+        """Hold what an answer has in `account_sid` against the account of the credentials.
+
+        A contradiction ends the whole run: nothing further is asked, and every thread gets that error.
+        """
+        try:
+            self._account.hear(said)
+        except OtherAccountError:
+            self.stop()
+            raise
+
+    @contextmanager
+    def _ended_by_contradiction(self) -> Iterator[None]:
+        """Where a run was stopped because the answers are of another account, that is the reason to give."""
+        try:
+            yield
+        except InterruptedRunError:
+            if self._account.is_contradicted:
+                raise self._account.contradiction from None
+            raise
+
+
+def _options(settings: ApiSettings, addresses: Addresses) -> tuple[str, ...]:
+    """The options of a command that resumes. `--record` is not among them: a recording is never overwritten."""
+    if settings.replay:
+        return ("--replay", str(settings.replay))
+    usual = Addresses.resolve(CANONICAL["chat"], CANONICAL["conversations"], settings.environment)
+    chat = ("--chat-url", addresses.chat) if addresses.chat != usual.chat else ()
+    other = addresses.conversations != usual.conversations
+    return (*chat, *(("--conversations-url", addresses.conversations) if other else ()))
 
 
 def may_be_the_size(error: TwilioError) -> bool:
     """Whether a smaller page may help: a refusal, or a server that breaks over it (FACTS.md, "REST behaviour")."""
     passing = isinstance(error, TransientTwilioError) and not isinstance(error, HostNotFoundError)
     return error.status == 400 or (passing and error.status != 429)
-
-
-def _date(header: str | None) -> datetime | None:
-    try:
-        date = parsedate_to_datetime(header).astimezone(UTC) if header else None
-    except (ValueError, OverflowError):
-        return None
-    return date if date and 2000 < date.year < 9000 else None  # a clock that was never set says nothing
 
 
 @contextmanager
@@ -317,11 +404,15 @@ def open_api(settings: ApiSettings) -> Iterator[TwilioApi]:
     from migrate.twilio_api.http import LiveTransport, Transport, TransportHttpClient
 
     transport: Transport
+    places: Mapping[str, str] | None = None
     if settings.replay:
-        from migrate.twilio_api.cassette import Player
+        from migrate.twilio_api.cassette import Player, name_of
+        from migrate.twilio_api.demo import cassette_file
 
         addresses, credentials = Addresses(), Credentials.for_replay()
-        transport = Player(settings.replay)
+        cassette = cassette_file(settings.replay)
+        transport = Player(cassette)
+        places = dict.fromkeys(map(str, CANONICAL), name_of(cassette))
     else:
         credentials = Credentials.from_environment(settings.environment)
         addresses = Addresses.resolve(settings.chat_url, settings.conversations_url, settings.environment)
@@ -332,7 +423,7 @@ def open_api(settings: ApiSettings) -> Iterator[TwilioApi]:
             transport = Recorder(transport, settings.record, addresses, credentials)
     client = Client(  # type: ignore[no-untyped-call]
         credentials.username,
-        credentials.password,
+        credentials.password or "-",  # a replay has none, and older clients insist on one
         credentials.account_sid,
         http_client=TransportHttpClient(transport),
         environment={"-": ""},  # an empty one would mean os.environ; the region is in the addresses already
@@ -341,7 +432,8 @@ def open_api(settings: ApiSettings) -> Iterator[TwilioApi]:
     throttle, patience = Throttle(settings.concurrency), Patience(settings.retry_budget, pauses=not settings.replay)
     readers = ThreadPoolExecutor(_READERS, thread_name_prefix="reader")
     try:
-        yield TwilioApi(client, addresses, credentials, throttle, patience, readers)
+        options = _options(settings, addresses)
+        yield TwilioApi(client, addresses, credentials, throttle, patience, readers, places, options)
     finally:
         readers.shutdown(wait=False, cancel_futures=True)
         transport.close()

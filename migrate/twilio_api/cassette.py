@@ -3,28 +3,36 @@
 vcrpy gives the format, its safe loader and its writer. Its patching of `http.client` is left out: it is
 process-wide and switches itself off while a request is under way, which parallel chains would fall through.
 A cassette holds Twilio's own hosts, no credentials and no account SID of the recorder; it does hold the
-bindings, and so personal data.
+bindings, and so personal data. It differs from what was answered in this alone: of the headers there are three; the
+addresses of the two APIs, the account's SID and the secrets that requests carry are replaced in bodies, each where it
+stands whole; and the answer to a write that holds a credential's secret is left out.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from collections import defaultdict, deque
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 import yaml
+from requests.utils import get_environ_proxies
 from vcr.persisters.filesystem import CassetteDecodeError, CassetteNotFoundError, FilesystemPersister
 from vcr.request import Request as RecordedRequest
 from vcr.serialize import serialize
 from vcr.serializers import yamlserializer
 
+from migrate.model.address import RECORDING
+from migrate.model.clock import RECORDED_AT
 from migrate.model.errors import InputError, RefusedError
 from migrate.model.push_credential import SECRET_FIELDS
 from migrate.storage.private import Unfinished
-from migrate.twilio_api.addresses import CANONICAL, Addresses, public_url
+from migrate.twilio_api.addresses import CANONICAL, VERSION, Addresses, public_url
+from migrate.twilio_api.clocks import clock_of
 from migrate.twilio_api.concealment import Sent
 from migrate.twilio_api.credentials import REPLAY_ACCOUNT_SID, Credentials
 from migrate.twilio_api.http import Answer, Request, Transport
@@ -35,14 +43,21 @@ _KEPT_HEADERS = ("content-type", "date", "retry-after")
 _PAGING = ("Page", "PageSize", "PageToken")
 
 
+# What is shorter may stand anywhere in an answer, and to replace it there would change what was answered.
+SHORTEST_SECRET = 12
+
+
 class CassetteMissError(InputError):
     """A replay asked for something that the cassette does not hold."""
+
+    is_final = True
 
 
 class Recorder:
     """Passes requests on to a transport and keeps each exchange; `close` writes the cassette."""
 
     def __init__(self, inner: Transport, path: Path, addresses: Addresses, credentials: Credentials) -> None:
+        self._secrets = _concealable(addresses, credentials)
         if path.exists():
             raise RefusedError(
                 f"The cassette {path} is there already", remedy="Move it away, or record under another name"
@@ -60,14 +75,19 @@ class Recorder:
         answer = self._inner.send(request)
         api = self._addresses.api_of(request.url)
         form, hidden = _without_secrets(request.body or b"")
-        body = answer.body.replace(self._addresses.base(api).encode(), CANONICAL[api].encode())
+        ours, twilios = (f"{base}{VERSION[api]}/" for base in (self._addresses.base(api), CANONICAL[api]))
+        body = answer.body.replace(ours.encode(), twilios.encode())
         if hidden:  # a server may say what it was sent, and in many ways
             body = b"{}"
         elif answer.status_code >= 400:
             body = self._failure(body, request.url)
+        headers = {name: [answer.headers[name]] for name in _KEPT_HEADERS if name in answer.headers}
+        clock = clock_of(request.url, answer.headers)
+        if clock and clock.is_said:  # a replay compares the source's time with that of the recording
+            headers[RECORDED_AT] = [format_datetime(clock.machine, usegmt=True)]
         recorded = {
             "status": {"code": answer.status_code, "message": ""},
-            "headers": {name: [answer.headers[name]] for name in _KEPT_HEADERS if name in answer.headers},
+            "headers": headers,
             "body": {"string": self._anonymous(body)},
         }
         url = self._anonymous(self._addresses.canonical(request.url).encode()).decode()
@@ -99,7 +119,7 @@ class Recorder:
         return json.dumps(kept).encode()
 
     def _anonymous(self, data: bytes) -> bytes:
-        for secret in self._credentials.secrets:  # a server may say what it was sent
+        for secret in self._secrets:  # a server may say what it was sent
             data = data.replace(secret.encode(), b"hidden")
         return data.replace(self._credentials.account_sid.encode(), REPLAY_ACCOUNT_SID.encode())
 
@@ -112,11 +132,9 @@ class Player:
         self._lock = threading.Lock()
         self._answers: defaultdict[tuple[str, str, bytes], deque[Answer]] = defaultdict(deque)
         for request, response in _load(path):
-            answer = Answer(
-                response["status"]["code"],
-                response["body"]["string"],
-                {name: values[0] for name, values in response["headers"].items()},
-            )
+            headers = {name.lower(): values[0] for name, values in response["headers"].items()}
+            headers.setdefault(RECORDED_AT, headers.get("date", ""))  # then the clocks were one
+            answer = Answer(response["status"]["code"], response["body"]["string"], headers)
             self._answers[_match_key(request.method, request.uri, request.body)].append(answer)
 
     def send(self, request: Request) -> Answer:
@@ -134,6 +152,38 @@ class Player:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def name_of(path: Path) -> str:
+    """What tells a cassette from others, in the place of an address: the SHA-256 of its content."""
+    return f"{RECORDING}{hashlib.sha256(path.read_bytes()).hexdigest()}"
+
+
+def _concealable(addresses: Addresses, credentials: Credentials) -> tuple[str, ...]:
+    """The secrets that requests carry, each in the forms in which an answer may have it, the longest first.
+
+    Raises `RefusedError` for one that is too short to be told from other text.
+    """
+    carried = {credentials.secret_name: credentials.password, "TWILIO_ACCOUNT_SID": credentials.account_sid}
+    carried |= _proxy_passwords(addresses)
+    for name, value in carried.items():
+        if len(value) < SHORTEST_SECRET:
+            raise RefusedError(
+                f"Not recorded: {name} has fewer than {SHORTEST_SECRET} characters, and to conceal it would change "
+                "other text in the recording too",
+                kept="Nothing was asked, and nothing was written",
+                remedy="Record with a longer one, or run the same without --record",
+            )
+    del carried["TWILIO_ACCOUNT_SID"]  # it is no secret, and has a place-holder of its own
+    forms = {form for value in carried.values() for form in (value, quote(value, safe=""), json.dumps(value)[1:-1])}
+    return tuple(sorted({*forms, *credentials.secrets}, key=lambda form: (-len(form), form)))
+
+
+def _proxy_passwords(addresses: Addresses) -> dict[str, str]:
+    """The passwords of the proxies between this machine and the two APIs, by what an error may call them."""
+    proxies = (get_environ_proxies(url) for url in (addresses.chat, addresses.conversations))
+    found = {unquote(urlsplit(proxy).password or "") for some in proxies for proxy in some.values()}
+    return {f"the password of proxy {number}": value for number, value in enumerate(sorted(found - {""}), 1)}
 
 
 def _without_secrets(form: bytes) -> tuple[bytes, list[str]]:

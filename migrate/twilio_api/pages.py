@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -20,10 +20,13 @@ class NotAPageError(ValueError):
 
 @dataclass(frozen=True)
 class Meta:
-    """What a page says of itself: the size that the server used, and where the next one is."""
+    """What a page says of itself: the size that the server used, and where the next one is (null or empty: it is the
+    last one, as for twilio-python); and what its records have in `account_sid`.
+    """
 
     page_size: int | None
     next_page_url: str | None
+    accounts: frozenset[str] = frozenset()
 
 
 # What makes a body into a page's content. It may run in another thread; raises `NotAPageError`.
@@ -46,7 +49,9 @@ def meta_of(found: Any) -> Meta:
     """A decoded `meta` object, checked. Raises `NotAPageError`."""
     if not isinstance(found, dict):
         raise NotAPageError("it has no 'meta'")
-    link, size = found.get("next_page_url"), found.get("page_size")
+    if "next_page_url" not in found:  # what does not say that it is the last page is not taken for it
+        raise NotAPageError("its 'meta' has no next_page_url")
+    link, size = found["next_page_url"], found.get("page_size")
     if not isinstance(link, str | None) or (link and not link.isascii()):
         raise NotAPageError("its next_page_url is no address")
     if size is not None and (type(size) is not int or size < 0):
@@ -129,7 +134,13 @@ def records_of(body: bytes, key: str, *, is_lenient: bool = False) -> tuple[Meta
     meta = meta_of(found.get("meta"))
     if not isinstance(found.get(key), list):
         raise NotAPageError(f"it has no list {key!r}")
-    return meta, found[key]
+    return replace(meta, accounts=accounts_of(found[key])), found[key]
+
+
+def accounts_of(records: Iterable[Any]) -> frozenset[str]:
+    """What decoded records have in `account_sid`, each text once."""
+    said = (record.get("account_sid") for record in records if isinstance(record, dict))
+    return frozenset(value for value in said if isinstance(value, str))
 
 
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|["\[\]{},]', re.DOTALL)

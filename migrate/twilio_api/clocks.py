@@ -1,0 +1,31 @@
+"""The time that an answer says it is, beside this machine's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+
+from migrate.model.clock import RECORDED_AT, SIMULATED, Clock
+
+
+def clock_of(url: str, headers: Mapping[str, str]) -> Clock | None:
+    """The clocks as an answer has them, whose header names are in lower case; None where it does not say the time.
+
+    A recorded answer is compared with the time of its recording.
+    """
+    date = date_of(headers.get("date"))
+    if date is None:
+        return None
+    machine = date_of(headers.get(RECORDED_AT)) or datetime.now(UTC)
+    return Clock(urlsplit(url).netloc, date, machine, is_simulated=SIMULATED in headers)
+
+
+def date_of(header: str | None) -> datetime | None:
+    """A date as HTTP writes it; None for what is none, or for a clock that was never set."""
+    try:
+        date = parsedate_to_datetime(header).astimezone(UTC) if header else None
+    except (ValueError, OverflowError):
+        return None
+    return date if date and 2000 < date.year < 9000 else None
