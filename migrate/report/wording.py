@@ -11,7 +11,7 @@ from migrate.model.finding import Finding, count_by_severity
 from migrate.model.outcome import OUTCOMES
 from migrate.model.plan import Plan
 from migrate.model.push_config import Settings
-from migrate.model.push_credential import SECRETS, CredentialChange
+from migrate.model.push_credential import REFERENCES, CredentialChange
 from migrate.model.text import printable
 
 LONGEST_NAME = 60  # characters of a friendly name that a view shows
@@ -59,7 +59,7 @@ def was(change: CredentialChange, key: str) -> str:
     """What Twilio has of a credential now: of its secrets, nothing that can be seen."""
     if change.existing is None:
         return "(none yet)"
-    if key in SECRETS[change.config.type]:
+    if key in REFERENCES[change.config.type]:
         return "(not shown by Twilio)"
     value = change.existing.to_json()[key]
     return "(not set)" if value is None else printable(value).lower()  # Twilio says "True", we say true
