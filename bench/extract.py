@@ -12,7 +12,7 @@ import platform
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,13 +30,14 @@ SERVICES = 8
 TYPES = ["apn", "fcm", "gcm"]
 
 
-def world(services: int, bindings: int) -> dict[str, Any]:
-    """A world file's content: so many services, each with so many bindings, of all types in turn."""
+def world(services: int, bindings: int, odd: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """A world file's content: so many services, each with so many bindings, of all types in turn; `odd` for all."""
     group = {
         "count": bindings,
         "identity": "user-{n}",
         "binding_type": TYPES,
         "message_types": [["new_message"], ["new_message", "added_to_channel"]],
+        **(odd or {}),
     }
     service = {"name": "bench", "credentials": dict.fromkeys(TYPES, "push"), "bindings": [group]}
     return {
@@ -63,11 +64,13 @@ class Standin:
 
 
 @contextmanager
-def standin(services: int, bindings: int, latency: float = 0.0) -> Iterator[Standin]:
+def standin(
+    services: int, bindings: int, latency: float = 0.0, *, odd: Mapping[str, Any] | None = None
+) -> Iterator[Standin]:
     """Serve a world of so many services with so many bindings each."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "world.yaml")
-        file.write_text(yaml.safe_dump(world(services, bindings)))
+        file.write_text(yaml.safe_dump(world(services, bindings, odd)))
         command = [sys.executable, "-m", "migrate", "standin", "--world", str(file), "--port", "0", "--prerendered"]
         command += ["--page-size-maxima", "docs", "--latency", str(latency)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
@@ -130,6 +133,16 @@ def small_pages(bindings: int, rounds: int) -> None:
     target("times faster than one chain", found["one_chain"].seconds / found["identity_file"].seconds, 6, least=True)
 
 
+def rejected(bindings: int) -> None:
+    """Peak memory where no record fits, beside as many that do."""
+    found: dict[str, Result] = {}
+    for name, odd in (("good", {}), ("rejected", {"extra": {"identity": 5}})):
+        with standin(1, bindings, odd=odd) as server:
+            found[name] = measure(server, 1, "chat_migrate")["chat_migrate"]
+    show(f"chat_migrate, {bindings:,} bindings that fit, and as many records that do not", found)
+    target("times the memory for rejected records", found["rejected"].peak / found["good"].peak, 1.2, least=False)
+
+
 def memory(small: int, large: int) -> None:
     """Peak memory at two sizes."""
     found: dict[str, Result] = {}
@@ -146,11 +159,17 @@ def memory(small: int, large: int) -> None:
 @click.option("--bindings", default=200_000, show_default=True, help="Bindings of the speed runs.")
 @click.option("--small", default=20_000, show_default=True, help="Bindings of the runs with small pages.")
 @click.option("--large", default=2_000_000, show_default=True, help="Bindings of the larger memory run.")
+@click.option(
+    "--rejected", "odd", default=1_000_000, show_default=True, help="Records of the run with rejected ones."
+)
 @click.option("--rounds", default=3, show_default=True, help="How often each is run.")
 @click.option(
-    "--only", type=click.Choice(["speed", "latency", "identities", "memory"]), multiple=True, help="Only these."
+    "--only",
+    type=click.Choice(["speed", "latency", "identities", "memory", "rejected"]),
+    multiple=True,
+    help="Only these.",
 )
-def main(bindings: int, small: int, large: int, rounds: int, only: tuple[str, ...]) -> None:
+def main(bindings: int, small: int, large: int, odd: int, rounds: int, only: tuple[str, ...]) -> None:
     """Print all tables, and whether the targets are met."""
     print(f"Python {platform.python_version()}, {os.cpu_count()} processors, best of {rounds}")
     if not only or "speed" in only:
@@ -161,6 +180,8 @@ def main(bindings: int, small: int, large: int, rounds: int, only: tuple[str, ..
         small_pages(small, rounds)
     if not only or "memory" in only:
         memory(bindings, large)
+    if not only or "rejected" in only:
+        rejected(odd)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,8 @@ def chat_migrate(url: str, folder: Path, **options: Any) -> Work:
 
     def work() -> int:
         with open_api(ApiSettings(url, url, environment=ENVIRONMENT)) as api:
-            return extract_snapshot(api, folder / "snapshot", ExtractOptions(**options)).rows
+            found = extract_snapshot(api, folder / "snapshot", ExtractOptions(**options))
+            return found.rows + found.rejected
 
     return work
 

@@ -14,6 +14,7 @@ from typing import Any
 from migrate.extract.meter import Meter
 from migrate.load.evidence import Credentials, Row, Sides, listed_facts, now_of, read_credentials, read_sides
 from migrate.load.retire_journal import RetireJournal, read_retire_journal
+from migrate.load.sids import Sids
 from migrate.map.rules import Rules
 from migrate.model.coverage import ServiceCoverage
 from migrate.model.errors import UsageError
@@ -104,7 +105,7 @@ def _prepare(
     sides = api.addresses.chat, api.addresses.conversations
     kept = read_retire_journal(journal, found.snapshot, api.account_sid, *sides)
     chosen = [service for service in found.services if not services or service.service_sid in services]
-    candidates = _Candidates(work, frozenset(kept.deleted))
+    candidates = _Candidates(work, kept.deleted)
     candidates.look(api, [service.service_sid for service in chosen])
     retirement = Retirement(
         found.account_sid,
@@ -119,7 +120,7 @@ def _prepare(
 class _Candidates:
     """The bindings that verification calls ready, and what both sides push as it stood when they were listed."""
 
-    def __init__(self, work: Comparison, deleted: frozenset[str]) -> None:
+    def __init__(self, work: Comparison, deleted: Sids) -> None:
         self.work = work
         self._deleted = deleted
         self._sides: dict[str, Sides] = {}

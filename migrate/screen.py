@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +18,9 @@ from typing import IO, TYPE_CHECKING, Any, TextIO
 
 import click
 
+from migrate.model.errors import MigrateError
 from migrate.model.text import LOOKALIKES, PLAIN_ASCII
+from migrate.storage.private import open_own, refuse_foreign
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -128,7 +131,31 @@ def _width(out: IO[str] | None) -> int:
         return COLUMNS
 
 
-class _JsonLines(logging.Formatter):
+class _Lines(logging.Formatter):
+    """A line for each record. A traceback says where, and of errors that are not ours no more than their kind: their
+    text can hold an address, and so identities, or what a server has said.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line; what another formatter has made of its traceback is not used."""
+        record.exc_text = None
+        return super().format(record)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802  # logging calls it so
+        """The traceback of an error, and of those that led to it, the first of them first."""
+        error, told = ei[1], list[str]()
+        seen: set[int] = set()
+        while error is not None and id(error) not in seen:
+            seen.add(id(error))
+            kind = type(error).__qualname__ + (f": {error}" if isinstance(error, MigrateError) else "")
+            told.append(
+                "".join(["Traceback (most recent call last):\n", *traceback.format_tb(error.__traceback__), kind])
+            )
+            error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        return "\n\nwhich led to:\n\n".join(reversed(told))
+
+
+class _JsonLines(_Lines):
     """One JSON object a line."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -143,16 +170,27 @@ class _JsonLines(logging.Formatter):
         return json.dumps(line)
 
 
+class _PrivateLog(logging.FileHandler):
+    """A log file that is appended to; whoever it is not for cannot read it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, encoding="utf-8")
+
+    def _open(self) -> TextIOWrapper:
+        return open(self.baseFilename, "a", encoding=self.encoding, opener=open_own)  # Path.open has no opener
+
+
 @contextmanager
 def logging_to(verbose: int, log_file: Path | None) -> Iterator[None]:
     """Our own log; other libraries' may hold addresses with personal data."""
     level = (logging.ERROR, logging.INFO, logging.DEBUG)[min(verbose, 2)]
     screen = logging.StreamHandler(sys.stderr)
     screen.setLevel(level)
-    screen.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+    screen.setFormatter(_Lines("%(levelname)s %(message)s"))
     handlers: list[logging.Handler] = [screen]
     if log_file:
-        file = logging.FileHandler(log_file, encoding="utf-8")
+        refuse_foreign(log_file)
+        file = _PrivateLog(log_file)
         file.setFormatter(_JsonLines())
         handlers.append(file)
     ours = logging.getLogger("migrate")

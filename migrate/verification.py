@@ -25,11 +25,12 @@ from migrate.model.coverage import Coverage, ServiceCoverage
 from migrate.model.errors import InputError, MigrateError, RefusedError
 from migrate.model.registration import SUCCESSORS
 from migrate.snapshot.coverage import coverage_folder, rejected_beside, write_coverage
-from migrate.snapshot.files import make_private_folder
+from migrate.snapshot.files import make_own_folder
 from migrate.snapshot.manifest import Filters, Manifest
 from migrate.snapshot.pending import write_pending
 from migrate.snapshot.reader import Snapshot, open_snapshot
-from migrate.snapshot.writer import REJECTED, begun_in
+from migrate.snapshot.rejected import REJECTED
+from migrate.snapshot.writer import begun_in
 from migrate.twilio_api.api import TwilioApi
 from migrate.twilio_api.credentials import is_one_account
 
@@ -141,7 +142,7 @@ class Comparison:
         self.scratch = scratch
         self.rejected = live.folder / REJECTED if live.manifest.rejected else None
         self.lists: dict[str, list[Path]] = {}
-        make_private_folder(scratch)
+        make_own_folder(scratch)
 
     def run(self, executor: Executor | None, listed: Listed) -> None:
         """Compare everything."""
@@ -235,7 +236,7 @@ def _scratch(folder: Path, source: Snapshot) -> Iterator[Path]:
             if left != live or _begun(live) is None:
                 shutil.rmtree(left)
 
-    make_private_folder(folder)
+    make_own_folder(folder)
     clear()
     try:
         yield folder

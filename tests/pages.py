@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -11,8 +10,9 @@ from pathlib import Path
 
 from migrate.standin.world import World
 from tests.conftest import ROOT
+from tests.keys import service_account
 
-KEY = json.dumps({"project_id": "p", "client_email": "a@example.test", "private_key": "synthetic"})
+KEY = service_account()
 PLACEHOLDER = "AC" + "X" * 32
 
 

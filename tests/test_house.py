@@ -17,11 +17,12 @@ BELOW: dict[str, set[str]] = {
     "model": set(),
     "interrupts": {"model"},
     "workers": {"interrupts"},
-    "twilio_api": {"workers", "interrupts", "model"},
-    "snapshot": {"interrupts", "model"},
+    "storage": {"model"},
+    "twilio_api": {"storage", "workers", "interrupts", "model"},
+    "snapshot": {"storage", "interrupts", "model"},
     "extract": {"snapshot", "twilio_api", "workers", "interrupts", "model"},
     "map": {"snapshot", "workers", "interrupts", "model"},
-    "load": {"snapshot", "twilio_api", "workers", "model"},
+    "load": {"snapshot", "storage", "twilio_api", "workers", "model"},
     "report": {"snapshot", "model"},
     "standin": {"snapshot", "model"},
     "rehearsal": {"load", "snapshot", "twilio_api", "interrupts", "model"},
@@ -33,7 +34,7 @@ BELOW: dict[str, set[str]] = {
     "review": {"report", "map", "load", "snapshot", "model"},
     "progress": {"extract", "model"},
     "failures": {"interrupts", "model"},
-    "screen": {"report", "progress", "extract", "model"},
+    "screen": {"report", "progress", "extract", "storage", "model"},
     "guard": {"model"},
     "options": {"guard", "screen", "extract", "map", "snapshot", "twilio_api", "model"},
     "standin_options": {"options", "standin", "screen", "model"},
@@ -75,6 +76,7 @@ HEAVY = (
     "tomlkit",
     "jinja2",
     "matplotlib",
+    "cryptography",
 )
 
 

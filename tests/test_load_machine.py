@@ -36,6 +36,7 @@ from migrate.standin.server import StandInServer
 from migrate.standin.world import Credential
 from tests.applying import FORCE, dying, live, mortal
 from tests.conftest import Run, Serve, service_sid, tiny_world
+from tests.keys import service_account
 
 PATHS = (
     "log_enabled",
@@ -62,7 +63,7 @@ credentials:
   old: {{type: fcm, sid: {OLD}, secret: "env:FCM_KEY"}}
 """
 PLACES = {"POST /v1/Credentials": "new", f"POST /v1/Credentials/{OLD}": "old"}
-KEY = json.dumps({"project_id": "p", "client_email": "a@example.test", "private_key": "x"})
+KEY = service_account()
 
 
 def at(live: Mapping[str, Value], path: str) -> Value:

@@ -14,7 +14,8 @@ import pytest
 from click.testing import CliRunner
 
 from migrate.cli import cli
-from tests.conftest import Demo, Run
+from migrate.snapshot.lock import hold
+from tests.conftest import Demo, Run, service_sid
 
 
 @pytest.fixture
@@ -64,6 +65,103 @@ def test_what_cannot_be_read_is_left_and_told(run: Run, kept: Path, file: str) -
     assert "of unknown age" in shown.stdout
     assert "cannot be read" in shown.stdout
     assert (kept / "first" / file).exists()
+
+
+@pytest.mark.parametrize("content", ['{"name": "my web app"}', "[]", "{", '{"format_version": 99}'])
+def test_below_somebody_elses_manifest_an_old_snapshot_is_found_and_removed(
+    run: Run, kept: Path, content: str
+) -> None:
+    (kept / "manifest.json").write_text(content)
+    (kept / "summary.json").write_text("{}")
+    (kept / "bindings").mkdir()
+    (kept / "bindings" / "mine").write_text("mine")
+    done = run("purge", kept.parent, "--apply", "--yes")
+    assert done.exit_code == 0
+    assert "2 folders of 3 removed" in done.stdout
+    assert "left alone: its manifest.json cannot be read, or is not a snapshot's" in done.stdout
+    assert "Done" not in done.stdout
+    assert not (kept / "first" / "snapshot").exists()
+    assert not (kept / "first" / "mapped" / "bindings").exists()
+    assert (kept / "bindings" / "mine").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "folder", ["snapshot/bindings", "snapshot/bindings/service_sid={}", "mapped/bindings/service_sid={}"]
+)
+@pytest.mark.parametrize(
+    "name", ["notes.txt", "mine.parquet", ".hidden", "chat-apn-00001.parquet.bak", "sub/x.parquet"]
+)
+def test_what_is_somebody_elses_within_bindings_stays_and_is_said(
+    run: Run, kept: Path, folder: str, name: str
+) -> None:
+    place = kept / "first" / folder.format(service_sid(1)) / name
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text("mine")
+    done = run("purge", kept, "--apply", "--yes")
+    assert f"it holds something else, too: {place.name}" in done.stdout
+    assert ("Done" in done.stdout, place.read_text()) == (False, "mine")
+    assert "1 folder of 2 removed" in done.stdout
+
+
+def test_a_link_within_it_is_somebody_elses(run: Run, kept: Path, tmp_path: Path) -> None:
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "victim" / "letter").write_text("mine")
+    part = next((kept / "first" / "snapshot").glob("bindings/*/*.parquet"))
+    part.unlink()
+    part.symlink_to(tmp_path / "victim" / "letter")
+    (kept / "first" / "mapped" / "bindings" / "link").symlink_to(tmp_path / "victim")
+    done = run("purge", kept, "--apply", "--yes")
+    assert "0 folders of 2 removed" in done.stdout
+    assert (tmp_path / "victim" / "letter").read_text() == "mine"
+
+
+def test_what_comes_in_between_is_not_removed(run: Run, kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def held(folder: Path) -> int:
+        (folder / "late.txt").write_text("mine")
+        return hold(folder)
+
+    monkeypatch.setattr("migrate.snapshot.purge.hold", held)
+    refused = run("purge", kept / "first" / "snapshot", "--apply", "--yes")
+    assert (refused.exit_code, "late.txt" in refused.stderr) == (4, True)
+    assert (kept / "first" / "snapshot" / "manifest.json").exists()
+
+
+def test_an_unfinished_snapshot_is_removed_with_what_no_line_names(run: Run, kept: Path) -> None:
+    snapshot = kept / "first" / "snapshot"
+    manifest = json.loads((snapshot / "manifest.json").read_bytes())
+    (snapshot / "manifest.json").write_text(json.dumps({**manifest, "status": "unfinished"}))
+    (snapshot / "checkpoint.jsonl").write_text("")
+    (snapshot / "rejected").mkdir()
+    (snapshot / "rejected" / "chat-00000.jsonl").write_text("{}")
+    (snapshot / ".manifest.json.0123456789abcdef.partial").write_text("{}")
+    next(snapshot.glob("bindings/*")).joinpath("chat-apn-00099.parquet").write_text("cut short")
+    done = run("purge", kept, "--apply", "--yes")
+    assert ("2 folders of 2 removed" in done.stdout, snapshot.exists()) == (True, False), done.stdout
+
+
+def test_what_a_killed_mapping_left_is_said(run: Run, kept: Path) -> None:
+    part = kept / ".mapped.partial" / "bindings" / f"service_sid={service_sid(1)}" / "part-00000.parquet"
+    part.parent.mkdir(parents=True)
+    part.write_text("x" * 2000)
+    done = run("purge", kept, "--apply", "--yes")
+    assert "a mapping that was killed has left it" in done.stdout
+    assert part.exists()
+
+
+def test_a_folder_that_cannot_be_read_is_said(run: Run, kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root reads everything: so the system says no here."""
+    real = os.scandir
+
+    def scandir(path: str) -> object:
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    (kept / "closed").mkdir()
+    monkeypatch.setattr(os, "scandir", scandir)
+    done = run("purge", kept, "--apply", "--yes")
+    assert "left alone: it cannot be read: permission denied" in done.stdout
+    assert "2 folders of 3 removed" in done.stdout
 
 
 def test_links_are_not_followed(tmp_path: Path, run: Run, kept: Path) -> None:

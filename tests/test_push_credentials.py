@@ -27,11 +27,11 @@ from migrate.twilio_api.api import TwilioApi
 from migrate.twilio_api.http import LiveTransport
 from tests.applying import codes, dying, mortal
 from tests.conftest import Run, Serve, said, tiny_world
+from tests.keys import certificate, private_key, service_account
 
 SECRET = "planted-9c1d-secret"
-KEY = json.dumps({"project_id": "p", "client_email": "a@example.test", "private_key": SECRET})
-PEM = f"-----BEGIN CERTIFICATE-----\n{SECRET}\n-----END CERTIFICATE-----\n"
-PRIVATE = PEM.replace("CERTIFICATE", "EC PRIVATE KEY")
+KEY = service_account(private_key_id=SECRET)
+PEM, PRIVATE = certificate(), private_key()
 FCM = '{type: fcm, secret: "env:FCM_KEY"}'
 THIRD = "CR" + "3".zfill(32)
 LIMITS = ("--force", "blockers")
@@ -530,8 +530,8 @@ def test_a_certificate_and_its_key_are_not_mixed_up(
 ) -> None:
     environment.setenv("CERT", PEM)
     environment.setenv("KEY", PRIVATE)
-    for certificate, key, problem in (("KEY", "CERT", "KEY is no certificate"), ("CERT", "CERT", "no private key")):
-        state(mapped, new=f'{{type: apn, certificate: "env:{certificate}", private_key: "env:{key}"}}')
+    for first, key, problem in (("KEY", "CERT", "KEY is no certificate"), ("CERT", "CERT", "no private key")):
+        state(mapped, new=f'{{type: apn, certificate: "env:{first}", private_key: "env:{key}"}}')
         done = apply(run, plan(run, mapped))
         assert (done.exit_code, done.stderr.count("\n"), server.world.writes) == (1, 1, [])
         assert problem in done.stderr

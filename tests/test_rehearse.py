@@ -23,6 +23,7 @@ from migrate.rehearsal import act, children
 from migrate.rehearsal.children import Child, Children, StuckError
 from migrate.standin.world import World
 from tests.conftest import ROOT, Demo, Run, Serve, service_sid, tiny_world
+from tests.keys import service_account
 
 POINTS = [name for name, _, _ in act.POINTS]
 Make = Callable[..., Path]
@@ -170,7 +171,7 @@ def test_credentials_are_rehearsed_too_and_their_secrets_are_told_nowhere(
     content = world()
     content["credentials"].append({"name": "old", "type": "fcm"})
     folder = make(content)
-    secret = json.dumps({"project_id": "p", "client_email": "a@example.test", "private_key": "planted-9c1d-secret"})
+    secret = service_account(private_key_id="planted-9c1d-secret")
     environment.setenv("FCM_KEY", secret)
     config = folder / "mapped" / "push-config.yaml"
     made, updated = '{type: fcm, secret: "env:FCM_KEY"}', f'{{type: fcm, sid: CR{2:032}, secret: "env:FCM_KEY"}}'

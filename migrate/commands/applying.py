@@ -127,14 +127,18 @@ def carry_out(
     without a consent, `InterruptedRunError` with what was written until then, and what says that something is not as
     planned.
     """
-    from migrate.load.secrets import secret_forms
+    from migrate.load.secrets import secret_findings, secret_forms
     from migrate.report.text import plan_view
     from migrate.twilio_api.proof import prove_account
 
     if not screen.json:
         screen.show(plan_view(plan, dry_run=False))
-    refuse_beyond(ground_now(api, plan, options.max_services), options.lifted, limits)
-    secrets = secret_forms(plan.credentials)
+    ground = ground_now(api, plan, options.max_services)
+    refuse_beyond(ground, options.lifted, limits)
+    secrets = secret_forms(plan.credentials, ground.now)
+    for finding in secret_findings(plan.credentials, ground.now):
+        if finding not in plan.findings:  # made elsewhere, or before
+            screen.say(f"{finding.code}: {finding.subject}. {CATALOGUE[finding.code].meaning}")
     prove_account(api)
     warn_of_account(api, screen)
     warn_of_addresses(api, screen)

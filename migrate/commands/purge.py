@@ -28,7 +28,8 @@ def purge(folders: tuple[Path, ...], older_than: int, apply: bool, yes: bool, sc
     """Remove snapshots, and the bindings of mapped folders, that are older than Twilio lets personal data be kept.
 
     So it does with live records that `verify` could not read, and kept beside its numbers. It looks in these folders
-    at any depth. Of a mapped folder the push configuration stays. Cassettes, lists of pending users and copies
+    at any depth, and follows no links. Of a mapped folder the push configuration stays. A snapshot or a mapped folder
+    that holds a file of somebody else's is left alone and reported. Cassettes, lists of pending users and copies
     elsewhere it does not know: look after those yourself.
 
     \b

@@ -95,5 +95,4 @@ def _write(held: Rehearsal, path: Path) -> None:
     from migrate.report.rehearsal import rehearsal_report
     from migrate.snapshot.files import write_whole
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, rehearsal_report(held) if path.suffix == ".md" else canonical_json(held.to_json()))

@@ -47,10 +47,13 @@ def refusals_now(
     )
     found = [*recorded, *violations(ground, names)]
     lifted = set(lifted) - set(unliftable(ground))
-    return [*((name, problem) for name, problem in found if name not in lifted), *_without_secret(ground.plan)]
+    return [
+        *((name, problem) for name, problem in found if name not in lifted),
+        *_without_secret(ground.plan, ground.now),
+    ]
 
 
-def _without_secret(plan: Plan) -> Iterator[tuple[str, str]]:
+def _without_secret(plan: Plan, now: datetime) -> Iterator[tuple[str, str]]:
     """The references to secrets that lead nowhere, or to no such secret; never what they lead to."""
     if not plan.credentials:
         return
@@ -58,7 +61,7 @@ def _without_secret(plan: Plan) -> Iterator[tuple[str, str]]:
 
     for change in plan.credentials:
         try:
-            secret_forms([change])
+            secret_forms([change], now)
         except InputError as error:
             yield "secrets", error.what
 
@@ -91,5 +94,4 @@ def write_report(plan: Plan, path: Path, suffix: str, refusals: Refusals, *, dry
     else:
         save_plan(plan, path)
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, view(plan, refusals, dry_run=dry_run))

@@ -110,6 +110,7 @@ class Walk:
             self.chain.api,
             self._path,
             read=partial(read_rows, service_sid=self.chain.service_sid),
+            lenient=partial(read_rows, service_sid=self.chain.service_sid, is_lenient=True),
             params=self.chain.params(self._at.turn),
             sizes=sizes,
             start=self._base + next_url if next_url else None,

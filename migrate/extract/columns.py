@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,14 +18,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
 
-from migrate.extract.records import UnfitError, binding_row
+from migrate.extract.records import UnfitError, binding_row, rejected_line
 from migrate.model.schemas import BINDINGS, TIMESTAMP
 from migrate.twilio_api.pages import Meta, meta_of, records_of
 
 # The default pool keeps what many threads have freed, tens of megabytes of it.
 _POOL = pa.system_memory_pool()
 KEY = "bindings"
-_ROOM = 300  # levels to spare, for whoever writes it again may stand deeper on the stack
 logger = logging.getLogger(__name__)
 _TEXT = pa.string()
 _RECORD = pa.struct(
@@ -54,10 +53,17 @@ _FIRST, _LAST = (
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of some pages in the form of the `BINDINGS` schema, and the records that did not fit, with why."""
+    """The rows of some pages in the form of the `BINDINGS` schema, and the records that did not fit, each a line of
+    JSON with the `record` and the `reason`.
+    """
 
     table: pa.Table
-    rejected: list[dict[str, Any]] = field(default_factory=list)
+    lines: tuple[bytes, ...] = ()
+
+    @property
+    def rejected(self) -> list[dict[str, Any]]:
+        """The records that did not fit, with why."""
+        return [json.loads(line) for line in self.lines]
 
     @property
     def mark(self) -> str:
@@ -65,19 +71,21 @@ class Rows:
         if self.table.num_rows:
             sids = self.table.column("sid")
             return f"{len(self)} {sids[0]} {sids[-1]}"
-        return json.dumps([len(self), self.rejected[0], self.rejected[-1]])
+        return f"{len(self)} {self.lines[0].decode()} {self.lines[-1].decode()}"
 
     def __len__(self) -> int:
-        return int(self.table.num_rows) + len(self.rejected)
+        return int(self.table.num_rows) + len(self.lines)
 
 
-def read_rows(body: bytes, service_sid: str) -> tuple[Meta, Rows]:
-    """A page of a service's bindings. Raises `NotAPageError` for what is no page."""
+def read_rows(body: bytes, service_sid: str, *, is_lenient: bool = False) -> tuple[Meta, Rows]:
+    """A page of a service's bindings; where `is_lenient`, a record that is no JSON is set aside, and else makes it no
+    page. Raises `NotAPageError` for what is no page.
+    """
     try:
         return _columnar(body, service_sid)
     except (_NotColumnarError, pa.ArrowException) as reason:
         logger.debug("A page of %s is read record by record: %s", service_sid, _kind(reason))
-    return _tolerant(body, service_sid)
+    return _tolerant(body, service_sid, is_lenient=is_lenient)
 
 
 class _NotColumnarError(ValueError):
@@ -127,28 +135,16 @@ def _meta(found: pa.Table, body: bytes) -> Meta:
     return meta
 
 
-def _tolerant(body: bytes, service_sid: str) -> tuple[Meta, Rows]:
-    meta, records = records_of(body, KEY)
+def _tolerant(body: bytes, service_sid: str, *, is_lenient: bool = False) -> tuple[Meta, Rows]:
+    meta, records = records_of(body, KEY, is_lenient=is_lenient)
     rows: list[dict[str, Any]] = []
-    rejected: list[dict[str, Any]] = []
+    lines: list[bytes] = []
     for record in records:
         try:
             rows.append(binding_row(record, service_sid))
         except UnfitError as error:
-            rejected.append({"reason": str(error), "record": _kept(record)})
-    return meta, Rows(pa.Table.from_pylist(rows, schema=BINDINGS), rejected)
-
-
-def _kept(record: Any) -> Any:
-    """A record that did not fit, as rejected.jsonl can hold it."""
-    nested = record
-    for _ in range(_ROOM):
-        nested = [nested]
-    try:
-        json.dumps(nested)
-    except RecursionError:
-        return "(nested too deeply to be written again)"
-    return record
+            lines.append(rejected_line(record, str(error)))
+    return meta, Rows(pa.Table.from_pylist(rows, schema=BINDINGS), tuple(lines))
 
 
 def _kind(reason: Exception) -> str:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import pyarrow as pa
 
@@ -17,6 +17,7 @@ from migrate.model.schemas import BINDINGS
 from migrate.snapshot.checkpoint import ChainState, Progress
 from migrate.snapshot.writer import SnapshotWriter
 
+BYTES_A_ROW = 400  # of a record that does not fit, in memory; a row takes as much
 ROWS_IN_HAND = 160_000  # of all chains together: some 60 MB
 MOST_PART_ROWS = 20_000
 LONGEST_IN_HAND = 30.0  # seconds; then even a few pages become a part, so that a crash costs no more
@@ -43,8 +44,9 @@ class _Hand:
     at: Position
     since: float = field(default_factory=time.monotonic)
     tables: list[pa.Table] = field(default_factory=list)
-    rejected: list[dict[str, Any]] = field(default_factory=list)
+    rejected: list[bytes] = field(default_factory=list)
     size: int = 0
+    rejected_bytes: int = 0
     pages: int = 0
     requests: int = 0
     page_size: int = 0
@@ -97,8 +99,9 @@ class Parts:
             hand.at = at
             if rows.table.num_rows:
                 hand.tables.append(rows.table)
-            hand.rejected += ({"chain": chain_id, **record} for record in rows.rejected)
+            hand.rejected += rows.lines
             hand.size += len(rows)
+            hand.rejected_bytes += sum(map(len, rows.lines))
             hand.pages += 1
             hand.requests += requests
             hand.page_size = page_size
@@ -121,7 +124,9 @@ class Parts:
 
     def _is_full(self, chain_id: str) -> bool:
         hand = self._hands.get(chain_id)
-        return hand is not None and (hand.size >= self._rows or hand.at.done)
+        if hand is None:
+            return False
+        return hand.size >= self._rows or hand.rejected_bytes >= self._rows * BYTES_A_ROW or hand.at.done
 
     def _run(self) -> None:
         try:

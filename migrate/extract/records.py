@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from migrate.model.sids import is_service_sid
+from migrate.twilio_api.pages import Unread
 
 _DERIVED = frozenset({"url", "links"})
 _BINDING_TEXTS = ("account_sid", "endpoint", "identity", "binding_type", "credential_sid")
@@ -27,6 +28,8 @@ class UnfitError(ValueError):
 
 def binding_row(record: Any, service_sid: str) -> dict[str, Any]:
     """A row of the `BINDINGS` schema. Raises `UnfitError`, and the record then belongs into rejected.jsonl."""
+    if isinstance(record, Unread):
+        raise UnfitError("not JSON, or nested too deeply to be read")
     if not isinstance(record, Mapping):
         raise UnfitError("not a JSON object")
     row: dict[str, Any] = {"sid": _text(record, "sid")}
@@ -42,6 +45,16 @@ def binding_row(record: Any, service_sid: str) -> dict[str, Any]:
     row["message_types"] = _texts(record, "message_types")
     row["extra"] = _extra(record, _BINDING_FIELDS)
     return row
+
+
+def rejected_line(record: Any, reason: str) -> bytes:
+    """A record that did not fit, and why, as rejected.jsonl has it but for its chain."""
+    if isinstance(record, Unread):
+        record = record.written
+    try:
+        return json.dumps({"reason": reason, "record": record}, sort_keys=True, default=str).encode()
+    except RecursionError:
+        return json.dumps({"reason": reason, "record": "(nested too deeply to be written again)"}).encode()
 
 
 def service_row(record: Any, conversations_notifications: Any) -> dict[str, Any]:
@@ -121,6 +134,6 @@ def _extra(record: Mapping[str, Any], known: frozenset[str]) -> str | None:
 
 def _json(value: Any) -> str | None:
     try:
-        return None if value is None else json.dumps(value, sort_keys=True)
+        return None if value is None else json.dumps(value, sort_keys=True, default=str)
     except RecursionError:
         raise UnfitError("a field is nested too deeply") from None

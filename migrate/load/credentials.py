@@ -6,12 +6,13 @@ its date. Where that leaves a doubt, whose an update was is not guessed: it is t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 
-from migrate.load.journal import Journal
+from migrate.load.journal import CredentialEntry, Journal
 from migrate.load.pace import READ_AGAIN, Pace
-from migrate.load.secrets import Form
+from migrate.load.secrets import Form, secret_findings
 from migrate.model.applied import Outcome
 from migrate.model.errors import TransientTwilioError, TwilioError
 from migrate.model.finding import Finding
@@ -22,6 +23,10 @@ from migrate.twilio_api.api import TwilioApi
 from migrate.twilio_api.pages import Meta, NotAPageError, records_of
 
 _PATH = "/Credentials"
+_DOUBT = (
+    "none is made again: find out which one it is, name its sid in push-config.yaml, move this plan and its journal "
+    "away, and plan again"
+)
 Found = list[LiveCredential]
 Look = Callable[[str | None], Found]  # what is there; the SID is the one that Twilio has named, if it has
 
@@ -63,7 +68,7 @@ def plan_credentials(
             if code == "credential-exists" and _flaw(config, like):
                 code = "credential-sandbox-differs"
             findings += [Finding(code, None, f"{found.sid} {found.friendly_name}") for found in like]
-    return changes, findings
+    return changes, [*findings, *secret_findings(changes, api.server_time or datetime.now(UTC))]
 
 
 def stale_credentials(
@@ -92,25 +97,33 @@ class CredentialWriter:
 
     def _make(self, change: CredentialChange, secrets: Form) -> Outcome:
         config, latest = change.config, self._journal.latest_credential(change)
-        named = latest[1].made if latest else None
-        status = latest[1].status if latest else None
-        like = self._like(config, named)
-        if like and latest and status is None and not _flaw(config, like):
-            self._journal.end(latest[0], "applied", like[0])  # it had arrived, though nobody was there to see it
+        entry = latest[1] if latest else None
+        status, named = (entry.status, entry.sid) if entry else (None, None)
+        listed = read_credentials(self._api)
+        found = self._found(config, listed, named, entry.seen if entry else None)
+        if status == "void":  # what is new since, and has another name, is somebody else's
+            found = [each for each in found if each.resembles(config)]
+        if found and latest and status is None and not _flaw(config, found):
+            self._journal.end(latest[0], "applied", found[0])  # it had arrived, though nobody was there to see it
             status = "applied"
-        if like:
-            if flaw := _flaw(config, like):
+        if found:
+            if flaw := _flaw(config, found):
                 return Outcome(change, "failed", flaw)
             whose = "by an earlier run" if status == "applied" else "made meanwhile"
-            return Outcome(change, "applied" if status == "applied" else "already", f"{like[0].sid}, {whose}")
+            return Outcome(change, "applied" if status == "applied" else "already", f"{found[0].sid}, {whose}")
         if status == "applied":
             return Outcome(change, "stale", "it is not there any more")
         if named:
             return Outcome(change, "failed", f"Twilio has made it as {named}, and does not show it yet")
         form = {"Type": config.type, "FriendlyName": config.friendly_name, **_sandbox(config), **secrets}
-        number = self._begin(change)
-        like = self._post(number, _PATH, form, lambda sid: self._like(config, sid), like)
-        return self._end(change, number, like)
+        seen = frozenset(each.sid for each in listed)
+        number = self._begin(change, seen)
+
+        def look(sid: str | None) -> Found:
+            return self._found(config, read_credentials(self._api), sid, seen)
+
+        found = self._post(config, number, _PATH, form, look, [])
+        return self._end(change, number, found)
 
     def _update(self, change: CredentialChange, existing: LiveCredential, secrets: Form) -> Outcome:
         config = change.config
@@ -128,10 +141,11 @@ class CredentialWriter:
                 return Outcome(change, "stale", "changed by us or by somebody else: a secret cannot be read back")
             return Outcome(change, "stale", "changed since the plan was made")
         path, number = f"{_PATH}/{live.sid}", self._begin(change)
-        after = self._post(number, path, {**_sandbox(config), **secrets}, lambda _: self._at(live.sid), [live])
+        form = {**_sandbox(config), **secrets}
+        after = self._post(config, number, path, form, lambda _: self._at(live.sid), [live])
         return self._end(change, number, after)
 
-    def _post(self, number: int, path: str, form: Form, look: Look, before: Found) -> Found:
+    def _post(self, config: CredentialConfig, number: int, path: str, form: Form, look: Look, before: Found) -> Found:
         """Send a form, and give what is seen then; again while nothing is changed and patience lasts.
 
         What Twilio took is not sent again, however long it does not show. What was not seen to be refused stays open
@@ -156,7 +170,7 @@ class CredentialWriter:
                 return after
             except TwilioError:
                 with suppress(TwilioError):  # where nothing can be seen, it stays open
-                    if look(None) == before:
+                    if [each for each in look(None) if each.resembles(config)] == before:
                         self._journal.end(number, "void", None)
                 raise
             taken, shown = True, answer.get("sid")
@@ -177,27 +191,36 @@ class CredentialWriter:
             after = look(sid)
         return after
 
-    def _begin(self, change: CredentialChange) -> int:
+    def _begin(self, change: CredentialChange, seen: Collection[str] = ()) -> int:
         """Journal the intent; one of an earlier run that is open still did not arrive, as far as can be seen."""
         latest = self._journal.latest_credential(change)
         if latest and latest[1].status is None:
             self._journal.end(latest[0], "void", change.existing)
-        return self._journal.begin_credential(change)
+        return self._journal.begin_credential(change, seen)
 
     def _end(self, change: CredentialChange, number: int, found: Found) -> Outcome:
         """Journal what is there after a write, and tell it; what does not show yet stays open."""
         if not found:
             return Outcome(change, "failed", "Twilio took it, and does not show it yet")
         if flaw := _flaw(change.config, found):
-            self._journal.end(number, "failed", found[0])
-            return Outcome(change, "failed", flaw)
+            entry = self._journal.entries[number]
+            if len(found) == 1 and (change.existing or (isinstance(entry, CredentialEntry) and entry.made)):
+                self._journal.end(number, "failed", found[0])
+            return Outcome(change, "failed", flaw)  # what may be another's stays open
         self._journal.end(number, "applied", found[0])
         return Outcome(change, "applied", f"its SID is {found[0].sid}")
 
-    def _like(self, config: CredentialConfig, sid: str | None = None) -> Found:
-        """The credentials of that type and name; or the one of that SID, which a list may not show yet."""
-        found = [each for each in read_credentials(self._api) if each.is_like(config)]
-        return found or (self._one(sid) if sid else [])
+    def _found(self, config: CredentialConfig, listed: Found, sid: str | None, seen: Collection[str] | None) -> Found:
+        """What a credential that is to be made can be seen as: the one of the SID that Twilio has named, which a list
+        may not show yet; else those of that type and name; else those of that type that are new since `seen`: the
+        server may have given ours another name.
+        """
+        if sid and (at := [each for each in listed if each.sid == sid] or self._one(sid)):
+            return at
+        like = [each for each in listed if each.is_like(config)]
+        if like or seen is None:
+            return like
+        return [each for each in listed if each.type == config.type and each.sid not in seen]
 
     def _at(self, sid: str) -> Found:
         """The credential of that SID, if there is one."""
@@ -217,10 +240,13 @@ class CredentialWriter:
 def _flaw(config: CredentialConfig, found: Sequence[LiveCredential]) -> str:
     """What is wrong with the credentials that are there for a desired one; empty if nothing is."""
     if len(found) > 1:
-        return f"there are several of its type and name: {', '.join(one.sid for one in found)}"
+        sids = ", ".join(one.sid for one in found)
+        if all(one.is_like(config) for one in found):
+            return f"there are several of its type and name: {sids}"
+        return f"several are new since it was sent ({sids}), and which of them it is cannot be told; {_DOUBT}"
     (one,) = found
-    if not one.is_like(config):
-        return f"{one.sid} has another type or name"
+    if not one.resembles(config):
+        return f"{one.sid} has another type or name; {_DOUBT}"
     if config.sandbox is not None and str(one.sandbox).lower() != form_value(config.sandbox):
         return f"{one.sid} is of Apple's {'production' if config.sandbox else 'sandbox'}"
     return ""

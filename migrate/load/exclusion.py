@@ -15,6 +15,7 @@ from typing import Any
 from migrate.model.errors import RefusedError
 from migrate.model.text import lasting
 from migrate.snapshot.files import make_private_folder
+from migrate.storage.private import open_own, refuse_foreign
 
 
 @contextmanager
@@ -25,7 +26,8 @@ def only_loader(folder: Path, account_sid: str) -> Iterator[str]:
     """
     make_private_folder(folder)
     path = folder / f"{account_sid}.lock"
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    refuse_foreign(path)
+    handle = open_own(path, os.O_RDWR | os.O_CREAT)
     try:
         holder = _holder(handle)
         try:

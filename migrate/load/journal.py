@@ -6,7 +6,7 @@ An intent without a result is a write that may or may not have been done: whoeve
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,6 +20,7 @@ from migrate.model.push_config import Settings
 from migrate.model.push_credential import CREDENTIAL, CredentialChange, LiveCredential
 from migrate.model.sids import is_credential_sid, is_service_sid
 from migrate.snapshot.files import append_synced
+from migrate.storage.private import own_place
 
 FORMAT = 1
 _FIRST = f'{{"format_version": {FORMAT}, "plan_id": '.encode()  # how each begins
@@ -51,6 +52,12 @@ class CredentialEntry:
     status: Status | None = None
     after: LiveCredential | None = None
     made: str | None = None  # its SID, if Twilio has named it
+    seen: frozenset[str] | None = None  # the SIDs of all credentials before it was made; None: not known
+
+    @property
+    def sid(self) -> str | None:
+        """Its SID, as far as that is known."""
+        return self.made or (self.after.sid if self.after else None)
 
 
 Kind = TypeVar("Kind", Entry, CredentialEntry)
@@ -83,10 +90,13 @@ class Journal:
         )
         return number
 
-    def begin_credential(self, change: CredentialChange) -> int:
-        """Note that a credential is going to be made, or given another secret; gives the number of the entry."""
+    def begin_credential(self, change: CredentialChange, seen: Collection[str] = ()) -> int:
+        """Note that a credential is going to be made, or given another secret; gives the number of the entry.
+
+        `seen` are the SIDs of the credentials that there are before one is made: what is new later can be ours.
+        """
         config, before = change.config, change.existing
-        self.entries.append(CredentialEntry(config.friendly_name, config.type, before))
+        self.entries.append(CredentialEntry(config.friendly_name, config.type, before, seen=frozenset(seen)))
         number = len(self.entries) - 1
         self._log(
             {
@@ -95,6 +105,7 @@ class Journal:
                 "friendly_name": config.friendly_name,
                 "type": config.type,
                 "before": before.to_json() if before else None,
+                "seen": sorted(seen),
             }
         )
         return number
@@ -160,7 +171,7 @@ def open_journal(path: Path, plan: Plan, plan_id: str) -> Iterator[Journal]:
 
     Raises `RefusedError` if it is another plan's or held, and `InputError` for a file that is no journal.
     """
-    path = path.resolve()  # a link stays one
+    path = own_place(path)  # a link stays one
     is_new = is_unwritten(path, _FIRST)
     journal = Journal(path, plan_id, plan.account_sid, plan.target) if is_new else read_journal(path)
     if journal.plan_id != plan_id:
@@ -227,7 +238,10 @@ def _entry(line: dict[str, Any]) -> Entry | CredentialEntry:
     name = str(line["friendly_name"])
     if line["kind"] == CREDENTIAL:
         before = None if line["before"] is None else LiveCredential.from_json(line["before"])
-        return CredentialEntry(name, str(line["type"]), before)
+        seen = line.get("seen")
+        if seen is not None and not (isinstance(seen, list) and all(isinstance(sid, str) for sid in seen)):
+            raise TypeError("not a list of SIDs")
+        return CredentialEntry(name, str(line["type"]), before, seen=None if seen is None else frozenset(seen))
     if line["kind"] != NOTIFICATIONS:
         raise ValueError("of another kind")
     if not is_service_sid(line["service_sid"]):

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from migrate.snapshot.files import make_private_folder, write_whole
+from migrate.snapshot.files import write_whole
 from migrate.snapshot.lock import hold
+from migrate.storage.private import open_own, refuse_foreign
 
 _BLOCK = 4096  # bytes
 
@@ -28,7 +29,7 @@ def is_unwritten(path: Path, first: bytes) -> bool:
 @contextmanager
 def held_for_lines(path: Path, *, is_new: bool) -> Iterator[None]:
     """Hold a private file against any other process, ready for the next line. Raises `RefusedError` if it is held."""
-    make_private_folder(path.parent)
+    refuse_foreign(path)
     if is_new:
         write_whole(path, b"", private=True)
     held = hold(path)
@@ -41,7 +42,7 @@ def held_for_lines(path: Path, *, is_new: bool) -> Iterator[None]:
 
 def _drop_torn_line(path: Path) -> None:
     """Drop what a crash cut short: it would spoil the next line. Reads no more than that: a journal can be huge."""
-    with path.open("r+b") as file:
+    with os.fdopen(open_own(path, os.O_RDWR), "r+b") as file:
         end = place = file.seek(0, os.SEEK_END)
         found = -1
         while place and found < 0:

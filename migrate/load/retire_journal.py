@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from migrate.load.lines import held_for_lines, is_unwritten
+from migrate.load.sids import Sids
 from migrate.model.address import is_same_api
 from migrate.model.errors import InputError, RefusedError
 from migrate.model.sids import is_binding_sid
 from migrate.snapshot.files import append_synced
+from migrate.storage.private import own_place
 
 FORMAT = 1
 _FIRST = f'{{"format_version": {FORMAT}, "kind": "retire", '.encode()  # how each begins
@@ -29,8 +31,9 @@ Result = Literal["deleted", "failed"]
 class RetireJournal:
     """The deletes of one snapshot's bindings. Its methods may be called from several threads.
 
-    `deleted` are the SIDs that were, `begun` those whose delete was announced and has no result. `target` is Chat's
-    address, `conversations` that of the API that says who is ready, which a journal of an earlier version leaves out.
+    `deleted` are the SIDs that were, on the disk; `begun` those whose delete was announced and has no result, few.
+    `target` is Chat's address, `conversations` that of the API that says who is ready, which a journal of an earlier
+    version leaves out.
     """
 
     path: Path
@@ -38,9 +41,11 @@ class RetireJournal:
     account_sid: str
     target: str
     conversations: str
-    deleted: set[str] = field(default_factory=set)
     begun: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.deleted = Sids(self.path.parent)
 
     def begin(self, sid: str) -> None:
         """Note that a binding is going to be deleted, if that is not noted yet."""
@@ -71,8 +76,9 @@ class RetireJournal:
             raise ValueError("not a result")
 
     def _settle(self, sid: str, result: Result) -> None:
+        is_first = sid in self.begun or sid not in self.deleted
         self.begun.discard(sid)
-        if result == "deleted":
+        if result == "deleted" and is_first:
             self.deleted.add(sid)
 
     def _log(self, line: dict[str, Any]) -> None:
@@ -88,7 +94,7 @@ def read_retire_journal(
 
     Raises `InputError` for a file that is none, and `RefusedError` for that of another snapshot, account or address.
     """
-    path = path.resolve()  # a link stays one
+    path = own_place(path)  # a link stays one
     journal = RetireJournal(path, snapshot, account_sid, target, conversations)
     if is_unwritten(path, _FIRST):
         return journal

@@ -20,7 +20,6 @@ from migrate.twilio_api.api import TwilioApi
 
 def save_plan(plan: Plan, path: Path) -> None:
     """Write plan.json, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, canonical_json(plan.to_json()))
 
 

@@ -176,6 +176,22 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
         "A credential of that type and name is there already, and is left as it is",
         "To give it another secret, name its sid in push-config.yaml",
     ),
+    "credential-certificate-ends": CatalogueEntry(
+        "warning",
+        "The certificate for a credential expires within 30 days; pushes to its devices stop then",
+        "Renew it with Apple and name the new one, or plan the renewal; the credential keeps its SID",
+    ),
+    "credential-certificate-unknown": CatalogueEntry(
+        "warning",
+        "The certificate's common name is none of those that Apple gives to push certificates: whether it is for "
+        "push, and for which of sandbox and production, is not known",
+        "Check that it is the push certificate of this app, and that sandbox in push-config.yaml is right",
+    ),
+    "credential-key-unread": CatalogueEntry(
+        "warning",
+        "The private_key in a service-account key cannot be read as a private key without a password",
+        "Download the key from Google again and name that file, unless you know that Twilio accepts this one",
+    ),
     "rollback-credential-stays": CatalogueEntry(
         "warning",
         "A credential that was made, or given another secret, stays as it is: the former secret is not known, and to "

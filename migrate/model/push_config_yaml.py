@@ -14,7 +14,7 @@ import yaml
 from migrate.model.errors import InputError
 from migrate.model.proposal import Proposal
 from migrate.model.push_config import FIELD_BY_PATH, FIELDS, PushConfig, ServiceConfig, Settings, Value, in_order
-from migrate.model.push_credential import SECRETS, CredentialConfig
+from migrate.model.push_credential import REFERENCES, CredentialConfig
 from migrate.model.sids import is_service_sid
 from migrate.model.text import did_you_mean
 
@@ -30,7 +30,7 @@ _PROPOSED = """\
 """
 _REMEDY = "Correct it there; chat-migrate map writes the file anew, into another folder or with --overwrite"
 _TOP = ("format_version", "services", "credentials")
-_CREDENTIAL = ("type", "sid", "sandbox", *(key for keys in SECRETS.values() for key in keys))
+_CREDENTIAL = ("type", "sid", "sandbox", *(key for keys in REFERENCES.values() for key in keys))
 _BOOL_TAG = "tag:yaml.org,2002:bool"
 _INT_TAG = "tag:yaml.org,2002:int"
 _STR_TAG = "tag:yaml.org,2002:str"

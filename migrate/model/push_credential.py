@@ -7,6 +7,7 @@ it cannot be read back (FACTS.md, "Credentials").
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,15 +15,22 @@ from typing import Any, Literal
 from migrate.model.sids import is_credential_sid
 
 CREDENTIAL = "credential"  # the kind of such a change in plans and journals
+_LEAST = 8  # letters of a name that was cut, by which it is still known
 LONGEST_NAME = 64  # characters, by Twilio's OpenAPI document
 _REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:.+")
 Type = Literal["apn", "fcm"]
+P12, P12_PASSWORD = "p12", "p12_password"
 # By type: the key in push-config.yaml and the form field of each secret. GCM is gone, and gets none.
 SECRETS: Mapping[str, Mapping[str, str]] = {
     "apn": {"certificate": "Certificate", "private_key": "PrivateKey"},
     "fcm": {"secret": "Secret"},
 }
 
+# By type: all keys that hold a reference. A .p12 file has both of Apple's secrets, and perhaps a password.
+REFERENCES: Mapping[str, tuple[str, ...]] = {
+    "apn": (*SECRETS["apn"], P12, P12_PASSWORD),
+    "fcm": (*SECRETS["fcm"],),
+}
 SECRET_FIELDS = frozenset(field for fields in SECRETS.values() for field in fields.values())
 
 
@@ -35,7 +43,8 @@ def is_reference(text: str) -> bool:
 class CredentialConfig:
     """A credential that is to be: created, or where `credential_sid` names one, given another secret.
 
-    `secrets` has a reference for each key of `SECRETS[type]`. `sandbox` is Apple's; None leaves it out.
+    `secrets` has a reference for each key of `SECRETS[type]`, or instead of Apple's two one for `P12`. `sandbox` is
+    Apple's; None leaves it out.
     """
 
     friendly_name: str
@@ -50,19 +59,27 @@ class CredentialConfig:
             return f"a credential's name has 1 to {LONGEST_NAME} characters"
         if self.type not in SECRETS:
             return f"type must be {' or '.join(SECRETS)}"
-        wanted = SECRETS[self.type]
-        for key in wanted:
-            if key not in self.secrets:
-                return f"a credential of type {self.type} needs {key}"
-        for key, reference in self.secrets.items():
-            if key not in wanted:
-                return f"a credential of type {self.type} has no {key}"
-            if not is_reference(reference):
-                return f"{key} must be env:NAME or file:PATH, and never the secret itself"
+        if problem := self._reference_problem():
+            return problem
         if self.sandbox is not None and self.type != "apn":
             return f"a credential of type {self.type} has no sandbox"
         if self.credential_sid is not None and not is_credential_sid(self.credential_sid):
             return "sid must be a credential's SID (CR and 32 hexadecimal digits)"
+        return ""
+
+    def _reference_problem(self) -> str:
+        by_p12 = self.type == "apn" and P12 in self.secrets
+        wanted = (P12,) if by_p12 else tuple(SECRETS[self.type])
+        for key in wanted:
+            if key not in self.secrets:
+                return f"a credential of type {self.type} needs {key}"
+        for key, reference in self.secrets.items():
+            if by_p12 and key in SECRETS[self.type]:
+                return f"a credential has either {P12}, or certificate and private_key"
+            if key not in wanted and not (by_p12 and key == P12_PASSWORD):
+                return f"a credential of type {self.type} has no {key}"
+            if not is_reference(reference):
+                return f"{key} must be env:NAME or file:PATH, and never the secret itself"
         return ""
 
     def to_json(self) -> dict[str, Any]:
@@ -126,8 +143,22 @@ class LiveCredential:
         return found
 
     def is_like(self, config: CredentialConfig) -> bool:
-        """Whether it has the type and the name of a desired one."""
-        return (self.type, self.friendly_name) == (config.type, config.friendly_name)
+        """Whether it has the type and the name of a desired one, but for spaces and how letters are composed."""
+        return self.type == config.type and _tidy(self.friendly_name) == _tidy(config.friendly_name)
+
+    def resembles(self, config: CredentialConfig) -> bool:
+        """Whether it can be a desired one whose name the server has changed: in its case, its signs, or its end."""
+        ours, theirs = _bare(config.friendly_name), _bare(self.friendly_name)
+        is_named = theirs == ours != "" or (len(theirs) >= _LEAST and ours.startswith(theirs))
+        return self.type == config.type and (is_named or self.is_like(config))
+
+
+def _tidy(name: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", name).split())
+
+
+def _bare(name: str) -> str:
+    return "".join(letter for letter in unicodedata.normalize("NFKD", name).casefold() if letter.isalnum())
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,11 @@ def purge_view(found: Sequence[Kept], fates: Mapping[Kept, str], now: datetime, 
         )
         if kept.obstacle:
             text.append(f"{'':{width + largest + 13}}left alone: {printable(kept.obstacle)}\n", "dim")
+    doubtful = [kept for kept in found if kept.obstacle]
+    left = f" {count(len(doubtful), 'folder')} left alone: look at what is said of it." if doubtful else ""
     if dry_run:
         return text.append("Dry run: ", "bold").append(
-            f"{count(len(fates), 'folder')} of {len(found):,} would be removed. {BREAK}Nothing was removed.\n"
+            f"{count(len(fates), 'folder')} of {len(found):,} would be removed. {BREAK}Nothing was removed.{left}\n"
         )
-    return text.append("Done: ", "bold").append(f"{count(len(fates), 'folder')} of {len(found):,} removed.\n")
+    word = "Not everything was looked at or removed: " if doubtful else "Done: "
+    return text.append(word, "bold").append(f"{count(len(fates), 'folder')} of {len(found):,} removed.{left}\n")

@@ -12,7 +12,7 @@ from migrate.model.outcome import OUTCOMES
 from migrate.model.plan import Plan
 from migrate.model.proposal import Proposal
 from migrate.model.push_config import FIELDS, Settings, Value
-from migrate.model.push_credential import SECRETS, CredentialChange
+from migrate.model.push_credential import REFERENCES, CredentialChange
 from migrate.model.text import printable
 
 LONGEST_NAME = 60  # characters of a friendly name that a view shows
@@ -60,7 +60,7 @@ def was(change: CredentialChange, key: str) -> str:
     """What Twilio has of a credential now: of its secrets, nothing that can be seen."""
     if change.existing is None:
         return "(none yet)"
-    if key in SECRETS[change.config.type]:
+    if key in REFERENCES[change.config.type]:
         return "(not shown by Twilio)"
     value = change.existing.to_json()[key]
     return "(not set)" if value is None else printable(value).lower()  # Twilio says "True", we say true

@@ -1,8 +1,8 @@
 """The checkpoint: one synced line for everything that counts in an unfinished snapshot.
 
-A line names its chain and the part that it adds (null: none), and where the chain goes on: in which of its lists, and
-at which page (null: the first); or that it is done. Other lines name the part that they `replace`, or say that the
-chain starts over.
+A line names its chain, the part that it adds and a file of records that did not fit (null: none), and where the chain
+resumes: in which of its lists, and at which page (null: the first); or that it is done. Other lines name the part
+that they `replace`, or say that the chain starts over.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 from migrate.snapshot.files import write_whole
 from migrate.snapshot.manifest import FileRecord
+from migrate.snapshot.rejected import is_of_rejected
 
 CHECKPOINT = "checkpoint.jsonl"
 
@@ -30,7 +31,8 @@ class ChainState:
     pages: int = 0
     requests: int = 0
     rows: int = 0
-    rejected: list[dict[str, Any]] = field(default_factory=list)
+    rejected: list[FileRecord] = field(default_factory=list)  # files of records that did not fit
+    set_aside: int = 0  # such files that were ever named
     page_size: int = 0
     turn: int = 0
     next_url: str | None = None
@@ -52,15 +54,17 @@ class ChainState:
             self.rows += part.rows
         self.pages += line["pages"]
         self.requests += line["requests"]
-        self.rejected += line["rejected"]
+        if line["rejected"]:
+            self.rejected.append(FileRecord(**line["rejected"]))
+            self.set_aside += 1
         self.page_size = line["page_size"] or self.page_size
         self.turn, self.next_url, self.done = line["turn"], line["next_url"], line["done"]
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What a part adds to its chain: pages walked and the requests they took, records that did not fit, and where
-    the chain goes on: the list (`turn`) and the page in it, or that it is `done`.
+    """What a part adds to its chain: pages walked and the requests they took, records that did not fit (each a line
+    of JSON), and where the chain resumes: the list (`turn`) and the page in it, or that it is `done`.
     """
 
     pages: int
@@ -69,7 +73,7 @@ class Progress:
     turn: int
     next_url: str | None
     done: bool
-    rejected: tuple[dict[str, Any], ...] = ()
+    rejected: tuple[bytes, ...] = ()
 
 
 def check_line(line: dict[str, Any]) -> None:
@@ -79,8 +83,8 @@ def check_line(line: dict[str, Any]) -> None:
     numbers = (line["pages"], line["requests"], line["page_size"], line["turn"])
     following, rejected = line["next_url"], line["rejected"]
     sound = all(type(number) is int and number >= 0 for number in numbers) and type(line["done"]) is bool
-    sound = sound and isinstance(rejected, list | tuple)
-    sound = sound and all(isinstance(record, dict) for record in rejected)
+    # An earlier version has a list here; one with records in it has to be begun again.
+    sound = sound and (not rejected or is_of_rejected(rejected["path"]))
     if not sound or not (following is None or (isinstance(following, str) and following.startswith("/"))):
         raise TypeError("not a line of a checkpoint")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -15,10 +16,10 @@ import pyarrow as pa
 from migrate.model.coverage import Counts, Coverage, ServiceCoverage
 from migrate.model.errors import RefusedError
 from migrate.model.schemas import COVERAGE
-from migrate.snapshot.files import make_private_folder, write_whole
+from migrate.snapshot.files import make_private_folder, private_file, write_whole
 from migrate.snapshot.lock import hold
 from migrate.snapshot.parquet import parquet_bytes
-from migrate.snapshot.writer import REJECTED
+from migrate.snapshot.rejected import REJECTED
 
 _NAME = "%Y-%m-%dT%H-%M-%SZ"
 _NAMED = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}-[0-9]{2}-[0-9]{2}Z")
@@ -53,7 +54,8 @@ def write_coverage(folder: Path, coverage: Coverage, rejected: Path | None = Non
     table = pa.Table.from_pylist([{**row, "snapshot": coverage.snapshot} for row in rows], schema=COVERAGE)
     path = _free_name(folder, as_of.strftime(_NAME))
     if rejected:  # first: what has numbers has its evidence
-        write_whole(rejected_beside(path), rejected.read_bytes(), private=True)
+        with rejected.open("rb") as source, private_file(rejected_beside(path)) as copy:
+            shutil.copyfileobj(source, copy)
     write_whole(path, parquet_bytes(table), private=True)
     return path
 

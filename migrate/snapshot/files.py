@@ -6,56 +6,48 @@ import errno
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-PARTIAL = ".partial"
+from migrate.storage.private import PARTIAL, Unfinished, make_own_folder, make_private_folder, open_own, sync
+
+__all__ = [
+    "PARTIAL",
+    "append_synced",
+    "make_own_folder",
+    "make_private_folder",
+    "private_file",
+    "sha256_of",
+    "sync",
+    "write_whole",
+]
 
 
-def make_private_folder(path: Path) -> None:
-    """Create a folder, and its parents, that only its owner can enter; an existing one is left as it is."""
-    if not path.is_dir():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.mkdir(mode=0o700, exist_ok=True)
-        sync(path.parent)
-
-
-def write_whole(path: Path, data: bytes | str, *, private: bool = False) -> None:
-    """Write a file beside its place, sync it, and put it in place in one step.
+def write_whole(path: Path, data: bytes | str, *, private: bool = False, sweeps: bool = True) -> None:
+    """Write a file beside its place, sync it, and put it in place in one step; see `Unfinished`.
 
     Whatever happens, `path` holds either its former content or the new one. `private` makes it 0600.
     """
-    unfinished = path.with_name(f".{path.name}{PARTIAL}")
-    handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600 if private else 0o666)
+    unfinished = Unfinished(path, private=private, sweeps=sweeps)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data.encode() if isinstance(data, str) else data)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    except OSError:
-        unfinished.unlink(missing_ok=True)
+        unfinished.file.write(data.encode() if isinstance(data, str) else data)
+    except BaseException:
+        unfinished.discard()
         raise
-    sync(path.parent)
+    unfinished.finish()
 
 
 @contextmanager
 def private_file(path: Path) -> Iterator[BinaryIO]:
     """A 0600 file to write piece by piece: in its place, and synced, when the block has ended well, or not at all."""
-    unfinished = path.with_name(f".{path.name}{PARTIAL}")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = Unfinished(path)
     try:
-        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
+        yield unfinished.file
     except BaseException:
-        with suppress(OSError):
-            unfinished.unlink()
+        unfinished.discard()
         raise
-    sync(path.parent)
+    unfinished.finish()
 
 
 def append_synced(path: Path, line: str) -> None:
@@ -63,7 +55,7 @@ def append_synced(path: Path, line: str) -> None:
 
     A line that a full disk cut short would spoil the next one.
     """
-    with open(path, "ab", buffering=0, opener=_open_private) as file:  # Path.open has no opener
+    with open(path, "ab", buffering=0, opener=open_own) as file:  # Path.open has no opener
         before = file.tell()
         data = line.encode() + b"\n"
         try:
@@ -75,19 +67,6 @@ def append_synced(path: Path, line: str) -> None:
             raise
     if before == 0:
         sync(path.parent)
-
-
-def _open_private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
-def sync(path: Path) -> None:
-    """Make a file's content, or the names in a folder, survive a power loss."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def sha256_of(path: Path) -> str:

@@ -18,9 +18,10 @@ from migrate.model.errors import RefusedError, UsageError
 from migrate.model.push_config import ServiceConfig
 from migrate.model.push_config_yaml import dump
 from migrate.model.schemas import MAPPED_BINDINGS
-from migrate.snapshot.files import PARTIAL, make_private_folder, sha256_of, sync, write_whole
+from migrate.snapshot.files import PARTIAL, make_own_folder, sha256_of, sync, write_whole
 from migrate.snapshot.lock import hold
 from migrate.snapshot.mapped import BINDINGS, CONFIG, RULES, SUMMARY, Summary
+from migrate.storage.private import create_private, is_own_folder, is_partial_of
 
 FORMER = ".former"
 # What a person may have written into: when a new one takes its place, it is kept under a second name.
@@ -48,9 +49,9 @@ class MappedWriter:
         self.scratch = folder.with_name(f".{folder.name}{PARTIAL}")
         self._former = folder.with_name(f".{folder.name}{FORMER}")
         for place in (self.scratch, self._former):
-            if place.exists() and (not place.is_dir() or _strange(place)):
+            if os.path.lexists(place) and (not is_own_folder(place) or _strange(place)):
                 raise RefusedError(f"{place} is in the way, and is not the mapper's", remedy="Move it away")
-        make_private_folder(self.scratch)
+        make_own_folder(self.scratch)
         self._held = hold(self.scratch, folder)
         self._is_finished = False
         try:
@@ -59,7 +60,7 @@ class MappedWriter:
         except BaseException:
             self.close()
             raise
-        make_private_folder(self.scratch / BINDINGS)
+        make_own_folder(self.scratch / BINDINGS)
 
     def __enter__(self) -> Self:
         return self
@@ -106,7 +107,7 @@ class MappedWriter:
     def part(self, service_sid: str, number: int) -> Path:
         """A place for some of the mapped bindings of one service; see `open_part`."""
         folder = self.scratch / BINDINGS / f"service_sid={service_sid}"
-        make_private_folder(folder)
+        make_own_folder(folder)
         return folder / f"part-{number:05}.parquet"
 
     def finish(self, summary: Summary, configs: list[ServiceConfig], rules: str, left_out: Mapping[str, str]) -> None:
@@ -143,7 +144,7 @@ class MappedWriter:
 
 def open_part(path: Path) -> pq.ParquetWriter:
     """A Parquet writer for rows of the `MAPPED_BINDINGS` schema; the caller closes it."""
-    path.touch(mode=0o600)
+    os.close(create_private(path))
     return pq.ParquetWriter(
         path, MAPPED_BINDINGS, compression="zstd", use_dictionary=_FEW_VALUES, write_statistics=_SEARCHED
     )
@@ -163,9 +164,12 @@ def _second_name(name: str) -> str:
 def _strange(folder: Path) -> list[str]:
     """What lies in a mapped folder and is not the mapper's."""
     ours = {SUMMARY, *KEPT, *(path.name for name in KEPT for path in edited_copies(folder, name))}
-    ours |= {f".{name}{PARTIAL}" for name in ours}
     files = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
-    return sorted(name for name in files if name not in ours and not _PART.fullmatch(name))
+    return sorted(
+        name
+        for name in files
+        if name not in ours and not _PART.fullmatch(name) and not any(is_partial_of(one, name) for one in ours)
+    )
 
 
 def refuse_unless_free(folder: Path, *, overwrite: bool = False) -> None:

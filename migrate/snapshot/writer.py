@@ -32,6 +32,7 @@ from migrate.snapshot.deduplicate import Keys, without_duplicates
 from migrate.snapshot.files import (
     PARTIAL,
     append_synced,
+    make_own_folder,
     make_private_folder,
     sha256_of,
     sync,
@@ -41,8 +42,9 @@ from migrate.snapshot.lock import hold
 from migrate.snapshot.manifest import NAME as MANIFEST
 from migrate.snapshot.manifest import ChainRecord, FileRecord, Manifest, read_manifest
 from migrate.snapshot.parquet import file_record, parquet_bytes
+from migrate.snapshot.rejected import REJECTED, put_together, remove_rejected, write_rejected
+from migrate.storage.private import sweep
 
-REJECTED = "rejected.jsonl"
 BINDINGS_FOLDER = "bindings"
 _FIXED = ("account_sid", "source", "filters", "shards")  # what an extract that goes on must share with its beginning
 _TABLES = {"services": SERVICES, "credentials": CREDENTIALS}
@@ -75,6 +77,7 @@ class SnapshotWriter:
         # The checkpoint goes first: without it, parts that are still there count for nothing.
         for name in (CHECKPOINT, BINDINGS_FOLDER, REJECTED, *(f"{name}.parquet" for name in _TABLES)):
             _remove(self.folder / name)
+        remove_rejected(self.folder)
         self.manifest.write(self.folder)
 
     def discard(self) -> None:
@@ -97,7 +100,7 @@ class SnapshotWriter:
         for line in complete_lines(self.folder / CHECKPOINT):
             self._take(json.loads(line))
         for state in self._chains.values():
-            for part in state.parts:
+            for part in (*state.parts, *state.rejected):
                 if sha256_of(self.folder / part.path) != part.sha256:
                     raise ValueError(f"{part.path} is not what was written")
 
@@ -127,14 +130,17 @@ class SnapshotWriter:
             return self._chains.setdefault(chain_id, ChainState(service_sid))
 
     def add(self, chain_id: str, table: pa.Table, progress: Progress) -> None:
-        """Store some pages of a chain: the part first, then the line that makes it count."""
+        """Store some pages of a chain: the part and what did not fit first, then the line that makes them count."""
         state = self._chains[chain_id]
         part = None
         if table.num_rows:
             shard = chain_id.replace(f":{state.service_sid}", "").replace(":", "-")
             part = self._write_part(state.service_sid, f"{shard}-{state.written:05}", table)
             self._keys.add(self.folder / part.path, table.column("sid"))
-        self._log(chain_id, part, vars(progress))  # as they are: `asdict` would copy each rejected record
+        aside = None
+        if progress.rejected:
+            aside = write_rejected(self.folder, chain_id, state.set_aside, progress.rejected)
+        self._log(chain_id, part, {**vars(progress), "rejected": asdict(aside) if aside else None})
 
     def start_over(self, chain_id: str) -> None:
         """Forget what a chain has, because it can go on from nowhere but its beginning."""
@@ -151,28 +157,26 @@ class SnapshotWriter:
             raise RefusedError(
                 f"Chain {unfinished[0]} has not come to its end", remedy="Extract once more into the same folder"
             )
-        make_private_folder(self.folder / BINDINGS_FOLDER)
+        make_own_folder(self.folder / BINDINGS_FOLDER)
         self._drop_duplicates()
         self._remove_unnamed()
         states = dict(sorted(self._chains.items()))
         files = [part for state in states.values() for part in state.parts]
         rows = sum(file.rows for file in files)
         files += [file_record(self.folder, self.folder / f"{name}.parquet") for name in _TABLES]
-        rejected = [record for state in states.values() for record in state.rejected]
+        rejected = [file for state in states.values() for file in state.rejected]
         if rejected:
-            path = self.folder / REJECTED
-            write_whole(path, "".join(json.dumps(one, sort_keys=True) + "\n" for one in rejected), private=True)
-            files.append(FileRecord(REJECTED, len(rejected), path.stat().st_size, sha256_of(path)))
+            files.append(put_together(self.folder, rejected))
         self.manifest = self.manifest.finished(
             finished_at=finished_at.isoformat(),
             rows=rows,
             duplicates_removed=sum(state.rows for state in states.values()) - rows,
-            rejected=len(rejected),
+            rejected=sum(file.rows for file in rejected),
             chains=tuple(_chain_record(chain, state) for chain, state in states.items()),
             files=tuple(sorted(files, key=lambda file: file.path)),
         )
         self.manifest.write(self.folder)
-        (self.folder / CHECKPOINT).unlink(missing_ok=True)
+        _clear_up(self.folder)
         sync(self.folder)
         return self.manifest
 
@@ -192,10 +196,10 @@ class SnapshotWriter:
 
     def _write_part(self, service_sid: str, name: str, table: pa.Table) -> FileRecord:
         folder = self.folder / BINDINGS_FOLDER / f"service_sid={service_sid}"
-        make_private_folder(folder.parent)
-        make_private_folder(folder)
+        make_own_folder(folder.parent)
+        make_own_folder(folder)
         data, path = parquet_bytes(table), folder / f"{name}.parquet"
-        write_whole(path, data, private=True)
+        write_whole(path, data, private=True, sweeps=False)  # `_remove_unnamed` does that
         sha256 = hashlib.sha256(data).hexdigest()
         return FileRecord(path.relative_to(self.folder).as_posix(), table.num_rows, len(data), sha256)
 
@@ -220,12 +224,14 @@ class SnapshotWriter:
             raise ValueError(f"{chain} is no chain of {service_sid}")
         state = self._chains.get(chain, ChainState(service_sid))
         if line.get("restart"):
-            state = ChainState(service_sid, written=state.written, restarts=state.restarts + 1)
+            restarts = state.restarts + 1
+            state = ChainState(service_sid, written=state.written, restarts=restarts, set_aside=state.set_aside)
         else:
             state.take(line)
         self._chains[chain] = state
 
     def _remove_unnamed(self) -> None:
+        sweep(self.folder)
         named = {part.path for state in self._chains.values() for part in state.parts}
         for service in sorted((self.folder / BINDINGS_FOLDER).glob("*")):
             for path in service.iterdir() if service.is_dir() and not service.is_symlink() else ():
@@ -233,6 +239,7 @@ class SnapshotWriter:
                     _remove(path)
             if service.is_symlink() or not service.is_dir() or not any(service.iterdir()):
                 _remove(service)
+        remove_rejected(self.folder, {file.path for state in self._chains.values() for file in state.rejected})
 
 
 def open_writer(folder: Path, manifest: Manifest, *, restart: bool = False) -> SnapshotWriter:
@@ -294,11 +301,17 @@ def refuse_unless_unfinished(folder: Path) -> None:
     if not (folder / MANIFEST).exists():
         raise RefusedError(f"{folder} is not empty, and is no snapshot", remedy="Name another folder")
     if read_manifest(folder).status == "finished":
-        (folder / CHECKPOINT).unlink(missing_ok=True)  # left by a kill between the last two steps
+        _clear_up(folder)  # after a kill between the last two steps
         raise RefusedError(
             f"{folder} holds a finished snapshot, which is never overwritten",
             remedy=f"Name another folder, or go on with: chat-migrate map {quote(str(folder))} --out MAPPED",
         )
+
+
+def _clear_up(folder: Path) -> None:
+    """Remove what only an unfinished snapshot needs."""
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    remove_rejected(folder)
 
 
 def _remove(path: Path) -> None:
@@ -315,7 +328,7 @@ def _chain_record(chain: str, state: ChainState) -> ChainRecord:
         service_sid=state.service_sid,
         pages=state.pages,
         rows=state.rows,
-        rejected=len(state.rejected),
+        rejected=sum(file.rows for file in state.rejected),
         page_size=state.page_size,
         requests=state.requests,
         retries=state.requests - state.pages,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 
 from migrate.model.address import is_twilios
 from migrate.model.errors import RefusedError, UsageError
@@ -88,8 +88,8 @@ class Addresses:
         at_home = _origin(parts) == _origin(target)
         if not at_home and not (regional and _origin(parts) == _origin(plain)):
             raise RefusedError(
-                f"A page of {self.base(api)} links to another host ({parts.netloc.rpartition('@')[2] or 'none'}); "
-                "no credentials were sent there",
+                # Which one is not told: a server can put what it was sent into a name, too.
+                f"A page of {self.base(api)} links to another host; no credentials were sent there",
                 remedy="Find out who answers under that address before you try again",
             )
         return urlunsplit((target.scheme, target.netloc, parts.path or "/", parts.query, ""))
@@ -169,14 +169,30 @@ def _resolve(url: str, environment: Mapping[str, str]) -> str:
     return f"{parts.scheme}://{host}"
 
 
+# What the paths of the two APIs are made of, and the parameters whose values nobody has chosen. A link that a server
+# gives can have something else there, such as what it was sent.
+_SEGMENT = re.compile(
+    r"v[0-9]|[A-Z]{2}[0-9a-fA-F]{32}|[A-Za-z]?|Services|Bindings|Credentials|Configuration|Notifications|Users"
+)
+_PLAIN = {"Page": r"[0-9]{1,9}", "PageSize": r"[0-9]{1,4}", "BindingType": "apn|fcm|gcm|twilsock"}
+
+
 def public_url(url: str) -> str:
-    """The URL as it may be shown: identities are masked, and but one of many; page tokens are left out."""
+    """The URL as it may be shown: identities are masked, and but one of many; page tokens are left out.
+
+    So is whatever else is none of what this program asks for.
+    """
     parts = urlsplit(url)
     query = parse_qsl(parts.query, keep_blank_values=True)
     identities = [mask(value) for key, value in query if key == "Identity"]
     if len(identities) > 1:
         identities[0] += f"&(and {len(identities) - 1:,} more)"
     named = iter(identities[:1])
-    pairs = [(key, next(named, None) if key == "Identity" else value) for key, value in query if key != "PageToken"]
-    shown = "&".join(f"{quote(key)}={value}" for key, value in pairs if value is not None)
-    return urlunsplit((parts.scheme, parts.netloc, parts.path, shown, ""))
+    pairs = [
+        (key, next(named, None) if key == "Identity" else value)
+        for key, value in query
+        if key == "Identity" or re.fullmatch(_PLAIN.get(key, r"(?!)"), value)
+    ]
+    shown = "&".join(f"{key}={value}" for key, value in pairs if value is not None)
+    path = "/".join(part if _SEGMENT.fullmatch(part) else "…" for part in parts.path.split("/"))
+    return urlunsplit((parts.scheme, parts.netloc, path, shown, ""))

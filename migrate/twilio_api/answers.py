@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 from migrate.model.errors import TransientTwilioError, TwilioError
-from migrate.model.masking import mask
+from migrate.model.push_credential import SECRET_FIELDS
 from migrate.twilio_api.addresses import public_url
+from migrate.twilio_api.concealment import Sent
 from migrate.twilio_api.credentials import Credentials
 from migrate.twilio_api.pages import NotAPageError, decode
 
@@ -25,29 +25,34 @@ _REMEDIES: Mapping[int, str] = {
 # What proxies, filters and sign-in pages answer in Twilio's place, too.
 _OF_OTHERS = (301, 302, 303, 307, 308, 403, 404, 407, 410)
 _SOMEBODY_ELSE = "A proxy, a filter or a sign-in page on the way may have answered in Twilio's place"
+_REFUSED = "Twilio has refused the certificate, private key or secret of this credential"
+_CHECK = "Check that it is the one of this app and not revoked, and apply the same plan again"
 
 
-def raise_for_status(answer: Any, url: str, credentials: Credentials, *, is_secret: bool = False) -> None:
+def raise_for_status(answer: Any, url: str, credentials: Credentials, form: Mapping[str, str] | None = None) -> None:
     """Raise unless the status is 200, 201 or 204: `TransientTwilioError` where it may pass, else `TwilioError`.
 
-    What a server says is told, but for the credentials, and the identities that it was asked for; nothing of it where
-    `is_secret`.
+    Of what a server says only plain words are told, and none that it was sent; see `Sent`. Where a `form` has the
+    secret of a credential, nothing is told but Twilio's code.
     """
-    status = answer.status_code
+    status, form = answer.status_code, form or {}
     if status in (200, 201, 204):
         return
     try:
         body = decode(answer.body)
     except NotAPageError:
         body = None
-    said = body if isinstance(body, dict) and not is_secret else {}
+    said = body if isinstance(body, dict) else {}
     number = said["code"] if isinstance(said.get("code"), int) else None
-    code = "" if number is None else f", code {number}"
-    message = f": {_concealed(said['message'], url, credentials)}" if isinstance(said.get("message"), str) else ""
-    what = f"{public_url(url)} answered {status}{code}{message}"
+    sent, is_secret = Sent(url, credentials.secrets, form.values()), bool(SECRET_FIELDS & set(form))
+    words = sent.conceal(said["message"]) if isinstance(said.get("message"), str) and not is_secret else ""
+    code, meaning = sent.code(number)
+    what = f"{public_url(url)} answered {status}{code}{f': {words or meaning}' if words or meaning else ''}"
     if status in _TRANSIENT:
         raise TransientTwilioError(what, status=status, retry_after=_seconds(answer.headers.get("retry-after")))
     is_twilios = _is_twilios(body, status)
+    if is_secret and status == 400:
+        raise TwilioError(f"{_REFUSED}: {what}", status=status, code=number, is_twilios=is_twilios, remedy=_CHECK)
     remedy = _REMEDIES.get(status, "").format(credential=credentials.shown)
     if not is_twilios and status in _OF_OTHERS:
         what, remedy = f"{what}, and not in the form of Twilio's errors", f"{_SOMEBODY_ELSE}. {remedy}".strip(" .")
@@ -66,15 +71,6 @@ def _is_twilios(body: Any, status: int) -> bool:
         and type(body.get("code")) is int
         and body.get("status") == status
     )
-
-
-def _concealed(message: str, url: str, credentials: Credentials) -> str:
-    for secret in credentials.secrets:
-        message = message.replace(secret, "…")
-    for key, value in parse_qsl(urlsplit(url).query):
-        if key == "Identity":
-            message = message.replace(value, mask(value))
-    return message
 
 
 def count_of(header: str | None) -> int | None:

@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -25,15 +25,20 @@ from migrate.model.errors import (
     TwilioError,
     UsageError,
 )
-from migrate.model.push_credential import SECRET_FIELDS
 from migrate.model.sids import is_binding_sid, is_service_sid
 from migrate.twilio_api.account import Account
 from migrate.twilio_api.addresses import CANONICAL, Addresses, Api, public_url
 from migrate.twilio_api.answers import count_of, raise_for_status
 from migrate.twilio_api.clocks import clock_of
 from migrate.twilio_api.credentials import Credentials
-from migrate.twilio_api.limits import DEFAULT_CONCURRENCY, DEFAULT_PAGE_SIZE, DEFAULT_RETRY_BUDGET, PAGE_SIZES
-from migrate.twilio_api.pages import Circle, NotAPageError, Page, Reader, accounts_of, decode, peek
+from migrate.twilio_api.limits import (
+    DEFAULT_CONCURRENCY,
+    DEFAULT_PAGE_SIZE,
+    DEFAULT_RETRY_BUDGET,
+    FEW_TRIES,
+    PAGE_SIZES,
+)
+from migrate.twilio_api.pages import Circle, Meta, NotAPageError, Page, Reader, accounts_of, decode, peek
 from migrate.twilio_api.retry import Patience
 from migrate.twilio_api.sizes import PageSizes
 from migrate.twilio_api.throttle import Throttle
@@ -220,12 +225,15 @@ class TwilioApi:
         path: str,
         *,
         read: Reader[T],
+        lenient: Reader[T] | None = None,
         params: tuple[tuple[str, str], ...] = (),
         sizes: tuple[int, ...] = PAGE_SIZES,
         start: str | None = None,
         tries: int | None = None,
     ) -> Iterator[Page[T]]:
         """Walk a list page by page, following `next_page_url` as given; `read` makes a body into a page's content.
+
+        A body that is no page is asked for again; one that never is a page is read by `lenient`, if there is one.
 
         While a page is being read, in another thread, the next one is on the wire. `sizes` are the page sizes to try
         for the first page, largest first; `start` is a `next_url` of an earlier walk to go on from; `tries` bounds
@@ -246,7 +254,7 @@ class TwilioApi:
                 meta, content = reading.result()
             except NotAPageError as problem:
                 logger.info("%s did not answer with a page: %s", public_url(fetched.url), problem)
-                (meta, content), again = self._ask(fetched.url, read, tries)
+                (meta, content), again = self._ask_again(fetched.url, read, lenient, tries)
                 requests += again
             self._hear(meta.accounts)
             next_url = follow(meta.next_page_url) if meta.next_page_url else None
@@ -258,6 +266,28 @@ class TwilioApi:
             if isinstance(ahead, MigrateError):
                 raise ahead
             fetched = ahead if ahead and ahead.url == next_url else self._fetch(next_url, tries)
+
+    def _ask_again(
+        self, url: str, read: Reader[T], lenient: Reader[T] | None, tries: int | None
+    ) -> tuple[tuple[Meta, T], int]:
+        """A page whose first body was none, and how many requests it took.
+
+        One that is no page time and again, and no other failure between, is not cut short on its way, but so.
+        """
+        bodies: list[bytes] = []
+
+        def noting(body: bytes) -> tuple[Meta, T]:
+            bodies.append(body)
+            return read(body)
+
+        if lenient is not None:
+            try:
+                return self._ask(url, noting, min(tries or FEW_TRIES, FEW_TRIES))
+            except TransientTwilioError:
+                if len(bodies) == min(tries or FEW_TRIES, FEW_TRIES):
+                    with suppress(NotAPageError):
+                        return lenient(bodies[-1]), len(bodies)
+        return self._ask(url, read, tries)
 
     def _note_time(self, url: str, headers: Mapping[str, str]) -> None:
         """Keep the time of the first answer, and of each API how its clock stands beside this machine's."""
@@ -317,7 +347,7 @@ class TwilioApi:
                 running = count_of(answer.headers.get("twilio-concurrent-requests"))
                 self.throttle.note(turn, answer.status_code, running)
             logger.debug("%s %s: %s, %d bytes", method, public_url(url), answer.status_code, len(answer.body))
-            raise_for_status(answer, url, self._credentials, is_secret=bool(SECRET_FIELDS & set(form or ())))
+            raise_for_status(answer, url, self._credentials, form)
             try:
                 found = read(answer.body)
             except NotAPageError as problem:

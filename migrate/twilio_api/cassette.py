@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import threading
 from collections import defaultdict, deque
 from email.utils import format_datetime
@@ -31,10 +30,13 @@ from migrate.model.address import RECORDING
 from migrate.model.clock import RECORDED_AT
 from migrate.model.errors import InputError, RefusedError
 from migrate.model.push_credential import SECRET_FIELDS
+from migrate.storage.private import Unfinished
 from migrate.twilio_api.addresses import CANONICAL, VERSION, Addresses, public_url
 from migrate.twilio_api.clocks import clock_of
+from migrate.twilio_api.concealment import Sent
 from migrate.twilio_api.credentials import REPLAY_ACCOUNT_SID, Credentials
 from migrate.twilio_api.http import Answer, Request, Transport
+from migrate.twilio_api.pages import NotAPageError, decode
 
 # `Date` is the source's clock: the age of a binding is measured by it. `Retry-After` steers the client.
 _KEPT_HEADERS = ("content-type", "date", "retry-after")
@@ -61,11 +63,8 @@ class Recorder:
                 f"The cassette {path} is there already", remedy="Move it away, or record under another name"
             )
         # Begun now, so that a place that cannot be written shows before the run, not after it.
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._unfinished = path.with_name(f".{path.name}.partial")
-        os.close(os.open(self._unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
+        self._unfinished = Unfinished(path)
         self._inner = inner
-        self._path = path
         self._addresses = addresses
         self._credentials = credentials
         self._exchanges: list[tuple[RecordedRequest, dict[str, Any]]] = []
@@ -80,6 +79,8 @@ class Recorder:
         body = answer.body.replace(ours.encode(), twilios.encode())
         if hidden:  # a server may say what it was sent, and in many ways
             body = b"{}"
+        elif answer.status_code >= 400:
+            body = self._failure(body, request.url)
         headers = {name: [answer.headers[name]] for name in _KEPT_HEADERS if name in answer.headers}
         clock = clock_of(request.url, answer.headers)
         if clock and clock.is_said:  # a replay compares the source's time with that of the recording
@@ -106,8 +107,20 @@ class Recorder:
         self._exchanges.sort(key=lambda exchange: _chain_key(exchange[0].uri))
         requests, responses = zip(*self._exchanges, strict=True) if self._exchanges else ((), ())
         text = serialize({"requests": requests, "responses": responses}, yamlserializer)
-        self._unfinished.write_text(text, "utf-8")
-        self._unfinished.replace(self._path)
+        self._unfinished.file.write(text.encode())
+        self._unfinished.finish()
+
+    def _failure(self, body: bytes, url: str) -> bytes:
+        """The body of a failure, without what a server may say in it of the credentials; see `Sent`."""
+        try:
+            found = decode(body)
+        except NotAPageError:
+            return b""
+        said = found if isinstance(found, dict) else {}
+        kept = {name: said[name] for name in ("code", "status") if isinstance(said.get(name), int)}
+        if isinstance(said.get("message"), str):
+            kept["message"] = Sent(url, self._credentials.secrets).conceal(said["message"])
+        return json.dumps(kept).encode()
 
     def _anonymous(self, data: bytes) -> bytes:
         for secret in self._secrets:  # a server may say what it was sent
@@ -176,8 +189,16 @@ def _concealable(addresses: Addresses, credentials: Credentials) -> tuple[str, .
 def _proxy_passwords(addresses: Addresses) -> dict[str, str]:
     """The passwords of the proxies between this machine and the two APIs, by what an error may call them."""
     proxies = (get_environ_proxies(url) for url in (addresses.chat, addresses.conversations))
-    found = {unquote(urlsplit(proxy).password or "") for some in proxies for proxy in some.values()}
+    found = {_password_of(proxy) for some in proxies for proxy in some.values()}
     return {f"the password of proxy {number}": value for number, value in enumerate(sorted(found - {""}), 1)}
+
+
+def _password_of(address: str) -> str:
+    """A proxy's password; none where its address cannot be read, because nothing is sent through that one."""
+    try:
+        return unquote(urlsplit(address).password or "")
+    except ValueError:
+        return ""
 
 
 def _without_secrets(form: bytes) -> tuple[bytes, list[str]]:

@@ -7,6 +7,7 @@ each other's (FACTS.md, "twilio-python 9.13.0"). Here nothing is shared: each th
 from __future__ import annotations
 
 import logging
+import os
 import re
 import socket
 import ssl
@@ -25,12 +26,14 @@ from twilio.http.response import Response
 
 from migrate.model.errors import HostNotFoundError, InterruptedRunError, TransientTwilioError, TwilioError
 from migrate.twilio_api.addresses import public_url
+from migrate.twilio_api.concealment import Sent
 from migrate.twilio_api.deadlines import Timekeeper, WatchedAdapter
 from migrate.twilio_api.limits import LARGEST_BODY, LAST_MOMENT, LONGEST_REQUEST
 
 CONNECT_TIMEOUT = 10.0  # seconds
 _PIECE = 1 << 16  # bytes of a body whose length is not known
 _GZIP = 31  # zlib's number for it
+_ENCODINGS = frozenset({"br", "compress", "deflate", "zstd"})  # further ones of HTTP's
 _NO_ANSWER = (
     requests.ConnectionError,
     requests.Timeout,
@@ -39,6 +42,8 @@ _NO_ANSWER = (
     urllib3.exceptions.TimeoutError,
     urllib3.exceptions.DecodeError,
 )
+# What requests lets through where something is wrong with the address of a proxy.
+_UNFORESEEN = (ValueError, TypeError, AttributeError)
 _UNKNOWN_HOST = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
 # No other encoding: the size of what it would grow to could not be bounded.
 _HEADERS = {"Accept-Encoding": "gzip", "Connection": "keep-alive"}
@@ -61,6 +66,10 @@ class Request:
     body: bytes | None
     auth: tuple[str, str] | None
     seconds: float = LONGEST_REQUEST
+
+
+class _EncodingError(urllib3.exceptions.DecodeError):
+    """A body that is not encoded as it should be, in our own words."""
 
 
 class _TooLargeError(Exception):
@@ -143,7 +152,7 @@ class LiveTransport:
         except _NO_ANSWER as error:
             # Not chained: the library's own error holds the whole address, and identities with it.
             raise _no_answer(request, error, proxy_for(request.url, surroundings.get("proxies"))) from None
-        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:  # requests lets some through
+        except (requests.RequestException, urllib3.exceptions.HTTPError, *_UNFORESEEN) as error:
             raise TwilioError(f"Cannot ask {public_url(request.url)}: {_reason(error)}", remedy=_CHECK) from None
         except _TooLargeError:
             response.close()
@@ -204,7 +213,8 @@ def _body(response: requests.Response) -> bytes:
         return data
     if encoding in ("gzip", "x-gzip"):
         return _inflated(data)
-    raise urllib3.exceptions.DecodeError(f"it is encoded as {encoding[:20]}, which was not asked for")
+    named = encoding if encoding in _ENCODINGS else "something else"  # no server's own words
+    raise _EncodingError(f"it is encoded as {named}, which was not asked for")
 
 
 def _piece_by_piece(raw: urllib3.HTTPResponse) -> bytes:
@@ -228,24 +238,33 @@ def _inflated(data: bytes) -> bytes:
         if piece is None and found:
             break
         if piece is None:
-            raise urllib3.exceptions.DecodeError("it is not gzip, as it says")
+            raise _EncodingError("it is not gzip, as it says")
         left -= len(piece)
         if left < 0:
             raise _TooLargeError
         if not inflater.eof:
-            raise urllib3.exceptions.DecodeError("its gzip ends in the middle")
+            raise _EncodingError("its gzip ends in the middle")
         found.append(piece)
         data = inflater.unused_data
     return b"".join(found)
 
 
 def _reason(error: BaseException) -> str:
-    """The innermost cause in few words: the libraries' own wrap addresses and object names around it."""
+    """The innermost cause in few words: the libraries' own wrap addresses and object names around it.
+
+    Of those only plain ones: a library quotes what a server has answered instead of HTTP, or a proxy's address.
+    """
     error = _innermost(error)
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
-    text = str(error) or type(error).__name__
-    return text.rsplit(": ", 1)[-1]
+    if isinstance(error, _EncodingError):
+        return str(error)
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"certificate verify failed: {error.verify_message}"  # OpenSSL's own words
+    if isinstance(error, ssl.SSLError):
+        return f"no TLS ({str(getattr(error, 'reason', None) or 'unknown').replace('_', ' ').lower()})"
+    if isinstance(error, OSError) and error.errno and error.strerror:
+        named = error.strerror if isinstance(error, socket.gaierror | socket.herror) else os.strerror(error.errno)
+        return named.lower()
+    return Sent().conceal(str(error).rsplit(": ", 1)[-1]) or type(error).__name__
 
 
 def proxy_for(url: str, proxies: Mapping[str, str] | None = None) -> str:
