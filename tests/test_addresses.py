@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from migrate.commands.retire import LIMITS
 from migrate.model.address import is_same_api, is_twilios, other_address
 from migrate.snapshot.manifest import read_manifest
+from migrate.standin.faults import Faults
 from migrate.standin.server import StandInServer
 from migrate.twilio_api.addresses import Addresses
 from migrate.twilio_api.http import LiveTransport
@@ -143,14 +144,14 @@ def test_it_is_resumed_by_another_name_of_the_same_address(tmp_path: Path, run: 
     assert run("extract", "--out", tmp_path / "s").exit_code == 0
 
 
-def test_one_that_an_earlier_version_began_does_not_say_where_and_is_resumed(
+def test_one_that_an_earlier_version_began_does_not_say_where_and_is_not_resumed(
     tmp_path: Path, run: Run, serve: Serve
 ) -> None:
     serve(tiny_world())
     interrupted(run, tmp_path / "s")
     without_addresses(tmp_path / "s")
-    serve(tiny_world())
-    assert run("extract", "--out", tmp_path / "s").exit_code == 0
+    told(run("extract", "--out", tmp_path / "s"), "by an earlier version", "--restart")
+    assert run("extract", "--out", tmp_path / "s", "--restart").exit_code == 0
 
 
 def without_addresses(snapshot: Path) -> None:
@@ -308,6 +309,17 @@ def as_twilio(environment: pytest.MonkeyPatch, server: StandInServer) -> None:
     environment.setattr(LiveTransport, "send", send)
 
 
+@pytest.mark.parametrize("chat", ["https://chat.dublin.ie1.twilio.com", "https://conversations.twilio.com"])
+def test_twilios_404_at_an_address_that_is_not_chats_own_is_not_chats_end(
+    tmp_path: Path, run: Run, serve: Serve, environment: pytest.MonkeyPatch, chat: str
+) -> None:
+    as_twilio(environment, serve(tiny_world(), faults=Faults(chat_gone=404)))
+    done = run("extract", "--out", tmp_path / "s", "--chat-url", chat)
+    assert (done.exit_code, said(done).count("\n")) == (1, 1), done.output
+    assert "TWILIO_REGION and TWILIO_EDGE" in done.stderr
+    assert run("extract", "--out", tmp_path / "t").exit_code == 0  # at Chat's own it is
+
+
 def test_a_retirements_journal_is_of_both_addresses(run: Run, snapshot: Path) -> None:
     journal = snapshot.with_name("j.jsonl")
     assert retire(run, snapshot, "--journal", journal).exit_code == 0
@@ -358,8 +370,8 @@ def test_what_a_stand_in_had_is_not_planned_for_twilio(
     assert (shown.exit_code, "other-address" in shown.stdout) == (0, True), shown.output
     assert server.world.writes == []
     (tmp_path / "snapshot" / "manifest.json").unlink()
-    gone = run("load", tmp_path / "mapped", "--json")  # a finding says so, and a limit
-    assert (gone.exit_code, "snapshot-unverified" in gone.stdout) == (0, True)
+    # Nor where the snapshot is not there any more: the mapped folder says where it came from.
+    told(run("load", tmp_path / "mapped", "--apply", "--yes", *forced), server.url, TWILIOS)
 
 
 def test_a_plan_may_be_written_by_another_name_of_twilios_address(

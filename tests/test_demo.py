@@ -32,8 +32,10 @@ def test_live_and_replayed_runs_of_the_demo_world_give_the_same_plan(
 ) -> None:
     server = serve(demo_world)
     assert run("run", "--out", tmp_path, "--page-size", page_size).exit_code == 0
-    for name in ("mapped/push-config.yaml", "mapped/summary.json"):
-        assert (tmp_path / name).read_bytes() == (demo.folder / name).read_bytes()
+    written = "mapped/push-config.yaml"
+    assert (tmp_path / written).read_bytes() == (demo.folder / written).read_bytes()
+    summaries = [json.loads((folder / "mapped" / "summary.json").read_bytes()) for folder in (tmp_path, demo.folder)]
+    assert [{**summary, "addresses": {}} for summary in summaries] == [{**summaries[0], "addresses": {}}] * 2
     # But for where it was made from: a plan is applied nowhere else.
     live, replayed = json.loads((tmp_path / "plan.json").read_bytes()), demo.json("plan.json")
     assert (live["target"], replayed["target"]) == (server.url, "https://conversations.twilio.com")

@@ -52,6 +52,7 @@ def facts(binding: dict[str, Any] | None = None, registration: dict[str, Any] | 
         listed=theirs,
         registration=theirs,
         is_shared=False,
+        chat_service=SERVICE,
         notifications={"new_message": ON, "invited_to_channel": OFF},
         settings=SETTINGS,
         credentials=CREDENTIALS,
@@ -113,6 +114,9 @@ TABLE: list[tuple[str, Facts]] = [
     ("registration-changed", since("registration", date_updated=days(0))),
     ("registration-changed", since("registration", date_created=None)),
     ("registration-changed", facts({}, {"message_types": "new_message"})),  # what is no list is the same as nothing
+    ("no-service", facts(chat_service=None)),
+    ("other-service", facts(chat_service="IS" + "2" * 32)),
+    ("other-service", facts(chat_service=7)),
     ("other-service", since("registration", chat_service_sid="IS" + "2" * 32)),
     ("other-service", since("binding", service_sid="IS" + "2" * 32)),
     ("other-service", facts(settings={**SETTINGS, "chat_service_sid": "IS" + "2" * 32})),

@@ -201,6 +201,7 @@ def facts_of(world: World, service: Service, binding: Binding, registration: Bin
         listed=theirs,
         registration=theirs,
         is_shared=service.shows_chat or any(other.sid == binding.sid for other in service.conversations_bindings),
+        chat_service=service.sid,
         notifications=service.notifications,
         settings=views.notifications(world, service, service.configuration or {}, ""),
         credentials={credential["sid"]: credential for credential in shown},
@@ -209,7 +210,7 @@ def facts_of(world: World, service: Service, binding: Binding, registration: Bin
 
 
 # Those that keep to what has changed, or whose answers it is: the worlds of this half do not change, and are one.
-OF_CHANGES = {"changed", "registration-changed", "other-service"}
+OF_CHANGES = {"changed", "registration-changed", "no-service", "other-service"}
 
 
 @pytest.mark.parametrize("many", [5_000, pytest.param(100_000, marks=pytest.mark.long)])

@@ -237,6 +237,7 @@ IN_FORM = {"code": 20404, "message": "The requested resource was not found", "st
         ({**IN_FORM, "status": 403}, 404),
         ({**IN_FORM, "code": "20404"}, 404),
         ({**IN_FORM, "message": None}, 404),
+        ({"code": 404, "message": "no Route matched", "status": 404}, 404),
         ([IN_FORM], 404),
     ],
 )

@@ -144,7 +144,7 @@ def _firm(api: TwilioApi) -> tuple[str, ...]:
 
 def _elsewhere(manifest: Manifest, api: TwilioApi) -> Iterator[tuple[str, str]]:
     """Where a snapshot is of another account, or of another server: the limit's name, and what is wrong."""
-    from migrate.model.address import other_address, place
+    from migrate.model.address import is_same_server, other_address, place
 
     if manifest.account_sid != api.account_sid:
         what = f"the snapshot is of account {manifest.account_sid}, and the credentials are for {api.account_sid}"
@@ -152,6 +152,9 @@ def _elsewhere(manifest: Manifest, api: TwilioApi) -> Iterator[tuple[str, str]]:
     then, now = manifest.addresses, api.places
     if not then:
         yield "other-address", "the snapshot does not say from which address it was made; extract again"
+    elif "chat" not in then and not is_same_server(then["conversations"], now["chat"]):
+        what = f"the snapshot was read through Conversations at {place(then['conversations'])}"
+        yield "other-address", f"{what}, and this would delete at {place(now['chat'])}"
     elif side := other_address(then, now):
         yield (
             "other-address",

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, Literal
 
 from migrate.extract.records import UnfitError, credential_row, service_row
+from migrate.model.address import is_twilios
 from migrate.model.errors import HostNotFoundError, TransientTwilioError, TwilioError
 from migrate.model.push_config import KEYS
 from migrate.model.text import printable
@@ -28,6 +29,7 @@ BINDING_TYPES: dict[Api, tuple[str, ...]] = {
     "chat": ("apn", "fcm", "gcm"),
     "conversations": ("apn", "fcm", "gcm", "twilsock"),
 }
+_PLAIN = (CANONICAL["chat"], "https://ip-messaging.twilio.com")  # Chat's own host, and its alias
 _GONE = frozenset({403, 404, 410})
 _OUTRIGHT = "or decide it outright with --source conversations, which shows none of Chat's push settings"
 
@@ -94,9 +96,18 @@ def _why_gone(api: TwilioApi, error: TwilioError, wanted: tuple[str, ...]) -> Tw
 def _is_gone(api: TwilioApi, error: TwilioError) -> bool:
     """Whether Twilio itself has answered, and what it answers where something is switched off.
 
-    An API key may be one that has Conversations, and not Chat (FACTS.md, "REST behaviour").
+    An API key may be one that has Conversations, and not Chat, and a regional host need not exist for every product
+    (FACTS.md, "REST behaviour").
     """
+    if _is_elsewhere(api):
+        return False
     return error.is_twilios and error.status in _GONE and not (error.status == 403 and api.is_signed_by_key)
+
+
+def _is_elsewhere(api: TwilioApi) -> bool:
+    """Whether Chat's address is one of Twilio's, and not that of Chat itself."""
+    address = api.addresses.chat
+    return is_twilios(address) and address not in _PLAIN
 
 
 def _is_name_gone(api: TwilioApi) -> bool:
@@ -112,15 +123,16 @@ def _doubted(api: TwilioApi, error: TwilioError) -> TwilioError:
     """An error that may look as if Chat were gone, and shows nothing of that, with what else may have answered."""
     address, proxy = api.addresses.chat, api.proxy("chat")
     no_answer = isinstance(error, TransientTwilioError) and (error.status is None or proxy)
-    of_others = error.status in (*_GONE, 407) and not error.is_twilios
+    of_others = error.status in (*_GONE, 407) and (not error.is_twilios or _is_elsewhere(api))
     if not (no_answer or of_others):
         return error
     if proxy:
         who = f"The proxy {proxy} may be the reason (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY): let it pass {address}"
     elif address == CANONICAL["chat"]:
         who = "Something between this machine and Twilio may be the reason: a firewall, a filter, a sign-in page"
-    elif address.endswith(".twilio.com"):
-        who = f"{address} need not exist: unset TWILIO_REGION and TWILIO_EDGE, if they are set for another product"
+    elif is_twilios(address):
+        who = f"{address} need not exist, or have Chat: leave --chat-url and CHAT_MIGRATE_CHAT_URL out, and unset "
+        who += "TWILIO_REGION and TWILIO_EDGE if they are set for another product"
     else:
         who = f"Check {address} (--chat-url, CHAT_MIGRATE_CHAT_URL)"
     error.remedy = f"{who}; {_OUTRIGHT}"

@@ -26,8 +26,12 @@ _TRIES = 3  # of a look, with pauses of a second or so: what was seen before wou
 
 @dataclass(frozen=True)
 class Sides:
-    """What a service pushes: Chat's `notifications` and Conversations' settings, as they came; None where unknown."""
+    """What a service pushes: Chat's `notifications` and Conversations' settings, as they came; None where unknown.
 
+    `chat_service` is the SID of the service that Chat answered with; None where Chat shows none.
+    """
+
+    chat_service: Any
     notifications: Any
     settings: Any
 
@@ -42,8 +46,8 @@ def now_of(api: TwilioApi) -> datetime:
     return api.server_time or datetime.now(UTC)
 
 
-def read_binding(api: TwilioApi, row: Row) -> tuple[Any, Any]:
-    """A binding as Chat shows it now, None if Chat does not have it any more; and what its service pushes.
+def read_binding(api: TwilioApi, row: Row) -> tuple[Any, dict[str, Any]]:
+    """A binding as Chat shows it now, None if Chat does not have it any more; and its service in Chat.
 
     A Chat that was switched off may answer 404 to everything (FACTS.md, "The two APIs"): then nothing is known, and
     `TwilioError` is raised, as where Twilio cannot be asked.
@@ -53,14 +57,14 @@ def read_binding(api: TwilioApi, row: Row) -> tuple[Any, Any]:
     service = _read(api, "chat", f"/Services/{service_sid}")
     if service is None:
         raise TwilioError(f"Chat lacks service {service_sid}, or is switched off: it says nothing of bindings")
-    return binding, service.get("notifications")
+    return binding, service
 
 
 def read_facts(api: TwilioApi, row: Row) -> Facts | None:
     """What both sides show of a binding just now; None if Chat does not have it any more. Raises `TwilioError`."""
     service_sid, sign = row["service_sid"], row["sign"]
     credentials = read_credentials(api, [row["credential_sid"], sign["credential_sid"]])
-    binding, notifications = read_binding(api, row)
+    binding, service = read_binding(api, row)
     if binding is None:
         return None
     twin, registration = (_conversations_binding(api, service_sid, sid) for sid in (row["sid"], sign["sid"]))
@@ -69,8 +73,9 @@ def read_facts(api: TwilioApi, row: Row) -> Facts | None:
         binding=binding,
         listed=sign,
         registration=registration,
-        is_shared=twin is not None,
-        notifications=notifications,
+        is_shared=twin is not None or row["is_shared"],
+        chat_service=service.get("sid"),
+        notifications=service.get("notifications"),
         settings=_read(api, "conversations", notifications_path(service_sid), KEYS),
         credentials=credentials,
         now=now_of(api),
@@ -89,6 +94,7 @@ def listed_facts(row: Row, sides: Sides, credentials: Credentials, now: datetime
         listed=row["sign"],
         registration=row["sign"],
         is_shared=row["is_shared"],
+        chat_service=sides.chat_service,
         notifications=sides.notifications,
         settings=sides.settings,
         credentials=credentials,
@@ -111,7 +117,7 @@ def _sides(api: TwilioApi, service_sid: str) -> Sides:
     except TwilioError:  # Chat is switched off, or closed to these credentials: what it pushes is not known
         service = {}
     settings = _read(api, "conversations", notifications_path(service_sid), KEYS, tries=None)
-    return Sides(service.get("notifications"), settings)
+    return Sides(service.get("sid"), service.get("notifications"), settings)
 
 
 def read_credentials(api: TwilioApi, sids: Sequence[Any], tries: int | None = _TRIES) -> dict[str, dict[str, Any]]:
@@ -131,6 +137,6 @@ def _read(
     try:
         return api.get(side, path, tries, having=having)
     except TwilioError as error:
-        if error.status == 404 and error.code is not None:
+        if error.status == 404 and error.is_twilios:
             return None
         raise

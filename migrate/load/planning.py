@@ -9,11 +9,10 @@ from pathlib import Path
 from migrate.load.compare import compare, drifted
 from migrate.load.credentials import plan_credentials
 from migrate.model.address import is_twilios
-from migrate.model.errors import InputError, MigrateError, RefusedError, TwilioError, UsageError
+from migrate.model.errors import MigrateError, RefusedError, TwilioError, UsageError
 from migrate.model.finding import Finding
 from migrate.model.plan import Change, Plan
 from migrate.model.push_config import KEYS, PushConfig, Settings, flatten, in_order
-from migrate.snapshot.manifest import read_manifest
 from migrate.snapshot.mapped import Mapped, open_mapped
 from migrate.snapshot.reader import open_snapshot
 from migrate.twilio_api.api import TwilioApi
@@ -163,11 +162,8 @@ def _refuse_other_server(api: TwilioApi, mapped: Mapped) -> None:
     target = api.places["conversations"]
     if not is_twilios(target):
         return
-    try:
-        addresses = read_manifest(_snapshot_of(mapped)).addresses
-    except (InputError, OSError):  # a finding says that it is not there
-        return
-    if foreign := [address for address in addresses.values() if "://" in address and not is_twilios(address)]:
+    addresses = mapped.summary.addresses.values()
+    if foreign := [address for address in addresses if "://" in address and not is_twilios(address)]:
         raise RefusedError(
             f"The snapshot of {mapped.folder} was made from {foreign[-1]}, which is not Twilio's, and {target} is",
             kept="Nothing was written",

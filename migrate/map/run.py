@@ -144,6 +144,7 @@ class _Mapping:
             lengths=self._rules.lengths,
             findings=tuple(sorted(findings, key=Finding.sort_key)),
             proposals=tuple(sorted(proposals, key=Proposal.sort_key)),
+            addresses=self._source.manifest.addresses,
         )
         self._writer.finish(summary, configs, self._rules.text, left_out)
         return summary

@@ -29,6 +29,11 @@ def is_same_api(one: str, other: str) -> bool:
     return _server(one) == _server(other)
 
 
+def is_same_server(one: str, other: str) -> bool:
+    """Whether two addresses of different APIs are of one server: Twilio, or one that imitates both."""
+    return (is_twilios(one) and is_twilios(other)) or is_same_api(one, other)
+
+
 def other_address(then: Mapping[str, str], now: Mapping[str, str]) -> str:
     """The first API, of those that both have, whose addresses lead to different places; empty if there is none."""
     return next((api for api in then if api in now and not is_same_api(then[api], now[api])), "")

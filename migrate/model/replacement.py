@@ -49,7 +49,8 @@ class Facts:
     `held` is the binding as the snapshot has it, with its `service_sid`, and `binding` as Chat shows it now. `listed`
     is the registration that may take its place as it was when the list was made, and `registration` as Conversations
     shows it now; None if it is not there. `is_shared`: Conversations has the binding's own SID too. `notifications`
-    and `settings` are those of the service in Chat and in Conversations, as they came. `credentials` are those of the
+    and `settings` are those of the service in Chat and in Conversations, as they came; `chat_service` is the SID of
+    the service that Chat answered with, None where it has none by the SID asked for. `credentials` are those of the
     two bindings that the account has, by SID. `now` is the source's time.
     """
 
@@ -58,6 +59,7 @@ class Facts:
     listed: Object
     registration: Object | None
     is_shared: bool
+    chat_service: Any
     notifications: Any
     settings: Any
     credentials: Mapping[str, Object]
@@ -150,10 +152,16 @@ def _is_conversations_own(facts: Facts) -> bool:
     return _has_conversations_name(facts.binding.get("message_types"))
 
 
+def _is_without_service(facts: Facts) -> bool:
+    """Chat does not show the service: it is switched off, or another's. What it pushes is not known."""
+    return facts.chat_service is None
+
+
 def _is_of_another_service(facts: Facts) -> bool:
     service_sid = facts.held.get("service_sid")
     settings = facts.settings if isinstance(facts.settings, Mapping) else {}
     said = (
+        facts.chat_service,
         facts.binding.get("service_sid"),
         facts.sign.get("chat_service_sid"),
         settings.get("chat_service_sid"),
@@ -320,6 +328,7 @@ CONDITIONS: tuple[Condition, ...] = (
     Condition("shared", "shared", _is_shared),
     Condition("conversations-own", "shared", _is_conversations_own),
     Condition("registration-changed", "unready", _is_another),
+    Condition("no-service", "needed", _is_without_service),
     Condition("other-service", "needed", _is_of_another_service),
     Condition("other-device", "needed", _is_another_device),
     Condition("other-platform", "needed", _is_another_platform),

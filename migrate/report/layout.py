@@ -61,7 +61,7 @@ def table(rows: Sequence[tuple[str, str]]) -> Text:
 
 def grid(headings: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> Text:
     """Numbers, below headings and behind labels. A row without numbers is a heading for those that follow."""
-    label = max(cell_len(label) for label, cells in rows if cells)
+    label = max((cell_len(label) for label, cells in rows if cells), default=0)
     widths = [max(map(len, column)) for column in zip(headings, *(cells for _, cells in rows if cells), strict=True)]
     text = Text()
     for name, cells in (("", headings), *rows):

@@ -28,6 +28,7 @@ gives its device all that Chat's binding does. Earlier: by an earlier run.
 """
 # The reasons for which a binding is needed: the names of the rule's conditions (`migrate.model.replacement`).
 _REASONS = {
+    "no-service": "Chat does not show their service: it is switched off, or closed to these credentials",
     "other-service": "the answers are about another service",
     "other-device": "the user registered another device of the platform; that it replaces this one is a guess",
     "other-platform": "the registration is of another push technology, or of GCM, which is gone",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -42,7 +42,8 @@ class Summary:
     hand out in its place, null where nobody has decided. `conversations` of a service is what was live there when
     the snapshot was taken, by path; null where that could not be read. `credentials` are the account's, `lengths`
     what pushes are estimated with; `snapshot` and `rules` are digests, `source` is the way to the snapshot's folder.
-    `proposals` are all that was inferred and not trusted, whether it has been decided since or not.
+    `proposals` are all that was inferred and not trusted, whether it has been decided since or not. `addresses` are
+    those that the snapshot was read from, by API.
     """
 
     account_sid: str
@@ -55,6 +56,7 @@ class Summary:
     lengths: Lengths
     findings: tuple[Finding, ...]
     proposals: tuple[Proposal, ...] = ()
+    addresses: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def bindings(self) -> int:
@@ -91,6 +93,7 @@ class Summary:
             "account_sid": self.account_sid,
             "as_of": self.as_of,
             "source": self.source,
+            "addresses": dict(self.addresses),
             "digests": {"snapshot": self.snapshot, "rules": self.rules},
             "services": list(self.services),
             "credentials": [credential.to_json() for credential in self.credentials],
@@ -206,6 +209,7 @@ def open_mapped(folder: Path) -> Mapped:
             lengths=Lengths(**content["lengths"]),
             findings=tuple(Finding.from_json(finding) for finding in content["findings"]),
             proposals=tuple(Proposal.from_json(proposal) for proposal in content["proposals"]),
+            addresses={api: str(address) for api, address in content["addresses"].items()},
         )
         del content["written"]
         if canonical_json(summary.to_json()) != canonical_json(content):

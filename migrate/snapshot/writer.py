@@ -283,6 +283,12 @@ def refuse_other_address(folder: Path, begun: Manifest, addresses: Mapping[str, 
 
     It would hold what two servers have. One that was begun by an earlier version does not say from where.
     """
+    if not begun.addresses:
+        raise RefusedError(
+            f"{folder} was begun by an earlier version, and does not say from which address",
+            kept="It is unchanged",
+            remedy="Start over with --restart",
+        )
     if api := other_address(begun.addresses, addresses):
         then, now = begun.addresses[api], addresses[api]
         former = f"with --{api}-url {then}" if "://" in then else "where it was begun"

@@ -22,6 +22,7 @@ _REMEDIES: Mapping[int, str] = {
     404: "Check the SID in that address, and that it belongs to the account in TWILIO_ACCOUNT_SID",
     410: "Twilio has switched this off; an extract with --source conversations reads the same bindings",
 }
+_LEAST_CODE = 10_000  # of Twilio's own; others answer with the status once more
 # What proxies, filters and sign-in pages answer in Twilio's place, too.
 _OF_OTHERS = (301, 302, 303, 307, 308, 403, 404, 407, 410)
 _SOMEBODY_ELSE = "A proxy, a filter or a sign-in page on the way may have answered in Twilio's place"
@@ -69,6 +70,7 @@ def _is_twilios(body: Any, status: int) -> bool:
         isinstance(body, dict)
         and isinstance(body.get("message"), str)
         and type(body.get("code")) is int
+        and body["code"] >= _LEAST_CODE
         and body.get("status") == status
     )
 

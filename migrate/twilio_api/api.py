@@ -193,7 +193,7 @@ class TwilioApi:
     def delete(self, api: Api, path: str) -> None:
         """Delete one binding, by one request: whoever asks again looks at it again first.
 
-        Raises `TwilioError` for any answer but 204, 200 and 201, and `ValueError` for anything but a binding: to
+        Raises `TwilioError` for any answer but 204, as Twilio has it, and `ValueError` for anything but a binding: to
         delete a credential deletes every registration made with it (FACTS.md, "Credentials"). After a
         `TransientTwilioError` it may have been done or not: that is to be looked at. Raises `RefusedError` while
         nothing shows whose account it is.
@@ -348,6 +348,8 @@ class TwilioApi:
                 self.throttle.note(turn, answer.status_code, running)
             logger.debug("%s %s: %s, %d bytes", method, public_url(url), answer.status_code, len(answer.body))
             raise_for_status(answer, url, self._credentials, form)
+            if method == "DELETE" and answer.status_code != 204:  # a sign-in page, for one
+                raise TransientTwilioError(f"{public_url(url)} answered {answer.status_code} to a deletion, not 204")
             try:
                 found = read(answer.body)
             except NotAPageError as problem:
