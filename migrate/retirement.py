@@ -20,7 +20,7 @@ from migrate.model.coverage import ServiceCoverage
 from migrate.model.errors import UsageError
 from migrate.model.replacement import Facts, pushes_off, why_needed
 from migrate.model.retirement import Retirement, ServiceRetirement
-from migrate.snapshot.coverage import write_coverage
+from migrate.snapshot.coverage import rejected_beside, write_coverage
 from migrate.snapshot.reader import batches
 from migrate.twilio_api.api import TwilioApi
 from migrate.verification import Comparison, compared, told
@@ -47,6 +47,10 @@ class Prepared:
         """Add the numbers to the coverage folder, as `verify_snapshot` does. Raises `MigrateError`."""
         with told(self._command):
             return write_coverage(self._coverage, self._candidates.work.coverage, self._candidates.work.rejected)
+
+    def rejected_beside(self, kept: Path) -> Path | None:
+        """The file with the live records that did not fit, beside the numbers that were kept, if there were any."""
+        return rejected_beside(kept) if self._candidates.work.rejected else None
 
     def rows(self) -> Iterator[Row]:
         """The bindings to delete, as the snapshot has them, each with its `service_sid`, `sign` and `is_shared`."""
@@ -172,6 +176,7 @@ class _Candidates:
             earlier=fates["earlier"],
             reasons=dict(sorted(reasons.items())),
             off=tuple(off),
+            rejected=service.rejected,
         )
 
     def _facts(self, row: Row) -> Facts:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import duckdb
 
+from migrate.extract.asked import OtherThanAskedError
 from migrate.extract.meter import Meter
 from migrate.extract.run import ExtractOptions, extract_snapshot
 from migrate.interrupts import resumable
@@ -36,6 +37,7 @@ from migrate.twilio_api.credentials import is_one_account
 
 Listed = Literal["pending", "ready"] | None  # of whom there is to be a list
 SCRATCH = ".chat-migrate-verify"  # within the coverage folder; readers of Parquet folders pass over such a name
+_NARROWED_BY = {"BindingType": "--binding-type", "Identity": "--identity and --identity-file"}
 STALE = timedelta(days=1)  # a reading that was broken off so long ago is begun anew: it would not be of one time
 
 
@@ -198,7 +200,14 @@ def _read_live(
         shard=False,
         restart=anew or begun is None or not _is_from(begun, api),
     )
-    extract_snapshot(api, out, options, meter, command=command)
+    try:
+        extract_snapshot(api, out, options, meter, command=command)
+    except (
+        OtherThanAskedError
+    ) as error:  # the live side is asked as the snapshot was, and no option here changes that
+        error.kept = "No coverage was written"
+        error.remedy = f"Extract again without {_NARROWED_BY[error.name]}, into another folder, and compare that one"
+        raise
     return open_snapshot(out)
 
 

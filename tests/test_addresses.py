@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from migrate.commands.retire import LIMITS
-from migrate.model.address import is_same_api, is_twilios, other_address
+from migrate.model.address import is_on_this_machine, is_same_api, is_twilios, other_address
 from migrate.snapshot.manifest import read_manifest
 from migrate.standin.faults import Faults
 from migrate.standin.server import StandInServer
@@ -271,6 +271,26 @@ def test_a_gateway_to_twilio_is_no_rehearsal(
     for api in ("CHAT", "CONVERSATIONS"):
         environment.setenv(f"CHAT_MIGRATE_{api}_URL", "https://gateway.example.test")
     told(retire(run, snapshot, "--force", "other-address"), "[other-address]", "No --force lifts other-address")
+
+
+@pytest.mark.parametrize(
+    "host", ["127.example.test", "127.0.0.1.example.test", "127.0.0.256", "localhost.example.test"]
+)
+def test_a_name_that_begins_like_this_machines_address_is_another_machine(
+    run: Run, snapshot: Path, environment: pytest.MonkeyPatch, host: str
+) -> None:
+    made_at(snapshot, TWILIO, TWILIOS)
+    for api in ("CHAT", "CONVERSATIONS"):
+        environment.setenv(f"CHAT_MIGRATE_{api}_URL", f"https://{host}")
+    told(retire(run, snapshot, "--force", "other-address"), "[other-address]", "No --force lifts other-address")
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://127.0.0.1:1", "http://127.9.9.9", "http://[::1]:8080", "http://localhost:1", "http://LOCALHOST"],
+)
+def test_an_address_of_this_machine_is_a_rehearsals(address: str) -> None:
+    assert is_on_this_machine(address)
 
 
 @pytest.mark.parametrize("made", [("http://127.0.0.1:1", "http://127.0.0.1:1"), None])

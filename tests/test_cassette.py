@@ -380,6 +380,28 @@ def test_an_address_is_replaced_where_it_is_the_apis_and_not_within_another() ->
     assert replayed(body, addresses, asked) == expected
 
 
+def test_a_server_that_escapes_slashes_is_recorded_as_twilio_too(
+    tmp_path: Path, run: Run, serve: Serve, environment: pytest.MonkeyPatch
+) -> None:
+    """Which is JSON as some libraries write it: a replay follows the links to the next pages."""
+    serve(tiny_world(bindings=[{"count": 9, "identity": "person-{n}"}]))
+    real = LiveTransport.send
+
+    def send(transport: LiveTransport, request: Request) -> Answer:
+        answer = real(transport, request)
+        return Answer(answer.status_code, answer.body.replace(b"/", b"\\/"), answer.headers)
+
+    options = ("--page-size", 2)
+    with environment.context() as patch:
+        patch.setattr(LiveTransport, "send", send)
+        assert run("extract", "--out", tmp_path / "s", "--record", tmp_path / "c.yaml", *options).exit_code == 0
+    assert "127.0.0.1" not in (tmp_path / "c.yaml").read_text("utf-8")
+    again = run("extract", "--out", tmp_path / "t", "--replay", tmp_path / "c.yaml", *options)
+    assert again.exit_code == 0, again.output
+    rows = [json.loads((tmp_path / name / "manifest.json").read_bytes())["rows"] for name in ("s", "t")]
+    assert rows == [9, 9]
+
+
 def test_a_recording_whose_pages_lost_their_ends_does_not_finish(tmp_path: Path, run: Run) -> None:
     """As an earlier version recorded it with the token "page"."""
     (tmp_path / "c.yaml").write_text(CASSETTE.read_text("utf-8").replace("next_page_url", "next_hidden_url"))

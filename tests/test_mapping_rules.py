@@ -441,3 +441,55 @@ def test_a_run_that_stops_half_way_names_a_command_with_its_rules(
 def test_a_rule_for_a_credential_that_nothing_uses_is_told(run: Run, tmp_path: Path) -> None:
     found = mapping(run, tmp_path, f'[credentials]\n{GCM} = "{FCM}"', {}, [binding(1)])
     assert found.found[("rule-unused", f"credentials.{GCM}")] == 1
+
+
+LETTERED, SHOUTED = "IS" + "ab" * 16, "IS" + "AB" * 16
+
+
+def account_of_letters(run: Run, folder: Path, rules: str) -> Any:
+    """Map one service whose SID has letters, with a rule of either spelling."""
+    rows = [binding(1, message_types=["new_message"], credential_sid="CR" + "cd" * 16)]
+    write_snapshot(
+        folder / "s", {LETTERED: {"friendly_name": "one", "notifications": None}}, {LETTERED: [rows]}, CREDENTIALS
+    )
+    (folder / "mine.toml").write_text(rules, "utf-8")
+    return run("map", folder / "s", "--out", folder / "m", "--rules", folder / "mine.toml", "--json")
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        f'[services]\nleave_out = ["{SHOUTED}"]',
+        f'[inference]\ndefault = "trust"\n{SHOUTED} = "leave"',
+        f'[inference]\ndefault = "trust"\n{SHOUTED} = {{ new_message = "leave" }}',
+        f'[credentials]\nCR{"CD" * 16} = "{APN.upper()}"',
+    ],
+)
+def test_a_rule_holds_for_a_sid_however_its_letters_are_written(run: Run, tmp_path: Path, rules: str) -> None:
+    found = account_of_letters(run, tmp_path, rules)
+    assert found.exit_code == 0, found.output
+    assert "rule-unused" not in {item["code"] for item in json.loads(found.stdout)["findings"]}
+    yaml = (tmp_path / "m" / "push-config.yaml").read_text("utf-8")
+    settings = {one.service_sid: one.settings for one in parse(yaml, "x").services}
+    assert "new_message.enabled" not in settings.get(LETTERED, {})
+    if "credentials" in rules:
+        (row,) = pq.read_table(tmp_path / "m/bindings").to_pylist()
+        assert APN in row.values()
+
+
+@pytest.mark.parametrize(
+    ("rules", "problem"),
+    [
+        (f'[inference]\n{LETTERED} = "leave"\n\n{SHOUTED} = "trust"', "mine.toml line 2: IS"),
+        (
+            f'[credentials]\n{APN} = "{FCM}"\n{GCM} = "CR{"AB" * 16}"\nCR{"ab" * 16} = "{FCM}"',
+            "mine.toml line 3: the",
+        ),
+    ],
+)
+def test_rules_that_differ_in_letters_alone_contradict_each_other(
+    run: Run, tmp_path: Path, rules: str, problem: str
+) -> None:
+    refused = account_of_letters(run, tmp_path, rules)
+    assert (refused.exit_code, refused.stderr.count("\n")) == (1, 1)
+    assert problem in refused.stderr

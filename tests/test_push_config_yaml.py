@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 from migrate.model.errors import InputError
 from migrate.model.push_config import FIELDS, ServiceConfig, flatten
 from migrate.model.push_config_yaml import dump, parse, quoted
-from tests.conftest import CASSETTE, Demo, Run, service_sid
+from migrate.standin.world import make_world
+from tests.conftest import CASSETTE, Demo, Run, Serve, service_sid, tiny_world
 
 HEAD = f"format_version: 1\nservices:\n  {service_sid(1)}:\n    notifications:\n"
 texts = st.text(max_size=30) | st.sampled_from(
@@ -140,3 +142,29 @@ def test_flatten_leaves_out_what_is_null_absent_or_mistyped() -> None:
         {"log_enabled": None, "new_message": {"enabled": "true", "template": "x"}, "removed_from_conversation": 1}
     )
     assert found == {"new_message.template": "x"}
+
+
+def test_load_finds_what_is_written_in_capitals(tmp_path: Path, run: Run, serve: Serve) -> None:
+    world = make_world(tiny_world())
+    (service,) = world.services.values()
+    sid, upper = "IS" + "ab" * 16, "IS" + "AB" * 16
+    service.sid, world.services = sid, {sid: service}
+    serve(world)
+    assert run("run", "--out", tmp_path / "r").exit_code == 0
+    file = tmp_path / "r" / "mapped" / "push-config.yaml"
+    text = file.read_text("utf-8")
+    said = json.loads(run("load", tmp_path / "r" / "mapped", "--json").stdout)
+    file.write_text(text.replace(sid, upper), "utf-8")
+    again = run("load", tmp_path / "r" / "mapped", "--json")
+    assert again.exit_code == 0, again.output
+    assert json.loads(again.stdout)["changes"] == said["changes"] != []
+    file.write_text(f"{text}\n  {upper}: {{}}\n", "utf-8")
+    twice = run("load", tmp_path / "r" / "mapped")
+    assert (twice.exit_code, twice.stderr.count("\n")) == (1, 1)
+    assert f"'{sid}' stands twice under services" in twice.stderr
+
+
+def test_a_credential_in_capitals_is_the_same_credential() -> None:
+    text = "format_version: 1\nservices: {}\ncredentials:\n  mine: {type: fcm, secret: 'env:KEY', sid: '%s'}\n"
+    small, capital = (parse(text % f"CR{digits * 16}", "x").credentials for digits in ("ab", "AB"))
+    assert small == capital

@@ -349,8 +349,11 @@ def test_a_push_that_is_switched_off_while_deletes_are_under_way_keeps_the_rest(
     assert json.loads(done.stdout)["needed_because"] == {"media-off": 2}
     assert not any(server.world.losses.values())
     environment.setattr(TwilioApi, "delete", real)
-    again = retire(run, snapshot)
-    assert (again.exit_code, len(server.world.writes)) == (4, 2)
+    again = retire(run, snapshot)  # which has nothing to do, and says why
+    assert (again.exit_code, len(server.world.writes)) == (0, 2)
+    assert (
+        "2  pushes of media messages are off in Conversations: load first, and decide its proposals" in again.stdout
+    )
 
 
 @pytest.mark.parametrize("status", [503, 429])
@@ -428,6 +431,8 @@ def test_pushes_must_be_on_in_conversations_and_no_force_lifts_that(tmp_path: Pa
         f"[pushes-off] Conversations does not push new_message, new_message.with_media of {SERVICE}" in refused.stderr
     )
     assert "and of 1 more services" in refused.stderr
+    assert "decide its proposals (state them in push-config.yaml, trust them under [inference]" in refused.stderr
+    assert "load them with --force inferred): chat-migrate load MAPPED" in refused.stderr
     assert retire(run, tmp_path / "s", "--force", "pushes-off").exit_code == 2
     server.world.services[SERVICE].configuration = {
         "new_message.enabled": True,
@@ -436,6 +441,52 @@ def test_pushes_must_be_on_in_conversations_and_no_force_lifts_that(tmp_path: Pa
     done = retire(run, tmp_path / "s", "--json")  # what is left of the other is told, and no error
     assert (done.exit_code, told(done)) == (0, {"deleted": 1})
     assert json.loads(done.stdout)["services"][1]["needed_because"] == {"push-off": 1}
+    again = retire(run, tmp_path / "s")  # the same command resumes, and there is nothing left that it could do
+    assert (again.exit_code, len(server.world.writes)) == (0, 1), again.output
+    assert "is off in Conversations: load first, and decide its proposals" in again.stdout
+    other = retire(run, tmp_path / "s", "--service", service_sid(2))
+    assert (other.exit_code, "[pushes-off]" in other.stderr) == (4, True)
+
+
+def test_live_records_that_do_not_fit_are_told_and_so_is_the_file_that_holds_them(
+    tmp_path: Path, run: Run, serve: Serve
+) -> None:
+    serve(several(one({}, {}, {"extra": {"identity": 5}}), one({}, {})))
+    assert run("extract", "--out", tmp_path / "s").exit_code == 0
+    shown = run("retire", tmp_path / "s", "--coverage", tmp_path / "coverage")
+    row = f"1 live record that do not fit, and count for nothing: {SERVICE} (1)"
+    assert row in shown.stdout, shown.output
+    assert not list(tmp_path.rglob("*.rejected.jsonl"))
+    in_json = json.loads(run("retire", tmp_path / "s", "--coverage", tmp_path / "coverage", "--json").stdout)
+    assert [service["rejected"] for service in in_json["services"]] == [1, 0]
+    alone = run("retire", tmp_path / "s", "--coverage", tmp_path / "coverage", "--service", service_sid(2))
+    assert "do not fit" not in alone.stdout
+    done = retire(run, tmp_path / "s", "--service", service_sid(2))
+    (file,) = tmp_path.rglob("*.rejected.jsonl")
+    assert done.exit_code == 0, done.output
+    assert f"{file} (it holds identities" in done.stdout
+    assert json.loads(retire(run, tmp_path / "s", "--json").stdout)["rejected_file"].endswith(".rejected.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("bindings", "said"),
+    [
+        (
+            [{"count": 2, **PHONE, "age_days": 500}],
+            f"All bindings of {SERVICE} had expired when the snapshot was made",
+        ),
+        ([], f"The snapshot has no binding of {SERVICE}"),
+    ],
+)
+def test_a_service_with_nothing_to_wait_for_is_not_taken_for_the_snapshot(
+    tmp_path: Path, run: Run, serve: Serve, bindings: list[dict[str, Any]], said: str
+) -> None:
+    serve(several(content(bindings=bindings), one({}, {})))
+    assert run("extract", "--out", tmp_path / "s").exit_code == 0
+    refused = retire(run, tmp_path / "s", "--service", SERVICE)
+    assert (refused.exit_code, "bindings of the snapshot" in refused.stderr) == (4, False)
+    assert said in refused.stderr
+    assert "--service" in refused.stderr.split(said)[1]
 
 
 def test_no_limit_that_can_be_lifted_lifts_the_rule(tmp_path: Path, run: Run, serve: Serve) -> None:

@@ -130,6 +130,8 @@ def test_what_is_wrong_in_a_template_is_found(path: str, text: str, codes: list[
         "from () in ()",
         'wrote "" to you',
         "New in , just now",
+        "Written by .",
+        "📱  wrote",
         "   ",
     ],
 )
@@ -148,6 +150,13 @@ def test_a_text_whose_variables_a_shell_has_eaten_is_found(text: str) -> None:
         "two\n\nlines\n",
         "Support (24 h): write to us",
         "Mark's message",
+        "Someone is waiting ...",
+        "Someone is waiting .. really",
+        "A lesson in .NET",
+        "📱  New message",
+        "✉️  New message",
+        "New 📱  Message",
+        "•  Neue Nachricht",
         "${MESSAGE}  and two spaces ",  # a variable is there: nothing was eaten
     ],
 )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
+import re
 import stat
 import subprocess
 import sys
@@ -27,6 +29,7 @@ from migrate.model.schemas import BINDINGS, COVERAGE
 from migrate.snapshot.manifest import Filters, IdentityFile
 from migrate.standin.world import World
 from migrate.twilio_api.api import TwilioApi
+from migrate.twilio_api.http import Answer, LiveTransport, Request
 from migrate.verification import SCRATCH, verify_snapshot
 from tests.conftest import DEMO_ACCOUNT, Demo, Run, Serve, service_sid, tiny_world
 from tests.snapshots import AS_OF, binding, write_snapshot
@@ -447,6 +450,41 @@ def test_a_narrowed_snapshot_is_compared_with_as_much(
         "--service": 5, "--binding-type": 34, "--identity": 2, "--identity-file": 2
     }[filters[0]]  # fmt: skip
     assert found["live"]["bindings"] < 200
+
+
+@pytest.mark.parametrize("command", ["verify", "retire"])
+@pytest.mark.parametrize(
+    ("narrowed", "ignored", "option"),
+    [
+        (("--binding-type", "apn"), "BindingType", "--binding-type"),
+        (("--identity", "early-adopter-0001"), "Identity", "--identity and --identity-file"),
+    ],
+)
+def test_where_the_live_side_ignores_a_filter_what_helps_is_another_snapshot(
+    tmp_path: Path,
+    run: Run,
+    serve: Serve,
+    demo_world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    narrowed: tuple[str, ...],
+    ignored: str,
+    option: str,
+) -> None:
+    serve(demo_world)
+    assert run("extract", "--out", tmp_path / "s", *narrowed).exit_code == 0
+    real = LiveTransport.send
+
+    def send(transport: LiveTransport, request: Request) -> Answer:
+        return real(transport, dataclasses.replace(request, url=re.sub(rf"{ignored}=[^&]*&?", "", request.url)))
+
+    monkeypatch.setattr(LiveTransport, "send", send)
+    refused = run(command, tmp_path / "s", "--coverage", tmp_path / "c")
+    said = refused.stderr.splitlines()[-1]
+    assert refused.exit_code == 4, refused.output
+    assert f"Extract again without {option}, into another folder, and compare that one" in said
+    assert "--no-shard" not in said
+    assert ".chat-migrate-verify" not in said
 
 
 # Against another snapshot.

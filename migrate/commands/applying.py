@@ -96,11 +96,23 @@ def alone(api: TwilioApi, screen: Screen, options: ApplyOptions) -> Iterator[Non
             yield
 
 
-def refuse_nothing(total: Counts, *, kept: str) -> None:
-    """Raise `RefusedError` where no binding is waited for: then nothing is shown to be ready."""
+def refuse_nothing(total: Counts, *, kept: str, services: Collection[str] = ()) -> None:
+    """Raise `RefusedError` where no binding is waited for: then nothing is shown to be ready.
+
+    `services` are those that were named, where the total is of them alone.
+    """
     for finding in total.findings:
         entry = CATALOGUE[finding.code]
-        raise RefusedError(entry.meaning, kept=kept, remedy=entry.remedy)
+        if not services:
+            raise RefusedError(entry.meaning, kept=kept, remedy=entry.remedy)
+        named = ", ".join(dict.fromkeys(services))
+        expired = f"All bindings of {named} had expired when the snapshot was made"
+        what = expired if total.bindings else f"The snapshot has no binding of {named}"
+        raise RefusedError(
+            f"{what}, so there is nothing to wait for",
+            kept=kept,
+            remedy="Name another service with --service, or none for all of the snapshot",
+        )
 
 
 def refuse_by_findings(ground: Ground, options: ApplyOptions) -> None:

@@ -107,7 +107,7 @@ def retire(
         warn_of_clock(api, screen)
         _show(found, snapshot, screen, is_dry=not apply)
         chosen = total(service.coverage for service in found.retirement.services)
-        refuse_nothing(chosen, kept="Nothing was deleted")
+        refuse_nothing(chosen, kept="Nothing was deleted", services=services)
         if apply:
             _refuse_where_pushes_are_off(found.retirement)
             refuse([*_unproven(api), *_violations(found, api, min_ready, max_bindings)], lifted, _firm(api))
@@ -174,17 +174,19 @@ def _unproven(api: TwilioApi) -> Iterator[tuple[str, str]]:
 def _refuse_where_pushes_are_off(retirement: Retirement) -> None:
     """Raise `RefusedError` where nothing is to be deleted because Conversations does not push what Chat does.
 
-    This is not a limit: such bindings are left alone whatever is lifted. The error names what helps.
+    This is not a limit: such bindings are left alone whatever is lifted. The error names what helps. After a run that
+    deleted all that could be, the same command has nothing to do, and that is no error.
     """
     off = [service for service in retirement.services if service.off]
-    if retirement.deletions or not off:
+    if retirement.deletions or any(service.earlier for service in retirement.services) or not off:
         return
     more = f" and of {len(off) - 1:,} more services" if len(off) > 1 else ""
     raise RefusedError(
         f"Not applied: [pushes-off] Conversations does not push {', '.join(off[0].off)} of "
         f"{off[0].service_sid}{more}, as Chat does or may do",
         kept="Nothing was deleted",
-        remedy="Load the push configuration first: chat-migrate load MAPPED",
+        remedy="Load the push configuration first, and decide its proposals (state them in push-config.yaml, trust "
+        "them under [inference] in the rules, or load them with --force inferred): chat-migrate load MAPPED",
     )
 
 
@@ -251,10 +253,15 @@ def _tell(found: Prepared, coverage: Path, retired: Retired, screen: Screen) -> 
     told = {
         **found.to_json(),
         "coverage_file": str(coverage),
+        "rejected_file": None,
         "retired": retired.to_json(),
         "needed_because": dict(sorted(retired.reasons.items())),
     }
-    screen.result(told, lambda: retired_view(retired, [("Coverage", str(coverage)), ("Journal", journal)]))
+    files = [("Coverage", str(coverage)), ("Journal", journal)]
+    if rejected := found.rejected_beside(coverage):
+        told["rejected_file"] = str(rejected)
+        files.append(("Rejected", f"{rejected} (it holds identities: keep it as the snapshot)"))
+    screen.result(told, lambda: retired_view(retired, files))
     failed = retired.fates["failed"]
     if failed:
         kind = PartlyAppliedError if retired.fates["deleted"] else MigrateError

@@ -25,9 +25,13 @@ _REMEDIES = {
 
 
 class OtherThanAskedError(RefusedError):
-    """A list that was narrowed by a filter brought what the filter excludes."""
+    """A list that was narrowed by a filter, of this name in the query, brought what the filter excludes."""
 
     is_final = True
+
+    def __init__(self, what: str, name: str) -> None:
+        super().__init__(what, remedy=_REMEDIES[name])
+        self.name = name
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class Asked:
                 raise OtherThanAskedError(
                     f"The list was narrowed by {name}, and holds a binding of {shown}, which was not asked for: the "
                     "server ignores the filter",
-                    remedy=_REMEDIES[name],
+                    name,
                 )
 
     def _others(self, column: str, values: pa.Array, rows: Rows) -> list[str]:

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from migrate.model.digest import digest
+from migrate.model.sids import normal
 from migrate.model.templates import Lengths
 
 DROP = "drop"  # a message type without an equivalent
@@ -22,8 +23,9 @@ TRUST = "trust"  # an inferred value is taken like one that Chat states
 class Rules:
     """All rules, by table and key as in default_rules.toml.
 
-    `reasons` says why, by the rule's name (`message_types.new_message`); `text` is all of it as TOML; `file` is the
-    operator's file that changes some, if there is one.
+    SIDs in them are as Twilio writes them, however the operator did. `reasons` says why, by the rule's name
+    (`message_types.new_message`); `text` is all of it as TOML; `file` is the operator's file that changes some, if
+    there is one.
     """
 
     tables: Mapping[str, Mapping[str, Any]]
@@ -66,7 +68,7 @@ class Rules:
     def inference(self, service_sid: str, push: str) -> str:
         """What becomes of an inferred switch of a push: `PROPOSE`, `LEAVE` or `TRUST`."""
         table = self.tables["inference"]
-        of_service = table.get(service_sid, {})
+        of_service = table.get(normal(service_sid), {})
         if isinstance(of_service, str):
             return of_service
         found: str = of_service.get(push) or of_service.get("default") or table.get(push) or table["default"]

@@ -19,8 +19,10 @@ from tomlkit.items import Item
 from migrate.map.rules import Rules
 from migrate.map.rules_schema import TABLES, contradictions
 from migrate.model.errors import InputError
+from migrate.model.sids import kind_of, normal
 from migrate.model.text import did_you_mean, printable
 
+_WITH_SIDS = ("services", "credentials", "inference")  # tables whose keys and values may be SIDs
 DEFAULT_RULES = Path(__file__).with_name("default_rules.toml")
 _LINE = re.compile(r"\(at line (\d+), column \d+\)|\(at end of document\)")
 _OURS = re.compile(r" ?\[[^\[\]]* line \d+; by default .*\]$")  # what `_annotate` put behind a reason
@@ -74,9 +76,24 @@ def load_rules(path: Path | None) -> Rules:
 
 
 def _rules(document: tomlkit.TOMLDocument, source: str = "") -> Rules:
-    tables = document.unwrap()
-    reasons = {f"{name}.{key}": _comment(document[name], key) for name, table in tables.items() for key in table}
+    said = document.unwrap()
+    reasons = {
+        f"{name}.{_as_issued(name, key)}": _comment(document[name], key)
+        for name, table in said.items()
+        for key in table
+    }
+    tables = {
+        name: {_as_issued(name, key): _as_issued(name, value) for key, value in table.items()}
+        for name, table in said.items()
+    }
     return Rules(tables, reasons, tomlkit.dumps(document), source)
+
+
+def _as_issued(table: str, said: Any) -> Any:
+    """A key or a value of a table, each SID in it as Twilio writes it: operators may write its digits in capitals."""
+    if isinstance(said, list):
+        return [_as_issued(table, item) for item in said]
+    return normal(said) if table in _WITH_SIDS and kind_of(said) else said
 
 
 def _comment(table: Any, key: str) -> str:
@@ -135,10 +152,17 @@ class _Reader:
                 self.fail(f"unknown table {name!r}; {did_you_mean(name, TABLES)}", name)
             if not isinstance(table, dict):
                 self.fail(f"{name} must be one table: [{name}]", name)
-            for key, value in table.items():
-                if problem := TABLES[name].problem(name, key, value):
-                    self.fail(problem, name, key)
+            self._check_table(name, table)
         return tables
+
+    def _check_table(self, name: str, table: Mapping[str, Any]) -> None:
+        known: set[str] = set()
+        for key, value in table.items():
+            if problem := TABLES[name].problem(name, key, value):
+                self.fail(problem, name, key)
+            if (issued := _as_issued(name, key)) in known:
+                self.fail(f"{issued} stands twice in [{name}], in capitals and in small letters", name, key)
+            known.add(issued)
 
     def fail(self, problem: str, *path: str) -> NoReturn:
         """Raise the error about what stands at a path."""
@@ -150,6 +174,7 @@ class _Reader:
 
     def line(self, *path: str) -> int:
         """The line where the statement begins that gives a path its value, or its table's."""
+        path = tuple(_as_issued(path[0], part) for part in path)
         return self._lines.get(path) or self._lines.get(path[:1]) or 1
 
     @cached_property
@@ -178,4 +203,4 @@ def _paths(tables: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     for name, table in tables.items():
         yield (name,)
         if isinstance(table, Mapping):
-            yield from ((name, key) for key in table)
+            yield from ((name, _as_issued(name, key)) for key in table)

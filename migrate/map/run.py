@@ -26,7 +26,7 @@ from migrate.model.errors import MigrateError
 from migrate.model.finding import Finding
 from migrate.model.proposal import Proposal
 from migrate.model.push_config import ServiceConfig, flatten
-from migrate.model.sids import is_service_sid
+from migrate.model.sids import is_service_sid, normal
 from migrate.snapshot.files import sync
 from migrate.snapshot.mapped import Summary
 from migrate.snapshot.mapped_writer import MappedWriter, open_part
@@ -117,7 +117,7 @@ class _Mapping:
             tally = self._tally(sid)
             self._used |= {credential for credential, _ in tally.used}
             services.append(self._numbers(service, tally))
-            if sid in self._rules.leave_out:
+            if normal(sid) in self._rules.leave_out:
                 left_out[sid] = service["friendly_name"] or ""
                 findings.append(Finding("service-left-out", sid, "", tally.rows))
                 continue
@@ -176,7 +176,7 @@ class _Mapping:
         return {
             "service_sid": service["sid"],
             "friendly_name": service["friendly_name"] or "",
-            "left_out": service["sid"] in self._rules.leave_out,
+            "left_out": normal(service["sid"]) in self._rules.leave_out,
             "bindings": tally.rows,
             "outcomes": dict(sorted(tally.outcomes.items())),
             "actions": dict(sorted(tally.actions.items())),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 _ALIASES = {"ip-messaging": "chat"}  # of Twilio's hosts (FACTS.md, "The two APIs")
@@ -18,7 +19,10 @@ def is_twilios(address: str) -> bool:
 def is_on_this_machine(address: str) -> bool:
     """Whether an address is this machine's own, where a rehearsal's stand-in is."""
     host = _host(address)
-    return host in ("localhost", "::1") or host.startswith("127.")
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:  # a name, which may lead anywhere whatever it begins with
+        return False
 
 
 def is_same_api(one: str, other: str) -> bool:

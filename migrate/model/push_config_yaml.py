@@ -15,7 +15,7 @@ from migrate.model.errors import InputError
 from migrate.model.proposal import Proposal
 from migrate.model.push_config import FIELD_BY_PATH, FIELDS, PushConfig, ServiceConfig, Settings, Value, in_order
 from migrate.model.push_credential import REFERENCES, CredentialConfig
-from migrate.model.sids import is_service_sid
+from migrate.model.sids import is_credential_sid, is_service_sid, normal
 from migrate.model.text import did_you_mean
 
 FORMAT = 1
@@ -154,6 +154,16 @@ class _Reader:
             entries[key.value] = (key, value)
         return entries
 
+    def by_sid(self, entries: dict[str, tuple[yaml.Node, yaml.Node]]) -> dict[str, tuple[yaml.Node, yaml.Node]]:
+        """The entries by the SID that each key is, in Twilio's spelling; each SID once, however it is spelled."""
+        found: dict[str, tuple[yaml.Node, yaml.Node]] = {}
+        for sid, (key, value) in entries.items():
+            issued = normal(sid) if is_service_sid(sid) else sid
+            if issued in found:
+                self.fail(key, f"{issued!r} stands twice under services, in capitals and in small letters")
+            found[issued] = (key, value)
+        return found
+
     def unknown(self, key: yaml.Node, name: str, what: str, known: Iterable[str]) -> NoReturn:
         self.fail(key, f"unknown key {name!r} under {what}; {did_you_mean(name, known)}")
 
@@ -170,10 +180,12 @@ class _Reader:
             self.fail(version or root, f"format_version must be {FORMAT}")
         if "services" not in top:
             self.fail(root, "the key 'services' is missing")
-        services = self.mapping(top["services"][1], "services")
+        services = self.by_sid(self.mapping(top["services"][1], "services"))
         credentials = self.mapping(top["credentials"][1], "credentials") if "credentials" in top else {}
         return PushConfig(
-            tuple(sorted((self.service(*nodes) for nodes in services.values()), key=lambda c: c.service_sid)),
+            tuple(
+                sorted((self.service(sid, *nodes) for sid, nodes in services.items()), key=lambda c: c.service_sid)
+            ),
             tuple(self.credential(*credentials[name]) for name in sorted(credentials)),
         )
 
@@ -190,15 +202,15 @@ class _Reader:
         sandbox, sid = values.pop("sandbox", None), values.pop("sid", None)
         kind = str(values.pop("type", ""))
         secrets = {name: str(value) for name, value in values.items()}
+        issued = normal(str(sid)) if is_credential_sid(sid) else sid
         config = CredentialConfig(
-            key.value, kind, secrets, None if sandbox is None else bool(sandbox), None if sid is None else str(sid)
+            key.value, kind, secrets, None if sandbox is None else bool(sandbox), None if sid is None else str(issued)
         )
         if problem := config.problem():
             self.fail(key, f"{what}: {problem}")
         return config
 
-    def service(self, key: yaml.Node, node: yaml.Node) -> ServiceConfig:
-        sid: str = key.value
+    def service(self, sid: str, key: yaml.Node, node: yaml.Node) -> ServiceConfig:
         if not is_service_sid(sid):
             self.fail(key, f"{sid!r} is not a service SID (IS and 32 hexadecimal digits)")
         entries = self.mapping(node, sid)

@@ -25,7 +25,8 @@ class ServiceRetirement:
     `shared` and `needed` are ready too, and never deleted: the first are Conversations' own, or may be; of the second
     it is not shown that a registration replaces them. `reasons` counts the needed by the names of the rule's
     conditions (`migrate.model.replacement`). `earlier` were deleted by an earlier run. `off` are pushes that Chat
-    makes, or may make, and Conversations does not, where that is why some are needed.
+    makes, or may make, and Conversations does not, where that is why some are needed. `rejected` counts live
+    records that do not have the shape of a binding: they prove nothing.
     """
 
     service_sid: str
@@ -37,6 +38,7 @@ class ServiceRetirement:
     earlier: int
     reasons: Mapping[str, int] = field(default_factory=dict)
     off: tuple[str, ...] = ()
+    rejected: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """The service as it stands in `--json`."""
@@ -49,6 +51,7 @@ class ServiceRetirement:
             "needed_because": dict(self.reasons),
             "pushes_off": list(self.off),
             "earlier": self.earlier,
+            "rejected": self.rejected,
             "coverage": self.coverage.to_json(),
         }
 

@@ -24,10 +24,11 @@ _SLIP = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 # Where a variable was, by what a shell leaves of it in a text that has none left.
+# Some put two spaces behind a sentence, and behind an emoji or a bullet: what follows there begins with a capital.
 _GAP = re.compile(
-    r"""\A[ ]|[ ]\Z|[^\s.:!?][ ]{2,}\S  # a space too many; two behind a sentence are a habit
+    r"""\A[ ]|[ ]\Z|[\w,;()\[\]"'“”«»#@&/][ ]{2,}\S|[^\s\w.:!?…。！？][ ]{2,}[a-zß-öø-ÿ]  # a space too many
     | \A[;:,.!?)]|[:;,(]\Z            # punctuation with nothing before it, or behind it
-    | [ ][,.)]|[;:,][ ]*[;:,]
+    | [ ][,)]|[ ]\.(?![.\w])|[;:,][ ]*[;:,]
     | \([ ]*\)|\[[ ]*\]|"[ ]*"|“[ ]*”|«[ ]*»
     | \b(?:by|from|of|the)\Z|\b(?:by|from)[ ](?:in|to)\b""",
     re.VERBOSE,

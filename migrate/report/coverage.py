@@ -50,13 +50,19 @@ def _sides(coverage: Coverage, snapshot: str) -> list[tuple[str, str]]:
     ]
     if coverage.rejected:
         rows.append(("", f"{count(coverage.rejected, 'record')} of it did not fit, and are not waited for"))
-    if coverage.live_rejected:
-        listed = ", ".join(f"{one.service_sid} ({one.rejected:,})" for one in coverage.services if one.rejected)
-        what = f"{count(coverage.live_rejected, 'live record')} that do not fit, and count for nothing: {listed}"
-        rows.append(("Rejected", what))
+    rows += rejected_row([(service.service_sid, service.rejected) for service in coverage.services])
     if coverage.narrowed:
         rows.append(("Only", "of the part of the account that the snapshot was narrowed to"))
     return rows
+
+
+def rejected_row(services: Sequence[tuple[str, int]]) -> list[tuple[str, str]]:
+    """The row that says how many live records did not fit, by the SIDs of services; no row where all did."""
+    number = sum(rejected for _, rejected in services)
+    if not number:
+        return []
+    listed = ", ".join(f"{sid} ({rejected:,})" for sid, rejected in services if rejected)
+    return [("Rejected", f"{count(number, 'live record')} that do not fit, and count for nothing: {listed}")]
 
 
 def _cells(counts: Counts) -> list[str]:

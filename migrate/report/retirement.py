@@ -8,6 +8,7 @@ from rich.text import Text
 
 from migrate.model.retirement import FATES, Retired, Retirement
 from migrate.model.text import lasting, printable
+from migrate.report.coverage import rejected_row
 from migrate.report.layout import BREAK, COLUMN, grid, table
 from migrate.report.wording import count, name, share
 
@@ -45,8 +46,8 @@ _REASONS = {
     "unknown-push": "Chat has a push that is not documented",
     "invites": "Chat pushes invites, or may, and Conversations has none",
     "not-asked-for": "the registration does not ask for a push that Chat's binding asks for",
-    "push-off": "a push that is on in Chat, or may be, is off in Conversations: load first",
-    "media-off": "pushes of media messages are off in Conversations: load first",
+    "push-off": "a push that is on in Chat, or may be, is off in Conversations: load first, and decide its proposals",
+    "media-off": "pushes of media messages are off in Conversations: load first, and decide its proposals",
 }
 _MEANING = {
     "gone": "not there any more",
@@ -62,7 +63,9 @@ def retirement_view(
     retirement: Retirement, snapshot: str, seconds: float, files: Sequence[tuple[str, str]], *, dry_run: bool
 ) -> Text:
     """What would be deleted; it would take so many seconds at least. `files` are names and paths."""
-    text = table([("Snapshot", f"{snapshot}, as of {retirement.snapshot_as_of[:16]} UTC")]).append("\n")
+    sides = [("Snapshot", f"{snapshot}, as of {retirement.snapshot_as_of[:16]} UTC")]
+    sides += rejected_row([(service.service_sid, service.rejected) for service in retirement.services])
+    text = table(sides).append("\n")
     text.append(_grid(retirement)).append(f"\n{_LEGEND}").append(_needed(retirement.reasons)).append("\n")
     if files:
         text.append(table(files)).append("\n")
