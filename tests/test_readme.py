@@ -38,7 +38,7 @@ def test_every_command_of_the_readme_runs(folder: Path, serve: Serve, demo_world
     assert ran == 31
     assert (folder / "report.md").exists()
     assert [write.split("/")[-1] for write in demo_world.writes] == [
-        *["Notifications"] * 5, "Credentials", "CR00000000000000000000000000000004",
+        *["Notifications"] * 4, "Credentials", "CR00000000000000000000000000000004",
     ]  # fmt: skip
 
 
