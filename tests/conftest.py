@@ -64,9 +64,16 @@ def tiny_world(**changes: Any) -> dict[str, Any]:
     }
 
 
+@pytest.fixture(scope="session")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the program keeps its locks: tests that run side by side do not wait for each other."""
+    return tmp_path_factory.mktemp("state")
+
+
 @pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """No test sees the credentials or addresses of whoever runs it."""
+def environment(monkeypatch: pytest.MonkeyPatch, state: Path) -> pytest.MonkeyPatch:
+    """No test sees the credentials, addresses or locks of whoever runs it."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(state))
     for name in [*os.environ]:
         if name.startswith(("TWILIO_", "CHAT_MIGRATE_C")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name, raising=False)

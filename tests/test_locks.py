@@ -19,6 +19,7 @@ from tests.conftest import ROOT
 from tests.locks import LOCKS, Pin, environments, extras_asked, gaps, notes, read_lock, roots
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+MORE = [name for name in LOCKS if name != "requirements.lock"]
 PINS = {name: read_lock((ROOT / name).read_text("utf-8")) for name in LOCKS}
 
 
@@ -41,7 +42,9 @@ def test_a_lock_has_all_that_its_packages_require_on_every_python_and_system_and
         assert gaps(PINS[name], required, environment) == [], environment
 
 
-@pytest.mark.parametrize("name", LOCKS)
+@pytest.mark.parametrize(
+    "name", ["requirements.lock", *(pytest.param(name, marks=pytest.mark.long) for name in MORE)]
+)
 def test_a_lock_that_lost_any_pin_or_has_another_version_is_found_out(name: str) -> None:
     required, here = roots(PYPROJECT, LOCKS[name]), next(environments())
     for pin in PINS[name]:

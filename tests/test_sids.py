@@ -47,7 +47,9 @@ def test_a_journal_of_a_million_is_not_held_in_memory(tmp_path: Path) -> None:
     """
     many = 1_000_000
     with (tmp_path / "j.jsonl").open("w") as file:
-        file.write('{"format_version": 1, "kind": "retire", "snapshot": "s", "account_sid": "A", "target": "t"}\n')
+        file.write(
+            '{"format_version": 1, "kind": "retire", "snapshot": "s", "account_sid": "A", "target": "t", "conversations": "c"}\n'
+        )
         for number in range(many):
             sid = f"BS{number:032x}"
             file.write(f'{{"intent": "{sid}"}}\n{{"result": "{sid}", "status": "deleted"}}\n')
@@ -55,7 +57,7 @@ def test_a_journal_of_a_million_is_not_held_in_memory(tmp_path: Path) -> None:
         "import re, sys; from pathlib import Path; import pyarrow as pa;"
         "from migrate.load.retire_journal import read_retire_journal as read;"
         "own = lambda: int(re.search(r'RssAnon:\\s+(\\d+)', Path('/proc/self/status').read_text())[1]);"
-        "before = own(); journal = read(Path(sys.argv[1]), 's', 'A', 't');"
+        "before = own(); journal = read(Path(sys.argv[1]), 's', 'A', 't', 'c');"
         "assert journal.deleted.among(pa.array([f'BS{7:032x}', f'BS{10**9:032x}'])).to_pylist() == [True, False];"
         "print(len(journal.deleted), own() - before)"
     )
