@@ -31,7 +31,7 @@ test: $(TOOLS)  ## run the tests, with coverage
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --cov --cov-report=term
 
 test-long: $(TOOLS)  ## run the tests that take minutes: chaos, kills, scale
-	$(BIN)/python -m pytest -m long --numprocesses 2 --dist worksteal
+	$(BIN)/python -m pytest -m long --numprocesses 3 --dist worksteal  # many of them wait for a server that hangs
 
 lint: $(TOOLS)  ## lint, formatting, types
 	$(BIN)/ruff check .

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from click.testing import Result
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from migrate.load.keys import UnfitKeyError, pair_of_pem
@@ -350,6 +350,7 @@ def test_a_refusal_has_twilios_code_and_speaks_of_the_certificate(
     assert not any(line in done.output for line in certificate().splitlines()[1:-1])
 
 
+@settings(max_examples=30)
 @given(st.text(max_size=400), st.text(max_size=400))
 def test_whatever_a_file_has_it_is_refused_or_a_pair(one: str, two: str) -> None:
     begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
