@@ -181,6 +181,8 @@ def test_no_failure_shows_what_was_sent(
     assert_hidden(token if is_token else value, said, output, log)
     assert token not in cassette
     if status != 200:
+        for asked in (quote(value, safe=""), quote_plus(value)):  # a recording has the request itself
+            cassette = cassette.replace(asked, "")
         assert said not in cassette or said in value
 
 
