@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from migrate.model.digest import canonical_json, digest
@@ -106,7 +107,7 @@ class Plan:
         """Everything that would be written, in the order in which it is."""
         return (*self.credentials, *self.changes)
 
-    @property
+    @cached_property
     def plan_id(self) -> str:
         """The digest of everything else in the plan: equal plans have equal ids."""
         return digest(self._content())
