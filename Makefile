@@ -28,7 +28,7 @@ notebooks: $(NOTEBOOK)/.ready  ## review the demo, or your own data, in JupyterL
 	$(NOTEBOOK)/bin/jupyter lab notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
 
 test: $(TOOLS)  ## run the tests, with coverage
-	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --cov --cov-report=term
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal --cov --cov-report=term
 
 test-long: $(TOOLS)  ## run the tests that take minutes: chaos, kills, scale
 	$(BIN)/python -m pytest -m long --numprocesses 3 --dist worksteal  # many of them wait for a server that hangs

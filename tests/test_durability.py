@@ -105,7 +105,12 @@ def test_no_step_is_left_out(
 
 
 @pytest.mark.parametrize(
-    ("name", "number"), [(name, number) for name, times in STEPS.items() for number in range(1, times + 1)]
+    ("name", "number"),
+    [
+        pytest.param(name, number, marks=() if number % 3 == 1 or times < 5 else pytest.mark.long)
+        for name, times in STEPS.items()
+        for number in range(1, times + 1)
+    ],
 )
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_an_extract_that_dies_at_any_step_is_gone_on_with(

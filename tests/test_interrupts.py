@@ -46,6 +46,7 @@ def latest(ready: Prepared, name: str) -> Path:
     return max(ready.folder.glob("run-*"), key=lambda path: int(path.name[4:])) / name
 
 
+@pytest.mark.long
 def test_a_write_without_an_answer_is_open_in_the_journal_after_ctrl_c(ready: Prepared) -> None:
     ended = interrupt(ready, BY_NAME["load --apply, a write"], "stall")
     assert ended.flaw == ""
@@ -54,6 +55,7 @@ def test_a_write_without_an_answer_is_open_in_the_journal_after_ctrl_c(ready: Pr
     assert intents(latest(ready, "plan.journal.jsonl")) == (1, 0)
 
 
+@pytest.mark.long
 def test_a_deletion_that_drips_ends_and_the_lock_is_free(ready: Prepared) -> None:
     ended = interrupt(ready, BY_NAME["retire --apply, a deletion"], "drip", number=signal.SIGTERM)
     assert ended.flaw == ""
@@ -65,6 +67,7 @@ def test_a_deletion_that_drips_ends_and_the_lock_is_free(ready: Prepared) -> Non
         pass
 
 
+@pytest.mark.long
 def test_a_second_ctrl_c_ends_it_at_once_in_the_same_line(ready: Prepared) -> None:
     ended = interrupt(ready, BY_NAME["verify"], "stall", again=0.4)
     assert ended.flaw == ""
@@ -164,7 +167,14 @@ def test_threads_that_hang_are_not_waited_for() -> None:
     assert ended.seconds < 2
 
 
-@pytest.mark.parametrize("raised", ["ImportError('cannot import')", "OSError('closed')", "SystemError('result')"])
+@pytest.mark.parametrize(
+    "raised",
+    [
+        "ImportError('cannot import')",
+        pytest.param("OSError('closed')", marks=pytest.mark.long),
+        pytest.param("SystemError('result')", marks=pytest.mark.long),
+    ],
+)
 def test_what_a_library_makes_of_ctrl_c_is_ctrl_c(raised: str) -> None:
     code = f"""
     import time

@@ -316,7 +316,7 @@ def check(
 def test_in_any_order_nothing_is_lost_and_nothing_written_unseen(
     serve: Serve, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    check(serve, run, tmp_path, monkeypatch, examples=15)
+    check(serve, run, tmp_path, monkeypatch, examples=8)
 
 
 @pytest.mark.long

@@ -125,6 +125,7 @@ def _wheel(folder: Path, name: str, version: str, *requires: str) -> str:
     return f"{name}=={version} \\\n    --hash=sha256:{sha256(path.read_bytes()).hexdigest()}\n"
 
 
+@pytest.mark.long
 def test_a_later_release_of_a_locked_package_changes_nothing(tmp_path: Path) -> None:
     project, index = tmp_path / "project", tmp_path / "releases"
     (project / "tests").mkdir(parents=True)

@@ -107,7 +107,7 @@ def numbered(found: Sequence[Row]) -> list[Row]:
     st.sampled_from(["default", "others"]),
     st.randoms(),
 )
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=12)
 def test_whatever_a_snapshot_holds(
     tmp_path_factory: pytest.TempPathFactory,
     found: list[Row],

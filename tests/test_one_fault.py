@@ -117,7 +117,7 @@ notifications = anything | st.dictionaries(
 
 
 @given(notifications.map(json.dumps) | st.sampled_from(["{", '{"a":' * 9_999, "1" * 5_000, "null", "NaN"]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_whatever_one_service_has_the_other_is_mapped_as_ever(
     tmp_path_factory: pytest.TempPathFactory, said: str
 ) -> None:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 # --- a loader that is right ------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_a_right_loader_passes_every_point_and_nothing_else_is_touched(
     tmp_path: Path, run: Run, serve: Serve, make: Make, temporary: Path, environment: pytest.MonkeyPatch
 ) -> None:
@@ -334,15 +335,10 @@ retirement.read_sides = read_sides
 INVITED = {
     "bindings": [{"count": 3, "identity": "person-{n}", "message_types": [["new_message", "invited_to_channel"]]}]
 }
-QUICK = ("stranger",)  # the others are run by make test-long
 
 
 def test_each_point_has_its_sabotage() -> None:
     assert list(SABOTAGE) == POINTS
-
-
-def marked(names: Iterable[str]) -> list[Any]:
-    return [name if name in QUICK else pytest.param(name, marks=pytest.mark.long) for name in names]
 
 
 def sabotage(folder: Path, environment: pytest.MonkeyPatch, code: str) -> None:
@@ -383,7 +379,7 @@ def test_a_stand_in_that_dies_is_told_and_what_was_done_is_kept(
     assert f"are kept in {kept}" in result.stdout  # though the report could not be written
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGHUP, marks=pytest.mark.long)])
 def test_no_stand_in_outlives_whoever_started_it(make: Make, temporary: Path, number: int) -> None:
     folder = make(tiny_world())
     paths = [str(folder / "mapped"), "--snapshot", str(folder / "snapshot")]
@@ -407,7 +403,8 @@ def test_no_stand_in_outlives_whoever_started_it(make: Make, temporary: Path, nu
     assert not is_there
 
 
-@pytest.mark.parametrize("point", marked(SABOTAGE))
+@pytest.mark.long
+@pytest.mark.parametrize("point", SABOTAGE)
 def test_a_loader_that_is_wrong_fails_at_the_point_that_it_breaks(
     tmp_path: Path, run: Run, make: Make, temporary: Path, environment: pytest.MonkeyPatch, point: str
 ) -> None:

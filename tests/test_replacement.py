@@ -203,14 +203,8 @@ STATES: tuple[Any, ...] = (ON, OFF, {"enabled": "false"})  # what Chat says of a
 ABSENT = object()
 
 
-@pytest.mark.parametrize(
-    "invited",
-    [
-        pytest.param(ABSENT, id="silent"),
-        pytest.param(ON, id="on", marks=pytest.mark.long),
-        pytest.param(OFF, id="off", marks=pytest.mark.long),
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("invited", [ABSENT, ON, OFF], ids=["silent", "on", "off"])
 def test_every_combination_of_pushes(invited: Any) -> None:
     """What is asked for on either side, what Chat says of each push, what is on in Conversations."""
     switches = [(*on, media) for on in itertools.product((True, False), repeat=3) for media in (True, False)]

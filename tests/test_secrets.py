@@ -147,6 +147,7 @@ def test_an_identity_that_a_server_names_is_masked(tmp_path: Path, run: Run, sig
     assert name not in result.stderr
 
 
+@pytest.mark.long
 def test_identities_and_endpoints_are_only_where_they_belong(
     tmp_path: Path, run: Run, serve: Serve, environment: pytest.MonkeyPatch
 ) -> None:

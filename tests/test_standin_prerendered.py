@@ -39,6 +39,7 @@ def lists(world: World) -> list[str]:
     return [*found, *(f"{path}{'&' if '?' in path else '?'}PageSize=7" for path in found)]
 
 
+@pytest.mark.long
 def test_every_page_of_every_list_and_filter_is_the_rendered_page(serve: Serve, demo_content: dict[str, Any]) -> None:
     worlds = [make_world(copy.deepcopy(demo_content)) for _ in range(2)]
     plain, kept = serve(worlds[0]), serve(worlds[1], prerendered=True)
