@@ -6,16 +6,17 @@ A server that ignores a filter answers with everything, and that would stand und
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from migrate.extract.columns import Rows
 from migrate.model.errors import RefusedError
 from migrate.model.masking import mask
 from migrate.model.text import alike, printable
 from migrate.twilio_api.addresses import FILTERS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from migrate.extract.columns import Rows
 
 _COLUMNS = dict(zip(FILTERS, ("binding_type", "identity"), strict=True))
 _REMEDIES = {
@@ -43,6 +44,8 @@ class Asked:
     @classmethod
     def of(cls, params: tuple[tuple[str, str], ...]) -> Self:
         """What the query of a list asks for."""
+        import pyarrow as pa
+
         found = {name: [value for key, value in params if key == name] for name in FILTERS}
         return cls({name: pa.array(values, pa.string()) for name, values in found.items() if values})
 
@@ -63,6 +66,8 @@ class Asked:
 
     def _others(self, column: str, values: pa.Array, rows: Rows) -> list[str]:
         """The values in a page that were not asked for; nearly always none, which two calls of Arrow find out."""
+        import pyarrow.compute as pc
+
         found = rows.table.column(column)
         known = pc.is_in(found, value_set=values)
         is_all = pc.all(known, min_count=0).as_py()

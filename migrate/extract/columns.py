@@ -11,7 +11,7 @@ import json
 import logging
 import re
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -47,7 +47,7 @@ _PAGE = pa.schema([("meta", _META), (KEY, pa.list_(_RECORD))])
 _NEXT = re.compile(rb'"next_page_url"\s*:')
 # Python's calendar, which the tolerant way goes by, is shorter than Arrow's. In microseconds, as Arrow counts.
 _FIRST, _LAST = (
-    pa.scalar(date, TIMESTAMP).value for date in (datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC))
+    (date - datetime(1970, 1, 1)) // timedelta(microseconds=1) for date in (datetime(1, 1, 2), datetime(9999, 12, 30))
 )
 
 

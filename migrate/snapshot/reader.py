@@ -6,20 +6,18 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING, Any
 
 from migrate.interrupts import check
 from migrate.model.coverage import nothing_expected
 from migrate.model.errors import RefusedError
 from migrate.model.finding import Finding
-from migrate.model.schemas import TIMESTAMP
 from migrate.snapshot.files import sha256_of
 from migrate.snapshot.manifest import Manifest, read_manifest
-from migrate.snapshot.writer import BINDINGS_FOLDER
+from migrate.snapshot.unfinished import BINDINGS_FOLDER
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 BATCH_ROWS = 65_536
 
@@ -50,6 +48,8 @@ class Snapshot:
         return [(self.folder / file.path, file.rows) for file in self.manifest.files if file.path.startswith(prefix)]
 
     def _rows(self, name: str) -> list[dict[str, Any]]:
+        import pyarrow.parquet as pq  # to verify a snapshot takes no Arrow
+
         rows: list[dict[str, Any]] = pq.ParquetFile(self.folder / f"{name}.parquet").read().to_pylist()
         return sorted(rows, key=lambda row: str(row["sid"]))
 
@@ -59,6 +59,8 @@ def batches(parts: Iterable[Path], columns: Iterable[str] = ()) -> Iterator[pa.R
 
     Raises `InterruptedRunError`, in whatever thread, once the process was asked to end.
     """
+    import pyarrow.parquet as pq
+
     for path in parts:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(BATCH_ROWS, columns=list(columns) if columns else None):
@@ -74,6 +76,11 @@ def said_of(snapshot: Snapshot, lifetime: timedelta) -> tuple[Finding, ...]:
 
 def _nothing_live(snapshot: Snapshot, lifetime: timedelta) -> tuple[Finding, ...]:
     """It has no binding, or all have expired; it is read no further than to the first that has not."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from migrate.model.schemas import TIMESTAMP
+
     born_after = pa.scalar(snapshot.as_of - lifetime, TIMESTAMP)
     paths = [path for service in snapshot.manifest.rows_by_service for path, _ in snapshot.parts(service)]
     for batch in batches(paths, ("date_updated", "date_created")):
