@@ -68,3 +68,21 @@ def test_a_command_loads_no_other_command(folder: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     commands = {name for name in done.stdout.split() if name.startswith("migrate.commands.")}
     assert commands == {"migrate.commands.extract", "migrate.commands.warnings"}
+
+
+def test_an_extract_never_loads_what_only_other_commands_need(tmp_path: Path, serve: Serve) -> None:
+    """Arrow loads pandas where it is given Python's values, and that takes longer than a small extract does."""
+    serve(tiny_world())
+    code = """
+import sys
+from migrate.__main__ import main
+try:
+    main()
+except SystemExit as end:
+    print(end.code, *{name.split(".")[0] for name in sys.modules})
+"""
+    command = [sys.executable, "-c", code, "extract", "--out", str(tmp_path / "s"), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    exit_code, *modules = done.stdout.splitlines()[-1].split()
+    assert exit_code == "0"
+    assert not {"pandas", "duckdb", "cryptography", "jinja2", "tenacity"} & set(modules)

@@ -113,7 +113,7 @@ def _columnar(body: bytes, service_sid: str) -> tuple[Meta, Rows]:
     for name in ("service_sid", "chat_service_sid"):
         if not {service_sid, None}.issuperset(columns[name].unique().to_pylist()):
             raise _NotColumnarError(f"{name} names another service")
-    if columns["sid"].null_count or pc.index(columns["sid"], "").as_py() >= 0:
+    if columns["sid"].null_count or pc.min(pc.binary_length(columns["sid"])).as_py() == 0:
         raise _NotColumnarError("a sid is missing")
     if columns["message_types"].flatten().null_count:
         raise _NotColumnarError("null where none was expected")

@@ -220,7 +220,7 @@ class _Extract:
         side, shards = writer.manifest.source, writer.manifest.shards
         filters = tuple(("BindingType", kind) for kind in _sorted(self.options.binding_types))
         filters += tuple(("Identity", identity) for identity in _sorted(self.options.identities))
-        services = [row["sid"] for row in writer.read_services()]
+        services = writer.read_services()
         if identities:
             lanes = range(identities.lanes)
             return [

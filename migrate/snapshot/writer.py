@@ -38,7 +38,7 @@ from migrate.snapshot.files import (
 from migrate.snapshot.lock import hold
 from migrate.snapshot.manifest import NAME as MANIFEST
 from migrate.snapshot.manifest import ChainRecord, FileRecord, Manifest, read_manifest
-from migrate.snapshot.parquet import file_record, parquet_bytes
+from migrate.snapshot.parquet import file_record, parquet_bytes, table_of
 from migrate.snapshot.rejected import REJECTED, put_together, remove_rejected, write_rejected
 from migrate.snapshot.unfinished import BINDINGS_FOLDER, clear_up, refuse_other_address, refuse_unless_unfinished
 from migrate.storage.private import sweep
@@ -105,21 +105,21 @@ class SnapshotWriter:
         """Whether services and credentials were stored before the interruption."""
         return all((self.folder / f"{name}.parquet").exists() for name in _TABLES)
 
-    def read_services(self) -> list[dict[str, Any]]:
-        """The stored services, as plain values."""
+    def read_services(self) -> list[str]:
+        """The SIDs of the stored services."""
         try:
-            rows: list[dict[str, Any]] = pq.ParquetFile(self.folder / "services.parquet").read().to_pylist()
+            sids: list[str] = pq.ParquetFile(self.folder / "services.parquet").read(["sid"]).column(0).to_pylist()
         except (pa.ArrowException, OSError):
             raise RefusedError(
                 f"{self.folder / 'services.parquet'} cannot be read", remedy="Begin anew with --restart"
             ) from None
-        return rows
+        return sids
 
     def write_tables(self, services: list[dict[str, Any]], credentials: list[dict[str, Any]]) -> None:
         """Store the services and credentials, each a list of rows in the form of its schema."""
         for name, rows in (("credentials", credentials), ("services", services)):
-            table = pa.Table.from_pylist(rows, schema=_TABLES[name])
-            write_whole(self.folder / f"{name}.parquet", parquet_bytes(table), private=True)
+            data = parquet_bytes(table_of(rows, _TABLES[name]))
+            write_whole(self.folder / f"{name}.parquet", data, private=True)
 
     def chain(self, chain_id: str, service_sid: str) -> ChainState:
         """Where a chain stands; a new one stands at its beginning."""
