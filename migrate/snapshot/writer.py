@@ -109,7 +109,7 @@ class SnapshotWriter:
         """The SIDs of the stored services."""
         try:
             sids: list[str] = pq.ParquetFile(self.folder / "services.parquet").read(["sid"]).column(0).to_pylist()
-        except (pa.ArrowException, OSError):
+        except (pa.ArrowException, LookupError, OSError):
             raise RefusedError(
                 f"{self.folder / 'services.parquet'} cannot be read", remedy="Begin anew with --restart"
             ) from None
