@@ -20,6 +20,7 @@ import pyarrow.json as pj
 
 from migrate.extract.records import UnfitError, binding_row, rejected_line
 from migrate.model.schemas import BINDINGS, TIMESTAMP
+from migrate.snapshot.parquet import table_of
 from migrate.twilio_api.pages import Meta, meta_of, records_of
 
 # The default pool keeps what many threads have freed, tens of megabytes of it.
@@ -144,7 +145,7 @@ def _tolerant(body: bytes, service_sid: str, *, is_lenient: bool = False) -> tup
             rows.append(binding_row(record, service_sid))
         except UnfitError as error:
             lines.append(rejected_line(record, str(error)))
-    return meta, Rows(pa.Table.from_pylist(rows, schema=BINDINGS), tuple(lines))
+    return meta, Rows(table_of(rows, BINDINGS), tuple(lines))
 
 
 def _kind(reason: Exception) -> str:
