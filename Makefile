@@ -51,7 +51,8 @@ docs: $(TOOLS)  ## write what is made from the program: pages of docs/, what the
 	$(BIN)/python -m docs.picture > docs/demo.svg
 	$(BIN)/python -m notebooks.execute
 
-bench: $(BENCH)/.ready  ## measure extract beside stock twilio-python and dlt; map, verify and review beside pandas
+bench: $(BENCH)/.ready  ## measure each stage beside other ways to do the same
+	$(BENCH)/bin/python -m bench.start
 	$(BENCH)/bin/python -m bench.extract
 	$(BENCH)/bin/python -m bench.map
 	$(BENCH)/bin/python -m bench.verify

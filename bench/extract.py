@@ -22,12 +22,12 @@ import click
 import psutil
 import yaml
 
-from bench.measure import Result, keep_best, run, show, target
-from bench.readers import ACCOUNT, PAGE_SIZE, TOKEN
+from bench.floor import ACCOUNT, PAGE_SIZE, TOKEN, TYPES
+from bench.measure import Result, keep_best, run, run_whole, show, target
+from bench.readers import ENVIRONMENT
 
 LATENCY = 0.05  # seconds
 SERVICES = 8
-TYPES = ["apn", "fcm", "gcm"]
 
 
 def world(services: int, bindings: int, odd: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def world(services: int, bindings: int, odd: Mapping[str, Any] | None = None) ->
     group = {
         "count": bindings,
         "identity": "user-{n}",
-        "binding_type": TYPES,
+        "binding_type": list(TYPES),
         "message_types": [["new_message"], ["new_message", "added_to_channel"]],
         **(odd or {}),
     }
@@ -93,8 +93,8 @@ def measure(server: Standin, rounds: int, *names: str) -> dict[str, Result]:
     return best
 
 
-def no_latency(bindings: int, rounds: int) -> float:
-    """One service, no latency, all peers. Gives chat-migrate's seconds."""
+def no_latency(bindings: int, rounds: int) -> None:
+    """One service, no latency, all peers."""
     with standin(1, bindings) as server:
         measure(server, 1, "fetch_and_decode", "chat_migrate")  # renders the pages
         found = measure(server, rounds, "chat_migrate", "fetch_and_decode", "stock_twilio")
@@ -102,9 +102,26 @@ def no_latency(bindings: int, rounds: int) -> float:
     show(f"1 service of {bindings:,} bindings, pages of {PAGE_SIZE:,}, no latency", found)
     ours = found["chat_migrate"]
     target("times the rows/s of stock twilio-python", ours.speed / found["stock_twilio"].speed, 8, least=True)
-    target("times the rows/s of fetch and orjson.loads", ours.speed / found["fetch_and_decode"].speed, 1, least=True)
-    print(f"          times the rows/s of dlt: {ours.speed / found['dlt_rest'].speed:.1f}")
-    return ours.seconds
+    for peer in ("fetch_and_decode", "dlt_rest"):
+        print(f"          times the rows/s of {peer}: {ours.speed / found[peer].speed:.2f}")
+
+
+def whole_process(server: Standin, rounds: int) -> None:
+    """Whole processes, from their start to their end: the command, and the floor that it cannot get below."""
+    urls = {"CHAT_MIGRATE_CHAT_URL": server.url, "CHAT_MIGRATE_CONVERSATIONS_URL": server.url}
+    best: dict[str, Result] = {}
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory() as folder:
+            commands = {
+                "chat-migrate": ["-m", "migrate", "extract", "--out", f"{folder}/snapshot"],
+                "floor": ["-m", "bench.floor", server.url, str(server.bindings)],
+            }
+            for name, command in commands.items():
+                before = server.cpu()
+                result = run_whole([sys.executable, *command], {**ENVIRONMENT, **urls}, server.bindings)
+                keep_best(best, name, replace(result, server=server.cpu() - before))
+    show(f"1 service of {server.bindings:,} bindings, whole processes; floor: urllib3 and orjson.loads", best)
+    target("times the floor's rows/s", best["chat-migrate"].speed / best["floor"].speed, 0.9, least=True)
 
 
 def with_latency(bindings: int, rounds: int) -> None:
@@ -143,12 +160,14 @@ def rejected(bindings: int) -> None:
     target("times the memory for rejected records", found["rejected"].peak / found["good"].peak, 1.2, least=False)
 
 
-def memory(small: int, large: int) -> None:
-    """Peak memory at two sizes."""
+def memory(small: int, large: int, rounds: int) -> None:
+    """Peak memory at two sizes; and the larger one again as whole processes, beside the floor."""
     found: dict[str, Result] = {}
     for bindings in (small, large):
         with standin(1, bindings) as server:
             found[f"{bindings:,} bindings"] = measure(server, 1, "chat_migrate")["chat_migrate"]
+            if bindings == large:
+                whole_process(server, rounds)
     show("chat_migrate's memory (here the stand-in renders each page)", found)
     peaks = [result.peak for result in found.values()]
     target("MB at most", max(peaks), 250, least=False)
@@ -158,7 +177,7 @@ def memory(small: int, large: int) -> None:
 @click.command()
 @click.option("--bindings", default=200_000, show_default=True, help="Bindings of the speed runs.")
 @click.option("--small", default=20_000, show_default=True, help="Bindings of the runs with small pages.")
-@click.option("--large", default=2_000_000, show_default=True, help="Bindings of the larger memory run.")
+@click.option("--large", default=2_000_000, show_default=True, help="Bindings of the largest runs.")
 @click.option(
     "--rejected", "odd", default=1_000_000, show_default=True, help="Records of the run with rejected ones."
 )
@@ -179,7 +198,7 @@ def main(bindings: int, small: int, large: int, odd: int, rounds: int, only: tup
     if not only or "identities" in only:
         small_pages(small, rounds)
     if not only or "memory" in only:
-        memory(bindings, large)
+        memory(bindings, large, rounds)
     if not only or "rejected" in only:
         rejected(odd)
 

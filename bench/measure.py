@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import click
@@ -13,12 +15,13 @@ import click
 
 @dataclass(frozen=True)
 class Result:
-    """A run, or the best of some: seconds, rows, peak memory in MB; of a server, its processor seconds meanwhile."""
+    """A run, or the best of some: seconds, rows, peak memory in MB; processor seconds, its own and a server's."""
 
     seconds: float
     rows: int
     peak: float
     server: float | None = None
+    processor: float | None = None
 
     @property
     def speed(self) -> float:
@@ -39,6 +42,22 @@ def run(name: str, source: str, folder: str, rows: int) -> Result:
     return Result(found["seconds"], found["rows"], found["peak"])
 
 
+def run_whole(command: Sequence[str], environment: Mapping[str, str], rows: int) -> Result:
+    """Run a command as a whole process, from its start to its end, imports and all; it reads so many rows."""
+    began = time.perf_counter()
+    with subprocess.Popen(
+        command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        said = process.stderr.read() if process.stderr else ""
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    seconds = time.perf_counter() - began
+    if process.returncode:
+        raise click.ClickException(f"{command[-1]} failed: {said[-2000:]}")
+    peak = used.ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+    return Result(seconds, rows, peak, processor=used.ru_utime + used.ru_stime)
+
+
 def keep_best(best: dict[str, Result], name: str, result: Result) -> None:
     """Keep the faster one."""
     if name not in best or result.seconds < best[name].seconds:
@@ -51,7 +70,9 @@ def show(title: str, results: dict[str, Result]) -> None:
     for name, result in results.items():
         speed, peak = f"{result.speed:11,.0f} rows/s", f"{result.peak:6,.0f} MB"
         server = "" if result.server is None else f"   stand-in {result.server:.2f} s of processor time"
-        print(f"  {name:18}{result.seconds:8.2f} s {speed} {peak}{server}")
+        cost = None if result.processor is None else result.processor / result.rows * 1e6
+        own = "" if cost is None else f"   {cost:.2f} µs of processor time a row"
+        print(f"  {name:18}{result.seconds:8.2f} s {speed} {peak}{own}{server}")
 
 
 def target(what: str, value: float, limit: float, *, least: bool) -> None:

@@ -8,9 +8,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-ACCOUNT, TOKEN = "AC" + "1" * 32, "synthetic-token"
+from bench.floor import ACCOUNT, PAGE_SIZE, TOKEN
+
 ENVIRONMENT = {"TWILIO_ACCOUNT_SID": ACCOUNT, "TWILIO_AUTH_TOKEN": TOKEN}
-PAGE_SIZE = 1000
 FIELDS = ["sid", "account_sid", "endpoint", "identity", "binding_type", "credential_sid", "message_types"]
 FIELDS += ["date_created", "date_updated"]
 
@@ -24,16 +24,10 @@ def service(number: int) -> str:
     return f"IS{number:032d}"
 
 
-def first_page(url: str) -> str:
-    """The address of the first page of the first service's bindings."""
-    return f"{url}/v2/Services/{service(1)}/Bindings?PageSize={PAGE_SIZE}"
-
-
 def chat_migrate(url: str, folder: Path, **options: Any) -> Work:
     """This project, through its public functions."""
-    for late in ("pandas", "twilio.rest", "migrate.twilio_api.http"):
+    for late in ("twilio.rest", "migrate.twilio_api.http", "migrate.extract.chains"):
         import_module(late)  # only the work is timed
-    import duckdb  # noqa: F401  # what is imported late is imported now: only the work is timed
 
     from migrate.extract.run import ExtractOptions, extract_snapshot
     from migrate.twilio_api.api import ApiSettings, open_api
@@ -113,19 +107,10 @@ def dlt_rest(url: str, folder: Path) -> Work:
 
 
 def fetch_and_decode(url: str, folder: Path) -> Work:
-    """The same bytes through requests, and `orjson.loads` on each page; nothing is kept."""
-    import orjson
-    import requests
+    """The floor: the same bytes through urllib3, and `orjson.loads` on each page; nothing is kept."""
+    from bench.floor import read
 
-    def work() -> int:
-        rows, link = 0, first_page(url)
-        with requests.Session() as session:
-            while link:
-                page = orjson.loads(session.get(link, auth=(ACCOUNT, TOKEN), timeout=60).content)
-                rows, link = rows + len(page["bindings"]), page["meta"]["next_page_url"]
-        return rows
-
-    return work
+    return lambda: read(url, service(1))
 
 
 READERS: dict[str, Reader] = {

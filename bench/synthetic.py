@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bench.readers import ACCOUNT, service
+from bench.floor import ACCOUNT
+from bench.readers import service
 from migrate import __version__
 from migrate.extract.parts import MOST_PART_ROWS
 from migrate.model.schemas import BINDINGS, TIMESTAMP

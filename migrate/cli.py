@@ -3,26 +3,45 @@
 from __future__ import annotations
 
 import sys
+from collections import UserDict
+from importlib import import_module
+from typing import Any
 
 import click
 
 from migrate import __version__
-from migrate.commands.completion import completion
-from migrate.commands.doctor import doctor
-from migrate.commands.extract import extract
-from migrate.commands.load import load, rollback
-from migrate.commands.mapping import explain, map_, rules
-from migrate.commands.purge import purge
-from migrate.commands.rehearse import rehearse
-from migrate.commands.retire import retire
-from migrate.commands.run import run
-from migrate.commands.standin import standin
-from migrate.commands.verify import verify
 from migrate.failures import Commands
 from migrate.screen import spell_on
 
+# Where each command is: the module, and its name there where that is another.
+_HOMES = {
+    "extract": "extract",
+    "map": "mapping:map_",
+    "rules": "mapping",
+    "explain": "mapping",
+    "load": "load",
+    "rollback": "load",
+    "verify": "verify",
+    "retire": "retire",
+    "run": "run",
+    "standin": "standin",
+    "rehearse": "rehearse",
+    "doctor": "doctor",
+    "purge": "purge",
+    "completion": "completion",
+}
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+
+class _Commands(UserDict[str, Any]):
+    """The commands by name, each imported when it is asked for, so that one does not wait for the others."""
+
+    def __getitem__(self, name: str) -> click.Command:
+        module, _, attribute = self.data[name].partition(":")
+        command: click.Command = getattr(import_module(f"migrate.commands.{module}"), attribute or name)
+        return command
+
+
+@click.group(cls=Commands, commands=_Commands(_HOMES), context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="chat-migrate")
 def cli() -> None:
     """Move push notifications from Twilio Programmable Chat to Conversations.
@@ -34,26 +53,6 @@ def cli() -> None:
     Example:
       chat-migrate run --replay demo --out out/demo
     """
-
-
-COMMANDS = (
-    extract,
-    map_,
-    rules,
-    explain,
-    load,
-    rollback,
-    verify,
-    retire,
-    run,
-    standin,
-    rehearse,
-    doctor,
-    purge,
-    completion,
-)
-for command in COMMANDS:
-    cli.add_command(command)
 
 
 def main() -> None:

@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from migrate.model.errors import RefusedError, UsageError
-from migrate.model.plan import JOURNAL, ROLLBACK
-from migrate.model.retirement import JOURNAL as RETIRED
 
 # By these files a snapshot and a mapped folder are known.
 _OURS = (("manifest.json", "services.parquet"), ("summary.json", "push-config.yaml"))
@@ -60,11 +58,18 @@ def guard_paths(parameters: dict[str, Any]) -> None:
 
 def _implied(parameters: dict[str, Any]) -> list[Path]:
     """Journals that a command writes without their being named."""
-    pairs = () if parameters.get("journal") else (("plan_file", JOURNAL), ("journal_file", ROLLBACK))
-    found = [parameters[name].with_suffix(suffix) for name, suffix in pairs if parameters.get(name)]
-    if parameters.get("snapshot") and not parameters.get("journal"):
-        snapshot = parameters["snapshot"].resolve()
-        found.append(snapshot.with_name(snapshot.name + RETIRED))
+    found: list[Path] = []
+    if parameters.get("journal"):
+        return found
+    plan, journal, snapshot = (parameters.get(name) for name in ("plan_file", "journal_file", "snapshot"))
+    if plan or journal:  # few commands have one, and all of them come by here
+        from migrate.model.plan import JOURNAL, ROLLBACK
+
+        found += [path.with_suffix(suffix) for path, suffix in ((plan, JOURNAL), (journal, ROLLBACK)) if path]
+    if snapshot:
+        from migrate.model.retirement import JOURNAL as RETIRED
+
+        found.append(snapshot.resolve().with_name(snapshot.resolve().name + RETIRED))
     return found
 
 

@@ -148,7 +148,7 @@ def common_options(command: Command) -> Command:
 
 
 def rules_option(command: Command) -> Command:
-    """The option for rules of one's own; the command gets all of them as `rules`."""
+    """The option for rules of one's own; the command gets `rules`, or None where the default ones hold."""
 
     @click.option(
         "--rules", "rules_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
@@ -156,6 +156,8 @@ def rules_option(command: Command) -> Command:
     )  # fmt: skip
     @functools.wraps(command)
     def wrapped(*args: Any, rules_file: Path | None, **kwargs: Any) -> Any:
+        if rules_file is None:  # the default ones are read where they are needed, which is after the first request
+            return command(*args, rules=None, **kwargs)
         from migrate.map.rules_toml import load_rules
 
         return command(*args, rules=load_rules(rules_file), **kwargs)

@@ -14,7 +14,6 @@ from migrate.extract.run import ExtractOptions, extract_snapshot
 from migrate.interrupts import telling
 from migrate.load.planning import make_plan
 from migrate.map.rules import Rules
-from migrate.map.run import map_snapshot
 from migrate.model.errors import InterruptedRunError, MigrateError
 from migrate.model.plan import Plan
 from migrate.snapshot.manifest import Manifest
@@ -47,6 +46,8 @@ def run(
     command = f"chat-migrate map {quote(str(snapshot))} --out {quote(str(mapped))}"
     command += f" --rules {quote(rules.file)}" if rules and rules.file else ""
     with _going_on(f"The snapshot is finished in {snapshot}", command):
+        from migrate.map.run import map_snapshot  # it brings DuckDB, long after the first request
+
         summary = map_snapshot(snapshot, mapped, rules)
     with _going_on(f"The snapshot and the mapping are finished in {out}", load):
         plan = make_plan(api, mapped)

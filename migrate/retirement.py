@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from shlex import quote
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from migrate.extract.meter import Meter
 from migrate.load.evidence import Credentials, Row, Sides, listed_facts, now_of, read_credentials, read_sides
 from migrate.load.retire_journal import RetireJournal, read_retire_journal
-from migrate.load.sids import Sids
 from migrate.map.rules import Rules
 from migrate.model.coverage import ServiceCoverage
 from migrate.model.errors import UsageError
@@ -24,6 +23,9 @@ from migrate.snapshot.coverage import rejected_beside, write_coverage
 from migrate.snapshot.reader import batches
 from migrate.twilio_api.api import TwilioApi
 from migrate.verification import Comparison, compared, told
+
+if TYPE_CHECKING:
+    from migrate.load.sids import Sids
 
 _OFF = ("push-off", "media-off")  # conditions of the rule that a load helps against
 

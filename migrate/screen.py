@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from migrate.extract.meter import Meter
 
 COLUMNS = 80  # of what is no terminal
+_TAKEN_FOR_TERMINAL = frozenset({"FORCE_COLOR", "TTY_COMPATIBLE"})  # by rich, whatever it is
 _SIZES = ("COLUMNS", "LINES")  # rich takes any digit for a number here, such as "²"
 
 
@@ -104,9 +105,12 @@ class Screen:
         """Show how far an extract is: bars on a terminal, else a plain line every few seconds."""
         from migrate.progress import bars, lines
 
-        console = self._console(stderr=True)
-        moves = console.is_terminal and not console.is_dumb_terminal
-        with bars(console, meter) if moves else lines(self.say, meter):
+        console = self._console(stderr=True) if _may_be_terminal(sys.stderr) else None  # it takes rich, which is slow
+        if console and console.is_terminal and not console.is_dumb_terminal:
+            shown = bars(console, meter)
+        else:
+            shown = lines(self.say, meter)
+        with shown:
             yield
 
 
@@ -118,6 +122,14 @@ def _told() -> Iterator[None]:
     except OSError as error:
         error.filename = "standard output"
         raise
+
+
+def _may_be_terminal(out: IO[str] | None) -> bool:
+    """Whether rich may find a terminal there."""
+    try:
+        return bool(_TAKEN_FOR_TERMINAL & os.environ.keys()) or bool(out and out.isatty())
+    except ValueError:  # it was closed
+        return False
 
 
 def _width(out: IO[str] | None) -> int:

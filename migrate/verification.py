@@ -10,17 +10,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shlex import quote
-from typing import Any, Literal
-
-import duckdb
+from typing import TYPE_CHECKING, Any, Literal
 
 from migrate.extract.asked import OtherThanAskedError
 from migrate.extract.meter import Meter
 from migrate.extract.run import ExtractOptions, extract_snapshot
 from migrate.interrupts import resumable
-from migrate.load.verify import Partition, Terms, add_up, partitions, verify_partition
 from migrate.map.rules import Rules
-from migrate.map.rules_toml import default_rules
 from migrate.model.address import is_twilios, other_address
 from migrate.model.coverage import Coverage, ServiceCoverage
 from migrate.model.errors import InputError, MigrateError, RefusedError
@@ -28,12 +24,14 @@ from migrate.model.registration import SUCCESSORS
 from migrate.snapshot.coverage import coverage_folder, rejected_beside, write_coverage
 from migrate.snapshot.files import make_own_folder
 from migrate.snapshot.manifest import Filters, Manifest
-from migrate.snapshot.pending import write_pending
 from migrate.snapshot.reader import Snapshot, open_snapshot
 from migrate.snapshot.rejected import REJECTED
-from migrate.snapshot.writer import begun_in
+from migrate.snapshot.unfinished import begun_in
 from migrate.twilio_api.api import TwilioApi
 from migrate.twilio_api.credentials import is_one_account
+
+if TYPE_CHECKING:  # what brings DuckDB is imported where it is needed, which is after the first request
+    from migrate.load.verify import Partition
 
 Listed = Literal["pending", "ready"] | None  # of whom there is to be a list
 SCRATCH = ".chat-migrate-verify"  # within the coverage folder; readers of Parquet folders pass over such a name
@@ -75,11 +73,17 @@ def verify_snapshot(
     with compared(snapshot, coverage, live, listed, **options) as work, told(command):
         names = {service.service_sid: service.friendly_name for service in work.coverage.services}
         lists = {sid: (names[sid], files) for sid, files in work.lists.items()}
-        rows = write_pending(pending, lists, work.scratch) if pending else None
+        rows = _list_pending(pending, lists, work.scratch) if pending else None
         if isinstance(live, Path):  # the other snapshot has them already
             return Verified(work.coverage, write_coverage(coverage, work.coverage), rows, work.rejected)
         file = write_coverage(coverage, work.coverage, work.rejected)
         return Verified(work.coverage, file, rows, rejected_beside(file) if work.rejected else None)
+
+
+def _list_pending(path: Path, lists: Mapping[str, tuple[str, list[Path]]], scratch: Path) -> int:
+    from migrate.snapshot.pending import write_pending
+
+    return write_pending(path, lists, scratch)
 
 
 @contextmanager
@@ -117,6 +121,8 @@ def compared(
         with told(command):
             if not isinstance(live, Path):
                 other = _read_live(live, source, scratch, meter, command, anew=listed == "ready")
+            from migrate.map.rules_toml import default_rules
+
             work = Comparison(source, other, rules or default_rules(), scratch / "work")
             work.run(executor, listed)
         yield work
@@ -132,6 +138,8 @@ class Comparison:
     coverage: Coverage
 
     def __init__(self, source: Snapshot, live: Snapshot, rules: Rules, scratch: Path) -> None:
+        from migrate.load.verify import Terms
+
         names = rules.tables["message_type_names"]
         self.source = source
         self._live = live
@@ -148,6 +156,8 @@ class Comparison:
 
     def run(self, executor: Executor | None, listed: Listed) -> None:
         """Compare everything."""
+        from migrate.load.verify import add_up, verify_partition
+
         names = _names(self.source, self._live)
         tasks = {sid: self._partitions(sid, listed) for sid in names}
         done = (executor.map if executor else map)(
@@ -173,6 +183,8 @@ class Comparison:
         )
 
     def _partitions(self, sid: str, listed: Listed) -> list[Partition]:
+        from migrate.load.verify import partitions
+
         parts = self.source.parts(sid), self._live.parts(sid)
         pending, ready = (f"{kind}-{sid}" if kind == listed else None for kind in ("pending", "ready"))
         return partitions(*parts, self._terms, self.scratch, pending=pending, ready=ready)
@@ -262,12 +274,20 @@ def told(command: str) -> Iterator[None]:
     try:
         with resumable(kept=lambda: kept, remedy=remedy):
             yield
-    except duckdb.OperationalError as error:
-        what = f"Cannot compare the bindings: {type(error).__name__}, most likely for want of space on the disk"
-        raise MigrateError(what, kept=kept, remedy=f"Make space. {remedy}") from error
     except OSError as error:
         what = f"Cannot write {error.filename or 'the result'}: {(error.strerror or str(error)).lower()}"
         raise MigrateError(what, kept=kept, remedy=remedy) from error
+    except Exception as error:
+        if not _is_of_duckdb(error):
+            raise
+        what = f"Cannot compare the bindings: {type(error).__name__}, most likely for want of space on the disk"
+        raise MigrateError(what, kept=kept, remedy=f"Make space. {remedy}") from error
+
+
+def _is_of_duckdb(error: Exception) -> bool:
+    from duckdb import OperationalError
+
+    return isinstance(error, OperationalError)
 
 
 def _refuse_other_account(source: Snapshot, account_sid: str, what: str) -> None:

@@ -32,9 +32,10 @@ def doctor(settings: ApiSettings, screen: Screen) -> None:
     """
     from migrate.diagnosis import diagnose
     from migrate.model.diagnosis import unreached, wrong
-    from migrate.report.diagnosis import diagnosis_view
 
     checks = list(diagnose(settings, Path.cwd()))
+    from migrate.report.diagnosis import diagnosis_view
+
     screen.result({"checks": [check.to_json() for check in checks]}, lambda: diagnosis_view(checks))
     if problems := wrong(checks):
         raise MigrateError(

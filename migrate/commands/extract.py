@@ -32,14 +32,15 @@ def extract(out: Path, options: ExtractOptions, meter: Meter, settings: ApiSetti
       chat-migrate extract --out snapshot
     """
     from migrate.extract.run import extract_snapshot
-    from migrate.map.rules_toml import default_rules
-    from migrate.report.text import extract_view
     from migrate.snapshot.reader import Snapshot, said_of
     from migrate.twilio_api.api import open_api
 
     with open_api(settings) as api, screen.progress(meter):
         manifest = extract_snapshot(api, out, options, meter)
     warn_of_account(api, screen)
+    from migrate.map.rules_toml import default_rules
+    from migrate.report.text import extract_view
+
     findings = said_of(Snapshot(out, manifest), default_rules().lifetime)
     data = {**manifest.to_public_json(), "findings": [finding.to_json() for finding in findings]}
     screen.result(data, lambda: extract_view(manifest, str(out), findings))

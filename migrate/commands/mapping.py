@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.option("--csv", type=FILE, metavar="FILE", help="Also write who must register again, for a spreadsheet.")
 @rules_option
 @common_options
-def map_(snapshot: Path, out: Path, overwrite: bool, csv: Path | None, rules: Rules, screen: Screen) -> None:
+def map_(snapshot: Path, out: Path, overwrite: bool, csv: Path | None, rules: Rules | None, screen: Screen) -> None:
     """Translate a snapshot into push configuration, for review.
 
     Writes push-config.yaml, to be reviewed and edited, and what becomes of every binding. Stays offline.
@@ -48,7 +48,7 @@ def map_(snapshot: Path, out: Path, overwrite: bool, csv: Path | None, rules: Ru
 @click.command()
 @rules_option
 @common_options
-def rules(rules: Rules, screen: Screen) -> None:
+def rules(rules: Rules | None, screen: Screen) -> None:
     """Show the rules of the mapper, and the reason for each.
 
     The output is a rules file itself: with some of it, --rules changes what the mapper does.
@@ -58,7 +58,10 @@ def rules(rules: Rules, screen: Screen) -> None:
       chat-migrate rules
       chat-migrate rules --rules rules.toml
     """
-    screen.result(rules.to_json(), lambda: rules.text)
+    from migrate.map.rules_toml import default_rules
+
+    shown = rules or default_rules()
+    screen.result(shown.to_json(), lambda: shown.text)
 
 
 @click.command()

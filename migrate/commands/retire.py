@@ -70,7 +70,7 @@ def retire(
     lifted: tuple[str, ...],
     min_ready: float,
     max_bindings: int,
-    rules: Rules,
+    rules: Rules | None,
     settings: ApiSettings,
     screen: Screen,
 ) -> None:

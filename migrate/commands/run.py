@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @api_options
 @common_options
 def run(
-    out: Path, rules: Rules, options: ExtractOptions, meter: Meter, settings: ApiSettings, screen: Screen
+    out: Path, rules: Rules | None, options: ExtractOptions, meter: Meter, settings: ApiSettings, screen: Screen
 ) -> None:
     """Extract, map, and show what would change, in one go. Writes nothing to Twilio.
 
@@ -37,8 +37,6 @@ def run(
       chat-migrate run --out migration
     """
     from migrate.pipeline import run as run_pipeline
-    from migrate.report.layout import BREAK, unbroken
-    from migrate.report.text import plan_view, run_view
     from migrate.twilio_api.api import open_api
 
     mapped, plan_file, reports = out / "mapped", out / "plan.json", (out / "report.html", out / "report.md")
@@ -48,6 +46,9 @@ def run(
         refused = refusals_now(settings, ground_now(api, done.plan))
         warn_of_account(api, screen)
         warn_of_clock(api, screen)
+    from migrate.report.layout import BREAK, unbroken
+    from migrate.report.text import plan_view, run_view
+
     for path in (plan_file, *reports):
         write_report(done.plan, path, path.suffix, refused)
     again = shlex.join(["chat-migrate", "load", str(mapped), *api.options])

@@ -44,7 +44,7 @@ def verify(
     coverage: Path,
     pending: Path | None,
     fail_under: float | None,
-    rules: Rules,
+    rules: Rules | None,
     settings: ApiSettings,
     screen: Screen,
 ) -> None:
@@ -58,12 +58,12 @@ def verify(
       chat-migrate verify snapshot --pending pending.csv
       chat-migrate verify snapshot --fail-under 95
     """
-    from migrate.report.coverage import coverage_view
-    from migrate.report.wording import share
-
     if against and (settings.record or settings.replay):
         raise UsageError("--against stays offline: --record and --replay do not go with it")
     done = _verify(snapshot, against, coverage, pending, rules, settings, screen)
+    from migrate.report.coverage import coverage_view
+    from migrate.report.wording import share
+
     files = [("Coverage", str(done.file))]
     if pending:
         files.append(("Pending", f"{pending} ({done.pending:,} rows; it holds identities: keep it as the snapshot)"))
@@ -91,7 +91,7 @@ def _verify(
     against: Path | None,
     coverage: Path,
     pending: Path | None,
-    rules: Rules,
+    rules: Rules | None,
     settings: ApiSettings,
     screen: Screen,
 ) -> Verified:

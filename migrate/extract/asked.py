@@ -6,16 +6,15 @@ A server that ignores a filter answers with everything, and that would stand und
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from migrate.extract.columns import Rows
 from migrate.model.errors import RefusedError
 from migrate.model.masking import mask
 from migrate.model.text import alike, printable
 from migrate.twilio_api.addresses import FILTERS
+
+if TYPE_CHECKING:
+    from migrate.extract.columns import Rows
 
 _COLUMNS = dict(zip(FILTERS, ("binding_type", "identity"), strict=True))
 _REMEDIES = {
@@ -38,13 +37,13 @@ class OtherThanAskedError(RefusedError):
 class Asked:
     """The values of each filter of one list; a filter that was not set is left out."""
 
-    values: dict[str, pa.Array]
+    values: dict[str, frozenset[str]]
 
     @classmethod
     def of(cls, params: tuple[tuple[str, str], ...]) -> Self:
         """What the query of a list asks for."""
-        found = {name: [value for key, value in params if key == name] for name in FILTERS}
-        return cls({name: pa.array(values, pa.string()) for name, values in found.items() if values})
+        found = {name: frozenset(value for key, value in params if key == name) for name in FILTERS}
+        return cls({name: values for name, values in found.items() if values})
 
     def refuse_others(self, rows: Rows) -> None:
         """Raise `OtherThanAskedError` where a page holds a record that the filters exclude.
@@ -61,14 +60,12 @@ class Asked:
                     name,
                 )
 
-    def _others(self, column: str, values: pa.Array, rows: Rows) -> list[str]:
-        """The values in a page that were not asked for; nearly always none, which two calls of Arrow find out."""
-        found = rows.table.column(column)
-        known = pc.is_in(found, value_set=values)
-        is_all = pc.all(known, min_count=0).as_py()
-        strange = [] if is_all else pc.unique(found.filter(pc.invert(known))).drop_null().to_pylist()
-        strange += [value for value in (_said(record, column) for record in rows.rejected) if value is not None]
-        wanted = {alike(value) for value in values.to_pylist()} if strange else set()
+    def _others(self, column: str, values: frozenset[str], rows: Rows) -> list[str]:
+        """The values in a page that were not asked for; nearly always none."""
+        found = [*rows.table.column(column).unique().to_pylist()]
+        found += [_said(record, column) for record in rows.rejected]
+        strange = [value for value in found if value is not None and value not in values]
+        wanted = {alike(value) for value in values} if strange else set()
         return [value for value in strange if alike(value) not in wanted]
 
 

@@ -11,7 +11,7 @@ import json
 import logging
 import re
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -20,6 +20,7 @@ import pyarrow.json as pj
 
 from migrate.extract.records import UnfitError, binding_row, rejected_line
 from migrate.model.schemas import BINDINGS, TIMESTAMP
+from migrate.snapshot.parquet import table_of
 from migrate.twilio_api.pages import Meta, meta_of, records_of
 
 # The default pool keeps what many threads have freed, tens of megabytes of it.
@@ -47,7 +48,7 @@ _PAGE = pa.schema([("meta", _META), (KEY, pa.list_(_RECORD))])
 _NEXT = re.compile(rb'"next_page_url"\s*:')
 # Python's calendar, which the tolerant way goes by, is shorter than Arrow's. In microseconds, as Arrow counts.
 _FIRST, _LAST = (
-    pa.scalar(date, TIMESTAMP).value for date in (datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC))
+    (date - datetime(1970, 1, 1)) // timedelta(microseconds=1) for date in (datetime(1, 1, 2), datetime(9999, 12, 30))
 )
 
 
@@ -113,7 +114,7 @@ def _columnar(body: bytes, service_sid: str) -> tuple[Meta, Rows]:
     for name in ("service_sid", "chat_service_sid"):
         if not {service_sid, None}.issuperset(columns[name].unique().to_pylist()):
             raise _NotColumnarError(f"{name} names another service")
-    if columns["sid"].null_count or pc.index(columns["sid"], "").as_py() >= 0:
+    if columns["sid"].null_count or pc.min(pc.binary_length(columns["sid"])).as_py() == 0:
         raise _NotColumnarError("a sid is missing")
     if columns["message_types"].flatten().null_count:
         raise _NotColumnarError("null where none was expected")
@@ -144,7 +145,7 @@ def _tolerant(body: bytes, service_sid: str, *, is_lenient: bool = False) -> tup
             rows.append(binding_row(record, service_sid))
         except UnfitError as error:
             lines.append(rejected_line(record, str(error)))
-    return meta, Rows(pa.Table.from_pylist(rows, schema=BINDINGS), tuple(lines))
+    return meta, Rows(table_of(rows, BINDINGS), tuple(lines))
 
 
 def _kind(reason: Exception) -> str:

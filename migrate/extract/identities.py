@@ -9,15 +9,14 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote_plus
-
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv as pv
-import pyarrow.parquet as pq
 
 from migrate.model.errors import InputError
 from migrate.snapshot.manifest import IdentityFile, read_manifest
+
+if TYPE_CHECKING:  # an extract without such a file has sent its first request before Arrow is there
+    import pyarrow as pa
 
 # A URL that every server and proxy takes: RFC 9110 (4.1) asks for 8000 octets at least, and links add to it.
 MOST_FILTER_CHARACTERS = 4000
@@ -64,6 +63,9 @@ def read_identities(path: Path, column: str = COLUMN) -> Identities:
 
     Raises `InputError` for what cannot be read, and where there is none in it.
     """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     try:
         kind = path.suffix.lower()
         if path.is_dir() or kind == ".parquet":
@@ -86,6 +88,8 @@ def read_identities(path: Path, column: str = COLUMN) -> Identities:
 
 
 def _from_text(path: Path) -> pa.ChunkedArray:
+    import pyarrow as pa
+
     chunks: list[pa.Array] = []
     with path.open(encoding="utf-8-sig", newline="") as file:
         while lines := file.readlines(_LINES_AT_A_TIME):
@@ -94,6 +98,9 @@ def _from_text(path: Path) -> pa.ChunkedArray:
 
 
 def _from_csv(path: Path, column: str, delimiter: str) -> pa.ChunkedArray:
+    import pyarrow as pa
+    import pyarrow.csv as pv
+
     form = pv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
     with pv.open_csv(path, parse_options=form) as reader:
         _check_column(path, column, reader.schema)
@@ -102,6 +109,9 @@ def _from_csv(path: Path, column: str, delimiter: str) -> pa.ChunkedArray:
 
 
 def _from_parquet(path: Path, column: str) -> pa.ChunkedArray:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     if (path / "manifest.json").exists() and read_manifest(path).status != "finished":
         raise InputError(
             f"The snapshot {path} is unfinished: it does not hold everybody",
@@ -117,6 +127,8 @@ def _from_parquet(path: Path, column: str) -> pa.ChunkedArray:
 
 
 def _check_column(path: Path, column: str, schema: pa.Schema) -> None:
+    import pyarrow as pa
+
     names = schema.names
     if names.count(column) > 1:
         raise InputError(f"{path} has more than one column {column!r}")

@@ -162,7 +162,7 @@ class Parts:
         return time.monotonic() - self._hands[chain_id].since
 
     def _store(self, chain_id: str, hand: _Hand) -> None:
-        table = pa.concat_tables(hand.tables) if hand.tables else BINDINGS.empty_table()
+        table = pa.concat_tables(hand.tables) if hand.tables else pa.Table.from_batches([], BINDINGS)
         progress = Progress(
             pages=hand.pages,
             requests=hand.requests,

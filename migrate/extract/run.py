@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from migrate import __version__
-from migrate.extract.chains import Chain, Walk
 from migrate.extract.identities import COLUMN, Identities, read_identities
 from migrate.extract.meter import Meter
-from migrate.extract.parts import Parts, part_rows
 from migrate.extract.source import (
     BINDING_TYPES,
     Source,
@@ -28,17 +26,15 @@ from migrate.interrupts import resumable
 from migrate.model.clock import REMEDY
 from migrate.model.errors import InterruptedRunError, MigrateError, OtherAccountError, RefusedError, TwilioError
 from migrate.snapshot.manifest import Filters, Manifest
-from migrate.snapshot.writer import (
-    SnapshotWriter,
-    begun_in,
-    open_writer,
-    refuse_other_address,
-    refuse_unless_unfinished,
-)
+from migrate.snapshot.unfinished import begun_in, refuse_other_address, refuse_unless_unfinished
 from migrate.twilio_api.api import TwilioApi
 from migrate.twilio_api.limits import DEFAULT_PAGE_SIZE, page_sizes
 from migrate.twilio_api.proof import prove_account
 from migrate.workers import Workers
+
+if TYPE_CHECKING:  # what brings Arrow is imported where it is needed, which is after the first request
+    from migrate.extract.chains import Chain, Walk
+    from migrate.snapshot.writer import SnapshotWriter
 
 T = TypeVar("T")
 THREADS_A_REQUEST = 2  # chains under way for each request that may be: some are storing, or waiting for the reader
@@ -141,6 +137,8 @@ class _Extract:
             addresses=self._addresses(source),
         )
         prove_account(self.api, page_sizes(self.page_size))
+        from migrate.snapshot.writer import open_writer
+
         with open_writer(self.out, manifest, restart=options.restart) as writer:
             try:
                 if not writer.has_tables():
@@ -217,10 +215,12 @@ class _Extract:
 
     def _chains(self, writer: SnapshotWriter, identities: Identities | None) -> list[Chain]:
         """All chains of the snapshot; those of one service stand apart, so that all services begin at once."""
+        from migrate.extract.chains import Chain
+
         side, shards = writer.manifest.source, writer.manifest.shards
         filters = tuple(("BindingType", kind) for kind in _sorted(self.options.binding_types))
         filters += tuple(("Identity", identity) for identity in _sorted(self.options.identities))
-        services = [row["sid"] for row in writer.read_services()]
+        services = writer.read_services()
         if identities:
             lanes = range(identities.lanes)
             return [
@@ -234,6 +234,9 @@ class _Extract:
 
     def _walk(self, writer: SnapshotWriter, chains: list[Chain]) -> None:
         """Walk all chains side by side. One that fails does not stop the others; the first failure is then raised."""
+        from migrate.extract.chains import Walk
+        from migrate.extract.parts import Parts, part_rows
+
         many = min(THREADS_A_REQUEST * self.api.throttle.most, len(chains)) or 1
         with Parts(writer, part_rows(many), self.api.stop) as parts:
             walks = [Walk(chain, self.api, parts, self.page_size, self.meter) for chain in chains]

@@ -12,15 +12,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from migrate.load.lines import held_for_lines, is_unwritten
-from migrate.load.sids import Sids
 from migrate.model.address import is_same_api
 from migrate.model.errors import InputError, RefusedError
 from migrate.model.sids import is_binding_sid
 from migrate.snapshot.files import append_synced
 from migrate.storage.private import own_place
+
+if TYPE_CHECKING:
+    from migrate.load.sids import Sids
 
 FORMAT = 1
 _FIRST = f'{{"format_version": {FORMAT}, "kind": "retire", '.encode()  # how each begins
@@ -42,9 +44,12 @@ class RetireJournal:
     target: str
     conversations: str
     begun: set[str] = field(default_factory=set)
+    deleted: Sids = field(init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
+        from migrate.load.sids import Sids  # it brings Arrow
+
         self.deleted = Sids(self.path.parent)
 
     def begin(self, sid: str) -> None:

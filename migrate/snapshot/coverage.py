@@ -11,14 +11,10 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pyarrow as pa
-
 from migrate.model.coverage import Counts, Coverage, ServiceCoverage
 from migrate.model.errors import RefusedError
-from migrate.model.schemas import COVERAGE
 from migrate.snapshot.files import make_private_folder, private_file, write_whole
 from migrate.snapshot.lock import hold
-from migrate.snapshot.parquet import parquet_bytes
 from migrate.snapshot.rejected import REJECTED
 
 _NAME = "%Y-%m-%dT%H-%M-%SZ"
@@ -44,6 +40,11 @@ def write_coverage(folder: Path, coverage: Coverage, rejected: Path | None = Non
     A file that is there is never overwritten: a second run at the same time gets a number. `rejected` is the file of
     live records that did not fit, which is kept beside it (see `rejected_beside`).
     """
+    import pyarrow as pa
+
+    from migrate.model.schemas import COVERAGE
+    from migrate.snapshot.parquet import parquet_bytes
+
     as_of = datetime.fromisoformat(coverage.live_as_of).astimezone(UTC)
     rows = [
         {"as_of": as_of, "service_sid": service.service_sid, "platform": platform, **asdict(counts)}

@@ -10,8 +10,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from migrate.model.config_check import CODES, check_config
 from migrate.model.credential import Credential
 from migrate.model.digest import canonical_json, digest
@@ -19,8 +17,6 @@ from migrate.model.errors import InputError
 from migrate.model.finding import Finding
 from migrate.model.proposal import Proposal, waiting
 from migrate.model.push_config import PushConfig, ServiceConfig, Settings
-from migrate.model.push_config_yaml import parse
-from migrate.model.schemas import MAPPED_BINDINGS
 from migrate.model.templates import Lengths
 
 FORMAT = 4
@@ -28,7 +24,6 @@ CONFIG = "push-config.yaml"
 SUMMARY = "summary.json"
 RULES = "rules.toml"
 BINDINGS = "bindings"
-_FOUND = MAPPED_BINDINGS.append(pa.field("service_sid", pa.string()))
 
 
 @dataclass(frozen=True)
@@ -173,12 +168,17 @@ def find_bindings(mapped: Mapped, sid: str) -> list[dict[str, Any]]:
 
     Raises `InputError` where the folder's bindings cannot be read, or are not as many as were mapped.
     """
-    from pyarrow import dataset  # it brings pandas, which is a third of the time that `load` takes to start
+    import pyarrow as pa  # `load` starts without it
+    from pyarrow import dataset
+
+    from migrate.model.schemas import MAPPED_BINDINGS
 
     spellings = list({sid, sid[:2] + sid[2:].lower(), sid[:2] + sid[2:].upper()})
-    by_service = dataset.partitioning(pa.schema([_FOUND.field("service_sid")]), flavor="hive")
+    service_sid = pa.field("service_sid", pa.string())
+    schema = MAPPED_BINDINGS.append(service_sid)
+    by_service = dataset.partitioning(pa.schema([service_sid]), flavor="hive")
     try:
-        found = dataset.dataset(mapped.folder / BINDINGS, schema=_FOUND, format="parquet", partitioning=by_service)
+        found = dataset.dataset(mapped.folder / BINDINGS, schema=schema, format="parquet", partitioning=by_service)
         rows: list[dict[str, Any]] = found.to_table(filter=dataset.field("sid").isin(spellings)).to_pylist()
         whole = bool(rows) or found.count_rows() == mapped.summary.bindings
         whole = whole and all(row[name] is not None for row in rows for name in ("outcome", "action", "findings"))
@@ -228,6 +228,8 @@ def open_mapped(folder: Path) -> Mapped:
         raise InputError(f"{folder / CONFIG} is not UTF-8 text", remedy="Save it as such") from None
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise InputError(f"{folder} is not a mapped folder: its {SUMMARY} cannot be read") from None
+    from migrate.model.push_config_yaml import parse  # it brings yaml, and few commands read a mapped folder
+
     return Mapped(folder, summary, parse(text, str(folder / CONFIG)))
 
 

@@ -9,19 +9,18 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
-
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING, Self
 
 from migrate.model.digest import canonical_json
 from migrate.model.errors import RefusedError, UsageError
 from migrate.model.push_config import ServiceConfig
-from migrate.model.push_config_yaml import dump
-from migrate.model.schemas import MAPPED_BINDINGS
 from migrate.snapshot.files import PARTIAL, make_own_folder, sha256_of, sync, write_whole
 from migrate.snapshot.lock import hold
 from migrate.snapshot.mapped import BINDINGS, CONFIG, RULES, SUMMARY, Summary
 from migrate.storage.private import create_private, is_own_folder, is_partial_of
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
 
 FORMER = ".former"
 # What a person may have written into: when a new one takes its place, it is kept under a second name.
@@ -116,6 +115,8 @@ class MappedWriter:
         `rules` is their text, `left_out` the names by SID of services without an entry in the push configuration.
         """
         refuse_unless_free(self.folder, overwrite=self._overwrite)  # somebody may have put something there
+        from migrate.model.push_config_yaml import dump
+
         write_whole(self.scratch / CONFIG, dump(configs, left_out, summary.proposals), private=True)
         write_whole(self.scratch / RULES, rules, private=True)
         content = {**summary.to_json(), "written": {name: sha256_of(self.scratch / name) for name in KEPT}}
@@ -144,6 +145,10 @@ class MappedWriter:
 
 def open_part(path: Path) -> pq.ParquetWriter:
     """A Parquet writer for rows of the `MAPPED_BINDINGS` schema; the caller closes it."""
+    import pyarrow.parquet as pq  # whether a folder is free is known without Arrow
+
+    from migrate.model.schemas import MAPPED_BINDINGS
+
     os.close(create_private(path))
     return pq.ParquetWriter(
         path, MAPPED_BINDINGS, compression="zstd", use_dictionary=_FEW_VALUES, write_statistics=_SEARCHED

@@ -19,7 +19,7 @@ from migrate.snapshot.lock import hold
 from migrate.snapshot.manifest import NAME, read_manifest
 from migrate.snapshot.mapped import BINDINGS, SUMMARY, open_mapped
 from migrate.snapshot.rejected import REJECTED, is_of_rejected
-from migrate.snapshot.writer import BINDINGS_FOLDER
+from migrate.snapshot.unfinished import BINDINGS_FOLDER
 from migrate.storage.private import is_partial_of
 
 _FIXED = {NAME, CHECKPOINT, REJECTED, "services.parquet", "credentials.parquet"}

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING, Any
 
 from migrate.interrupts import check
 from migrate.model.coverage import nothing_expected
 from migrate.model.errors import RefusedError
 from migrate.model.finding import Finding
-from migrate.model.schemas import TIMESTAMP
 from migrate.snapshot.files import sha256_of
 from migrate.snapshot.manifest import Manifest, read_manifest
-from migrate.snapshot.writer import BINDINGS_FOLDER
+from migrate.snapshot.unfinished import BINDINGS_FOLDER
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 BATCH_ROWS = 65_536
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)  # from which Arrow counts
 
 
 @dataclass(frozen=True)
@@ -50,6 +49,8 @@ class Snapshot:
         return [(self.folder / file.path, file.rows) for file in self.manifest.files if file.path.startswith(prefix)]
 
     def _rows(self, name: str) -> list[dict[str, Any]]:
+        import pyarrow.parquet as pq  # to verify a snapshot takes no Arrow
+
         rows: list[dict[str, Any]] = pq.ParquetFile(self.folder / f"{name}.parquet").read().to_pylist()
         return sorted(rows, key=lambda row: str(row["sid"]))
 
@@ -59,6 +60,8 @@ def batches(parts: Iterable[Path], columns: Iterable[str] = ()) -> Iterator[pa.R
 
     Raises `InterruptedRunError`, in whatever thread, once the process was asked to end.
     """
+    import pyarrow.parquet as pq
+
     for path in parts:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(BATCH_ROWS, columns=list(columns) if columns else None):
@@ -74,11 +77,14 @@ def said_of(snapshot: Snapshot, lifetime: timedelta) -> tuple[Finding, ...]:
 
 def _nothing_live(snapshot: Snapshot, lifetime: timedelta) -> tuple[Finding, ...]:
     """It has no binding, or all have expired; it is read no further than to the first that has not."""
-    born_after = pa.scalar(snapshot.as_of - lifetime, TIMESTAMP)
+    import pyarrow.compute as pc
+
+    born_after = (snapshot.as_of - lifetime - _EPOCH) // timedelta(microseconds=1)
     paths = [path for service in snapshot.manifest.rows_by_service for path, _ in snapshot.parts(service)]
     for batch in batches(paths, ("date_updated", "date_created")):
         seen = pc.coalesce(batch["date_updated"], batch["date_created"])
-        if not pc.all(pc.fill_null(pc.less(seen, born_after), False)).as_py():  # what has no date has not expired
+        latest = pc.max(seen)
+        if seen.null_count or (latest.is_valid and latest.value >= born_after):  # what has no date has not expired
             return ()
     return nothing_expected(snapshot.manifest.rows, snapshot.manifest.rows)
 

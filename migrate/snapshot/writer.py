@@ -12,25 +12,22 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from shlex import quote
 from types import TracebackType
 from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from migrate.model.address import other_address, place
 from migrate.model.errors import RefusedError
 from migrate.model.schemas import CREDENTIALS, SERVICES
 from migrate.model.sids import is_service_sid
 from migrate.snapshot.checkpoint import CHECKPOINT, ChainState, Progress, check_line, complete_lines
 from migrate.snapshot.deduplicate import Keys, without_duplicates
 from migrate.snapshot.files import (
-    PARTIAL,
     append_synced,
     make_own_folder,
     make_private_folder,
@@ -41,11 +38,11 @@ from migrate.snapshot.files import (
 from migrate.snapshot.lock import hold
 from migrate.snapshot.manifest import NAME as MANIFEST
 from migrate.snapshot.manifest import ChainRecord, FileRecord, Manifest, read_manifest
-from migrate.snapshot.parquet import file_record, parquet_bytes
+from migrate.snapshot.parquet import file_record, parquet_bytes, table_of
 from migrate.snapshot.rejected import REJECTED, put_together, remove_rejected, write_rejected
+from migrate.snapshot.unfinished import BINDINGS_FOLDER, clear_up, refuse_other_address, refuse_unless_unfinished
 from migrate.storage.private import sweep
 
-BINDINGS_FOLDER = "bindings"
 _FIXED = ("account_sid", "source", "filters", "shards")  # what an extract that goes on must share with its beginning
 _TABLES = {"services": SERVICES, "credentials": CREDENTIALS}
 
@@ -108,21 +105,21 @@ class SnapshotWriter:
         """Whether services and credentials were stored before the interruption."""
         return all((self.folder / f"{name}.parquet").exists() for name in _TABLES)
 
-    def read_services(self) -> list[dict[str, Any]]:
-        """The stored services, as plain values."""
+    def read_services(self) -> list[str]:
+        """The SIDs of the stored services."""
         try:
-            rows: list[dict[str, Any]] = pq.ParquetFile(self.folder / "services.parquet").read().to_pylist()
-        except (pa.ArrowException, OSError):
+            sids: list[str] = pq.ParquetFile(self.folder / "services.parquet").read(["sid"]).column(0).to_pylist()
+        except (pa.ArrowException, LookupError, OSError):
             raise RefusedError(
                 f"{self.folder / 'services.parquet'} cannot be read", remedy="Begin anew with --restart"
             ) from None
-        return rows
+        return sids
 
     def write_tables(self, services: list[dict[str, Any]], credentials: list[dict[str, Any]]) -> None:
         """Store the services and credentials, each a list of rows in the form of its schema."""
         for name, rows in (("credentials", credentials), ("services", services)):
-            table = pa.Table.from_pylist(rows, schema=_TABLES[name])
-            write_whole(self.folder / f"{name}.parquet", parquet_bytes(table), private=True)
+            data = parquet_bytes(table_of(rows, _TABLES[name]))
+            write_whole(self.folder / f"{name}.parquet", data, private=True)
 
     def chain(self, chain_id: str, service_sid: str) -> ChainState:
         """Where a chain stands; a new one stands at its beginning."""
@@ -176,7 +173,7 @@ class SnapshotWriter:
             files=tuple(sorted(files, key=lambda file: file.path)),
         )
         self.manifest.write(self.folder)
-        _clear_up(self.folder)
+        clear_up(self.folder)
         sync(self.folder)
         return self.manifest
 
@@ -271,53 +268,6 @@ def open_writer(folder: Path, manifest: Manifest, *, restart: bool = False) -> S
         os.close(held)
         raise
     return writer
-
-
-def begun_in(folder: Path) -> Manifest | None:
-    """The manifest of the unfinished snapshot in a folder; None where there is none."""
-    return read_manifest(folder) if (folder / MANIFEST).exists() else None
-
-
-def refuse_other_address(folder: Path, begun: Manifest, addresses: Mapping[str, str]) -> None:
-    """Raise `RefusedError` if a snapshot was begun from other addresses than it would be resumed from.
-
-    It would hold what two servers have. One that was begun by an earlier version does not say from where.
-    """
-    if not begun.addresses:
-        raise RefusedError(
-            f"{folder} was begun by an earlier version, and does not say from which address",
-            kept="It is unchanged",
-            remedy="Start over with --restart",
-        )
-    if api := other_address(begun.addresses, addresses):
-        then, now = begun.addresses[api], addresses[api]
-        former = f"with --{api}-url {then}" if "://" in then else "where it was begun"
-        raise RefusedError(
-            f"{folder} was begun from {place(then)}, and would be resumed from {place(now)}",
-            kept="It is unchanged",
-            remedy=f"Resume it {former}, or start over with --restart",
-        )
-
-
-def refuse_unless_unfinished(folder: Path) -> None:
-    """Raise `RefusedError` if a folder holds anything but an unfinished snapshot; absent or empty is fine."""
-    # A first write that was cut short is as good as nothing.
-    if not folder.exists() or all(path.name.endswith(PARTIAL) for path in folder.iterdir()):
-        return
-    if not (folder / MANIFEST).exists():
-        raise RefusedError(f"{folder} is not empty, and is no snapshot", remedy="Name another folder")
-    if read_manifest(folder).status == "finished":
-        _clear_up(folder)  # after a kill between the last two steps
-        raise RefusedError(
-            f"{folder} holds a finished snapshot, which is never overwritten",
-            remedy=f"Name another folder, or go on with: chat-migrate map {quote(str(folder))} --out MAPPED",
-        )
-
-
-def _clear_up(folder: Path) -> None:
-    """Remove what only an unfinished snapshot needs."""
-    (folder / CHECKPOINT).unlink(missing_ok=True)
-    remove_rejected(folder)
 
 
 def _remove(path: Path) -> None:

@@ -7,18 +7,18 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
-
-import tenacity
+from typing import TYPE_CHECKING, TypeVar
 
 from migrate.model.errors import InterruptedRunError, TransientTwilioError
 from migrate.twilio_api.limits import LONGEST_REQUEST, SHORTEST_LIMIT
+
+if TYPE_CHECKING:
+    import tenacity
 
 FIRST_WAIT = 0.5  # seconds; the bound of the first pause, doubled each time
 LONGEST_WAIT = 30.0
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
-_jittered = tenacity.wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT)
 
 
 @dataclass
@@ -66,6 +66,8 @@ class Patience:
             self._succeeded = time.monotonic()
             return result, 1
 
+        import tenacity  # it brings asyncio with it, and is rarely needed
+
         def call() -> T:
             if failed:
                 raise failed.pop()
@@ -106,5 +108,8 @@ def _pause(state: tenacity.RetryCallState) -> float:
 
     So a server that says 0 again and again is not asked without end.
     """
+    from tenacity import wait_random_exponential
+
     error = state.outcome.exception() if state.outcome else None
-    return max(_jittered(state), getattr(error, "retry_after", None) or 0.0)
+    jittered = wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT)
+    return max(jittered(state), getattr(error, "retry_after", None) or 0.0)
