@@ -51,11 +51,12 @@ docs: $(TOOLS)  ## write what is made from the program: pages of docs/, what the
 	$(BIN)/python -m docs.picture > docs/demo.svg
 	$(BIN)/python -m notebooks.execute
 
-bench: $(BENCH)/.ready  ## measure extract beside stock twilio-python and dlt; map, verify and review beside pandas
+bench: $(BENCH)/.ready  ## measure extract beside stock twilio-python and dlt; map, verify and review beside pandas; reports
 	$(BENCH)/bin/python -m bench.extract
 	$(BENCH)/bin/python -m bench.map
 	$(BENCH)/bin/python -m bench.verify
 	$(BENCH)/bin/python -m bench.review
+	$(BENCH)/bin/python -m bench.report
 
 COMPILE := uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --custom-compile-command 'make lock' --quiet

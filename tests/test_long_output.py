@@ -143,7 +143,8 @@ def test_what_would_be_deleted_most_is_shown_first_by_retire_and_all_is_summed()
 
 
 def test_what_failed_is_shown_first_of_what_was_applied() -> None:
-    verdicts: list[Verdict] = ["applied"] * 4_000 + ["failed", "stale", "missing"] + ["already"] * 997
+    fates: dict[Verdict, int] = {"applied": 4_000, "failed": 1, "stale": 1, "missing": 1, "already": 997}
+    verdicts = [verdict for verdict, number in fates.items() for _ in range(number)]
     outcomes = [Outcome(change(at, "S"), verdict) for at, verdict in enumerate(verdicts)]
     shown = applied_view(outcomes, "j.jsonl").plain
     assert [line.split()[0] for line in shown.split("\n")[:4]] == ["failed", "missing", "stale", "applied"]

@@ -101,11 +101,13 @@ def refuse_nothing(total: Counts, *, kept: str, services: Collection[str] = ()) 
 
     `services` are those that were named, where the total is of them alone.
     """
+    from migrate.report.limit import listed
+
     for finding in total.findings:
         entry = CATALOGUE[finding.code]
         if not services:
             raise RefusedError(entry.meaning, kept=kept, remedy=entry.remedy)
-        named = ", ".join(dict.fromkeys(services))
+        named = listed([*dict.fromkeys(services)])
         expired = f"All bindings of {named} had expired when the snapshot was made"
         what = expired if total.bindings else f"The snapshot has no binding of {named}"
         raise RefusedError(

@@ -184,7 +184,8 @@ class List {
     const left = this.found.length - this.limit;
     this.note.hidden = left <= 0;
     this.note.firstElementChild.textContent = `The first ${format(this.limit)} of ${format(this.found.length)} are shown; the plan has all.`;
-    this.more.textContent = `Show ${format(Math.min(left, this.step))} more`;
+    const next = Math.min(left, this.step);
+    this.more.textContent = `Show ${format(next)} more ${this.kind}${next === 1 ? "" : "s"}`;
   }
 
   get isCut() {
