@@ -57,6 +57,7 @@ bench: $(BENCH)/.ready  ## measure each stage beside other ways to do the same
 	$(BENCH)/bin/python -m bench.map
 	$(BENCH)/bin/python -m bench.verify
 	$(BENCH)/bin/python -m bench.review
+	$(BENCH)/bin/python -m bench.report
 
 COMPILE := uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --custom-compile-command 'make lock' --quiet

@@ -16,7 +16,7 @@ from click.core import ParameterSource
 from migrate.guard import guard_paths
 from migrate.model.errors import UsageError
 from migrate.model.sids import is_binding_sid, is_service_sid, normal
-from migrate.screen import Screen, logging_to
+from migrate.screen import MOST_LOGGED, Screen, logging_to
 from migrate.twilio_api.addresses import CANONICAL
 from migrate.twilio_api.demo import DEMO, said_of_demo
 from migrate.twilio_api.limits import (
@@ -128,8 +128,11 @@ def same_command(*instead: str, without: Collection[str] = ()) -> str:
 def common_options(command: Command) -> Command:
     """Options of every command; the command gets them as its argument `screen`."""
 
-    @click.option("-v", "--verbose", count=True, help="Log to standard error; -vv logs each request.")
-    @click.option("--log-file", type=FILE, metavar="FILE", help="Log to a file as JSON lines.")
+    @click.option(
+        "-v", "--verbose", count=True,
+        help=f"Log to standard error, the first {MOST_LOGGED} messages of each kind; -vv logs requests as well.",
+    )  # fmt: skip
+    @click.option("--log-file", type=FILE, metavar="FILE", help="Log to a file as JSON lines, without a limit.")
     @click.option("--json", "as_json", is_flag=True, help="Write the result as one JSON document.")
     @click.option("--no-color", is_flag=True, help="Write without colour.")
     @functools.wraps(command)

@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from migrate.extract.meter import Meter
 
+MOST_LOGGED = 200  # messages of one kind that -v shows
 COLUMNS = 80  # of what is no terminal
 _TAKEN_FOR_TERMINAL = frozenset({"FORCE_COLOR", "TTY_COMPATIBLE"})  # by rich, whatever it is
 _SIZES = ("COLUMNS", "LINES")  # rich takes any digit for a number here, such as "²"
@@ -182,6 +184,26 @@ class _JsonLines(_Lines):
         return json.dumps(line)
 
 
+class _First(logging.Filter):
+    """Lets the first messages of each kind through, and all errors and tracebacks; counts the others."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: Counter[str] = Counter()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether it is shown."""
+        if record.levelno >= logging.ERROR or record.exc_info:
+            return True
+        self._seen[record.msg] += 1
+        return self._seen[record.msg] <= MOST_LOGGED
+
+    @property
+    def left_out(self) -> int:
+        """How many were not shown."""
+        return sum((self._seen - Counter(dict.fromkeys(self._seen, MOST_LOGGED))).values())
+
+
 class _PrivateLog(logging.FileHandler):
     """A log file that is appended to; whoever it is not for cannot read it."""
 
@@ -199,6 +221,8 @@ def logging_to(verbose: int, log_file: Path | None) -> Iterator[None]:
     screen = logging.StreamHandler(sys.stderr)
     screen.setLevel(level)
     screen.setFormatter(_Lines("%(levelname)s %(message)s"))
+    first = _First()
+    screen.addFilter(first)
     handlers: list[logging.Handler] = [screen]
     if log_file:
         refuse_foreign(log_file)
@@ -216,3 +240,6 @@ def logging_to(verbose: int, log_file: Path | None) -> Iterator[None]:
         for handler in handlers:
             ours.removeHandler(handler)
             handler.close()
+        if first.left_out:
+            where = f"all are in {log_file}" if log_file else "use --log-file FILE for all"
+            click.echo(f"… and {first.left_out:,} more messages like these: {where}", err=True)

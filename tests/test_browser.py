@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from migrate.load.limits import refusals
 from migrate.model.finding import Finding
 from migrate.model.plan import Plan
 from migrate.model.text import printable
-from migrate.report.html import plan_page
+from migrate.report import html
+from migrate.report.html import FIRST, plan_page
 from tests.browser import Page, browser
 from tests.conftest import Demo, service_sid
 from tests.plans import NAMES, change, hostile_plan, many, plan_of
@@ -284,6 +286,158 @@ def test_500_services_are_filtered_and_only_what_is_seen_is_drawn(tab: Page, tmp
         tab.call("Emulation.setEmulatedMedia", media="")
     show(tab, tmp_path, many(5))
     assert tab.value(drawn) == "visible"
+
+
+MADE = "[...document.querySelectorAll('[data-item]')].map((row) => row.outerHTML.replaceAll(/>\\s+</g, '><'))"
+SHOWN = "document.querySelectorAll('table.services tbody tr').length"
+
+
+def long_and_short(monkeypatch: pytest.MonkeyPatch, plan: Plan) -> tuple[str, str]:
+    """The same plan as a page whose rows its script makes, and as one that has them laid out; both the worst first."""
+    monkeypatch.setattr(html, "MOST_WHOLE", 0)
+    monkeypatch.setattr(html, "FIRST", 1)
+    made = plan_page(plan, refusals(plan))
+    monkeypatch.setattr(html, "FIRST", 10_000)
+    return made, plan_page(plan, refusals(plan))
+
+
+def test_what_the_script_makes_is_what_the_page_would_lay_out(
+    tab: Page, tmp_path: Path, demo: Demo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = [plan_of((change(1, "x", "y" * 200), change(2, "", "")), Finding("rule-unused", None, "(a rule)", 3))]
+    plans = [Plan.from_json(demo.json("plan.json")), *others, *(hostile_plan(name, name, name) for name in NAMES)]
+    for plan in plans:
+        made, laid_out = long_and_short(monkeypatch, plan)
+        (tmp_path / "made.html").write_text(made, "utf-8")
+        tab.open(tmp_path / "made.html")
+        press = "for (let rest; (rest = document.querySelector('.rest:not([hidden]) button'));) rest.click()"
+        tab.value(
+            f"{press}; all('[tabindex=\"-1\"]:not(article, main)').forEach((row) => row.removeAttribute('tabindex'))"
+        )
+        found = tab.value(MADE)
+        (tmp_path / "laid.html").write_text(laid_out, "utf-8")
+        tab.call("Emulation.setScriptExecutionDisabled", value=True)
+        tab.open(tmp_path / "laid.html")
+        tab.call("Emulation.setScriptExecutionDisabled", value=False)
+        tab.value(
+            "for (const [selector, role] of [['table', 'table'], ['thead, tbody', 'rowgroup'], ['tr', 'row'], "
+            "['thead th', 'columnheader'], ['tbody th', 'rowheader'], ['td', 'cell']]) "
+            "document.querySelectorAll(selector).forEach((one) => one.setAttribute('role', role))"
+        )
+        assert found == tab.value(MADE)
+
+
+def test_5000_services_open_and_are_filtered_in_seconds(tab: Page, tmp_path: Path) -> None:
+    plan = many(5000, codes=6)
+    began = time.monotonic()
+    show(tab, tmp_path, plan)
+    assert tab.value("document.querySelectorAll('*').length") < 15_000
+    began = time.monotonic()
+    tab.open(tmp_path / "report.html")
+    opened, began = time.monotonic() - began, time.monotonic()
+    assert write(tab, service_sid(4990)) == "Shown: 1 of 5003 services, 1 of 5000 changes, 6 of 30000 findings"
+    assert services(tab) == [service_sid(4990)]
+    assert (opened < 10, time.monotonic() - began < 5) == (True, True)  # bench/report.py has the targets
+    assert tab.value("document.getElementById('without')") is None
+
+
+def test_more_rows_come_when_they_are_asked_for(tab: Page, tmp_path: Path) -> None:
+    show(tab, tmp_path, many(1000))
+    assert tab.value(SHOWN) == FIRST
+    told = "document.getElementById('told').textContent"
+    assert tab.value(told) == "Shown: the first 50 rows of each long list"
+    note = "document.querySelector('[data-rest=services]')"
+    assert (
+        tab.value(f"{note}.innerText").split("\n")[0].startswith("The first 50 of 1,003 are shown; the plan has all.")
+    )
+    tab.value(f"{note}.querySelector('button').click()")
+    assert tab.value(SHOWN) == 2 * FIRST
+    # Whoever goes by keys goes on at the first new row.
+    assert tab.value(f"document.activeElement === document.querySelectorAll('table.services tbody tr')[{FIRST}]")
+    assert write(tab, "service").startswith(
+        "Found: 1000 of 1003 services, 1000 of 1000 changes, 3000 of 3000 findings."
+    )
+    assert tab.value(SHOWN) == FIRST
+    write(tab, service_sid(7))
+    assert not tab.value(f"{note}.checkVisibility()")
+    assert write(tab, "") == "Shown: the first 50 rows of each long list"
+
+
+def test_a_long_list_is_sorted_as_a_whole(tab: Page, tmp_path: Path) -> None:
+    show(tab, tmp_path, many(1000))
+    count = "document.querySelectorAll('#finding-binding-gcm thead th')[2].querySelector('button')"
+    cell = "document.querySelector('#finding-binding-gcm tbody tr').cells[2].textContent"
+    assert tab.value(cell) == "999"
+    tab.value(f"{count}.click()")
+    assert tab.value(cell) == "0"
+    name = "document.querySelectorAll('table.services thead th')[0].querySelector('button')"
+    tab.value(f"{name}.click()")
+    assert services(tab)[0] == service_sid(9002)  # "Left out"
+
+
+def test_a_link_leads_to_a_change_that_is_not_made_yet(tab: Page, tmp_path: Path) -> None:
+    show(tab, tmp_path, many(1000))
+    sid = service_sid(700)
+    assert tab.value(f"document.getElementById('{sid}')") is None
+    write(tab, sid)
+    tab.value(f"document.querySelector('table.services a[href=\"#{sid}\"]').click()")
+    assert tab.value(f"document.getElementById('{sid}').checkVisibility()")
+    write(tab, "x")  # which no change has
+    assert tab.value(f"document.getElementById('{sid}')") is None
+    tab.value(f"location.hash = ''; location.hash = '#{sid}'; 0")
+    tab.value("new Promise((done) => setTimeout(done, 100))")
+    top = f"document.getElementById('{sid}').getBoundingClientRect().top"
+    assert tab.value("document.getElementById('words').value") == ""
+    assert 0 <= tab.value(top) < 800
+
+
+def test_a_long_page_opens_at_what_its_address_names(tab: Page, tmp_path: Path) -> None:
+    plan = many(1000)
+    (tmp_path / "report.html").write_text(plan_page(plan, ()), "utf-8")
+    tab.events.clear()
+    tab.call("Page.navigate", url=f"{(tmp_path / 'report.html').as_uri()}#{service_sid(600)}")
+    while "Page.loadEventFired" not in tab.events:
+        tab.value("0")
+    assert 0 <= tab.value(f"document.getElementById('{service_sid(600)}').getBoundingClientRect().top") < 800
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name])
+def test_hostile_names_stay_text_where_the_script_makes_the_rows(
+    tab: Page, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(html, "MOST_WHOLE", 0)
+    show(tab, tmp_path, hostile_plan(name, name, name))
+    assert tab.value("document.querySelector('#changes article h3 bdi').textContent") == printable(name)
+    assert tab.value("document.querySelector('.findings .value').textContent") == printable(name)
+    assert tab.value("document.scripts.length") == 2
+    assert tab.value("document.images.length") == 0
+
+
+def test_a_long_page_prints_what_it_shows_and_says_so(tab: Page, tmp_path: Path) -> None:
+    show(tab, tmp_path, many(1000))
+    assert tab.paper().startswith(b"%PDF-")
+    tab.call("Emulation.setEmulatedMedia", media="print")
+    try:
+        assert tab.value("document.getElementById('told').checkVisibility()")
+        assert (
+            tab.value("document.querySelector('.rest').innerText")
+            == "The first 50 of 1,003 are shown; the plan has all."
+        )
+    finally:
+        tab.call("Emulation.setEmulatedMedia", media="")
+
+
+def test_a_long_page_without_its_script_says_what_it_lacks(tab: Page, tmp_path: Path) -> None:
+    tab.call("Emulation.setScriptExecutionDisabled", value=True)
+    try:
+        show(tab, tmp_path, many(1000))
+        assert len(services(tab)) == FIRST
+        assert tab.value("document.getElementById('without').checkVisibility()")
+        assert "The first 50 of 1,003 are here." in tab.value("document.getElementById('services').innerText")
+        dead = "[...document.querySelectorAll('a')].filter((link) => !document.getElementById(link.hash.slice(1)))"
+        assert tab.value(f"{dead}.length") == 0
+    finally:
+        tab.call("Emulation.setScriptExecutionDisabled", value=False)
 
 
 def test_without_its_script_everything_is_shown(tab: Page, demo: Demo) -> None:

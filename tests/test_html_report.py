@@ -13,6 +13,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -21,8 +22,10 @@ from hypothesis import strategies as st
 from migrate.load.limits import OF_A_PLAN, refusals
 from migrate.model.finding import Finding
 from migrate.model.plan import Plan
+from migrate.model.proposal import Proposal
 from migrate.model.text import printable
-from migrate.report.html import MOST_BARS, plan_page
+from migrate.report.html import FIRST, MOST_BARS, plan_page
+from migrate.report.html.rows import as_json, rows_of
 from migrate.standin.world import World
 from tests.browser import find_browser
 from tests.conftest import CASSETTE, Demo, Run, Serve, service_sid
@@ -70,8 +73,10 @@ class Parsed(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if self.open_tags and self.open_tags[-1] in ("style", "script"):
-            assert self.open_tags[-1] not in self.inline
-            self.inline[self.open_tags[-1]] = data
+            name = self.open_tags[-1]
+            name = "data" if name == "script" and "script" not in self.inline and data.startswith("{") else name
+            assert name not in self.inline
+            self.inline[name] = data
         else:
             self.text.append(data)
 
@@ -93,6 +98,7 @@ PLANS = {
     "hostile": hostile_plan(*NAMES[:3]),
     "many": many(30),
     "nameless": plan_of((change(1, ""),), Finding("binding-gcm", service_sid(77), "x")),
+    "long": many(900),
 }
 
 
@@ -221,6 +227,92 @@ def test_500_services_are_all_there() -> None:
     assert found.values("data-item").count("service") == 503
     assert found.values("data-item").count("finding") == 1500
     assert "1,000 settings of 500 services would change, 1 service unchanged, 1 service not there" in found.words
+
+
+def long_plan(name: str = "Service", subject: str = "x") -> Plan:
+    """One of more rows than a page lays out, with proposals and examples; every word of others' is hostile, or may be."""
+    plan = many(700, name, codes=2)
+    examples = ("BS" + "1" * 32, "BS" + "2" * 32)
+    return replace(
+        plan,
+        findings=tuple(replace(one, subject=subject, count=3, examples=examples) for one in plan.findings),
+        proposals=tuple(
+            Proposal(one.service_sid, path, value, subject, place, {"apn": place})
+            for place, one in enumerate(plan.changes)
+            for path, value in (("added_to_conversation.enabled", True), ("added_to_conversation.template", name))
+        ),
+        live={one.service_sid: one.existing for one in plan.changes},
+    )
+
+
+def rows_in(page: Parsed) -> dict[str, Any]:
+    """The rows that a long page holds as JSON."""
+    data: dict[str, Any] = json.loads(page.inline["data"])
+    return data
+
+
+def test_a_long_page_lays_out_the_first_rows_and_holds_all_of_them_once() -> None:
+    plan = long_plan()
+    found = page(plan)
+    kinds = Counter(found.values("data-item"))
+    layouts = 1  # of each kind, which the script fills
+    assert kinds == {
+        "service": FIRST + layouts, "change": FIRST + layouts, "proposal": FIRST + layouts,
+        "finding": 2 * FIRST + layouts,
+    }  # fmt: skip
+    data = rows_in(found)
+    sids = {data["places"][row[0]][0] for row in data["services"]}
+    assert sids == set(plan.services)
+    assert {data["places"][row[0]][0] for row in data["changes"]} == {one.service_sid for one in plan.changes}
+    assert len(data["waiting"]) == len(plan.proposals)
+    assert sum(map(len, data["findings"].values())) == len(plan.findings)
+    assert len(data["texts"]) == len(set(data["texts"]))
+    assert len(data["places"]) == len(sids)
+    assert len(data["pushes"]) < 5
+    # Without the script it says what it does not show.
+    assert "This report has 4,203 rows. Without JavaScript it shows the first 50 of each list." in found.words
+    assert found.words.count("The others need JavaScript; the plan has all.") == 5
+    assert "The first 50 of 1,400 are here." in found.words
+    assert max(Counter(found.values("id")).values()) == 1
+
+
+def test_a_long_page_begins_with_what_is_switched_off() -> None:
+    plan = many(1000)
+    off = Finding("change-disables", service_sid(990), "new_message.enabled")
+    found = page(replace(plan, findings=(*plan.findings, off)))
+    data = rows_in(found)
+    for rows in (data["services"], data["changes"]):
+        assert data["places"][rows[0][0]][0] == service_sid(990)
+    assert found.values("id").index(service_sid(990)) < found.values("id").index(service_sid(1))
+    (counts,) = {tuple(row[2] for row in of_code) for code, of_code in data["findings"].items() if code != off.code}
+    assert counts == tuple(range(999, -1, -1))
+
+
+def test_a_service_takes_hundreds_of_bytes_of_a_page_and_not_thousands() -> None:
+    plan = many(1000, codes=6)
+    numbered = tuple(
+        replace(one, examples=tuple(f"BS{one.count:030}{number:02}" for number in range(4))) for one in plan.findings
+    )
+    assert len(plan_page(replace(plan, findings=numbered), ()).encode()) < 800_000  # 3,000,000 as HTML
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name and "${" not in name])
+def test_in_a_long_page_other_peoples_words_are_data_and_act_nowhere(name: str) -> None:
+    plain, found = page(long_plan("plain", "plain")), page(long_plan(name, name))
+    assert found.tags == plain.tags
+    assert [item[:2] for item in found.attributes] == [item[:2] for item in plain.attributes]
+    assert printable(name) in rows_in(found)["texts"]
+    assert not re.search(r"[<>&\u2028\u2029]|[^\x20-\x7e]", found.inline["data"])
+    assert found.inline["script"] == plain.inline["script"]
+
+
+@given(words)
+@settings(max_examples=15)
+def test_any_word_comes_out_of_the_data_as_it_went_in(word: str) -> None:
+    rows = rows_of(hostile_plan(word, word, word), ())
+    data = as_json(rows)
+    assert not re.search(r"[<>&]|[^\x20-\x7e]", data)
+    assert any(text.startswith(printable(word)) for text in json.loads(data)["texts"])
 
 
 def test_every_service_is_listed_with_what_becomes_of_it() -> None:

@@ -245,3 +245,17 @@ def test_a_share_is_not_all_unless_it_is_and_of_nothing_it_is_none(number: int, 
 )
 def test_a_long_name_is_not_cut_within_a_sign(text: str, kept: str) -> None:
     assert name(text) == kept + "…"
+
+
+def test_a_shortened_report_keeps_what_is_switched_off_and_the_findings_that_have_room() -> None:
+    whole = many(5000, codes=1)
+    off = service_sid(4990)
+    plan = replace(whole, findings=(*whole.findings, Finding("change-disables", off, "new_message.enabled")))
+    report = plan_report(plan, refusals(plan))
+    assert len(report.encode()) <= LARGEST
+    assert "5,000 findings in 5,000 services" in report
+    assert "of the findings there are the counts, whole only for 1 code. First are those that switch" in report
+    assert f"| {off} Service | `new_message.enabled` | 1 |" in report
+    first = re.search(r"^### Service \(`(IS\w+)`\)", report, re.MULTILINE)
+    assert first
+    assert first[1] == off

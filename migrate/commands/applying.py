@@ -101,11 +101,13 @@ def refuse_nothing(total: Counts, *, kept: str, services: Collection[str] = ()) 
 
     `services` are those that were named, where the total is of them alone.
     """
+    from migrate.report.limit import listed
+
     for finding in total.findings:
         entry = CATALOGUE[finding.code]
         if not services:
             raise RefusedError(entry.meaning, kept=kept, remedy=entry.remedy)
-        named = ", ".join(dict.fromkeys(services))
+        named = listed([*dict.fromkeys(services)])
         expired = f"All bindings of {named} had expired when the snapshot was made"
         what = expired if total.bindings else f"The snapshot has no binding of {named}"
         raise RefusedError(
@@ -127,6 +129,7 @@ def carry_out(
     screen: Screen,
     *,
     journal: Path,
+    where: str,
     again: str,
     renew: str = "Make a new plan with: chat-migrate load MAPPED --plan-out ANOTHER",
     plan_id: str | None = None,
@@ -134,17 +137,17 @@ def carry_out(
 ) -> None:
     """Show a plan, apply it, and tell what became of it.
 
-    `again` is the command that goes on, `renew` what helps where somebody else has been there.
-    `plan_id` is what the journal is known by, if not by the plan's own id. Raises `RefusedError` beyond the limits or
-    without a consent, `InterruptedRunError` with what was written until then, and what says that something is not as
-    planned.
+    `where` says where the whole plan is, `again` is the command that goes on, `renew` what helps where somebody else
+    has been there. `plan_id` is what the journal is known by, if not by the plan's own id. Raises `RefusedError`
+    beyond the limits or without a consent, `InterruptedRunError` with what was written until then, and what says that
+    something is not as planned.
     """
     from migrate.load.secrets import secret_findings, secret_forms
     from migrate.report.text import plan_view
     from migrate.twilio_api.proof import prove_account
 
     if not screen.json:
-        screen.show(plan_view(plan, dry_run=False))
+        screen.show(plan_view(plan, where=where, dry_run=False))
     ground = ground_now(api, plan, options.max_services)
     refuse_beyond(ground, options.lifted, limits)
     secrets = secret_forms(plan.credentials, ground.now)

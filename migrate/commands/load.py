@@ -97,7 +97,9 @@ def load(
             suffix = ".json" if path == plan_out else path.suffix
             write_report(plan, path, suffix, refused, dry_run=not (applying.apply and plan.objects))
         if not applying.apply or not plan.objects:
-            _show(plan, stale, refused, screen)
+            written = [*reports, *([plan_out] if plan_out else [])]
+            where = f"see {written[0]}" if written else "use --report FILE, or --json"
+            _show(plan, stale, refused, where, screen)
             if applying.apply:  # nothing can be written, and what blocks it is to be known all the same
                 refuse_by_findings(ground, applying)
             if detailed_exitcode and plan.objects:
@@ -106,7 +108,7 @@ def load(
         if plan_file is None or (file != plan_file and not journal.exists()):
             save_plan(plan, file)
         again = same_command("--plan", str(file), without=NOT_AGAIN)
-        carry_out(api, plan, applying, screen, journal=journal, again=again)
+        carry_out(api, plan, applying, screen, journal=journal, where=f"see {file}", again=again)
 
 
 def _check_usage(
@@ -153,19 +155,20 @@ def _unfinished_beside(
 def _name_the_other_journals(plan: Plan, file: Path, journal: Path, screen: Screen) -> None:
     """Say whose writes a rollback of this plan would not undo."""
     from migrate.load.saved import partly_applied
+    from migrate.report.limit import listed
 
     if plan.objects and (others := partly_applied(file.resolve().parent, journal)):
-        named = ", ".join(map(str, others))
+        named = listed([str(other) for other in others])
         screen.say(f"Another plan was applied in part: {named}. To undo all, roll back that journal and {journal}")
 
 
-def _show(plan: Plan, stale: Sequence[str], refused: Refusals, screen: Screen) -> None:
+def _show(plan: Plan, stale: Sequence[str], refused: Refusals, where: str, screen: Screen) -> None:
     """Show a plan that is not applied. Raises `StaleError` if somebody has changed the target since it was made."""
     from migrate.model.errors import StaleError
     from migrate.report.text import plan_view
     from migrate.report.wording import count
 
-    screen.result(plan.to_json(), lambda: plan_view(plan, refusals=refused))
+    screen.result(plan.to_json(), lambda: plan_view(plan, where=where, refusals=refused))
     if stale:
         raise StaleError(
             f"Somebody changed {len(stale):,} of {count(len(plan.objects), 'object')} since it was planned: "
@@ -207,7 +210,8 @@ def rollback(journal_file: Path, applying: ApplyOptions, settings: ApiSettings, 
         if not applying.apply or not plan.changes:
             ground = ground_now(api, plan, applying.max_services)
             refused = overtaken(plan, plan_id, (), journal)
-            _show(plan, (), refused + refusals_now(settings, ground, applying.lifted, OF_A_ROLLBACK), screen)
+            refused += refusals_now(settings, ground, applying.lifted, OF_A_ROLLBACK)
+            _show(plan, (), refused, "use --json", screen)
             return
         carry_out(
             api,
@@ -215,6 +219,7 @@ def rollback(journal_file: Path, applying: ApplyOptions, settings: ApiSettings, 
             applying,
             screen,
             journal=journal,
+            where="use --json without --apply",
             again=same_command(without=("record",)),
             renew=f"Look at what is left with: chat-migrate rollback {quote(str(journal_file))}",
             plan_id=plan_id,

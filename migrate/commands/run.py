@@ -68,7 +68,7 @@ def run(
     screen.result(
         data,
         lambda: (
-            plan_view(done.plan, refusals=refused, explain=False)
+            plan_view(done.plan, where=f"see {reports[0]}", refusals=refused, explain=False)
             .append("\n")
             .append(run_view(done.manifest, done.summary, done.plan, files))
         ),

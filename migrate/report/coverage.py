@@ -9,6 +9,7 @@ from rich.text import Text
 from migrate.model.coverage import Counts, Coverage
 from migrate.model.text import printable
 from migrate.report.layout import COLUMN, grid, table
+from migrate.report.limit import first, listed, more
 from migrate.report.text import findings_view
 from migrate.report.wording import count, name, share
 
@@ -31,13 +32,14 @@ that would tell Conversations' from Chat's.
 def coverage_view(coverage: Coverage, snapshot: str, files: Sequence[tuple[str, str]]) -> Text:
     """The numbers, and where they were written; `files` are names and paths."""
     rows: list[tuple[str, Sequence[str]]] = []
-    for service in coverage.services:
+    for service in first(coverage.services, lambda service: -service.total.pending):
         rows.append((f"{service.service_sid}  {COLUMN}{name(service.friendly_name)}", ()))
         rows += [(f"  {_platform(platform)}", _cells(counts)) for platform, counts in service.platforms.items()]
     rows.append(("All", _cells(coverage.total)))
     text = table(_sides(coverage, snapshot)).append("\n").append(grid((*_COLUMNS.values(), "ready"), rows))
+    text.append(more(len(coverage.services), "service", "see the coverage file below, or use --json"))
     if coverage.total.findings:
-        text.append("\n").append(findings_view(coverage.total.findings, {}))
+        text.append("\n").append(findings_view(coverage.total.findings, {}, "use --json"))
     return text.append(f"\n{_LEGEND}\n").append(table(files))
 
 
@@ -61,8 +63,8 @@ def rejected_row(services: Sequence[tuple[str, int]]) -> list[tuple[str, str]]:
     number = sum(rejected for _, rejected in services)
     if not number:
         return []
-    listed = ", ".join(f"{sid} ({rejected:,})" for sid, rejected in services if rejected)
-    return [("Rejected", f"{count(number, 'live record')} that do not fit, and count for nothing: {listed}")]
+    where = listed([f"{sid} ({rejected:,})" for sid, rejected in services if rejected], "service")
+    return [("Rejected", f"{count(number, 'live record')} that do not fit, and count for nothing: {where}")]
 
 
 def _cells(counts: Counts) -> list[str]:

@@ -8,6 +8,7 @@ from migrate.model.catalogue import CATALOGUE
 from migrate.model.explanation import Explanation
 from migrate.model.text import printable
 from migrate.report.layout import BREAK, sided, table
+from migrate.report.limit import MOST_SHOWN, listed, more
 from migrate.report.text import COLOURS
 from migrate.report.wording import name
 
@@ -16,10 +17,12 @@ def explanation_view(found: Explanation, *, whole_identity: bool) -> Text:
     """What it was, what it becomes, by which rules, and what its device must do; for each service that lists it."""
     text = _one(found, whole_identity=whole_identity)
     if found.others:
-        listed = ", ".join(one.service_sid for one in (found, *found.others))
-        text = Text(f"{len(found.others) + 1} services list this binding: {listed}\n\n").append(text)
-    for other in found.others:
+        sids = listed([one.service_sid for one in (found, *found.others)])
+        text = Text(f"{len(found.others) + 1:,} services list this binding: {sids}\n\n").append(text)
+    for other in found.others[: MOST_SHOWN - 1]:
         text.append("\n").append(_one(other, whole_identity=whole_identity))
+    if left := more(len(found.others) + 1, "service", "use --json, or --service"):
+        text.append("\n").append(left)
     return text
 
 

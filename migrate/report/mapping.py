@@ -11,6 +11,7 @@ from rich.text import Text
 from migrate.model.credential import Credential
 from migrate.model.text import printable
 from migrate.report.layout import BREAK, COLUMN, sided, table
+from migrate.report.limit import first, more
 from migrate.report.text import findings_view, mapping_rows, proposals_view
 from migrate.report.wording import count, counts, name
 from migrate.snapshot.mapped import Summary
@@ -19,23 +20,32 @@ from migrate.snapshot.mapped import Summary
 def map_view(summary: Summary, folder: str, files: Sequence[tuple[str, str]] = ()) -> Text:
     """What a mapping found; `files` are names and paths of what else was written."""
     names = {service["service_sid"]: service["friendly_name"] for service in summary.services}
-    text = findings_view(summary.findings, names).append(proposals_view(summary.waiting, names))
+    where = f"see {folder}/summary.json"
+    text = findings_view(summary.findings, names, where).append(proposals_view(summary.waiting, names, where))
     text.append(table([("Mapped", folder), *mapping_rows(summary), *files]))
     known = {credential.sid: credential for credential in summary.credentials}
     if used := _used(summary):
         text.append("\nCredentials that bindings use\n", "bold")
-        for sid, types in used.items():
-            text.append(f"  {sid}  {COLUMN}{_credential(known.get(sid))}: {counts(types)}\n")
+        for sid in first([*used], lambda sid: (sid in known, -sum(used[sid].values()))):
+            text.append(f"  {sid}  {COLUMN}{_credential(known.get(sid))}: {counts(used[sid])}\n")
+        text.append(more(len(used), "credential", where, "  "))
     if new := _handed_out(summary):
         text.append("\npush_credential_sid that the token server must change\n", "bold")
-        for service, items in new:
+        for service, items in first(new, _undecided_first):
             text.append(f"  {service['service_sid']} {COLUMN}{name(service['friendly_name'])}\n")
             for item in items:
                 decided = item["push_credential_sid"] or "(decide first: see the findings)"
                 text.append(
                     f"    {item['credential_sid']} {BREAK}→ {decided}  {count(item['live'], 'live binding')}\n"
                 )
+        text.append(more(len(new), "service", where, "  "))
     return text
+
+
+def _undecided_first(changed: tuple[dict[str, Any], list[dict[str, Any]]]) -> tuple[bool, int]:
+    """Where a credential is still to be decided, then by how many live bindings wait for it."""
+    _, items = changed
+    return all(item["push_credential_sid"] for item in items), -sum(item["live"] for item in items)
 
 
 def _used(summary: Summary) -> dict[str, dict[str, int]]:

@@ -11,6 +11,7 @@ from migrate.model.plan import Change, Plan
 from migrate.model.push_credential import CredentialChange
 from migrate.model.pushes import Push, push_changes
 from migrate.model.text import printable
+from migrate.report.limit import worst_first
 from migrate.report.wording import (
     NO_TEXT,
     PROPOSED,
@@ -36,6 +37,7 @@ from migrate.report.wording import (
 
 _PHONES = "| on phones, with examples | in Conversations now | once applied |"
 LARGEST = 60_000  # bytes: hosts of tickets and pull requests take no more than some 65,000 characters
+_LEAST_ROW = 10  # bytes, that a row of a table has at least
 # What may act in Markdown, and what hosts make links and pictures of: `https://…`, `www.…`, `:taxi:`; no time of day.
 _ACTIVE = re.compile(r"[\\`*_{}\[\]<>#|~$&@]|:(?=//|(?!\d\d[:+-]\d\d)[\w+-]+:)|(?<=www)\.", re.IGNORECASE)
 
@@ -44,28 +46,51 @@ def plan_report(plan: Plan, refusals: Refusals = (), *, dry_run: bool = True) ->
     """The plan as a Markdown document: verdict, changes field by field, findings with their remedies.
 
     Without `dry_run` it is of a plan that begins to be applied. The document has at most 60 kB, however many services
-    there are: beyond that it has counts, and says where the rest is.
+    there are: beyond that it has the worst of the changes and of the findings, counts, and says where the rest is.
     """
     objects = [*map(_credential, plan.credentials), *map(_change, plan.changes)]
     groups = by_code(plan.findings)
     head = [*_head(plan, refusals, dry_run=dry_run), *_proposals(plan)]
-    findings = [_finding(group, plan.services) for group in groups]
-    whole = _document(head, objects, findings)
+    whole = _document(head, objects, [_finding(group, plan.services) for group in groups])
     if _size(whole) <= LARGEST:
         return whole
-    counted = [_counted(group) for group in groups] if _size(_document([], [], findings)) > LARGEST // 2 else []
-    return _shortened(head, objects, counted or findings, only_counts=bool(counted))
+    objects = [
+        *map(_credential, plan.credentials),
+        *map(_change, worst_first(plan.changes, plan.findings)),
+    ]
+    return _shortened(head, objects, *_within(groups, plan.services))
+
+
+def _within(groups: Sequence[FindingGroup], services: Mapping[str, str]) -> tuple[list[list[str]], int]:
+    """The findings in half of the document at most, and of how many codes there are only the counts.
+
+    Whole are those of as many codes as have room, from the worst on.
+    """
+    counted = [_counted(group) for group in groups]
+    room = LARGEST // 2 - _size(_document([], [], counted))
+    found, left = [], 0
+    for group, short in zip(groups, counted, strict=True):
+        whole = _finding(group, services) if len(group.findings) * _LEAST_ROW <= room else short
+        cost = _size("\n".join(whole)) - _size("\n".join(short))
+        fits = whole is not short and cost <= room
+        room -= cost if fits else 0
+        left += not fits
+        found.append(whole if fits else short)
+    return found, left
 
 
 def _shortened(
-    head: Sequence[str], objects: Sequence[list[str]], findings: Sequence[list[str]], *, only_counts: bool
+    head: Sequence[str], objects: Sequence[list[str]], findings: Sequence[list[str]], only_counted: int
 ) -> str:
     """The document with as many objects as there is room for beside the findings, or their counts."""
-    but = ", and of the findings there are the counts" if only_counts else ""
+    whole = len(findings) - only_counted
+    but_for = f", whole only for {count(whole, 'code')}" if whole else ""
+    but = f", and of the findings there are the counts{but_for}" if only_counted else ""
+    order = " First are those that switch something off, then those with the worst findings."
 
     def document(shown: int, left: int) -> str:
         pointer = [
-            f"**Shortened**: {left:,} of {count(len(objects), 'change')} are left out{but}. All of it is in "
+            f"**Shortened**: {left:,} of {count(len(objects), 'change')} are left out{but}.{order} All of it is in "
             "`plan.json` and `report.html`, which `chat-migrate run` writes beside this report, and `chat-migrate "
             "load MAPPED --plan-out plan.json --report report.html` wherever you say.",
             "",

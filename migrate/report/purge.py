@@ -9,12 +9,21 @@ from rich.text import Text
 
 from migrate.model.text import printable
 from migrate.report.layout import BREAK, COLUMN
+from migrate.report.limit import first, more
 from migrate.report.wording import count, size
 from migrate.snapshot.purge import Kept
 
 
+def _rank(kept: Kept, fates: Mapping[Kept, str]) -> tuple[bool, bool, str]:
+    return not kept.obstacle, kept not in fates, kept.as_of.isoformat() if kept.as_of else ""
+
+
 def purge_view(found: Sequence[Kept], fates: Mapping[Kept, str], now: datetime, *, dry_run: bool) -> Text:
-    """A line for each folder; `fates` has those that are too old, with what becomes of them."""
+    """A line for each folder; `fates` has those that are too old, with what becomes of them.
+
+    Of many folders those are shown that something is said of, then those that are too old, the oldest first.
+    """
+    whole, found = found, first(found, lambda kept: _rank(kept, fates))
     text = Text()
     ages = [count((now - kept.as_of).days, "day") if kept.as_of else "of unknown age" for kept in found]
     sizes = [size(kept.size) for kept in found]
@@ -26,11 +35,12 @@ def purge_view(found: Sequence[Kept], fates: Mapping[Kept, str], now: datetime, 
         )
         if kept.obstacle:
             text.append(f"{'':{width + largest + 13}}left alone: {printable(kept.obstacle)}\n", "dim")
-    doubtful = [kept for kept in found if kept.obstacle]
+    text.append(more(len(whole), "folder", "use --json"))
+    doubtful = [kept for kept in whole if kept.obstacle]
     left = f" {count(len(doubtful), 'folder')} left alone: look at what is said of it." if doubtful else ""
     if dry_run:
         return text.append("Dry run: ", "bold").append(
-            f"{count(len(fates), 'folder')} of {len(found):,} would be removed. {BREAK}Nothing was removed.{left}\n"
+            f"{count(len(fates), 'folder')} of {len(whole):,} would be removed. {BREAK}Nothing was removed.{left}\n"
         )
     word = "Not everything was looked at or removed: " if doubtful else "Done: "
-    return text.append(word, "bold").append(f"{count(len(fates), 'folder')} of {len(found):,} removed.{left}\n")
+    return text.append(word, "bold").append(f"{count(len(fates), 'folder')} of {len(whole):,} removed.{left}\n")

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from rich.text import Text
 
-from migrate.model.retirement import FATES, Retired, Retirement
+from migrate.model.coverage import total
+from migrate.model.retirement import FATES, Retired, Retirement, ServiceRetirement
 from migrate.model.text import lasting, printable
 from migrate.report.coverage import rejected_row
 from migrate.report.layout import BREAK, COLUMN, grid, table
+from migrate.report.limit import first, more
 from migrate.report.wording import count, name, share
 
 _MINUTE = 60  # seconds
@@ -66,7 +68,9 @@ def retirement_view(
     sides = [("Snapshot", f"{snapshot}, as of {retirement.snapshot_as_of[:16]} UTC")]
     sides += rejected_row([(service.service_sid, service.rejected) for service in retirement.services])
     text = table(sides).append("\n")
-    text.append(_grid(retirement)).append(f"\n{_LEGEND}").append(_needed(retirement.reasons)).append("\n")
+    text.append(_grid(retirement))
+    text.append(more(len(retirement.services), "service", "use --json without --apply"))
+    text.append(f"\n{_LEGEND}").append(_needed(retirement.reasons)).append("\n")
     if files:
         text.append(table(files)).append("\n")
     deletions = count(retirement.deletions, "binding")
@@ -80,14 +84,27 @@ def retirement_view(
 
 
 def _grid(retirement: Retirement) -> Text:
-    """For each service its name, and a line: what is to be deleted, what is not, and how many devices are ready."""
+    """For each service its name, and a line: what is to be deleted, what is not, and how many devices are ready.
+
+    Of many services those of which most is to be deleted are shown, and the sum of all.
+    """
     rows: list[tuple[str, Sequence[str]]] = []
-    for service in retirement.services:
-        numbers = {**vars(service), **vars(service.coverage)}
-        ready = f"{share(service.coverage.ready, service.coverage.expected):>7}"
-        cells = [*(f"{numbers[key]:,}" for key in _COLUMNS), ready]
-        rows += [(f"{service.service_sid}  {COLUMN}{name(service.friendly_name)}", ()), ("", cells)]
+    shown = first(retirement.services, lambda service: -service.deletions)
+    for service in shown:
+        rows += [(f"{service.service_sid}  {COLUMN}{name(service.friendly_name)}", ()), ("", _cells([service]))]
+    if len(shown) < len(retirement.services):
+        rows.append(("All", _cells(retirement.services)))
     return grid((*_COLUMNS.values(), "ready"), rows)
+
+
+def _cells(services: Sequence[ServiceRetirement]) -> list[str]:
+    """The numbers of some services together."""
+    whole = total(service.coverage for service in services)
+    of_all = vars(whole)
+    numbers = [
+        of_all[key] if key in of_all else sum(getattr(service, key) for service in services) for key in _COLUMNS
+    ]
+    return [*(f"{number:,}" for number in numbers), f"{share(whole.ready, whole.expected):>7}"]
 
 
 def _needed(reasons: Mapping[str, int]) -> Text:

@@ -13,6 +13,7 @@ from migrate.model.proposal import Proposal
 from migrate.model.push_credential import CredentialChange
 from migrate.model.text import printable
 from migrate.report.layout import BREAK, COLUMN, sided, table
+from migrate.report.limit import MOST_SHOWN, first, more, worst_first
 from migrate.report.wording import (
     PROPOSED,
     FindingGroup,
@@ -35,16 +36,25 @@ from migrate.snapshot.mapped import Summary
 COLOURS = {"blocker": "bold red", "warning": "yellow", "info": "cyan"}
 
 
-def plan_view(plan: Plan, *, refusals: Refusals = (), explain: bool = True, dry_run: bool = True) -> Text:
-    """The whole plan: every changed field, findings with meaning and remedy, and what an apply would end with."""
+def plan_view(
+    plan: Plan, *, where: str = "use --json", refusals: Refusals = (), explain: bool = True, dry_run: bool = True
+) -> Text:
+    """The plan: changed fields, findings with meaning and remedy, and what an apply would end with.
+
+    Of long lists the first are shown, and `where` says where the whole plan is.
+    """
     text = Text()
-    for credential in plan.credentials:
+    for credential in first(plan.credentials):
         text.append(_credential(credential)).append("\n")
-    for change in plan.changes:
+    text.append(more(len(plan.credentials), "credential", where))
+    changes = worst_first(plan.changes, plan.findings) if len(plan.changes) > MOST_SHOWN else plan.changes
+    for change in first(changes):
         text.append(_change(change)).append("\n")
+    if left := more(len(changes), "service", where, also=f", with {count(plan.fields, 'setting')}"):
+        text.append(left).append("\n")
     if explain:
-        text.append(findings_view(plan.findings, plan.services))
-    text.append(proposals_view(plan.proposals, plan.services))
+        text.append(findings_view(plan.findings, plan.services, where))
+    text.append(proposals_view(plan.proposals, plan.services, where))
     if dry_run:
         text.append("Dry run: ", "bold").append(f"{verdict(plan)}. {BREAK}Nothing was written to Twilio.\n")
     else:
@@ -58,28 +68,32 @@ def plan_view(plan: Plan, *, refusals: Refusals = (), explain: bool = True, dry_
     return text
 
 
-def findings_view(findings: Sequence[Finding], services: Mapping[str, str]) -> Text:
-    """Findings by code, each with its meaning, what it is about, and its remedy; `services` are names by SID."""
+def findings_view(findings: Sequence[Finding], services: Mapping[str, str], where: str) -> Text:
+    """Findings by code, each with its meaning, what it is about, and its remedy; `services` are names by SID.
+
+    Where one has been found in many places, those with the largest counts are shown; `where` says where all are.
+    """
     text = Text()
     for group in by_code(findings):
-        text.append(_finding(group, services)).append("\n")
+        text.append(_finding(group, services, where)).append("\n")
     return text
 
 
-def proposals_view(proposals: Sequence[Proposal], services: Mapping[str, str]) -> Text:
+def proposals_view(proposals: Sequence[Proposal], services: Mapping[str, str], where: str) -> Text:
     """The proposals that wait for a decision, with what speaks for each; empty without any."""
     if not proposals:
         return Text()
     text = Text().append("Proposed, and not written\n", "bold")
     width = max(len(proposal.path) for proposal in proposals)
     former = ""
-    for proposal in proposals:
+    for proposal in first(proposals):
         if proposal.service_sid != former:
             former = proposal.service_sid
             text.append(former, "bold")
             text.append(f"  {COLUMN}{sided(name(services.get(former, '')))}\n")
         text.append(f"    {proposal.path:{width}}  {BREAK}→ ").append(sided(proposed(proposal.value)), "cyan")
         text.append(f"  {BREAK}{sided(proposal.evidence)}\n")
+    text.append(more(len(proposals), "proposal", where, "    "))
     return text.append(f"  {PROPOSED}.\n\n")
 
 
@@ -108,13 +122,15 @@ def _credential(change: CredentialChange) -> Text:
     return text
 
 
-def _finding(group: FindingGroup, services: Mapping[str, str]) -> Text:
+def _finding(group: FindingGroup, services: Mapping[str, str], where: str) -> Text:
     text = Text().append(f"{group.severity:8}", COLOURS[group.severity]).append(f" {group.code}", "bold").append("\n")
     text.append(f"         {group.entry.meaning}.\n", "default")
-    for finding in group.findings:
+    for finding in first(group.findings, lambda finding: -finding.count):
         about = f"  {BREAK}{sided(printable(finding.subject))}" if finding.subject else ""
         number = f"  {BREAK}× {finding.count:,}" if finding.count != 1 else ""
         text.append(f"         · {sided(service(finding, services))}{about}{number}\n", "dim")
+    whole = sum(finding.count for finding in group.findings)
+    text.append(more(len(group.findings), "finding", where, "         ", f" (× {whole:,})"))
     if group.entry.remedy != "None":
         text.append(f"         → {group.entry.remedy}.\n")
     return text
@@ -123,7 +139,7 @@ def _finding(group: FindingGroup, services: Mapping[str, str]) -> Text:
 def extract_view(manifest: Manifest, folder: str, findings: Sequence[Finding] = ()) -> Text:
     """What an extract brought, and what is to be said of it."""
     text = table([("Snapshot", folder), *_source(manifest)])
-    return text.append("\n").append(findings_view(findings, {})) if findings else text
+    return text.append("\n").append(findings_view(findings, {}, "use --json")) if findings else text
 
 
 def run_view(manifest: Manifest, summary: Summary, plan: Plan, files: Sequence[tuple[str, str]]) -> Text:

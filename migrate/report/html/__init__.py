@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from itertools import groupby
+from itertools import chain
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined, Template
@@ -22,14 +21,16 @@ from markupsafe import Markup
 from migrate.model.catalogue import SEVERITIES, Severity
 from migrate.model.finding import Finding, count_by_severity
 from migrate.model.plan import Plan
-from migrate.model.proposal import Proposal
-from migrate.model.push_config import Settings
-from migrate.model.pushes import EXAMPLES, Push, proposed_pushes, push_changes
+from migrate.model.push_config import FIELDS
+from migrate.model.pushes import EXAMPLES
 from migrate.model.templates import PUSH_CHARACTERS
 from migrate.model.text import printable
 from migrate.report import wording
+from migrate.report.html.rows import as_json, rows_of
 
 MOST_BARS = 12  # services that the chart of changes shows
+MOST_WHOLE = 3_000  # rows that a page has as HTML: a browser takes a second to lay them out
+FIRST = 50  # rows that each list of a longer page begins with
 
 
 @dataclass(frozen=True)
@@ -42,32 +43,19 @@ class Bar:
     kind: str = ""
 
 
-@dataclass(frozen=True)
-class Line:
-    """A service in the list of all: what becomes of it, how many settings change, and its findings by severity."""
-
-    sid: str
-    name: str
-    fate: str
-    fields: int
-    findings: Mapping[Severity, int]
-
-
-@dataclass(frozen=True)
-class Proposed:
-    """A proposal, with the live settings of its service, and what phones would show (None for what is no switch)."""
-
-    proposal: Proposal
-    live: Settings
-    push: Push | None
-
-
 def plan_page(plan: Plan, refusals: wording.Refusals, *, dry_run: bool = True) -> str:
     """The plan as an HTML page: the verdict, changes, findings, charts.
 
+    Of more than `MOST_WHOLE` rows each list has its `FIRST`, and the page's script makes the others when they are
+    asked for.
     Without `dry_run` it is of a plan that begins to be applied.
     """
     style, script = _part("page.css"), _part("page.js")
+    findings = _by_severity(plan.findings)
+    rows = rows_of(plan, chain.from_iterable(findings.values()))
+    if is_long := len(rows) > MOST_WHOLE:
+        rows = rows.worst_first(plan.findings)
+    first = FIRST if is_long else None
     return _template().render(
         plan=plan,
         refusals=refusals,
@@ -77,11 +65,14 @@ def plan_page(plan: Plan, refusals: wording.Refusals, *, dry_run: bool = True) -
         style=style,
         script=script,
         policy=_policy(style, script),
-        findings=_by_severity(plan.findings),
+        findings=findings,
         severities=count_by_severity(plan.findings),
-        services=_services(plan),
-        proposals=_proposals(plan),
-        changing={change.service_sid for change in plan.changes},
+        rows=rows,
+        first=first,
+        laid_out={row.place.sid for row in rows.changes[:first]},
+        data=Markup(as_json(rows)) if is_long else "",  # noqa: S704  # it holds no character of markup
+        hole=_hole,
+        paths=[item.path for item in FIELDS],
         outcomes=_outcome_bars(plan.bindings),
         bindings=sum(plan.bindings.values()),
         changed=_change_bars(plan),
@@ -96,7 +87,7 @@ def _template() -> Template:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_shown
     )
-    environment.filters |= {"breakable": _breakable, "pushes": push_changes, "number": "{:,}".format}
+    environment.filters |= {"breakable": _breakable, "number": "{:,}".format}
     return environment.from_string(_part("page.html.jinja"))
 
 
@@ -125,39 +116,13 @@ def _breakable(path: str) -> Markup:
     return Markup("_<wbr>").join(Markup(".<wbr>").join(part.split(".")) for part in path.split("_"))
 
 
-def _services(plan: Plan) -> list[Line]:
-    """All services that the plan speaks of, in the order of their SID."""
-    fates = {
-        **dict.fromkeys(plan.services, "left out"),
-        **dict.fromkeys(plan.unchanged, "unchanged"),
-        **dict.fromkeys(plan.missing, "not there in Conversations"),
-        **{change.service_sid: "would change" for change in plan.changes},
-    }
-    fields = {change.service_sid: len(change.fields) for change in plan.changes}
-    found = _findings_of(plan.findings)
-    return [
-        Line(sid, plan.services.get(sid, ""), fates[sid], fields.get(sid, 0), found.get(sid, {}))
-        for sid in sorted(fates)
-    ]
+def _hole(key: str, *, of_rows: bool = False) -> Markup:
+    """A place in a layout that the script fills: between marks that no text holds (`printable` escapes them).
 
-
-def _proposals(plan: Plan) -> list[Proposed]:
-    """What waits for a decision, with the pushes as they would be if all of it were written."""
-    written = {change.service_sid: change.desired for change in plan.changes}
-    found = []
-    for sid, group in groupby(plan.proposals, lambda proposal: proposal.service_sid):
-        proposals = list(group)
-        pushes = proposed_pushes(proposals, {**plan.live[sid], **written.get(sid, {})})
-        for one in proposals:
-            push, _, key = one.path.rpartition(".")
-            found.append(Proposed(one, plan.live[sid], pushes.get(push) if key == "enabled" else None))
-    return found
-
-
-def _findings_of(findings: Iterable[Finding]) -> dict[str | None, dict[Severity, int]]:
-    """By service, how many findings of each severity there are, the worst first."""
-    counted = Counter((finding.service_sid, finding.severity) for finding in findings)
-    return {sid: {severity: counted[sid, severity] for severity in SEVERITIES} for sid in {key[0] for key in counted}}
+    One for rows is a comment: HTML has no text between the rows of a table.
+    """
+    mark = f"\ue010{key}\ue011"
+    return Markup(f"<!--{mark}-->" if of_rows else mark)  # noqa: S704  # a name of ours
 
 
 def _by_severity(findings: Iterable[Finding]) -> dict[Severity, list[wording.FindingGroup]]:
