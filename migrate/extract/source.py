@@ -126,7 +126,9 @@ def _doubted(api: TwilioApi, error: TwilioError) -> TwilioError:
     of_others = error.status in (*_GONE, 407) and (not error.is_twilios or _is_elsewhere(api))
     if not (no_answer or of_others):
         return error
-    if proxy:
+    if proxy and error.status == 407:
+        who = f"The proxy {proxy} asks for a user and a password, or for other ones (HTTPS_PROXY, HTTP_PROXY)"
+    elif proxy:
         who = f"The proxy {proxy} may be the reason (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY): let it pass {address}"
     elif address == CANONICAL["chat"]:
         who = "Something between this machine and Twilio may be the reason: a firewall, a filter, a sign-in page"
