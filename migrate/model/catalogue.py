@@ -361,6 +361,12 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
         "subscribe to it",
         "If it is on by intention, take the key out of push-config.yaml",
     ),
+    "target-value-unreadable": CatalogueEntry(
+        "warning",
+        "Conversations shows a value here that is not of the documented type (such as a text where true or false "
+        "belongs), so it is not known what is live; it is left as it is, and not set",
+        "Set it by hand in the Twilio Console, or ask Twilio what it means; then plan again",
+    ),
     "target-value-kept": CatalogueEntry(
         "info",
         "Set in Conversations, though Chat says nothing about it; it is left as it is",
