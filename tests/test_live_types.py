@@ -118,8 +118,7 @@ def test_what_becomes_unreadable_after_an_apply_is_left_alone_by_a_rollback(
         ("rollback-left-alone", SWITCH)
     ]
     assert run("rollback", tmp_path / "p.journal.jsonl", "--apply", "--yes").exit_code == 0
-    assert world.services[ONE].configuration
-    assert world.services[ONE].configuration[SWITCH] is True
+    assert (world.services[ONE].configuration or {})[SWITCH] is True
 
 
 def test_what_is_read_back_unreadable_was_not_applied(

@@ -93,6 +93,27 @@ def _why_gone(api: TwilioApi, error: TwilioError, wanted: tuple[str, ...]) -> Tw
     return None
 
 
+def says_missing(error: BaseException) -> bool:
+    """Whether Twilio says, and not something on the way, that there is no such thing."""
+    return isinstance(error, TwilioError) and error.status == 404 and error.is_twilios
+
+
+def is_deleted(api: TwilioApi, side: Api, service_sid: str) -> bool:
+    """Whether an API lacks a service, and has the list of them: where all is switched off it says 404, too."""
+    try:
+        api.get(side, f"/Services/{service_sid}", FEW_TRIES, having=("sid",))
+    except TwilioError as error:
+        if not says_missing(error):
+            return False
+    else:
+        return False
+    try:
+        next(_pages(api, side, "services", page_sizes(1), FEW_TRIES))
+    except TwilioError:
+        return False
+    return True
+
+
 def _is_gone(api: TwilioApi, error: TwilioError) -> bool:
     """Whether Twilio itself has answered, and what it answers where something is switched off.
 

@@ -26,7 +26,8 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
     "service-missing-on-target": CatalogueEntry(
         "blocker",
         "The service is not there on the Conversations side, so its push configuration cannot be written",
-        "Ask Twilio why this Chat service has no Conversations service, or take it out of push-config.yaml",
+        "If it was deleted, or deleted and made again, since the snapshot was taken, extract and map again; "
+        "otherwise ask Twilio why this Chat service has no Conversations service, or take it out of push-config.yaml",
     ),
     "binding-gcm": CatalogueEntry(
         "blocker",
