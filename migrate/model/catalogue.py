@@ -362,6 +362,12 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
         "subscribe to it",
         "If it is on by intention, take the key out of push-config.yaml",
     ),
+    "rollback-unfinished": CatalogueEntry(
+        "warning",
+        "The journal does not say that its plan was applied whole: the apply was interrupted or failed in part, or "
+        "the journal was cut short in copying. What it does not name is not undone",
+        "Use the journal of the machine that applied the plan; chat-migrate load --plan FILE shows what is live",
+    ),
     "target-value-unreadable": CatalogueEntry(
         "warning",
         "Conversations shows a value here that is not of the documented type (such as a text where true or false "
