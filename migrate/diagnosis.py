@@ -23,7 +23,7 @@ from migrate.model.errors import (
     TwilioError,
 )
 from migrate.model.masking import mask
-from migrate.model.push_config import KEYS
+from migrate.model.push_config import KEYS, flatten
 from migrate.model.sids import is_service_sid
 from migrate.model.text import PLAIN_ASCII, lasting, printable
 from migrate.twilio_api.addresses import Api, mixture_remedy
@@ -136,7 +136,12 @@ class _Twilio:
 
     def _settings(self) -> str:
         path = f"/Services/{self.service_sid}/Configuration/Notifications"
-        self.api.get("conversations", path, having=KEYS)
+        unread = sorted(flatten(self.api.get("conversations", path, having=KEYS)).unreadable)
+        if unread:
+            raise TwilioError(
+                f"Values of another type than is documented: {', '.join(unread)}",
+                remedy="load leaves them as they are; set them by hand, or ask Twilio what they mean",
+            )
         return f"readable; {_NO_WRITES}"
 
     def _look(self, side: Api, name: str, look: Callable[[], str]) -> Check:

@@ -19,7 +19,7 @@ from migrate.interrupts import resumable
 from migrate.map.rules import Rules
 from migrate.model.address import is_twilios, other_address
 from migrate.model.coverage import Coverage, ServiceCoverage
-from migrate.model.errors import InputError, MigrateError, RefusedError
+from migrate.model.errors import InputError, MigrateError, RefusedError, ServiceGoneError
 from migrate.model.registration import SUCCESSORS
 from migrate.snapshot.coverage import coverage_folder, rejected_beside, write_coverage
 from migrate.snapshot.files import make_own_folder
@@ -214,6 +214,10 @@ def _read_live(
     )
     try:
         extract_snapshot(api, out, options, meter, command=command)
+    except ServiceGoneError as error:
+        shutil.rmtree(out)  # else the next run would resume it, and end in the same way
+        error.kept, error.remedy = "No coverage was written", f"Start over with: {command}"
+        raise
     except (
         OtherThanAskedError
     ) as error:  # the live side is asked as the snapshot was, and no option here changes that

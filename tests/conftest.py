@@ -22,6 +22,7 @@ from migrate.standin.paging import PageSizes
 from migrate.standin.server import StandInServer
 from migrate.standin.world import DEMO_WORLD, World, make_world
 from migrate.twilio_api.retry import Patience
+from migrate.twilio_api.surroundings import BUNDLES
 
 # The first example of a run builds hypothesis's tables, and other work on the machine makes it slow.
 hypothesis.settings.register_profile("shared", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -82,7 +83,8 @@ def environment(monkeypatch: pytest.MonkeyPatch, state: Path) -> pytest.MonkeyPa
     """No test sees the credentials, addresses or locks of whoever runs it."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(state))
     for name in [*os.environ]:
-        if name.startswith(("TWILIO_", "CHAT_MIGRATE_C")) or name.lower().endswith("_proxy"):
+        ours = name.startswith(("TWILIO_", "CHAT_MIGRATE_C")) or name in BUNDLES
+        if ours or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", WIDE["COLUMNS"])
     return monkeypatch

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -149,8 +151,8 @@ def folder_with(name: str, write: Callable[[Path], None]) -> Callable[[Path], No
         pytest.param("x", folder_with("y.parquet", content(b"")), "it is damaged", id="damaged in a folder"),
         pytest.param("x.csv", content(b"identity,n\na,1\nb\n"), "it is damaged", id="csv with a short row"),
         pytest.param("x.csv", content(b"identity\n\xff\xfe\n"), "it is damaged", id="csv not in UTF-8"),
-        pytest.param("x.txt", content("alice\nBjörn\n".encode("latin-1")), "it is damaged", id="text not in UTF-8"),
-        pytest.param("x.txt", content("alice\n".encode("utf-16")), "it is damaged", id="text in UTF-16"),
+        pytest.param("x.txt", content("alice\nBjörn\n".encode("latin-1")), "is not text in UTF-8", id="text not in UTF-8"),
+        pytest.param("x.txt", content("alice\n".encode("utf-16")), "is not text in UTF-8", id="text in UTF-16"),
         pytest.param("x.parquet", parquet(identity=[["a"]]), "it is damaged", id="a list is no identity"),
         pytest.param("x.parquet", parquet(identity=[{"a": 1}]), "it is damaged", id="a struct is no identity"),
         pytest.param("x.txt", content(b""), "holds no identity", id="empty text"),
@@ -501,3 +503,28 @@ def test_a_column_that_says_nothing_certain_is_one_line(
     pq.write_table(pa.Table.from_arrays(columns, names=["identity"] * len(columns)), tmp_path / "x.parquet")
     with pytest.raises(InputError, match=problem):
         read_identities(tmp_path / "x.parquet")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_a_file_of_a_million_identities_is_read_in_little_memory(
+    tmp_path: Path, environment: pytest.MonkeyPatch, serve: Serve, ending: str
+) -> None:
+    """With blank lines, twice the same ones, and a byte-order mark; from an account without services."""
+    serve({**tiny_world(), "services": []})
+    lines = [f"user-{number:07}@example.test" for number in range(1_000_000)]
+    file = tmp_path / "people.txt"
+    file.write_bytes(b"\xef\xbb\xbf" + ending.join([*lines, "", *lines[:1_000], ""]).encode())
+    del lines
+    code = (
+        "import resource, sys; from migrate.cli import main; sys.argv = ['chat-migrate', *sys.argv[1:]]\n"
+        "try: main()\nfinally: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
+    )
+    words = [sys.executable, "-c", code, "extract", "--out", str(tmp_path / "s"), "--identity-file", str(file)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (
+        json.loads((tmp_path / "s" / "manifest.json").read_bytes())["filters"]["identity_file"]["count"] == 1_000_000
+    )
+    peak = int(done.stderr.split()[-1]) * (1 if sys.platform == "darwin" else 1 << 10)
+    assert peak < 500 << 20

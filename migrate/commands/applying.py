@@ -266,8 +266,11 @@ def _end(outcomes: list[Outcome], plan: Plan, journal: Path, again: str, renew: 
     kind: type[MigrateError] = StaleError
     if failed:
         kind = PartlyAppliedError if any(outcome.verdict == "applied" for outcome in outcomes) else MigrateError
+    going_on = f"Go on with: {again}"
+    if first.verdict == "missing":
+        going_on = f"If it was deleted: {renew}. Otherwise go on with: {again}"
     raise kind(
         f"{number:,} of {_objects(plan)} are not as planned: {first.change.subject} is {first.verdict}",
         kept=f"What was written is in {journal}",
-        remedy=f"Go on with: {again}" if failed else renew,
+        remedy=going_on if failed else renew,
     )

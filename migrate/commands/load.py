@@ -13,7 +13,7 @@ import click
 from migrate.commands.applying import ApplyOptions, alone, apply_options, carry_out, refuse_by_findings
 from migrate.commands.reporting import ground_now, overtaken, refusals_now, write_report
 from migrate.commands.warnings import warn_of_clock
-from migrate.load.limits import OF_A_ROLLBACK
+from migrate.load.limits import OF_A_ROLLBACK, refuse_beyond
 from migrate.load.proposals import INFERRED, with_proposals
 from migrate.model.errors import MigrateError, RefusedError
 from migrate.model.plan import ROLLBACK
@@ -209,6 +209,8 @@ def rollback(journal_file: Path, applying: ApplyOptions, settings: ApiSettings, 
         journal = applying.journal or journal_file.with_suffix(ROLLBACK)
         if not applying.apply or not plan.changes:
             ground = ground_now(api, plan, applying.max_services)
+            if applying.apply:  # that nothing is to be undone says nothing, where another server was asked
+                refuse_beyond(ground, applying.lifted, OF_A_ROLLBACK)
             refused = overtaken(plan, plan_id, (), journal)
             refused += refusals_now(settings, ground, applying.lifted, OF_A_ROLLBACK)
             _show(plan, (), refused, "use --json", screen)

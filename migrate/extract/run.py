@@ -17,14 +17,23 @@ from migrate.extract.source import (
     BINDING_TYPES,
     Source,
     SourceChoice,
+    is_deleted,
     list_credentials,
     open_source,
+    says_missing,
     service_rows,
     target_notifications,
 )
 from migrate.interrupts import resumable
 from migrate.model.clock import REMEDY
-from migrate.model.errors import InterruptedRunError, MigrateError, OtherAccountError, RefusedError, TwilioError
+from migrate.model.errors import (
+    InterruptedRunError,
+    MigrateError,
+    OtherAccountError,
+    RefusedError,
+    ServiceGoneError,
+    TwilioError,
+)
 from migrate.snapshot.manifest import Filters, Manifest
 from migrate.snapshot.unfinished import begun_in, refuse_other_address, refuse_unless_unfinished
 from migrate.twilio_api.api import TwilioApi
@@ -245,8 +254,19 @@ class _Extract:
             raise self._told("Stopped", parts.failure, writer, chains)
         if failures:
             walk, error = failures[0]
+            if gone := self._deleted(walk.chain, error):
+                error = gone
             more = f" (and {len(failures) - 1:,} more)" if len(failures) > 1 else ""
             raise self._told(f"Chain {walk.chain.id}{more} stopped", error, writer, chains)
+
+    def _deleted(self, chain: Chain, error: BaseException) -> ServiceGoneError | None:
+        """The error for a chain whose service is not there any more, as Twilio says of both."""
+        if not (says_missing(error) and is_deleted(self.api, chain.api, chain.service_sid)):
+            return None
+        return ServiceGoneError(
+            f"service {chain.service_sid} was deleted while it was read",
+            remedy=f"Start over without it: {self.command} --restart",
+        )
 
     def _walk_one(self, walk: Walk) -> None:
         try:

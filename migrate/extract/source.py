@@ -93,6 +93,27 @@ def _why_gone(api: TwilioApi, error: TwilioError, wanted: tuple[str, ...]) -> Tw
     return None
 
 
+def says_missing(error: BaseException) -> bool:
+    """Whether Twilio says, and not something on the way, that there is no such thing."""
+    return isinstance(error, TwilioError) and error.status == 404 and error.is_twilios
+
+
+def is_deleted(api: TwilioApi, side: Api, service_sid: str) -> bool:
+    """Whether an API lacks a service, and has the list of them: where all is switched off it says 404, too."""
+    try:
+        api.get(side, f"/Services/{service_sid}", FEW_TRIES, having=("sid",))
+    except TwilioError as error:
+        if not says_missing(error):
+            return False
+    else:
+        return False
+    try:
+        next(_pages(api, side, "services", page_sizes(1), FEW_TRIES))
+    except TwilioError:
+        return False
+    return True
+
+
 def _is_gone(api: TwilioApi, error: TwilioError) -> bool:
     """Whether Twilio itself has answered, and what it answers where something is switched off.
 
@@ -126,7 +147,9 @@ def _doubted(api: TwilioApi, error: TwilioError) -> TwilioError:
     of_others = error.status in (*_GONE, 407) and (not error.is_twilios or _is_elsewhere(api))
     if not (no_answer or of_others):
         return error
-    if proxy:
+    if proxy and error.status == 407:
+        who = f"The proxy {proxy} asks for a user and a password, or for other ones (HTTPS_PROXY, HTTP_PROXY)"
+    elif proxy:
         who = f"The proxy {proxy} may be the reason (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY): let it pass {address}"
     elif address == CANONICAL["chat"]:
         who = "Something between this machine and Twilio may be the reason: a firewall, a filter, a sign-in page"

@@ -25,7 +25,7 @@ from migrate.model.errors import (
     TwilioError,
 )
 from migrate.model.plan import Change, Plan
-from migrate.model.push_config import FIELD_BY_PATH, Settings, Value, form_value
+from migrate.model.push_config import FIELD_BY_PATH, Settings, form_value, unreadable_of
 from migrate.model.push_credential import CredentialChange
 from migrate.model.text import is_encodable
 from migrate.twilio_api.api import TwilioApi
@@ -119,7 +119,7 @@ class Applier:
         self._journal.end(number, "failed" if wrong else "applied", after)
         if not wrong:
             return Outcome(change, "applied")
-        shown = ", ".join(f"{path} is {_shown(after.get(path))}" for path in wrong)
+        shown = ", ".join(f"{path} is {_shown(path, after)}" for path in wrong)
         return Outcome(change, "failed", f"Read back after the write: {shown}")
 
     def _send(self, change: Change, number: int, wanted: Settings, before: Settings) -> Settings | None:
@@ -181,8 +181,11 @@ def _foreign(change: Change, wanted: Settings, live: Settings, *, begun: bool) -
     """
     changed = {*differing(change.existing, live), *differing(live, change.existing)}
     ours = {path for path in wanted if begun and not differing({path: wanted[path]}, live)}
-    return tuple(sorted(changed - ours))
+    return tuple(sorted((changed - ours) | (unreadable_of(live) & set(wanted))))
 
 
-def _shown(value: Value | None) -> str:
+def _shown(path: str, settings: Settings) -> str:
+    if path in unreadable_of(settings):
+        return "of a type that is not documented"
+    value = settings.get(path)
     return "not set" if value is None else form_value(value)

@@ -7,23 +7,28 @@ from collections.abc import Mapping
 from migrate.model.config_check import subscribed
 from migrate.model.finding import Finding
 from migrate.model.plan import Change
-from migrate.model.push_config import FIELDS, ServiceConfig, Settings, in_order
+from migrate.model.push_config import FIELDS, LiveSettings, ServiceConfig, Settings, in_order, unreadable_of
 
 
 def differing(wanted: Settings, live: Settings) -> tuple[str, ...]:
     """The paths, in reading order, at which `live` does not have the values that `wanted` states.
 
     What is not set is the same as off, or as an empty text: everything is disabled on a new service, `log_enabled`
-    may be missing (FACTS.md), and an emptied text may be shown as either.
+    may be missing (FACTS.md), and an emptied text may be shown as either. What cannot be read is the same as nothing.
     """
+    unread = unreadable_of(live)
     return tuple(
-        item.path for item in FIELDS if item.path in wanted and wanted[item.path] != live.get(item.path, item.type())
+        item.path
+        for item in FIELDS
+        if item.path in wanted and (item.path in unread or wanted[item.path] != live.get(item.path, item.type()))
     )
 
 
 def same(one: Settings, other: Settings) -> bool:
-    """Whether two settings mean the same."""
-    return not differing(one, other) and not differing(other, one)
+    """Whether two settings mean the same; of those of a file it is not known what could not be read."""
+    both_read = isinstance(one, LiveSettings) and isinstance(other, LiveSettings)
+    is_read_alike = not both_read or unreadable_of(one) == unreadable_of(other)
+    return is_read_alike and not differing(one, other) and not differing(other, one)
 
 
 def compare(
@@ -31,11 +36,16 @@ def compare(
 ) -> tuple[Change | None, list[Finding]]:
     """The change that makes `live` what `config` states (None: it is so already), and findings about it.
 
-    A field that `config` does not state is left as it is. `subscribers` are live bindings by message type.
+    A field that `config` does not state is left as it is, and so is one whose live value cannot be read: it could not
+    be brought back. `subscribers` are live bindings by message type.
     """
-    desired = config.settings
+    unread = unreadable_of(live)
+    desired = {path: value for path, value in config.settings.items() if path not in unread}
     fields = differing(desired, live)
     findings = [
+        Finding("target-value-unreadable", config.service_sid, path) for path in config.settings if path in unread
+    ]
+    findings += [
         Finding("change-disables", config.service_sid, path, subscribed(path, subscribers))
         for path in fields
         if desired[path] is False and live.get(path) is True

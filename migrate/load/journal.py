@@ -201,15 +201,22 @@ def written_journal(path: Path) -> Journal:
 
 def read_journal(path: Path) -> Journal:
     """A journal from its file, which is left as it is. Raises `InputError` if it is none."""
+    number = 1  # of the line that is read
     try:
         *complete, _ = path.read_text("utf-8").split("\n")  # a last line that a crash cut short was never said
-        first, *lines = [json.loads(line) for line in complete]
+        first = json.loads(complete[0])
         if first["format_version"] != FORMAT:
             raise InputError(f"{path} is a journal in another format", remedy="Use the version that wrote it")
         journal = Journal(path, str(first["plan_id"]), str(first["account_sid"]), str(first["target"]))
-        for line in lines:
-            _take(journal, line)
+        for line in complete[1:]:
+            number += 1
+            _take(journal, json.loads(line))
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError, UnicodeDecodeError):
+        if number > 1:
+            raise InputError(
+                f"{path} is not a journal as it was written: line {number:,} does not follow from those before it",
+                remedy="If it is a copy, copy it again; a journal that was edited, or put together, cannot be used",
+            ) from None
         raise InputError(
             f"{path} is not a journal", remedy="Name one that chat-migrate load --apply has written"
         ) from None

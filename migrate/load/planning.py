@@ -12,7 +12,8 @@ from migrate.model.address import is_twilios
 from migrate.model.errors import MigrateError, RefusedError, TwilioError, UsageError
 from migrate.model.finding import Finding
 from migrate.model.plan import Change, Plan
-from migrate.model.push_config import KEYS, PushConfig, Settings, flatten, in_order
+from migrate.model.push_config import KEYS, PushConfig, Settings, flatten, in_order, unreadable_of
+from migrate.model.sids import is_service_sid, normal
 from migrate.snapshot.mapped import Mapped, open_mapped
 from migrate.snapshot.reader import open_snapshot
 from migrate.twilio_api.api import TwilioApi
@@ -37,7 +38,10 @@ def make_plan(
     credentials, said = plan_credentials(api, mapped.config.credentials)
     findings = [*mapped.findings(compared.live), *_snapshot_findings(mapped), *compared.findings, *said]
     live = {sid: in_order(settings) for sid, settings in compared.live.items() if settings is not None}
-    proposals = [proposal for proposal in mapped.waiting(compared.live) if proposal.service_sid in live]
+    waiting = [proposal for proposal in mapped.waiting(compared.live) if proposal.service_sid in live]
+    unread = [one for one in waiting if one.path in unreadable_of(compared.live[one.service_sid] or {})]
+    proposals = [proposal for proposal in waiting if proposal not in unread]
+    findings += [Finding("target-value-unreadable", one.service_sid, one.path) for one in unread]
     return Plan(
         account_sid=mapped.summary.account_sid,
         target=api.addresses.base("conversations"),
@@ -141,11 +145,18 @@ def notifications_path(service_sid: str) -> str:
 def read_live(api: TwilioApi, service_sid: str) -> Settings | None:
     """The live notification settings of a Conversations service; None if there is no such service."""
     try:
-        return flatten(api.get("conversations", notifications_path(service_sid), having=KEYS))
+        found = api.get("conversations", notifications_path(service_sid), having=KEYS)
     except TwilioError as error:
         if error.status == 404 and error.is_twilios:  # a proxy's 404 says nothing of a service
             return None
         raise
+    named = found.get("chat_service_sid")
+    if is_service_sid(named) and normal(str(named)) != normal(service_sid):
+        raise TwilioError(
+            f"The settings of {service_sid} were asked for, and those of {named} came",
+            remedy="Find out what answers in Twilio's place: a proxy may serve what it has kept",
+        )
+    return flatten(found)
 
 
 def _refuse_other_account(api: TwilioApi, mapped: Mapped) -> None:

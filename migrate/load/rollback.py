@@ -33,7 +33,7 @@ def plan_rollback(api: TwilioApi, journal: Journal) -> Plan:
     changes: list[Change] = []
     unchanged: list[str] = []
     missing: list[str] = []
-    findings: list[Finding] = []
+    findings: list[Finding] = [] if journal.finished else [Finding("rollback-unfinished", None)]
     for entry in journal.entries:
         if isinstance(entry, CredentialEntry) and entry.status != "void":
             about = f"{entry.type} {entry.friendly_name}"

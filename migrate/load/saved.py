@@ -14,6 +14,7 @@ from migrate.load.planning import read_all
 from migrate.model.digest import canonical_json
 from migrate.model.errors import InputError, RefusedError
 from migrate.model.plan import JOURNAL, ROLLBACK, Plan
+from migrate.model.push_config import unreadable_of
 from migrate.snapshot.files import write_whole
 from migrate.twilio_api.api import TwilioApi
 
@@ -51,7 +52,8 @@ def stale_objects(api: TwilioApi, plan: Plan, journal: Path) -> list[str]:
     stale = stale_credentials(api, plan.credentials, applied)
     for change, live in zip(plan.changes, lives, strict=True):
         wanted = {path: change.desired[path] for path in change.fields}
-        if live is None or (not same(change.existing, live) and differing(wanted, live)):
+        is_unread = live is not None and set(wanted) & unreadable_of(live)
+        if live is None or is_unread or (not same(change.existing, live) and differing(wanted, live)):
             stale.append(change.service_sid)
     return stale
 

@@ -26,7 +26,8 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
     "service-missing-on-target": CatalogueEntry(
         "blocker",
         "The service is not there on the Conversations side, so its push configuration cannot be written",
-        "Ask Twilio why this Chat service has no Conversations service, or take it out of push-config.yaml",
+        "If it was deleted, or deleted and made again, since the snapshot was taken, extract and map again; "
+        "otherwise ask Twilio why this Chat service has no Conversations service, or take it out of push-config.yaml",
     ),
     "binding-gcm": CatalogueEntry(
         "blocker",
@@ -360,6 +361,18 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
         "The change would switch off a push that is on in Conversations now; counted are the live bindings that "
         "subscribe to it",
         "If it is on by intention, take the key out of push-config.yaml",
+    ),
+    "rollback-unfinished": CatalogueEntry(
+        "warning",
+        "The journal does not say that its plan was applied whole: the apply was interrupted or failed in part, or "
+        "the journal was cut short in copying. What it does not name is not undone",
+        "Use the journal of the machine that applied the plan; chat-migrate load --plan FILE shows what is live",
+    ),
+    "target-value-unreadable": CatalogueEntry(
+        "warning",
+        "Conversations shows a value here that is not of the documented type (such as a text where true or false "
+        "belongs), so it is not known what is live; it is left as it is, and not set",
+        "Set it by hand in the Twilio Console, or ask Twilio what it means; then plan again",
     ),
     "target-value-kept": CatalogueEntry(
         "info",

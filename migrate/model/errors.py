@@ -101,6 +101,12 @@ class TwilioError(MigrateError):
         self.is_twilios = is_twilios
 
 
+class ServiceGoneError(TwilioError):
+    """A service was deleted while it was read. What was begun with it cannot be completed, so it does not resume."""
+
+    is_final = True
+
+
 class TransientTwilioError(TwilioError):
     """A failure that may pass: no connection, 429, 5xx. `retry_after` is in seconds where Twilio named it."""
 

@@ -81,16 +81,40 @@ def in_order(settings: Settings) -> dict[str, Value]:
     return {item.path: settings[item.path] for item in FIELDS if item.path in settings}
 
 
-def flatten(notifications: Mapping[str, Any]) -> dict[str, Value]:
-    """The settings in a Conversations notification object; null, absent and mistyped values are left out."""
+class LiveSettings(dict[str, Value]):
+    """Settings as an API has shown them.
+
+    `unreadable` are the paths at which something stood that is not of the documented type, such as the text "true":
+    what is live there is not known, so it is neither the same as anything nor written over.
+    """
+
+    def __init__(self, settings: Settings, unreadable: frozenset[str]) -> None:
+        super().__init__(settings)
+        self.unreadable = unreadable
+
+
+def unreadable_of(settings: Settings) -> frozenset[str]:
+    """The paths of settings at which what is live is not known."""
+    return settings.unreadable if isinstance(settings, LiveSettings) else frozenset()
+
+
+def flatten(notifications: Mapping[str, Any]) -> LiveSettings:
+    """The settings in a Conversations notification object; what is null or absent is not set."""
     settings: dict[str, Value] = {}
+    unreadable: set[str] = set()
     for item in FIELDS:
         value: Any = notifications
         for key in item.path.split("."):
-            value = value.get(key) if isinstance(value, Mapping) else None
-        if isinstance(value, item.type):
-            settings[item.path] = value
-    return settings
+            if not isinstance(value, Mapping):  # where an object should be; null is none
+                break
+            value = value.get(key)
+        else:
+            if isinstance(value, item.type):
+                settings[item.path] = value
+                continue
+        if value is not None:
+            unreadable.add(item.path)
+    return LiveSettings(settings, frozenset(unreadable))
 
 
 def form_value(value: Value) -> str:

@@ -20,6 +20,7 @@ _REMEDIES: Mapping[int, str] = {
     403: "{credential} lacks the permission (Chat needs a standard API key or the auth token), or Chat is "
     "switched off: an extract can read through Conversations instead",
     404: "Check the SID in that address, and that it belongs to the account in TWILIO_ACCOUNT_SID",
+    407: "Check the user and the password in HTTPS_PROXY or HTTP_PROXY",
     410: "Twilio has switched this off; an extract with --source conversations reads the same bindings",
 }
 _LEAST_CODE = 10_000  # of Twilio's own; others answer with the status once more

@@ -37,6 +37,7 @@ from migrate.twilio_api.concealment import Sent
 from migrate.twilio_api.credentials import REPLAY_ACCOUNT_SID, Credentials
 from migrate.twilio_api.http import Answer, Request, Transport
 from migrate.twilio_api.pages import NotAPageError, decode
+from migrate.twilio_api.surroundings import signed
 
 # `Date` is the source's clock: the age of a binding is measured by it. `Retry-After` steers the client.
 _KEPT_HEADERS = ("content-type", "date", "retry-after")
@@ -185,14 +186,18 @@ def _concealable(addresses: Addresses, credentials: Credentials) -> tuple[str, .
             )
     del carried["TWILIO_ACCOUNT_SID"]  # it is no secret, and has a place-holder of its own
     forms = {form for value in carried.values() for form in (value, quote(value, safe=""), json.dumps(value)[1:-1])}
-    return tuple(sorted({*forms, *credentials.secrets}, key=lambda form: (-len(form), form)))
+    forms |= {*credentials.secrets, *(signed(proxy) for proxy in _proxies(addresses) if _password_of(proxy))}
+    return tuple(sorted(forms, key=lambda form: (-len(form), form)))
 
 
 def _proxy_passwords(addresses: Addresses) -> dict[str, str]:
     """The passwords of the proxies between this machine and the two APIs, by what an error may call them."""
-    proxies = (get_environ_proxies(url) for url in (addresses.chat, addresses.conversations))
-    found = {_password_of(proxy) for some in proxies for proxy in some.values()}
+    found = {_password_of(proxy) for proxy in _proxies(addresses)}
     return {f"the password of proxy {number}": value for number, value in enumerate(sorted(found - {""}), 1)}
+
+
+def _proxies(addresses: Addresses) -> set[str]:
+    return {proxy for url in (addresses.chat, addresses.conversations) for proxy in get_environ_proxies(url).values()}
 
 
 def _password_of(address: str) -> str:

@@ -19,6 +19,8 @@ import requests
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from migrate.twilio_api.surroundings import signed
+
 _TICK = 0.2  # seconds between two looks at the clock
 _current = threading.local()  # the attempt that this thread makes
 
@@ -140,6 +142,11 @@ _POOLS = {"http": _Pool, "https": _SecurePool}
 
 class WatchedAdapter(requests.adapters.HTTPAdapter):
     """Connections whose requests a `Timekeeper` can end, direct and through an HTTP proxy."""
+
+    def proxy_headers(self, proxy: str) -> dict[str, str]:
+        """The user and the password of a proxy, in UTF-8 as curl sends them; requests has Latin-1, or fails."""
+        said = signed(proxy)
+        return {"Proxy-Authorization": f"Basic {said}"} if said else {}
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         """Make the pools of direct connections."""

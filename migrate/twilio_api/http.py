@@ -29,6 +29,7 @@ from migrate.twilio_api.addresses import public_url
 from migrate.twilio_api.concealment import Sent
 from migrate.twilio_api.deadlines import Timekeeper, WatchedAdapter
 from migrate.twilio_api.limits import LARGEST_BODY, LAST_MOMENT, LONGEST_REQUEST
+from migrate.twilio_api.surroundings import BUNDLES, PROXY_FORM, surroundings_of
 
 CONNECT_TIMEOUT = 10.0  # seconds
 _PIECE = 1 << 16  # bytes of a body whose length is not known
@@ -42,14 +43,18 @@ _NO_ANSWER = (
     urllib3.exceptions.TimeoutError,
     urllib3.exceptions.DecodeError,
 )
-# What requests lets through where something is wrong with the address of a proxy.
-_UNFORESEEN = (ValueError, TypeError, AttributeError)
+# What requests lets through where something is wrong with the address of a proxy, or a file of certificates is gone.
+_UNFORESEEN = (ValueError, TypeError, AttributeError, OSError)
 _UNKNOWN_HOST = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
 # No other encoding: the size of what it would grow to could not be bounded.
 _HEADERS = {"Accept-Encoding": "gzip", "Connection": "keep-alive"}
 _CHECK = "Check the address, and that this machine reaches it"
 _CHECK_PROXY = "Check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY, and that the proxy lets the host pass"
 _REFUSED_BY_PROXY = re.compile(r"Tunnel connection failed: (?:4\d\d|501)")
+_NOT_SIGNED_IN = "Tunnel connection failed: 407"
+_SIGN_IN = f"The proxy asks for a user and a password, or for other ones: check HTTPS_PROXY. {PROXY_FORM}"
+_EXPIRED = (9, 10)  # OpenSSL's numbers for a certificate that is not valid yet, or not any more
+_NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST"})  # for an answer that is no TLS at all
 logger = logging.getLogger(__name__)
 
 
@@ -186,7 +191,7 @@ class LiveTransport:
         known: dict[str, dict[str, Any]] = self._local.surroundings
         host = urlsplit(url).netloc
         if host not in known:
-            known[host] = dict(session.merge_environment_settings(url, {}, True, None, None))
+            known[host] = surroundings_of(session, url)
         return known[host]
 
     def _session(self) -> requests.Session:
@@ -281,15 +286,26 @@ def _no_answer(request: Request, error: Exception, proxy: str) -> TwilioError:
     through = f" through the proxy {proxy}" if proxy else ""
     what, inner = f"No answer from {public_url(request.url)}{through}: {_reason(error)}", _innermost(error)
     if isinstance(inner, ssl.SSLCertVerificationError):
-        return TwilioError(
-            what, remedy="Somebody else may be answering; a proxy's certificate goes into SSL_CERT_FILE"
-        )
+        return TwilioError(what, remedy=_about_certificate(inner))
+    if isinstance(inner, ssl.SSLError) and inner.reason in _NO_TLS:
+        return TwilioError(what, remedy="What answers there does not speak TLS: check the address and its port")
     # For certain: a name service that does not answer is no proof.
     unknown = isinstance(inner, socket.gaierror) and inner.errno in _UNKNOWN_HOST
     if proxy:  # whose own name it may be
         lasts = unknown or _REFUSED_BY_PROXY.search(str(inner))
-        return (TwilioError if lasts else TransientTwilioError)(what, remedy=_CHECK_PROXY)
+        remedy = _SIGN_IN if _NOT_SIGNED_IN in str(inner) else _CHECK_PROXY
+        return (TwilioError if lasts else TransientTwilioError)(what, remedy=remedy)
     return (HostNotFoundError if unknown else TransientTwilioError)(what, remedy=_CHECK)
+
+
+def _about_certificate(error: ssl.SSLCertVerificationError) -> str:
+    """What helps against a certificate that is refused."""
+    if error.verify_code in _EXPIRED:
+        return "Check this machine's clock first; if it is right, somebody else may be answering"
+    return (
+        "Somebody else may be answering; if it is a proxy of yours, name the certificate of its authority in "
+        f"{' or '.join(name for name in BUNDLES if not name.startswith('CURL'))}"
+    )
 
 
 def is_known_host(url: str) -> bool:

@@ -18,7 +18,7 @@ from migrate.twilio_api.limits import FEW_TRIES
 T = TypeVar("T")
 Fetch = Callable[[int, int | None], T]  # a page of some size, in so many tries (None: as the budget allows)
 # Who asks, whether the thing is there, and how often it was asked for: no page size changes that.
-_NOT_THE_SIZE = frozenset({401, 403, 404, 410, 429})
+_NOT_THE_SIZE = frozenset({401, 403, 404, 407, 410, 429})
 
 
 def may_be_the_size(error: TwilioError) -> bool:
