@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -226,3 +228,32 @@ def test_a_world_that_is_meant_to_play_in_the_future_may(tmp_path: Path, run: Ru
     serve(world)
     result = run("extract", "--out", tmp_path / "s")
     assert (result.exit_code, result.stderr) == (0, "")
+
+
+def test_where_no_answer_says_the_time_that_is_said_and_nothing_is_deleted(
+    tmp_path: Path, run: Run, mapped: Path, server: StandInServer, environment: pytest.MonkeyPatch
+) -> None:
+    environment.setattr("migrate.standin.app.format_datetime", lambda *arguments, **options: "soon")
+    retire = ["retire", tmp_path / "s", "--coverage", tmp_path / "c"]
+    verify = ["verify", tmp_path / "s", "--coverage", tmp_path / "c"]
+    for words in (["extract", "--out", tmp_path / "t"], verify, ["load", mapped], retire):
+        result = run(*words)
+        assert (result.exit_code, "no answer says what time it is" in result.stderr) == (0, True), result.output
+    applied = run(*retire, "--apply", "--yes", "--force", "few-ready")
+    assert applied.exit_code == 4
+    assert "[clock] no answer says what time it is" in applied.stderr
+    assert server.world.writes == []
+    assert run(*retire, "--apply", "--yes", "--force", "clock").exit_code == 2
+
+
+def test_a_clock_that_jumps_in_the_midst_is_said(
+    tmp_path: Path, run: Run, server: StandInServer, environment: pytest.MonkeyPatch
+) -> None:
+    ahead = itertools.chain([timedelta()] * 3, itertools.repeat(timedelta(minutes=150)))
+    environment.setattr(
+        "migrate.standin.app.format_datetime",
+        lambda now, usegmt: format_datetime(datetime.now(UTC) + next(ahead), usegmt=usegmt),
+    )
+    result = run("extract", "--out", tmp_path / "t")
+    assert (result.exit_code, result.stderr.count("\n")) == (0, 1)
+    assert "is 2 h " in result.stderr

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from migrate.commands.warnings import warn_of_account
+from migrate.commands.warnings import warn_of_account, warn_of_clock
 from migrate.options import FOLDER, api_options, common_options, extract_options
 from migrate.screen import Screen
 
@@ -38,6 +38,7 @@ def extract(out: Path, options: ExtractOptions, meter: Meter, settings: ApiSetti
     with open_api(settings) as api, screen.progress(meter):
         manifest = extract_snapshot(api, out, options, meter)
     warn_of_account(api, screen)
+    warn_of_clock(api, screen)
     from migrate.map.rules_toml import default_rules
     from migrate.report.text import extract_view
 

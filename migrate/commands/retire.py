@@ -110,7 +110,8 @@ def retire(
         refuse_nothing(chosen, kept="Nothing was deleted", services=services)
         if apply:
             _refuse_where_pushes_are_off(found.retirement)
-            refuse([*_unproven(api), *_violations(found, api, min_ready, max_bindings)], lifted, _firm(api))
+            violated = [*_unproven(api), *_untimed(api), *_violations(found, api, min_ready, max_bindings)]
+            refuse(violated, lifted, _firm(api))
             kept = found.keep_coverage()
             retired = _delete(api, found, screen, yes=yes) if found.retirement.deletions else Retired()
             _tell(found, kept, retired, screen)
@@ -169,6 +170,12 @@ def _unproven(api: TwilioApi) -> Iterator[tuple[str, str]]:
     if not prove_account(api):
         what = f"no answer says that it is of account {api.account_sid}, and an API key may be another account's"
         yield "other-account", f"{what}; use TWILIO_AUTH_TOKEN"
+
+
+def _untimed(api: TwilioApi) -> Iterator[tuple[str, str]]:
+    """The limit that does not hold where the age of a registration is not known, because no answer says the time."""
+    if api.server_time is None:
+        yield "clock", "no answer says what time it is; find out what takes the Date out of Twilio's answers"
 
 
 def _refuse_where_pushes_are_off(retirement: Retirement) -> None:

@@ -31,6 +31,8 @@ def warn_of_account(api: TwilioApi, screen: Screen) -> None:
 
 
 def warn_of_clock(api: TwilioApi, screen: Screen) -> None:
-    """Say so where the source's clock and this machine's differ by five minutes or more."""
-    if api.clock and api.clock.is_said:
+    """Say so where the source's clock and this machine's differ by five minutes or more, and where it has none."""
+    if api.clock is None:
+        screen.say("Warning: no answer says what time it is; ages are measured by this machine's clock")
+    elif api.clock.is_said:
         screen.say(f"Warning: {api.clock}; the ages of bindings are measured by the first")

@@ -290,11 +290,12 @@ class TwilioApi:
         return self._ask(url, read, tries)
 
     def _note_time(self, url: str, headers: Mapping[str, str]) -> None:
-        """Keep the time of the first answer, and of each API how its clock stands beside this machine's."""
+        """Keep the time of the first answer, and of each API its clock where it was furthest from this machine's."""
         side = self.addresses.api_of(url)
-        if side not in self._clocks and (clock := clock_of(url, headers)):
+        if clock := clock_of(url, headers):
             self.server_time = self.server_time or clock.source
-            self._clocks[side] = clock
+            if side not in self._clocks or abs(clock.ahead) > abs(self._clocks[side].ahead):
+                self._clocks[side] = clock
 
     def _look_ahead(
         self, follow: Callable[[str], str], fetched: _Fetched, tries: int | None
