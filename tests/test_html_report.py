@@ -296,6 +296,7 @@ def test_a_service_takes_hundreds_of_bytes_of_a_page_and_not_thousands() -> None
     assert len(plan_page(replace(plan, findings=numbered), ()).encode()) < 800_000  # 3,000,000 as HTML
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [name for name in NAMES if name and "${" not in name])
 def test_in_a_long_page_other_peoples_words_are_data_and_act_nowhere(name: str) -> None:
     plain, found = page(long_plan("plain", "plain")), page(long_plan(name, name))

@@ -18,6 +18,7 @@ from packaging.utils import canonicalize_name
 from tests.conftest import ROOT
 from tests.locks import LOCKS, Pin, environments, extras_asked, gaps, notes, read_lock, roots
 
+pytestmark = pytest.mark.no_cover  # other tests cover the same lines; untraced, these take half the time
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 MORE = [name for name in LOCKS if name != "requirements.lock"]
 PINS = {name: read_lock((ROOT / name).read_text("utf-8")) for name in LOCKS}

@@ -28,6 +28,8 @@ from migrate.snapshot.purge import Kept
 from tests.conftest import Run, Serve, service_sid, tiny_world
 from tests.plans import change, many, plan_of
 
+pytestmark = pytest.mark.no_cover  # other tests cover the same lines; untraced, these take half the time
+
 SERVICES = MOST_SHOWN + 3
 MANY = 5_000
 # Lines: 20 of each list, with what belongs to each; 65,000 were shown of 5,000 services.
@@ -47,6 +49,7 @@ def content() -> dict[str, Any]:
     return world
 
 
+@pytest.mark.long
 def test_every_command_shows_the_first_of_many_services_and_whole_counts(
     tmp_path: Path, run: Run, serve: Serve, content: dict[str, Any]
 ) -> None:

@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -485,14 +486,12 @@ def many(number: int) -> Plan:
         for path in (NEW, ADDED)
     ]
     names = {service_sid(place): f"Service {place}" for place in range(number)}
-    return Plan(
-        **{
-            **vars(EMPTY),
-            "services": names,
-            "unchanged": tuple(names),
-            "proposals": tuple(proposals),
-            "live": {sid: {} for sid in names},
-        }
+    return replace(
+        EMPTY,
+        services=names,
+        unchanged=tuple(names),
+        proposals=tuple(proposals),
+        live={sid: {} for sid in names},
     )
 
 

@@ -210,10 +210,10 @@ def test_toml_can_be_laid_out_as_one_likes(tmp_path: Path, run: Run, text: str, 
 
 
 def test_a_long_file_is_read_in_no_time(run: Run, tmp_path: Path) -> None:
-    entries = [f'{credential_sid(number)} = "{CR2}"  # {number}' for number in range(10, 1000)]
+    entries = [f'{credential_sid(number)} = "{CR2}"  # {number}' for number in range(10, 400)]
     (tmp_path / "long.toml").write_text("[credentials]\n" + "\n".join(entries) + "\nx = 1\n")
     result = run("rules", "--rules", tmp_path / "long.toml")
     assert f"long.toml line {len(entries) + 2}: " in result.stderr
     (tmp_path / "long.toml").write_text("[credentials]\n" + "\n".join(entries))
     told = json.loads(run("rules", "--rules", tmp_path / "long.toml", "--json").stdout)
-    assert told["credentials"][credential_sid(999)]["reason"].startswith(f"999 [long.toml line {len(entries) + 1};")
+    assert told["credentials"][credential_sid(399)]["reason"].startswith(f"399 [long.toml line {len(entries) + 1};")

@@ -38,6 +38,8 @@ from migrate.standin.server import StandInServer
 from migrate.standin.world import make_world
 from tests.conftest import CASSETTE, ROOT, Demo
 
+pytestmark = pytest.mark.no_cover  # other tests cover the same lines; untraced, these take half the time
+
 BINDING = "BS28aa61bf04c9d144f42a8c98026ef547"
 # What `said` holds, by name: the arguments of each command, with the exit code that it has.
 COMMANDS: dict[str, tuple[str, int]] = {

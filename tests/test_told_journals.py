@@ -20,6 +20,8 @@ from tests.applying import FORCE, apply, dying, live, mortal, posts, wanted
 from tests.conftest import Run, Serve, said, service_sid
 from tests.test_told_refusals import told
 
+pytestmark = pytest.mark.no_cover  # other tests cover the same lines; untraced, these take half the time
+
 FIRST = service_sid(1)
 JOURNAL = ".journal.jsonl"
 
