@@ -55,6 +55,7 @@ bench: $(BENCH)/.ready  ## measure extract beside stock twilio-python and dlt; m
 	$(BENCH)/bin/python -m bench.extract
 	$(BENCH)/bin/python -m bench.map
 	$(BENCH)/bin/python -m bench.verify
+	$(BENCH)/bin/python -m bench.services
 	$(BENCH)/bin/python -m bench.review
 
 COMPILE := uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \

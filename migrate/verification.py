@@ -18,7 +18,7 @@ from migrate.extract.asked import OtherThanAskedError
 from migrate.extract.meter import Meter
 from migrate.extract.run import ExtractOptions, extract_snapshot
 from migrate.interrupts import resumable
-from migrate.load.verify import Partition, Terms, add_up, partitions, verify_partition
+from migrate.load.verify import Platforms, Service, Terms, add_up, partitions, verify_partition
 from migrate.map.rules import Rules
 from migrate.map.rules_toml import default_rules
 from migrate.model.address import is_twilios, other_address
@@ -74,8 +74,7 @@ def verify_snapshot(
     options: dict[str, Any] = {"rules": rules, "meter": meter, "executor": executor, "command": command}
     with compared(snapshot, coverage, live, listed, **options) as work, told(command):
         names = {service.service_sid: service.friendly_name for service in work.coverage.services}
-        lists = {sid: (names[sid], files) for sid, files in work.lists.items()}
-        rows = write_pending(pending, lists, work.scratch) if pending else None
+        rows = write_pending(pending, names, work.lists, work.scratch) if pending else None
         if isinstance(live, Path):  # the other snapshot has them already
             return Verified(work.coverage, write_coverage(coverage, work.coverage), rows, work.rejected)
         file = write_coverage(coverage, work.coverage, work.rejected)
@@ -125,8 +124,9 @@ def compared(
 class Comparison:
     """Two snapshots beside each other, service by service.
 
-    Once it was run, `coverage` has the numbers, and `lists` has by service the files of who is pending or ready,
-    whichever was asked for. `rejected` is the live side's file of records that do not fit, if it has one.
+    Once it was run, `coverage` has the numbers, and `lists` has the files of who is pending or ready, whichever was
+    asked for, in the order of the services; a row names its `service_sid`. `rejected` is the live side's file of
+    records that do not fit, if it has one.
     """
 
     coverage: Coverage
@@ -143,23 +143,26 @@ class Comparison:
         )
         self.scratch = scratch
         self.rejected = live.folder / REJECTED if live.manifest.rejected else None
-        self.lists: dict[str, list[Path]] = {}
+        self.lists: list[Path] = []
         make_own_folder(scratch)
 
     def run(self, executor: Executor | None, listed: Listed) -> None:
         """Compare everything."""
         names = _names(self.source, self._live)
-        tasks = {sid: self._partitions(sid, listed) for sid in names}
-        done = (executor.map if executor else map)(
-            verify_partition, [task for some in tasks.values() for task in some]
+        tasks = partitions(
+            (Service(sid, self.source.parts(sid), self._live.parts(sid)) for sid in names),
+            self._terms,
+            self.scratch,
+            pending="pending" if listed == "pending" else None,
+            ready="ready" if listed == "ready" else None,
         )
-        services: list[ServiceCoverage] = []
+        found: dict[str, list[Platforms]] = {sid: [] for sid in names}
+        for counts in (executor.map if executor else map)(verify_partition, tasks):
+            for sid, platforms in counts.items():
+                found[sid].append(platforms)
         ours, theirs = self.source.manifest, self._live.manifest
         rejected = theirs.rejected_by_service
-        for sid, some in tasks.items():
-            platforms = add_up(next(done) for _ in some)
-            services.append(ServiceCoverage(sid, names[sid], platforms, rejected.get(sid, 0)))
-            self.lists[sid] = [path for task in some for path in (task.pending, task.ready) if path]
+        self.lists = [path for task in tasks for path in (task.pending, task.ready) if path]
         self.coverage = Coverage(
             account_sid=ours.account_sid,
             snapshot=ours.digest,
@@ -168,14 +171,11 @@ class Comparison:
             live_as_of=theirs.as_of,
             live_bindings=theirs.rows,
             narrowed=ours.filters != Filters(),
-            services=tuple(services),
+            services=tuple(
+                ServiceCoverage(sid, names[sid], add_up(parts), rejected.get(sid, 0)) for sid, parts in found.items()
+            ),
             rejected=ours.rejected,
         )
-
-    def _partitions(self, sid: str, listed: Listed) -> list[Partition]:
-        parts = self.source.parts(sid), self._live.parts(sid)
-        pending, ready = (f"{kind}-{sid}" if kind == listed else None for kind in ("pending", "ready"))
-        return partitions(*parts, self._terms, self.scratch, pending=pending, ready=ready)
 
 
 def _names(source: Snapshot, live: Snapshot) -> dict[str, str]:

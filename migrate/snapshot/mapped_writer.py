@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from migrate.model.digest import canonical_json
 from migrate.model.errors import RefusedError, UsageError
 from migrate.model.push_config import ServiceConfig
 from migrate.model.push_config_yaml import dump
-from migrate.model.schemas import MAPPED_BINDINGS
+from migrate.model.schemas import MAPPED_BINDINGS, encoded
 from migrate.snapshot.files import PARTIAL, make_own_folder, sha256_of, sync, write_whole
 from migrate.snapshot.lock import hold
 from migrate.snapshot.mapped import BINDINGS, CONFIG, RULES, SUMMARY, Summary
@@ -27,10 +30,12 @@ FORMER = ".former"
 # What a person may have written into: when a new one takes its place, it is kept under a second name.
 KEPT = (CONFIG, RULES)
 # Columns of few distinct values, which Parquet keeps as a dictionary; for the others it would only be tried in vain.
-_FEW_VALUES = [
-    *("binding_type", "target_binding_type", "credential_sid", "target_credential_sid", "outcome", "action"),
-    *(f"{name}.list.element" for name in ("message_types", "target_message_types", "findings")),
-]
+_FEW_LISTS = ("message_types", "target_message_types", "findings")
+_FEW_TEXTS = ("binding_type", "target_binding_type", "credential_sid", "target_credential_sid", "outcome", "action")
+_FEW_VALUES = [*_FEW_TEXTS, *(f"{name}.list.element" for name in _FEW_LISTS)]
+IN_MEMORY = encoded(MAPPED_BINDINGS, (*_FEW_TEXTS, *_FEW_LISTS))  # the schema of what is written
+# What a reader of the file is to see, as Arrow notes it in a file.
+_NOTED = {"ARROW:schema": base64.b64encode(MAPPED_BINDINGS.serialize().to_pybytes()).decode()}
 _PART = re.compile(r"bindings/service_sid=IS[0-9a-fA-F]{32}/part-\d+\.parquet|\.duckdb-.*")
 _SEARCHED = ["last_seen", "outcome", "action"]
 
@@ -107,7 +112,9 @@ class MappedWriter:
     def part(self, service_sid: str, number: int) -> Path:
         """A place for some of the mapped bindings of one service; see `open_part`."""
         folder = self.scratch / BINDINGS / f"service_sid={service_sid}"
-        make_own_folder(folder)
+        with suppress(FileExistsError):  # in a folder of our own; `finish` syncs the names of all
+            folder.mkdir(mode=0o700)
+            folder.chmod(0o700)
         return folder / f"part-{number:05}.parquet"
 
     def finish(self, summary: Summary, configs: list[ServiceConfig], rules: str, left_out: Mapping[str, str]) -> None:
@@ -116,6 +123,7 @@ class MappedWriter:
         `rules` is their text, `left_out` the names by SID of services without an entry in the push configuration.
         """
         refuse_unless_free(self.folder, overwrite=self._overwrite)  # somebody may have put something there
+        sync(self.scratch / BINDINGS)
         write_whole(self.scratch / CONFIG, dump(configs, left_out, summary.proposals), private=True)
         write_whole(self.scratch / RULES, rules, private=True)
         content = {**summary.to_json(), "written": {name: sha256_of(self.scratch / name) for name in KEPT}}
@@ -142,12 +150,36 @@ class MappedWriter:
                 write_whole(copy, (self.folder / name).read_bytes(), private=True)
 
 
-def open_part(path: Path) -> pq.ParquetWriter:
-    """A Parquet writer for rows of the `MAPPED_BINDINGS` schema; the caller closes it."""
-    os.close(create_private(path))
-    return pq.ParquetWriter(
-        path, MAPPED_BINDINGS, compression="zstd", use_dictionary=_FEW_VALUES, write_statistics=_SEARCHED
-    )
+@contextmanager
+def open_part(path: Path) -> Iterator[pq.ParquetWriter]:
+    """A Parquet writer for rows of the schema `IN_MEMORY`, which the file has as `MAPPED_BINDINGS`. Not synced."""
+    with (
+        os.fdopen(create_private(path), "wb") as file,
+        pq.ParquetWriter(
+            file,
+            IN_MEMORY,
+            compression="zstd",
+            use_dictionary=_FEW_VALUES,
+            write_statistics=_SEARCHED,
+            store_schema=False,
+        ) as writer,
+    ):
+        writer.add_key_value_metadata(_NOTED)
+        yield writer
+
+
+def write_part(path: Path, rows: pa.RecordBatch) -> None:
+    """A part of few rows of the schema `MAPPED_BINDINGS`. Not synced.
+
+    Not compressed: of a few rows, that takes as long as all the rest.
+    """
+    with (
+        os.fdopen(create_private(path), "wb") as file,
+        pq.ParquetWriter(
+            file, MAPPED_BINDINGS, compression="none", use_dictionary=_FEW_VALUES, write_statistics=_SEARCHED
+        ) as writer,
+    ):
+        writer.write_batch(rows)
 
 
 def edited_copies(folder: Path, name: str = CONFIG) -> list[Path]:
