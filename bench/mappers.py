@@ -15,6 +15,32 @@ def make_snapshot(bindings: str, folder: Path) -> Work:
     return lambda: write_snapshot(folder, int(bindings))
 
 
+def make_services(numbers: str, folder: Path) -> Work:
+    """A finished snapshot of so many services that have so many bindings together, in the folder itself."""
+    from bench.synthetic import write_snapshot
+
+    services, bindings = map(int, numbers.split())
+    return lambda: write_snapshot(folder, bindings, shares=[1 / services] * services)
+
+
+def duckdb_floor(snapshot: str, folder: Path) -> Work:
+    """What reading and writing takes alone: the columns that are mapped, service by service, as they are."""
+    import duckdb
+
+    from migrate.map.bindings import NEEDED
+
+    def work() -> int:
+        rows = 0
+        with duckdb.connect(config={"memory_limit": "1GB", "temp_directory": str(folder)}) as database:
+            for number, service in enumerate(sorted((Path(snapshot) / "bindings").iterdir())):
+                read = database.read_parquet(f"{service}/*.parquet", hive_partitioning=False)
+                read.project(", ".join(NEEDED)).write_parquet(f"{folder}/{number}.parquet", compression="zstd")
+                rows += database.read_parquet(f"{folder}/{number}.parquet").count("*").fetchall()[0][0]
+        return rows
+
+    return work
+
+
 def map_snapshot(snapshot: str, folder: Path) -> Work:
     """This project, through its public function."""
     import duckdb  # noqa: F401  # what is imported late is imported now: only the work is timed
@@ -88,4 +114,5 @@ def pandas_apply(snapshot: str, folder: Path) -> Work:
     return work
 
 
-MAPPERS: dict[str, Reader] = {mapper.__name__: mapper for mapper in (make_snapshot, map_snapshot, pandas_apply)}
+_ALL = (make_snapshot, make_services, map_snapshot, duckdb_floor, pandas_apply)
+MAPPERS: dict[str, Reader] = {mapper.__name__: mapper for mapper in _ALL}

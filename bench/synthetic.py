@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from migrate.snapshot.manifest import Filters, Manifest
 from migrate.snapshot.writer import open_writer
 
 AS_OF = datetime(2026, 6, 15, 8, tzinfo=UTC)
+EACH = 4  # bindings of a small service
 SERVICES = (0.70, 0.20, 0.09, 0.01)  # each service's share of the bindings
 TYPES = {"apn": 0.50, "fcm": 0.45, "gcm": 0.05}
 CREDENTIALS = {"apn": ("CR0", "CR1"), "fcm": ("CR2", "CR3"), "gcm": ("CR4", "CR5")}
@@ -51,20 +52,23 @@ _OPAQUE = np.frombuffer(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqr
 _Numbers = np.ndarray[Any, Any]
 
 
-def write_snapshot(folder: Path, bindings: int, seed: int = 1) -> int:
-    """Write a finished snapshot of so many bindings with the writer that an extract uses; gives their number."""
+def write_snapshot(folder: Path, bindings: int, seed: int = 1, shares: Sequence[float] = SERVICES) -> int:
+    """Write a finished snapshot of so many bindings with the writer that an extract uses; gives their number.
+
+    `shares` are those of its services.
+    """
     manifest = Manifest(
         "unfinished", __version__, ACCOUNT, "chat", AS_OF.isoformat(), AS_OF.isoformat(), Filters(), shards=(*TYPES,)
     )
-    shares = [share * kind for share in SERVICES for kind in TYPES.values()]
-    bounds = np.rint(np.cumsum([0.0, *shares]) * bindings).astype(int)
-    chains = [(number, kind) for number in range(len(SERVICES)) for kind in TYPES]
+    of_chains = [share * kind for share in shares for kind in TYPES.values()]
+    bounds = np.rint(np.cumsum([0.0, *of_chains]) * bindings).astype(int)
+    chains = [(number, kind) for number in range(len(shares)) for kind in TYPES]
     with open_writer(folder, manifest) as writer:
-        writer.write_tables([_service(number) for number in range(len(SERVICES))], _credentials())
+        writer.write_tables([_service(number) for number in range(len(shares))], _credentials())
         for (number, kind), rows in zip(chains, np.diff(bounds).tolist(), strict=True):
             chain = f"chat:{service(number + 1)}:{kind}"
             writer.chain(chain, service(number + 1))
-            users = max(1, round(SERVICES[number] * bindings))
+            users = max(1, round(shares[number] * bindings))
             random = np.random.default_rng((seed, number, [*TYPES].index(kind)))
             for size, done in _part_sizes(rows):
                 table = _bindings(random, size, number, kind, users)

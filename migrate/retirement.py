@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from shlex import quote
@@ -56,11 +56,10 @@ class Prepared:
 
     def rows(self) -> Iterator[Row]:
         """The bindings to delete, as the snapshot has them, each with its `service_sid`, `sign` and `is_shared`."""
-        for service in self.retirement.services:
-            if service.deletions:
-                for row in self._candidates.rows(service.service_sid):
-                    if self._candidates.why_left(row) is None:
-                        yield row
+        some = {service.service_sid for service in self.retirement.services if service.deletions}
+        for row in self._candidates.rows(some):
+            if self._candidates.why_left(row) is None:
+                yield row
 
 
 @contextmanager
@@ -118,7 +117,7 @@ def _prepare(
         found.snapshot,
         found.snapshot_as_of,
         found.live_as_of,
-        tuple(map(candidates.count, chosen)),
+        candidates.count(chosen),
     )
     return Prepared(retirement, kept, coverage, candidates, command)
 
@@ -137,19 +136,19 @@ class _Candidates:
         """Read what these services push, where they have candidates, and which credentials those go by."""
         named: set[str | None] = set()
         some: dict[str, None] = {}
-        for sid in service_sids:
-            for row in self.rows(sid):
-                some[sid] = None
-                named |= {row["credential_sid"], row["sign"]["credential_sid"]}
+        for row in self.rows(service_sids):
+            some[row["service_sid"]] = None
+            named |= {row["credential_sid"], row["sign"]["credential_sid"]}
         self._sides = read_sides(api, list(some))
         self._credentials = read_credentials(api, sorted(filter(None, named)), tries=None)
         self._now = now_of(api)
 
-    def rows(self, service_sid: str) -> Iterator[Row]:
-        """The candidates of a service, as the snapshot has them."""
-        for batch in batches(self.work.lists[service_sid]):
+    def rows(self, service_sids: Collection[str]) -> Iterator[Row]:
+        """The candidates of some services, in their order, as the snapshot has them."""
+        for batch in batches(self.work.lists):
             for row in batch.to_pylist():
-                yield {**row, "service_sid": service_sid}
+                if row["service_sid"] in service_sids:
+                    yield row
 
     def why_left(self, row: Row) -> tuple[str, str] | None:
         """Why a candidate is not to be deleted: its fate and the reason; None if it is."""
@@ -158,28 +157,43 @@ class _Candidates:
         needed = why_needed(self._facts(row))
         return (needed.fate, needed.name) if needed else None
 
-    def count(self, service: ServiceCoverage) -> ServiceRetirement:
-        """How many of a service's candidates are to be deleted, and why the others are not."""
-        fates, reasons, off = Counter[str](), Counter[str](), dict[str, None]()
-        for row in self.rows(service.service_sid):
+    def count(self, services: Sequence[ServiceCoverage]) -> tuple[ServiceRetirement, ...]:
+        """How many of each service's candidates are to be deleted, and why the others are not."""
+        counted = {service.service_sid: _Counted() for service in services}
+        for row in self.rows(counted):
             fate, reason = self.why_left(row) or ("deleted", "")
-            fates[fate] += 1
+            of = counted[row["service_sid"]]
+            of.fates[fate] += 1
             if fate == "needed":
-                reasons[reason] += 1
+                of.reasons[reason] += 1
             if reason in _OFF:
-                off |= dict.fromkeys(pushes_off(self._facts(row)))
-        return ServiceRetirement(
-            service_sid=service.service_sid,
-            friendly_name=service.friendly_name,
-            coverage=service.total,
-            deletions=fates["deleted"],
-            shared=fates["shared"],
-            needed=fates["needed"],
-            earlier=fates["earlier"],
-            reasons=dict(sorted(reasons.items())),
-            off=tuple(off),
-            rejected=service.rejected,
-        )
+                of.off |= dict.fromkeys(pushes_off(self._facts(row)))
+        return tuple(_told(service, counted[service.service_sid]) for service in services)
 
     def _facts(self, row: Row) -> Facts:
         return listed_facts(row, self._sides[row["service_sid"]], self._credentials, self._now)
+
+
+@dataclass
+class _Counted:
+    """What is counted over the candidates of a service: by fate, those that are needed by reason, and pushes off."""
+
+    fates: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    off: dict[str, None] = field(default_factory=dict)
+
+
+def _told(service: ServiceCoverage, counted: _Counted) -> ServiceRetirement:
+    fates = counted.fates
+    return ServiceRetirement(
+        service_sid=service.service_sid,
+        friendly_name=service.friendly_name,
+        coverage=service.total,
+        deletions=fates["deleted"],
+        shared=fates["shared"],
+        needed=fates["needed"],
+        earlier=fates["earlier"],
+        reasons=dict(sorted(counted.reasons.items())),
+        off=tuple(counted.off),
+        rejected=service.rejected,
+    )

@@ -31,7 +31,7 @@ from migrate.twilio_api.api import TwilioApi
 from migrate.twilio_api.credentials import is_one_account
 
 if TYPE_CHECKING:  # what brings DuckDB is imported where it is needed, which is after the first request
-    from migrate.load.verify import Partition
+    from migrate.load.verify import Platforms
 
 Listed = Literal["pending", "ready"] | None  # of whom there is to be a list
 SCRATCH = ".chat-migrate-verify"  # within the coverage folder; readers of Parquet folders pass over such a name
@@ -72,18 +72,17 @@ def verify_snapshot(
     options: dict[str, Any] = {"rules": rules, "meter": meter, "executor": executor, "command": command}
     with compared(snapshot, coverage, live, listed, **options) as work, told(command):
         names = {service.service_sid: service.friendly_name for service in work.coverage.services}
-        lists = {sid: (names[sid], files) for sid, files in work.lists.items()}
-        rows = _list_pending(pending, lists, work.scratch) if pending else None
+        rows = _list_pending(pending, names, work) if pending else None
         if isinstance(live, Path):  # the other snapshot has them already
             return Verified(work.coverage, write_coverage(coverage, work.coverage), rows, work.rejected)
         file = write_coverage(coverage, work.coverage, work.rejected)
         return Verified(work.coverage, file, rows, rejected_beside(file) if work.rejected else None)
 
 
-def _list_pending(path: Path, lists: Mapping[str, tuple[str, list[Path]]], scratch: Path) -> int:
+def _list_pending(path: Path, names: Mapping[str, str], work: Comparison) -> int:
     from migrate.snapshot.pending import write_pending
 
-    return write_pending(path, lists, scratch)
+    return write_pending(path, names, work.lists, work.scratch)
 
 
 @contextmanager
@@ -131,8 +130,9 @@ def compared(
 class Comparison:
     """Two snapshots beside each other, service by service.
 
-    Once it was run, `coverage` has the numbers, and `lists` has by service the files of who is pending or ready,
-    whichever was asked for. `rejected` is the live side's file of records that do not fit, if it has one.
+    Once it was run, `coverage` has the numbers, and `lists` has the files of who is pending or ready, whichever was
+    asked for, in the order of the services; a row names its `service_sid`. `rejected` is the live side's file of
+    records that do not fit, if it has one.
     """
 
     coverage: Coverage
@@ -151,25 +151,28 @@ class Comparison:
         )
         self.scratch = scratch
         self.rejected = live.folder / REJECTED if live.manifest.rejected else None
-        self.lists: dict[str, list[Path]] = {}
+        self.lists: list[Path] = []
         make_own_folder(scratch)
 
     def run(self, executor: Executor | None, listed: Listed) -> None:
         """Compare everything."""
-        from migrate.load.verify import add_up, verify_partition
+        from migrate.load.verify import Service, add_up, partitions, verify_partition
 
         names = _names(self.source, self._live)
-        tasks = {sid: self._partitions(sid, listed) for sid in names}
-        done = (executor.map if executor else map)(
-            verify_partition, [task for some in tasks.values() for task in some]
+        tasks = partitions(
+            (Service(sid, self.source.parts(sid), self._live.parts(sid)) for sid in names),
+            self._terms,
+            self.scratch,
+            pending="pending" if listed == "pending" else None,
+            ready="ready" if listed == "ready" else None,
         )
-        services: list[ServiceCoverage] = []
+        found: dict[str, list[Platforms]] = {sid: [] for sid in names}
+        for counts in (executor.map if executor else map)(verify_partition, tasks):
+            for sid, platforms in counts.items():
+                found[sid].append(platforms)
         ours, theirs = self.source.manifest, self._live.manifest
         rejected = theirs.rejected_by_service
-        for sid, some in tasks.items():
-            platforms = add_up(next(done) for _ in some)
-            services.append(ServiceCoverage(sid, names[sid], platforms, rejected.get(sid, 0)))
-            self.lists[sid] = [path for task in some for path in (task.pending, task.ready) if path]
+        self.lists = [path for task in tasks for path in (task.pending, task.ready) if path]
         self.coverage = Coverage(
             account_sid=ours.account_sid,
             snapshot=ours.digest,
@@ -178,16 +181,11 @@ class Comparison:
             live_as_of=theirs.as_of,
             live_bindings=theirs.rows,
             narrowed=ours.filters != Filters(),
-            services=tuple(services),
+            services=tuple(
+                ServiceCoverage(sid, names[sid], add_up(parts), rejected.get(sid, 0)) for sid, parts in found.items()
+            ),
             rejected=ours.rejected,
         )
-
-    def _partitions(self, sid: str, listed: Listed) -> list[Partition]:
-        from migrate.load.verify import partitions
-
-        parts = self.source.parts(sid), self._live.parts(sid)
-        pending, ready = (f"{kind}-{sid}" if kind == listed else None for kind in ("pending", "ready"))
-        return partitions(*parts, self._terms, self.scratch, pending=pending, ready=ready)
 
 
 def _names(source: Snapshot, live: Snapshot) -> dict[str, str]:

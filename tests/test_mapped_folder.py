@@ -263,7 +263,7 @@ def test_whatever_stops_it_nothing_is_changed_and_the_line_says_so(
     def failing(*_: object, **__: object) -> None:
         raise kind(*words)
 
-    monkeypatch.setattr(where, "_crowded" if where is crowds else "service_config", failing)
+    monkeypatch.setattr(where, "_flagged" if where is crowds else "service_config", failing)
     result = run("map", demo.folder / "snapshot", "--out", mapped, "--overwrite")
     assert (result.exit_code, result.stderr.count("\n")) == (code, 1)
     assert "Unexpected" not in result.stderr

@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from migrate.load.verify import partitions, verify_partition
+from migrate.load.verify import Service, partitions, verify_partition
 from migrate.model.schemas import BINDINGS
 from tests.snapshots import AS_OF
-from tests.test_verify import CAME_BACK, NAMES, TERMS, Row, is_sign, last_seen, platform_of, rows_of
+from tests.test_verify import CAME_BACK, NAMES, SERVICE, TERMS, Row, is_sign, last_seen, platform_of, rows_of
 
 LEFT_OUT = ("account_sid", "extra")  # what a comparison before a delete does not need
 EVERYTHING = [*CAME_BACK, "added_to_conversation", "twilio.conversations.removed_from_conversation"]
@@ -34,9 +34,8 @@ def listed(
             pq.write_table(pa.Table.from_pylist(rows, schema=BINDINGS), path)
         return list(zip(paths, map(len, parts), strict=True))
 
-    tasks = partitions(
-        write("source", source), write("live", live), TERMS, folder, ready="ready", rows_a_bucket=rows_a_bucket
-    )
+    service = Service(SERVICE, write("source", source), write("live", live))
+    tasks = partitions([service], TERMS, folder, ready="ready", rows_a_bucket=rows_a_bucket)
     for task in tasks:
         verify_partition(task)
     rows = [row for task in tasks if task.ready for row in pq.read_table(task.ready).to_pylist()]

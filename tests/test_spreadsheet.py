@@ -143,7 +143,7 @@ def test_a_list_of_who_is_pending_comes_back_from_either_format(tmp_path: Path, 
     seen = datetime(2026, 6, 1, 12, 30, 5, tzinfo=UTC)
     people = ["=1+1", "'=1+1", 'a "b", c', "two\r\nlines", "", None]
     rows = [
-        {"identity": who, "endpoint": "e" * 20, "platform": "apn", "last_seen": seen if number else None, "sid": f"BS{number}"}
+        {"service_sid": service_sid(1), "identity": who, "endpoint": "e" * 20, "platform": "apn", "last_seen": seen if number else None, "sid": f"BS{number}"}
         for number, who in enumerate(people)
     ]  # fmt: skip
     part, path = tmp_path / "part.parquet", tmp_path / f"pending{ending}"
@@ -151,7 +151,7 @@ def test_a_list_of_who_is_pending_comes_back_from_either_format(tmp_path: Path, 
     pq.write_table(
         pa.table({**columns, "last_seen": pa.array(columns["last_seen"], PENDING.field("last_seen").type)}), part
     )
-    assert write_pending(path, {service_sid(1): ("@name", [part]), service_sid(2): ("none", [])}, tmp_path) == 6
+    assert write_pending(path, {service_sid(1): "@name", service_sid(2): "none"}, [part], tmp_path) == 6
     found = read_pending(path)
     assert found.schema == PENDING
     assert sorted((row["sid"], row["identity"], row["last_seen"]) for row in found.to_pylist()) == [

@@ -23,7 +23,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from migrate.load.verify import Terms, add_up, partitions, verify_partition
+from migrate.load.verify import Service, Terms, add_up, partitions, verify_partition
 from migrate.model.coverage import Counts
 from migrate.model.schemas import BINDINGS, COVERAGE
 from migrate.snapshot.manifest import Filters, IdentityFile
@@ -58,8 +58,8 @@ def compare(
         return found
 
     sides = write("source", source), write("live", live)
-    tasks = partitions(*sides, TERMS, folder, pending="pending", rows_a_bucket=rows_a_bucket)
-    counts = add_up(map(verify_partition, tasks))
+    tasks = partitions([Service(SERVICE, *sides)], TERMS, folder, pending="pending", rows_a_bucket=rows_a_bucket)
+    counts = add_up(verify_partition(task).get(SERVICE, {}) for task in tasks)
     pending = [sid for task in tasks if task.pending for sid in pq.read_table(task.pending)["sid"].to_pylist()]
     return counts, sorted(pending)
 

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from migrate.interrupts import resumable
-from migrate.map.bindings import NEEDED, Mapper
+from migrate.map.bindings import ENCODED, NEEDED, Mapper
 from migrate.map.credentials import Credentials
 from migrate.map.crowds import find_crowds
 from migrate.map.notifications import service_config
 from migrate.map.rules import Rules
 from migrate.map.rules_toml import default_rules
-from migrate.map.tally import Tally
+from migrate.map.tally import Counted, Tally
+from migrate.map.together import SERVICES_A_TASK, Service, TaskTogether, map_together
 from migrate.model.config_check import check_config
 from migrate.model.coverage import nothing_expected
 from migrate.model.credential import Credential
@@ -29,8 +32,9 @@ from migrate.model.push_config import ServiceConfig, flatten
 from migrate.model.sids import is_service_sid, normal
 from migrate.snapshot.files import sync
 from migrate.snapshot.mapped import Summary
-from migrate.snapshot.mapped_writer import MappedWriter, open_part
-from migrate.snapshot.reader import Snapshot, batches, open_snapshot
+from migrate.snapshot.mapped_parts import open_part
+from migrate.snapshot.mapped_writer import MappedWriter
+from migrate.snapshot.reader import BATCH_ROWS, Snapshot, batches, open_snapshot
 from migrate.workers import GRACE, Workers, result_of
 
 ROWS_A_TASK = 500_000  # bindings that one task maps, and that one file of the mapped folder has
@@ -40,19 +44,32 @@ ROWS_A_TASK = 500_000  # bindings that one task maps, and that one file of the m
 class Task:
     """Some parts of one service's bindings, to be mapped into one file: paths and values, for any process to do."""
 
+    service_sid: str
     parts: tuple[Path, ...]
     out: Path
     mapper: Mapper
 
 
-def map_part(task: Task) -> Tally:
+def map_part(task: Task) -> dict[str, Tally]:
     """Do one task. Tasks know nothing of each other, and what they count adds up."""
-    tally = Tally()
+    counted = Counted()
     with open_part(task.out) as file:
-        for batch in batches(task.parts, NEEDED):
-            file.write_batch(task.mapper.map_batch(batch, tally))
+        for batch in _larger(batches(task.parts, NEEDED, ENCODED)):
+            file.write_batch(task.mapper.map_batch(batch, counted))
     sync(task.out)
-    return tally
+    return {task.service_sid: counted.tallies()[0]}
+
+
+def _larger(some: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Small batches joined to some of at least `BATCH_ROWS`: each costs something of its own."""
+    held: list[pa.RecordBatch] = []
+    for batch in some:
+        held.append(batch)
+        if sum(one.num_rows for one in held) >= BATCH_ROWS:
+            yield pa.concat_batches(held)
+            held = []
+    if held:
+        yield pa.concat_batches(held)
 
 
 def map_snapshot(
@@ -101,7 +118,9 @@ class _Mapping:
         filters = source.manifest.filters
         self._whole = not (filters.binding_types or filters.identities or filters.identity_file)
         self._used: set[str] = set()
-        self._tasks: dict[str, list[Future[Tally]]] = {}  # by service
+        self._tasks: dict[str, list[Future[dict[str, Tally]]]] = {}  # by service
+        self._small: list[Service] = []  # services to be mapped in one task, with those that come yet
+        self._rows_of_small = 0
 
     def run(self) -> Summary:
         """Map everything, and put the folder in its place."""
@@ -110,9 +129,11 @@ class _Mapping:
         services: list[dict[str, Any]] = []
         findings = [] if self._whole else [Finding("snapshot-filtered", None)]
         left_out: dict[str, str] = {}
-        for service in self._source.services():
-            self._tasks[service["sid"]] = self._begin(service["sid"])
-        for service in self._source.services():
+        listed = self._source.services()
+        for service in listed:
+            self._begin(service["sid"])
+        self._begin_together()
+        for service in listed:
             sid = service["sid"]
             tally = self._tally(sid)
             self._used |= {credential for credential, _ in tally.used}
@@ -156,20 +177,36 @@ class _Mapping:
             task.cancel()
         wait(tasks, GRACE)
 
-    def _begin(self, service_sid: str) -> list[Future[Tally]]:
+    def _begin(self, service_sid: str) -> None:
         """Begin to map the bindings of a service, while those before it are still being mapped."""
         parts = self._source.parts(service_sid)
-        crowds = find_crowds([path for path, _ in parts], self._rules.bindings_per_identity, self._writer.scratch)
+        paths, rows = [path for path, _ in parts], sum(count for _, count in parts)
+        if 0 < rows <= min(BATCH_ROWS, ROWS_A_TASK):
+            if self._rows_of_small + rows > BATCH_ROWS or len(self._small) == SERVICES_A_TASK:
+                self._begin_together()
+            self._small.append(Service(service_sid, tuple(paths), self._writer.part(service_sid, 0)))
+            self._rows_of_small += rows
+            return
+        crowds = find_crowds(paths, self._rules.bindings_per_identity, self._writer.scratch)
         mapper = Mapper(self._source.as_of, self._rules, self._credentials, crowds)
-        return [
-            self._executor.submit(map_part, Task(tuple(some), self._writer.part(service_sid, number), mapper))
-            for number, some in enumerate(_groups(parts))
+        self._tasks[service_sid] = [
+            self._executor.submit(map_part, Task(service_sid, tuple(some), self._writer.part(service_sid, n), mapper))
+            for n, some in enumerate(_groups(parts))
         ]
+
+    def _begin_together(self) -> None:
+        """Begin to map the small services in hand."""
+        if self._small:
+            mapper = Mapper(self._source.as_of, self._rules, self._credentials)
+            task = TaskTogether(tuple(self._small), mapper, self._writer.scratch)
+            done = self._executor.submit(map_together, task)
+            self._tasks |= {service.sid: [done] for service in self._small}
+        self._small, self._rows_of_small = [], 0
 
     def _tally(self, service_sid: str) -> Tally:
         tally = Tally()
         for task in self._tasks[service_sid]:
-            tally.merge(result_of(task))
+            tally.merge(result_of(task)[service_sid])
         return tally
 
     def _numbers(self, service: dict[str, Any], tally: Tally) -> dict[str, Any]:

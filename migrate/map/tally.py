@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,32 @@ from migrate.map.fate import Facts, Fate
 from migrate.model.finding import MAX_EXAMPLES, Finding
 
 NONE = "none"  # a field that is null
+
+
+class Counted:
+    """What a task has counted: bindings of each service by the facts that decide their fate.
+
+    `fates` has what was decided, each once.
+    """
+
+    def __init__(self) -> None:
+        self.fates: dict[Facts, Fate] = {}
+        self._counts: dict[tuple[int, Facts], int] = {}
+        self._sids: dict[tuple[int, Facts], list[str]] = {}
+
+    def add(self, service: int, facts: Facts, count: int, sids: Sequence[str]) -> None:
+        """Count bindings of a service, by its place in the task; `sids` holds at least the smallest of theirs."""
+        key = service, facts
+        self._counts[key] = self._counts.get(key, 0) + count
+        if sids:
+            self._sids[key] = heapq.nsmallest(MAX_EXAMPLES, (*self._sids.get(key, ()), *sids))
+
+    def tallies(self, services: int = 1) -> list[Tally]:
+        """What was counted of so many services, in the order of their places."""
+        found = [Tally() for _ in range(services)]
+        for (service, facts), count in self._counts.items():
+            found[service].add(self.fates[facts], facts, count, self._sids.get((service, facts), ()))
+        return found
 
 
 @dataclass

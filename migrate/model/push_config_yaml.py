@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from typing import NoReturn
 
 import yaml
@@ -88,9 +89,14 @@ def _dump_settings(config: ServiceConfig, proposals: Mapping[str, Proposal]) -> 
 def _scalar(value: Value) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
+    return _in_quotes(value)
+
+
+@lru_cache(1024)  # many services have the same text
+def _in_quotes(text: str) -> str:
     # A double-quoted scalar on one line: PyYAML escapes what a reader would refuse.
-    text: str = yaml.safe_dump(value, allow_unicode=True, default_style='"', width=float("inf"))
-    return text.strip()
+    found: str = yaml.safe_dump(text, allow_unicode=True, default_style='"', width=float("inf"))
+    return found.strip()
 
 
 def quoted(text: str) -> str:

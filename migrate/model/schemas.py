@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pyarrow as pa
 
 TIMESTAMP = pa.timestamp("us", tz="UTC")
+_ENCODED = pa.dictionary(pa.int32(), pa.string())
+
+
+def encoded(schema: pa.Schema, names: Collection[str]) -> pa.Schema:
+    """A schema whose texts, or lists of texts, of these names are numbers that stand for few distinct values.
+
+    That is how Parquet has them; in memory it saves most of the time that such columns take.
+    """
+
+    def kind(field: pa.Field) -> pa.DataType:
+        if field.name not in names:
+            return field.type
+        return pa.list_(_ENCODED) if pa.types.is_list(field.type) else _ENCODED
+
+    return pa.schema([field.with_type(kind(field)) for field in schema])
+
 
 # `service_sid` is not a column here: it is the name of the partition folder.
 BINDINGS = pa.schema(

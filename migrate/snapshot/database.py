@@ -54,14 +54,23 @@ def over_views(
             with suppress(duckdb.InvalidInputException):
                 database.execute("SET enable_progress_bar = false")
             for name, parts in views.items():
-                # DuckDB takes paths for patterns, and would read `s2` for a folder that is called `s?`.
-                escaped = [glob.escape(str(part)) for part in parts]
-                if escaped:
-                    rows = database.read_parquet(escaped, hive_partitioning=False, filename=by_service)
-                    (rows.project(_WITH_SERVICE) if by_service else rows).create_view(name)
+                if parts:
+                    database.execute(_view(name, parts, by_service=by_service))
                 else:
                     database.register(name, BINDINGS.empty_table())
             yield database
+
+
+def _view(name: str, parts: Sequence[Path], *, by_service: bool) -> str:
+    """SQL: a view of the rows of some parts. It is one statement, because each that names them looks for them all."""
+    # DuckDB takes paths for patterns, and would read `s2` for a folder that is called `s?`.
+    escaped = ", ".join("'" + glob.escape(str(part)).replace("'", "''") + "'" for part in parts)
+    columns = _WITH_SERVICE if by_service else "*"
+    named = str(by_service).lower()
+    return f"""
+        CREATE TEMP VIEW {name} AS
+        SELECT {columns} FROM read_parquet([{escaped}], hive_partitioning = false, filename = {named})
+    """  # noqa: S608  # paths are quoted
 
 
 @contextmanager

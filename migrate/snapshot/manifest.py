@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -154,7 +155,7 @@ class Manifest:
                 found[sid] = found.get(sid, 0) + file.rows
         return found
 
-    @property
+    @cached_property
     def rejected_by_service(self) -> dict[str, int]:
         """How many records of each service did not fit, by SID; those without any are left out."""
         found: dict[str, int] = {}

@@ -7,9 +7,10 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from migrate.model.digest import canonical_json
 from migrate.model.errors import RefusedError, UsageError
@@ -17,21 +18,12 @@ from migrate.model.push_config import ServiceConfig
 from migrate.snapshot.files import PARTIAL, make_own_folder, sha256_of, sync, write_whole
 from migrate.snapshot.lock import hold
 from migrate.snapshot.mapped import BINDINGS, CONFIG, RULES, SUMMARY, Summary
-from migrate.storage.private import create_private, is_own_folder, is_partial_of
-
-if TYPE_CHECKING:
-    import pyarrow.parquet as pq
+from migrate.storage.private import is_own_folder, is_partial_of
 
 FORMER = ".former"
 # What a person may have written into: when a new one takes its place, it is kept under a second name.
 KEPT = (CONFIG, RULES)
-# Columns of few distinct values, which Parquet keeps as a dictionary; for the others it would only be tried in vain.
-_FEW_VALUES = [
-    *("binding_type", "target_binding_type", "credential_sid", "target_credential_sid", "outcome", "action"),
-    *(f"{name}.list.element" for name in ("message_types", "target_message_types", "findings")),
-]
 _PART = re.compile(r"bindings/service_sid=IS[0-9a-fA-F]{32}/part-\d+\.parquet|\.duckdb-.*")
-_SEARCHED = ["last_seen", "outcome", "action"]
 
 
 class MappedWriter:
@@ -106,7 +98,9 @@ class MappedWriter:
     def part(self, service_sid: str, number: int) -> Path:
         """A place for some of the mapped bindings of one service; see `open_part`."""
         folder = self.scratch / BINDINGS / f"service_sid={service_sid}"
-        make_own_folder(folder)
+        with suppress(FileExistsError):  # in a folder of our own; `finish` syncs the names of all
+            folder.mkdir(mode=0o700)
+            folder.chmod(0o700)
         return folder / f"part-{number:05}.parquet"
 
     def finish(self, summary: Summary, configs: list[ServiceConfig], rules: str, left_out: Mapping[str, str]) -> None:
@@ -117,6 +111,7 @@ class MappedWriter:
         refuse_unless_free(self.folder, overwrite=self._overwrite)  # somebody may have put something there
         from migrate.model.push_config_yaml import dump
 
+        sync(self.scratch / BINDINGS)
         write_whole(self.scratch / CONFIG, dump(configs, left_out, summary.proposals), private=True)
         write_whole(self.scratch / RULES, rules, private=True)
         content = {**summary.to_json(), "written": {name: sha256_of(self.scratch / name) for name in KEPT}}
@@ -141,18 +136,6 @@ class MappedWriter:
                 numbers = [int(found[1]) for path in kept if (found := re.search(r"-(\d+)\.\w+$", path.name))]
                 copy = self.scratch / _second_name(name).replace("*", str(max(numbers, default=0) + 1))
                 write_whole(copy, (self.folder / name).read_bytes(), private=True)
-
-
-def open_part(path: Path) -> pq.ParquetWriter:
-    """A Parquet writer for rows of the `MAPPED_BINDINGS` schema; the caller closes it."""
-    import pyarrow.parquet as pq  # whether a folder is free is known without Arrow
-
-    from migrate.model.schemas import MAPPED_BINDINGS
-
-    os.close(create_private(path))
-    return pq.ParquetWriter(
-        path, MAPPED_BINDINGS, compression="zstd", use_dictionary=_FEW_VALUES, write_statistics=_SEARCHED
-    )
 
 
 def edited_copies(folder: Path, name: str = CONFIG) -> list[Path]:

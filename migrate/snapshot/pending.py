@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from migrate.model.errors import InputError
@@ -19,15 +20,15 @@ from migrate.snapshot.spreadsheet import read_csv, write_csv
 ENDINGS = (".csv", ".parquet")
 
 
-def write_pending(path: Path, services: Mapping[str, tuple[str, Sequence[Path]]], scratch: Path) -> int:
+def write_pending(path: Path, names: Mapping[str, str], parts: Sequence[Path], scratch: Path) -> int:
     """Write the pending bindings in some Parquet files to one private file, and return how many there are.
 
-    `services` has by SID the name and the files, with the columns identity, endpoint, platform, last_seen, sid. The
-    ending of `path` names the format, one of `ENDINGS`. Endpoints are masked, identities are not. The rows are in
-    the order of service, identity and sid; what does not fit into memory goes to `scratch`. Raises `OSError`.
+    `names` has those of the services by SID; the files have the columns service_sid, identity, endpoint, platform,
+    last_seen, sid. The ending of `path` names the format, one of `ENDINGS`. Endpoints are masked, identities are not.
+    The rows are in the order of service, identity and sid; what does not fit into memory goes to `scratch`. Raises
+    `OSError`.
     """
-    some = {sid: found for sid, found in services.items() if found[1]}
-    rows = (batch for sid, (name, parts) in some.items() for batch in _rows(sid, name, parts, scratch))
+    rows = _rows(names, parts, scratch) if parts else iter(())
     return write_csv(path, PENDING.names, rows) if path.suffix == ".csv" else _write_parquet(path, rows)
 
 
@@ -42,14 +43,15 @@ def read_pending(path: Path) -> pa.Table:
         ) from None
 
 
-def _rows(service_sid: str, name: str, parts: Sequence[Path], scratch: Path) -> Iterator[pa.RecordBatch]:
+def _rows(names: Mapping[str, str], parts: Sequence[Path], scratch: Path) -> Iterator[pa.RecordBatch]:
+    sids, texts = pa.array(names, pa.string()), pa.array(names.values(), pa.string())
     with over_parts(parts, scratch) as database:
         in_order = scratch / "in-order.parquet"
-        database.sql("FROM bindings ORDER BY identity NULLS LAST, sid").write_parquet(str(in_order))
+        database.sql("FROM bindings ORDER BY service_sid, identity NULLS LAST, sid").write_parquet(str(in_order))
         for batch in batches([in_order]):
             columns = {
-                "service": pa.array([name] * batch.num_rows, pa.string()),
-                "service_sid": pa.array([service_sid] * batch.num_rows, pa.string()),
+                "service": texts.take(pc.index_in(batch.column("service_sid"), sids)),
+                "service_sid": batch.column("service_sid"),
                 "identity": batch.column("identity"),
                 "device": mask_column(batch.column("endpoint")),
                 "platform": batch.column("platform"),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,8 +47,15 @@ class Snapshot:
 
     def parts(self, service_sid: str) -> list[tuple[Path, int]]:
         """The Parquet files with the bindings of one service, and how many rows each has."""
-        prefix = f"{BINDINGS_FOLDER}/service_sid={service_sid}/"
-        return [(self.folder / file.path, file.rows) for file in self.manifest.files if file.path.startswith(prefix)]
+        return [*self._parts.get(f"{BINDINGS_FOLDER}/service_sid={service_sid}", ())]
+
+    @cached_property
+    def _parts(self) -> dict[str, list[tuple[Path, int]]]:
+        """The files by their folder."""
+        found: dict[str, list[tuple[Path, int]]] = {}
+        for file in self.manifest.files:
+            found.setdefault(file.path.rpartition("/")[0], []).append((self.folder / file.path, file.rows))
+        return found
 
     def _rows(self, name: str) -> list[dict[str, Any]]:
         import pyarrow.parquet as pq  # to verify a snapshot takes no Arrow
@@ -55,16 +64,20 @@ class Snapshot:
         return sorted(rows, key=lambda row: str(row["sid"]))
 
 
-def batches(parts: Iterable[Path], columns: Iterable[str] = ()) -> Iterator[pa.RecordBatch]:
+def batches(
+    parts: Iterable[Path], columns: Iterable[str] = (), encoded: Iterable[str] = ()
+) -> Iterator[pa.RecordBatch]:
     """The rows of some Parquet files, in batches of at most `BATCH_ROWS`; all columns, or only some.
 
-    Raises `InterruptedRunError`, in whatever thread, once the process was asked to end.
+    Those that are `encoded` (see `migrate.model.schemas`), by their path in Parquet, come as they are stored. Raises
+    `InterruptedRunError`, in whatever thread, once the process was asked to end.
     """
     import pyarrow.parquet as pq
 
     for path in parts:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(BATCH_ROWS, columns=list(columns) if columns else None):
+        with pq.ParquetFile(path, read_dictionary=list(encoded)) as file:
+            # Whoever wants several threads reads several files: to share one costs more processor time than it saves.
+            for batch in file.iter_batches(BATCH_ROWS, columns=list(columns) if columns else None, use_threads=False):
                 check()
                 yield batch
 
@@ -114,7 +127,12 @@ def _verify(folder: Path, manifest: Manifest) -> None:
         elif path.stat().st_size != file.bytes or sha256_of(path) != file.sha256:
             problems.append(f"{file.path} is not what was written (its checksum differs)")
     named = {file.path for file in manifest.files}
-    found = {path.relative_to(folder).as_posix() for path in (folder / BINDINGS_FOLDER).rglob("*.parquet")}
+    found = {  # not by paths relative to others: of many small files, that takes longer than to read them
+        f"{place}/{name}"[len(str(folder)) + 1 :]
+        for place, folders, files in os.walk(f"{folder}/{BINDINGS_FOLDER}")
+        for name in (*folders, *files)
+        if name.endswith(".parquet")
+    }
     problems += [f"{path} does not belong to it" for path in sorted(found - named)]
     if problems:
         shown = "; ".join(problems[:3]) + (f"; and {len(problems) - 3:,} more" if len(problems) > 3 else "")

@@ -1,0 +1,56 @@
+"""The parts of a mapped folder: files of mapped bindings. Apart from the folder, whose writer needs no Arrow."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from migrate.model.schemas import MAPPED_BINDINGS, encoded
+from migrate.storage.private import create_private
+
+# Columns of few distinct values, which Parquet keeps as a dictionary; for the others it would only be tried in vain.
+_FEW_LISTS = ("message_types", "target_message_types", "findings")
+_FEW_TEXTS = ("binding_type", "target_binding_type", "credential_sid", "target_credential_sid", "outcome", "action")
+_FEW_VALUES = [*_FEW_TEXTS, *(f"{name}.list.element" for name in _FEW_LISTS)]
+IN_MEMORY = encoded(MAPPED_BINDINGS, (*_FEW_TEXTS, *_FEW_LISTS))  # the schema of what is written
+# What a reader of the file is to see, as Arrow notes it in a file.
+_NOTED = {"ARROW:schema": base64.b64encode(MAPPED_BINDINGS.serialize().to_pybytes()).decode()}
+_SEARCHED = ["last_seen", "outcome", "action"]
+
+
+@contextmanager
+def open_part(path: Path) -> Iterator[pq.ParquetWriter]:
+    """A Parquet writer for rows of the schema `IN_MEMORY`, which the file has as `MAPPED_BINDINGS`. Not synced."""
+    with (
+        os.fdopen(create_private(path), "wb") as file,
+        pq.ParquetWriter(
+            file,
+            IN_MEMORY,
+            compression="zstd",
+            use_dictionary=_FEW_VALUES,
+            write_statistics=_SEARCHED,
+            store_schema=False,
+        ) as writer,
+    ):
+        writer.add_key_value_metadata(_NOTED)
+        yield writer
+
+
+def write_part(path: Path, rows: pa.RecordBatch) -> None:
+    """A part of few rows of the schema `MAPPED_BINDINGS`. Not synced.
+
+    Not compressed: of a few rows, that takes as long as all the rest.
+    """
+    with (
+        os.fdopen(create_private(path), "wb") as file,
+        pq.ParquetWriter(
+            file, MAPPED_BINDINGS, compression="none", use_dictionary=_FEW_VALUES, write_statistics=_SEARCHED
+        ) as writer,
+    ):
+        writer.write_batch(rows)

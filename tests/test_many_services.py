@@ -1,0 +1,226 @@
+"""Many small services: what one costs is not a database, and none is told apart from what it would be alone."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from migrate.load import verify
+from migrate.load.verify import Service, partitions, verify_partition
+from migrate.map.bindings import NEEDED, Mapper
+from migrate.map.credentials import Credentials
+from migrate.map.crowds import read_together
+from migrate.map.rules_toml import default_rules
+from migrate.map.tally import Counted
+from migrate.model.schemas import BINDINGS, MAPPED_BINDINGS
+from tests.conftest import Run, service_sid
+from tests.snapshots import AS_OF, binding, write_snapshot
+from tests.test_crowds import Row as Owned
+from tests.test_crowds import naively as crowds_naively
+from tests.test_verify import CAME_BACK, TERMS
+
+CALM = Credentials.of(())
+
+
+def services_of(folder: Path, many: int) -> Path:
+    """A snapshot of so many services with four bindings each, in two parts."""
+    sids = [service_sid(number) for number in range(1, many + 1)]
+    parts = {
+        sid: [[binding(4 * number + n, identity=f"of-{sid}") for n in some] for some in ((0, 1), (2, 3))]
+        for number, sid in enumerate(sids)
+    }
+    return write_snapshot(folder, {sid: {"friendly_name": sid} for sid in sids}, parts)
+
+
+@pytest.fixture
+def connections(monkeypatch: pytest.MonkeyPatch) -> list[None]:
+    """One item for each database that was opened."""
+    opened: list[None] = []
+    connect = duckdb.connect
+
+    def counting(*words: Any, **options: Any) -> Any:
+        opened.append(None)
+        return connect(*words, **options)
+
+    monkeypatch.setattr(duckdb, "connect", counting)
+    return opened
+
+
+@pytest.mark.parametrize("many", [1, 30])
+def test_mapping_opens_one_database_however_many_small_services_there_are(
+    tmp_path: Path, run: Run, connections: list[None], many: int
+) -> None:
+    summary = json.loads(run("map", services_of(tmp_path / "s", many), "--out", tmp_path / "m", "--json").stdout)
+    assert (len(summary["services"]), summary["totals"]["bindings"]) == (many, 4 * many)
+    assert len(connections) == 1
+
+
+@pytest.mark.parametrize("many", [1, 30])
+def test_verifying_opens_one_database_and_its_list_another_however_many_small_services_there_are(
+    tmp_path: Path, run: Run, connections: list[None], many: int
+) -> None:
+    snapshot, listed = services_of(tmp_path / "s", many), tmp_path / "pending.parquet"
+    words = ("--against", snapshot, "--coverage", tmp_path / "c", "--pending", listed)
+    assert run("verify", snapshot, *words).exit_code == 0
+    assert len(connections) == 2
+    sids = [service_sid(number) for number in range(1, many + 1) for _ in range(4)]
+    assert pq.read_table(listed)["service_sid"].to_pylist() == sids
+
+
+texts = st.none() | st.sampled_from(["", "a", "b", "\N{LATIN SMALL LETTER E WITH ACUTE}"])
+few_rows = st.lists(st.tuples(texts, texts), min_size=1, max_size=8)
+
+
+@given(st.lists(few_rows, min_size=1, max_size=4), st.integers(1, 3))
+@settings(max_examples=25)
+def test_crowds_are_those_of_each_service_however_many_are_read_together(
+    services: list[list[Owned]], limit: int
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        paths: dict[str, list[Path]] = {}
+        for number, rows in enumerate(services):
+            sid = service_sid(9 - number)  # in their order, and not in that of their names
+            place = Path(folder, f"service_sid={sid}")
+            place.mkdir()
+            content = [{"sid": f"BS{n}", "endpoint": e, "identity": who} for n, (e, who) in enumerate(rows)]
+            for half, some in enumerate((content[:3], content[3:])):
+                pq.write_table(pa.Table.from_pylist(some, schema=BINDINGS), place / f"{half}.parquet")
+            paths[sid] = [place / "0.parquet", place / "1.parquet"]
+        found = read_together(paths, NEEDED, limit, Path(folder)).to_pylist()
+    places = [(number, f"BS{n}") for number, rows in enumerate(services) for n in range(len(rows))]
+    assert [(row["service"], row["sid"]) for row in found] == places
+    for number, rows in enumerate(services):
+        crowded, shared = crowds_naively(rows, limit)
+        flags = [(row["shared"], row["crowded"]) for row in found if row["service"] == number]
+        assert flags == [(endpoint in shared, who in crowded) for endpoint, who in rows]
+
+
+def rows_of(mapped: Path) -> dict[str, list[dict[str, Any]]]:
+    """The mapped bindings of each service, in their order."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for path in sorted((mapped / "bindings").rglob("*.parquet")):
+        with pq.ParquetFile(path) as file:
+            assert file.schema_arrow == MAPPED_BINDINGS
+            found.setdefault(path.parent.name, []).extend(file.read().to_pylist())
+    return found
+
+
+def test_a_small_service_becomes_what_it_would_alone_and_in_files_of_its_own(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds: list[Mapping[str, Any]] = [
+        {}, {"binding_type": "gcm"}, {"message_types": None}, {"message_types": ["new_message", "odd"]},
+        {"identity": None}, {"endpoint": "shared-by-several-identities"}, {"identity": "crowd"}, {"credential_sid": None},
+        {"date_updated": AS_OF.replace(year=2020)},
+    ]  # fmt: skip
+    sids = [service_sid(number) for number in range(1, 8)]
+    parts: dict[str, Sequence[Sequence[dict[str, Any]]]] = {
+        sid: [[binding(100 * n + row, **kinds[(n + row) % len(kinds)]) for row in range(3 + 14 * (n % 2))]]
+        for n, sid in enumerate(sids[:-1])
+    }
+    write_snapshot(tmp_path / "s", {sid: {"friendly_name": f"name of {sid}"} for sid in sids}, parts)
+    ways = {
+        "together": {},
+        "in pairs": {"SERVICES_A_TASK": 2},
+        "few rows": {"BATCH_ROWS": 20},
+        "alone": {"BATCH_ROWS": 0},
+    }
+    for way, changes in ways.items():
+        with monkeypatch.context() as patch:
+            for name, value in changes.items():
+                patch.setattr(f"migrate.map.run.{name}", value)
+            assert run("map", tmp_path / "s", "--out", tmp_path / way).exit_code == 0
+    first, *others = ways
+    for other in others:
+        assert rows_of(tmp_path / first) == rows_of(tmp_path / other)
+        for name in ("summary.json", "push-config.yaml"):
+            assert (tmp_path / first / name).read_bytes() == (tmp_path / other / name).read_bytes()
+    for path in (tmp_path / first).rglob("*.parquet"):
+        names = {row["identity"] for row in pq.ParquetFile(path).read().to_pylist() if row["identity"]}
+        content = path.read_bytes()
+        assert not [n for n in range(700) if (who := binding(n)["identity"]) not in names and who.encode() in content]
+
+
+sides = st.lists(
+    st.tuples(
+        st.sampled_from(["u", "v", "", None]), st.sampled_from(["e", "f", None]), st.sampled_from(["apn", "fcm", "gcm"]),
+        st.booleans(),
+    ),
+    max_size=5,
+)  # fmt: skip
+
+
+@given(st.lists(st.tuples(sides, sides), min_size=2, max_size=4))
+@settings(max_examples=8)
+def test_services_that_are_compared_together_have_what_they_would_have_alone(
+    pairs: list[tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]],
+) -> None:
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        services = [
+            Service(service_sid(number), *(written(Path(folder, side), number, rows) for side, rows in zip("ab", pair, strict=True)))
+            for number, pair in enumerate(pairs)
+        ]  # fmt: skip
+        together = compared(services, Path(folder))
+        patch.setattr(verify, "SERVICES_TOGETHER", 1)
+        assert compared(services, Path(folder)) == together
+
+
+def written(folder: Path, number: int, rows: Sequence[tuple[Any, ...]]) -> list[tuple[Path, int]]:
+    """The one part of a service's bindings; SIDs are the same in every service, as where those list the same ones."""
+    path = folder / f"service_sid={service_sid(number)}" / "part.parquet"
+    path.parent.mkdir(parents=True)
+    content = [
+        binding(n, identity=who, endpoint=endpoint, binding_type=kind, message_types=CAME_BACK if back else ["x"])
+        for n, (who, endpoint, kind, back) in enumerate(rows)
+    ]
+    pq.write_table(pa.Table.from_pylist(content, schema=BINDINGS), path)
+    return [(path, len(rows))]
+
+
+def compared(services: list[Service], folder: Path) -> tuple[Any, ...]:
+    """The counts of each service, and its lists."""
+    tasks = partitions(services, TERMS, folder, pending="pending", ready="ready")
+    counts = {sid: found for task in tasks for sid, found in verify_partition(task).items()}
+    lists = [
+        sorted(
+            json.dumps(row, default=str, sort_keys=True)
+            for task in tasks
+            for row in pq.read_table(getattr(task, kind)).to_pylist()
+        )
+        for kind in ("pending", "ready")
+    ]
+    return counts, lists
+
+
+@given(st.lists(st.text("AB\N{GRINNING FACE}\x00", max_size=10) | st.text("B", min_size=7, max_size=9), max_size=25))
+def test_examples_are_the_smallest_of_all_whatever_form_sids_have(sids: list[str]) -> None:
+    rows = [binding(n, sid=sid, binding_type="odd" if n % 2 else "apn") for n, sid in enumerate(sids)]
+    batch, counted = pa.RecordBatch.from_pylist(rows, schema=BINDINGS), Counted()
+    for piece in (batch.slice(7), batch.slice(0, 7)):
+        Mapper(AS_OF, default_rules(), CALM).map_batch(piece, counted)
+    found = {finding.code: finding.examples for finding in counted.tallies()[0].findings("x")}
+    assert found.get("binding-type-unknown", ()) == tuple(sorted(sids[1::2])[:5])
+
+
+def test_more_kinds_than_a_number_tells_apart_are_still_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("migrate.map.bindings._MOST_CODES", 4)
+    rows = [
+        binding(n, binding_type=kind, message_types=[name])
+        for n, (kind, name) in enumerate(zip("aabb", "xyxy", strict=True))
+    ]
+    counted = Counted()
+    Mapper(AS_OF, default_rules(), CALM).map_batch(pa.RecordBatch.from_pylist(rows, schema=BINDINGS), counted)
+    tally = counted.tallies()[0]
+    assert tally.binding_types == Counter(a=2, b=2)
+    assert tally.notes["message-type-unknown", "x"] == tally.notes["message-type-unknown", "y"] == 2
