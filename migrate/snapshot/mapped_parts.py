@@ -45,12 +45,12 @@ def open_part(path: Path) -> Iterator[pq.ParquetWriter]:
 def write_part(path: Path, rows: pa.RecordBatch) -> None:
     """A part of few rows of the schema `MAPPED_BINDINGS`. Not synced.
 
-    Not compressed: of a few rows, that takes as long as all the rest.
+    Not compressed: of a few rows, that takes as long as all the rest. For the same reason it is written at once.
     """
-    with (
-        os.fdopen(create_private(path), "wb") as file,
-        pq.ParquetWriter(
-            file, MAPPED_BINDINGS, compression="none", use_dictionary=_FEW_VALUES, write_statistics=_SEARCHED
-        ) as writer,
-    ):
+    content = pa.BufferOutputStream()
+    with pq.ParquetWriter(
+        content, MAPPED_BINDINGS, compression="none", use_dictionary=_FEW_VALUES, write_statistics=_SEARCHED
+    ) as writer:
         writer.write_batch(rows)
+    with os.fdopen(create_private(path), "wb", buffering=0) as file:
+        file.write(content.getvalue())
