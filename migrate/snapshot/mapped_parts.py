@@ -52,5 +52,5 @@ def write_part(path: Path, rows: pa.RecordBatch) -> None:
         content, MAPPED_BINDINGS, compression="none", use_dictionary=_FEW_VALUES, write_statistics=_SEARCHED
     ) as writer:
         writer.write_batch(rows)
-    with os.fdopen(create_private(path), "wb", buffering=0) as file:
+    with os.fdopen(create_private(path), "wb") as file:
         file.write(content.getvalue())
