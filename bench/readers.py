@@ -29,7 +29,7 @@ def chat_migrate(url: str, folder: Path, **options: Any) -> Work:
     for late in ("twilio.rest", "migrate.twilio_api.http", "migrate.extract.chains"):
         import_module(late)  # only the work is timed
 
-    from migrate.extract.run import ExtractOptions, extract_snapshot
+    from migrate.extract.extraction import ExtractOptions, extract_snapshot
     from migrate.twilio_api.api import ApiSettings, open_api
 
     def work() -> int:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from bench.floor import ACCOUNT
 from bench.readers import service
 from migrate import __version__
-from migrate.extract.parts import MOST_PART_ROWS
+from migrate.extract.buffer import MOST_PART_ROWS
 from migrate.model.schemas import BINDINGS, TIMESTAMP
 from migrate.snapshot.checkpoint import Progress
 from migrate.snapshot.manifest import Filters, Manifest

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from migrate.extract.run import ExtractOptions
+from migrate.extract.extraction import ExtractOptions
 from migrate.pipeline import run
 from migrate.standin.server import StandInServer
 from migrate.standin.world import DEMO_WORLD, load_world

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from migrate.cli import cli
+from migrate.cli.app import cli
 
 _WIDTH = 100
 _HEADER = """\

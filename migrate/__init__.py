@@ -23,27 +23,27 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.2.0"
 
 if TYPE_CHECKING:
-    from migrate.extract.run import ExtractOptions, extract_snapshot
+    from migrate.extract.extraction import ExtractOptions, extract_snapshot
     from migrate.load.planning import make_plan
     from migrate.load.proposals import with_proposals
     from migrate.map.explain import explain
+    from migrate.map.mapping import map_snapshot
     from migrate.map.rules_toml import load_rules
-    from migrate.map.run import map_snapshot
     from migrate.model.errors import MigrateError
     from migrate.twilio_api.api import ApiSettings, open_api
-    from migrate.verification import verify_snapshot
+    from migrate.verify.verification import verify_snapshot
 
 _HOMES = {
     "ApiSettings": "migrate.twilio_api.api",
-    "ExtractOptions": "migrate.extract.run",
+    "ExtractOptions": "migrate.extract.extraction",
     "MigrateError": "migrate.model.errors",
     "explain": "migrate.map.explain",
-    "extract_snapshot": "migrate.extract.run",
+    "extract_snapshot": "migrate.extract.extraction",
     "load_rules": "migrate.map.rules_toml",
     "make_plan": "migrate.load.planning",
-    "map_snapshot": "migrate.map.run",
+    "map_snapshot": "migrate.map.mapping",
     "open_api": "migrate.twilio_api.api",
-    "verify_snapshot": "migrate.verification",
+    "verify_snapshot": "migrate.verify.verification",
     "with_proposals": "migrate.load.proposals",
 }
 

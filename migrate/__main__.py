@@ -8,7 +8,7 @@ import sys
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # which ends it without a traceback until `install` is there
 
-from migrate.interrupts import INTERRUPTED, install, leave, said
+from migrate.runtime.interrupts import INTERRUPTED, install, leave, said
 
 
 def main() -> None:
@@ -16,7 +16,7 @@ def main() -> None:
     install()
     code: object
     try:
-        from migrate.cli import main as run
+        from migrate.cli.app import main as run
 
         run()
         code = 0

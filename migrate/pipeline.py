@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 
-from migrate.extract.meter import Meter
-from migrate.extract.run import ExtractOptions, extract_snapshot
-from migrate.interrupts import telling
+from migrate.extract.extraction import ExtractOptions, extract_snapshot
 from migrate.load.planning import make_plan
+from migrate.map.mapped_folder import Summary
+from migrate.map.mapped_writer import refuse_unless_free
 from migrate.map.rules import Rules
 from migrate.model.errors import InterruptedRunError, MigrateError
 from migrate.model.plan import Plan
+from migrate.runtime.interrupts import telling
 from migrate.snapshot.manifest import Manifest
-from migrate.snapshot.mapped import Summary
-from migrate.snapshot.mapped_writer import refuse_unless_free
 from migrate.twilio_api.api import TwilioApi
+from migrate.twilio_api.progress import Meter
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def run(
     command = f"chat-migrate map {quote(str(snapshot))} --out {quote(str(mapped))}"
     command += f" --rules {quote(rules.file)}" if rules and rules.file else ""
     with _going_on(f"The snapshot is finished in {snapshot}", command):
-        from migrate.map.run import map_snapshot  # it brings DuckDB, long after the first request
+        from migrate.map.mapping import map_snapshot  # it brings DuckDB, long after the first request
 
         summary = map_snapshot(snapshot, mapped, rules)
     with _going_on(f"The snapshot and the mapping are finished in {out}", load):

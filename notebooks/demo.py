@@ -16,13 +16,13 @@ from datetime import timedelta
 from math import exp
 from pathlib import Path
 
-from migrate.extract.run import ExtractOptions
-from migrate.load.saved import save_plan
+from migrate.extract.extraction import ExtractOptions
+from migrate.load.plan_file import save_plan
 from migrate.pipeline import run
 from migrate.standin.server import StandInServer
 from migrate.standin.world import DEMO_WORLD, Binding, Service, World, binding_sid, load_world
 from migrate.twilio_api.api import ApiSettings, open_api
-from migrate.verification import verify_snapshot
+from migrate.verify.verification import verify_snapshot
 
 CASSETTE = Path(__file__).parent.parent / "cassettes" / "demo.yaml"
 DAYS = (0, 2, 5, 9, 12, 16, 19, 23, 26, 30)  # after the cut-over, on which somebody runs `verify`

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from migrate.cli import cli
+from migrate.cli.app import cli
 from migrate.load import journal
 from migrate.model.push_config import flatten
-from migrate.snapshot import files
 from migrate.standin import views
 from migrate.standin.world import World
+from migrate.storage import files
 from migrate.twilio_api.api import TwilioApi
 from tests.conftest import Run
 

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from migrate.cli import cli
+from migrate.cli.app import cli
 from migrate.standin.faults import Faults
 from migrate.standin.paging import PageSizes
 from migrate.standin.server import StandInServer

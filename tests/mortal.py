@@ -146,12 +146,12 @@ def _torn(real: Callable[..., Any], steps: _Steps, when: str, *given: Any, **opt
 def _live(child: Child) -> NoReturn:
     """Be the program, to the end."""
     from migrate.__main__ import main
-    from migrate.extract import parts
-    from migrate.snapshot import files
+    from migrate.extract import buffer
+    from migrate.storage import files
 
     os.dup2(os.open(child.told, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 2)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    parts.MOST_PART_ROWS = child.rows or parts.MOST_PART_ROWS
+    buffer.MOST_PART_ROWS = child.rows or buffer.MOST_PART_ROWS
     if child.step:
         steps = _Steps(child)
         for place, name, real in ((os, "fdopen", os.fdopen), (files, "open", open)):
@@ -175,7 +175,7 @@ def _serve() -> None:
     import duckdb
     import twilio.rest
 
-    import migrate.extract.run
+    import migrate.extract.extraction
     import migrate.report.text
     import migrate.twilio_api.http
 

@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from migrate.model.schemas import BINDINGS, CREDENTIALS, SERVICES
 from migrate.snapshot.manifest import FileRecord, Filters, Manifest
-from migrate.snapshot.parquet import file_record, parquet_bytes
+from migrate.snapshot.writer import file_record
+from migrate.storage.parquet import parquet_bytes
 
 AS_OF = datetime(2026, 6, 15, 8, tzinfo=UTC)
 ACCOUNT = "AC" + "0" * 32

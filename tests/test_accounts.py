@@ -140,7 +140,7 @@ def test_an_extract_that_is_resumed_with_another_accounts_key_keeps_what_it_had_
     server = serve(world_of(OURS))
     by_key(environment)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("migrate.extract.run._Extract._walk", interrupt)
+        patch.setattr("migrate.extract.extraction._Extract._walk", interrupt)
         assert run("extract", "--out", tmp_path / "s").exit_code == 130
     kept = {path: path.read_bytes() for path in (tmp_path / "s").rglob("*") if path.is_file()}
     server.world.account_sid = THEIRS

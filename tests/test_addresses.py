@@ -13,7 +13,7 @@ from click.testing import Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migrate.commands.retire import LIMITS
+from migrate.cli.commands.retire import LIMITS
 from migrate.model.address import is_on_this_machine, is_same_api, is_twilios, other_address
 from migrate.snapshot.manifest import read_manifest
 from migrate.standin.faults import Faults
@@ -49,7 +49,7 @@ def interrupted(run: Run, folder: Path, *options: object) -> None:
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("migrate.extract.run._Extract._walk", stop)
+        patch.setattr("migrate.extract.extraction._Extract._walk", stop)
         assert run("extract", "--out", folder, *options).exit_code == 130
 
 
@@ -183,7 +183,7 @@ def test_what_verify_has_read_of_another_server_is_read_anew(tmp_path: Path, run
         def stop(*_: Any) -> None:
             raise KeyboardInterrupt
 
-        patch.setattr("migrate.extract.run._Extract._walk", stop)
+        patch.setattr("migrate.extract.extraction._Extract._walk", stop)
         assert run(*command).exit_code == 130
     serve(content(conversations_bindings=[]))
     done = run(*command)

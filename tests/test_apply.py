@@ -18,20 +18,20 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from migrate.cli import cli
-from migrate.commands.applying import ask
+from migrate.cli.app import cli
+from migrate.cli.commands.applying import ask
+from migrate.cli.console import Screen
 from migrate.load import journal
-from migrate.load.exclusion import only_loader
+from migrate.load.account_lock import only_loader
 from migrate.load.journal import Entry, read_journal
 from migrate.load.limits import LIMITS
 from migrate.model.digest import digest
 from migrate.model.errors import RefusedError, TransientTwilioError, TwilioError
 from migrate.model.plan import Plan
-from migrate.screen import Screen
-from migrate.snapshot import files
 from migrate.standin.faults import Faults
 from migrate.standin.server import StandInServer
 from migrate.standin.world import World
+from migrate.storage import files
 from migrate.twilio_api.api import TwilioApi
 from tests.applying import FORCE, apply, codes, dying, live, mortal, posts, wanted
 from tests.conftest import CASSETTE, DEMO_ACCOUNT, Run, Serve, said, service_sid
@@ -401,7 +401,7 @@ def test_it_asks_first_and_nothing_is_written_without_the_right_answer(
     silent = run(*command)
     assert (silent.exit_code, said(silent).count("\n")) == (4, 1)
     assert "--yes" in silent.stderr
-    monkeypatch.setattr("migrate.commands.applying._is_terminal", lambda: True)
+    monkeypatch.setattr("migrate.cli.commands.applying._is_terminal", lambda: True)
     for answer, code in (("", 4), ("6", 4), ("yes", 4), ("5", 0)):
         assert server.world.writes == []
         assert CliRunner().invoke(cli, command, input=f"{answer}\n").exit_code == code
@@ -690,7 +690,7 @@ def test_whoever_leaves_at_the_question_has_written_nothing(
     def leaving(*_: object, **__: object) -> None:
         raise kind
 
-    monkeypatch.setattr("migrate.commands.applying._is_terminal", lambda: True)
+    monkeypatch.setattr("migrate.cli.commands.applying._is_terminal", lambda: True)
     monkeypatch.setattr("click.prompt", leaving)
     result = run("load", "--plan", plan_file, "--apply", *FORCE)
     assert result.exit_code == 130
@@ -702,7 +702,7 @@ def test_whoever_leaves_at_the_question_has_written_nothing(
     ("answer", "right"), [("1234", True), (" 1,234 ", True), ("1.234", False), ("234", False), ("", False)]
 )
 def test_a_number_may_be_typed_as_it_is_shown(monkeypatch: pytest.MonkeyPatch, answer: str, right: bool) -> None:
-    monkeypatch.setattr("migrate.commands.applying._is_terminal", lambda: True)
+    monkeypatch.setattr("migrate.cli.commands.applying._is_terminal", lambda: True)
     monkeypatch.setattr("click.prompt", lambda question, **_: answer if "(1,234)" in question else "")
     with nullcontext() if right else pytest.raises(RefusedError):
         ask(1234, "bindings")

@@ -12,11 +12,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from migrate.map.counts import Tally
 from migrate.map.notifications import service_config
+from migrate.map.push_config_yaml import parse
 from migrate.map.rules_toml import default_rules
-from migrate.map.tally import Tally
 from migrate.model.push_config import FIELD_BY_PATH
-from migrate.model.push_config_yaml import parse
 from tests.conftest import Demo, service_sid
 from tests.snapshots import credential_sid
 

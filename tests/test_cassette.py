@@ -466,7 +466,7 @@ def test_a_verification_that_stops_while_recording_resumes_without_its_recording
 ) -> None:
     serve(tiny_world())
     assert run("extract", "--out", tmp_path / "s").exit_code == 0
-    environment.setattr("migrate.verification.extract_snapshot", interrupted)
+    environment.setattr("migrate.verify.verification.extract_snapshot", interrupted)
     result = run("verify", tmp_path / "s", "--coverage", tmp_path / "c", "--record", tmp_path / "c.yaml")
     assert result.exit_code == 130
     assert f"Go on with: chat-migrate verify {tmp_path / 's'} --coverage {tmp_path / 'c'}\n" in result.stderr

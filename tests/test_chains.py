@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from migrate.extract import chains, parts
+from migrate.extract import buffer, chains
 from migrate.model.errors import InterruptedRunError, RefusedError, TransientTwilioError
 from migrate.snapshot.manifest import Filters, Manifest
 from migrate.snapshot.reader import open_snapshot
@@ -294,7 +294,7 @@ def test_pages_do_not_stay_in_hand_for_long(
 ) -> None:
     """A crash costs what is in hand; so a slow chain stores a few pages now and then."""
     serve(tiny_world(bindings=[{"count": 40}]), faults=Faults(latency=0.02))
-    monkeypatch.setattr(parts, "LONGEST_IN_HAND", 0.01)
+    monkeypatch.setattr(buffer, "LONGEST_IN_HAND", 0.01)
     assert run("extract", "--out", tmp_path / "s", "--page-size", 2, "--no-shard").exit_code == 0
     assert len(list((tmp_path / "s").glob("bindings/*/*.parquet"))) > 2
     assert open_snapshot(tmp_path / "s").manifest.rows == 40
@@ -504,7 +504,7 @@ def test_nothing_is_written_to_a_snapshot_that_is_not_open_any_more(tmp_path: Pa
     """A thread that was left behind may come back when another extract has the folder."""
     manifest = Manifest("unfinished", "0", "AC1", "chat", "2026-01-01T00:00:00+00:00", "now", Filters())
     with open_writer(tmp_path / "s", manifest) as writer:
-        held = parts.Parts(writer, 10, lambda: None)
+        held = buffer.Parts(writer, 10, lambda: None)
         held.state("chat:" + SERVICE, SERVICE)
         with held:
             pass

@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from migrate import __version__
-from migrate.cli import cli
+from migrate.cli.app import cli
 from migrate.standin.world import World
 from tests.conftest import CASSETTE, ROOT, Demo, Run, Serve, service_sid, tiny_world
 from tests.scripted import Reply, Scripted, scripted
@@ -187,7 +187,7 @@ def test_an_interruption_before_anything_was_written_is_130(run: Run, monkeypatc
     def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("migrate.map.run.map_snapshot", interrupt)
+    monkeypatch.setattr("migrate.map.mapping.map_snapshot", interrupt)
     assert run("map", "x", "--out", "y").exit_code == 130
 
 
@@ -197,7 +197,7 @@ def test_a_mistake_of_ours_is_one_line_without_a_traceback_unless_asked_for(
     def mistake(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError("planted-secret-token")
 
-    monkeypatch.setattr("migrate.map.run.map_snapshot", mistake)
+    monkeypatch.setattr("migrate.map.mapping.map_snapshot", mistake)
     quiet, told = run("map", "x", "--out", "y"), run("map", "x", "--out", "y", "-v")
     assert (quiet.exit_code, quiet.stderr.count("\n")) == (1, 1)
     assert "Unexpected ZeroDivisionError" in quiet.stderr

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from migrate.map import crowds
-from migrate.map.crowds import find_crowds
+from migrate.map import sharing
+from migrate.map.sharing import find_crowds
 from migrate.model.schemas import BINDINGS
 
 # A binding as far as crowds go: its endpoint and its identity.
@@ -64,7 +64,7 @@ def test_crowds_are_what_counting_one_by_one_finds(parts: list[list[Row]], limit
 def test_texts_that_share_a_hash_are_told_apart(parts: list[list[Row]], limit: int) -> None:
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
         for name in ("_SUSPECTS", "_CROWDED"):
-            patch.setattr(crowds, name, getattr(crowds, name).replace("hash({key})", "hash({key}) % 2"))
+            patch.setattr(sharing, name, getattr(sharing, name).replace("hash({key})", "hash({key}) % 2"))
         assert crowds_of(Path(folder), parts, limit) == naively([row for part in parts for row in part], limit)
 
 

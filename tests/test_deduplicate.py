@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from migrate.extract import parts
+from migrate.extract import buffer
 from migrate.snapshot import deduplicate, writer
 from migrate.snapshot.deduplicate import Keys, without_duplicates
 from migrate.snapshot.reader import open_snapshot
@@ -183,7 +183,7 @@ OPTIONS = ["extract", "--page-size", 2, "--concurrency", 1]
 
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parts, "MOST_PART_ROWS", 4)
+    monkeypatch.setattr(buffer, "MOST_PART_ROWS", 4)
 
 
 @pytest.mark.usefixtures("small_parts")

@@ -12,7 +12,7 @@ import click.shell_completion
 import pytest
 
 from docs.reference import reference
-from migrate.cli import cli
+from migrate.cli.app import cli
 from migrate.standin.faults import Faults
 from migrate.standin.world import World
 from tests.conftest import ROOT, Run, Serve, tiny_world
@@ -108,7 +108,7 @@ def test_this_machine_is_looked_at(
     demo_world.now = datetime.now(UTC) - timedelta(hours=30, minutes=30, seconds=10)  # and there it stands still
     serve(demo_world)
     environment.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10**9))
-    environment.setattr("migrate.diagnosis.sys", SimpleNamespace(stdout=SimpleNamespace(encoding="ascii")))
+    environment.setattr("migrate.doctor.sys", SimpleNamespace(stdout=SimpleNamespace(encoding="ascii")))
     checks = verdicts(run)
     assert {name for name, check in checks.items() if check["verdict"] == "note"} == {"terminal", "disk", "clock"}
     assert checks["disk"]["found"] == "1.0 GB free where this was called"

@@ -18,14 +18,15 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from migrate.extract import parts
+from migrate.extract import buffer
 from migrate.extract.chains import MOST_RESTARTS, Walk
-from migrate.snapshot import lock, writer
+from migrate.snapshot import writer
 from migrate.snapshot.manifest import Manifest
 from migrate.snapshot.reader import open_snapshot
 from migrate.standin.faults import Faults
 from migrate.standin.server import StandInServer
 from migrate.standin.world import Binding
+from migrate.storage import lock
 from tests.conftest import Run, Serve, service_sid, tiny_world
 
 SERVICE = service_sid(1)
@@ -99,7 +100,7 @@ def test_no_step_is_left_out(
     tmp_path: Path, run: Run, serve: Serve, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     serve(tiny_world(bindings=REPEATING))
-    monkeypatch.setattr(parts, "MOST_PART_ROWS", 4)
+    monkeypatch.setattr(buffer, "MOST_PART_ROWS", 4)
     kill_at(monkeypatch, name, STEPS[name] + 1)
     assert not dies(run, "extract", "--no-shard", "--out", tmp_path / "s", "--page-size", 2, "--concurrency", 1)
 
@@ -117,7 +118,7 @@ def test_an_extract_that_dies_at_any_step_is_gone_on_with(
     tmp_path: Path, run: Run, serve: Serve, monkeypatch: pytest.MonkeyPatch, name: str, number: int, after: bool
 ) -> None:
     server = serve(tiny_world(bindings=REPEATING))
-    monkeypatch.setattr(parts, "MOST_PART_ROWS", 4)
+    monkeypatch.setattr(buffer, "MOST_PART_ROWS", 4)
     options = ["extract", "--out", tmp_path / "s", "--page-size", 2, "--concurrency", 1, "--no-shard"]
     with monkeypatch.context() as patched:
         kill_at(patched, name, number, after=after)
@@ -230,7 +231,7 @@ def test_a_page_token_that_no_longer_works_restarts_that_chain_alone(
     content = tiny_world()
     content["services"] = [{**content["services"][0], "bindings": [{"count": 7}]} for _ in range(2)]
     server = serve(content)
-    monkeypatch.setattr(parts, "MOST_PART_ROWS", 2)
+    monkeypatch.setattr(buffer, "MOST_PART_ROWS", 2)
     options = ["extract", "--out", tmp_path / "s", "--page-size", 2, "--concurrency", 1, "--no-shard"]
     with monkeypatch.context() as patched:
         kill_at(patched, "append_synced", 7)
@@ -275,7 +276,7 @@ def test_a_page_token_that_never_works_ends_its_chain_after_some_restarts(
 def unfinished(folder: Path, run: Run, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> StandInServer:
     server = serve(tiny_world(bindings=[{"count": 7}]))
     with monkeypatch.context() as patched:
-        patched.setattr(parts, "MOST_PART_ROWS", 2)
+        patched.setattr(buffer, "MOST_PART_ROWS", 2)
         kill_at(patched, "append_synced", 3)
         assert dies(run, "extract", "--no-shard", "--out", folder, "--page-size", 2)
     return server
@@ -377,7 +378,7 @@ def test_ctrl_c_before_the_first_page_says_how_to_go_on_too(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("migrate.extract.run.list_credentials", interrupt)
+        patched.setattr("migrate.extract.extraction.list_credentials", interrupt)
         result = run("extract", "--no-shard", "--out", tmp_path / "s", "--binding-type", "apn")
     assert (result.exit_code, result.stderr.count("\n")) == (130, 1)
     assert f"Go on with: chat-migrate extract --out {tmp_path / 's'} --binding-type apn" in result.stderr
@@ -409,7 +410,7 @@ def test_rows_and_rejected_records_alike_are_stored_before_they_are_many(
     tmp_path: Path, run: Run, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     serve(tiny_world(bindings=[{"count": 8}, {"count": 8, "extra": {"identity": 5}}]))
-    monkeypatch.setattr(parts, "MOST_PART_ROWS", 4)
+    monkeypatch.setattr(buffer, "MOST_PART_ROWS", 4)
     stored: list[int] = []
     real = writer.SnapshotWriter.add
 

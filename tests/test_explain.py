@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from migrate.map.explain import explain
-from migrate.model.explanation import Explanation
+from migrate.map.explanation import Explanation
 from tests.conftest import CASSETTE, Demo, Run, Serve, service_sid, tiny_world
 from tests.snapshots import binding, credential, credential_sid, write_snapshot
 

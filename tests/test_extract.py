@@ -16,10 +16,10 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from migrate.extract import parts
-from migrate.snapshot.files import append_synced
+from migrate.extract import buffer
 from migrate.standin.paging import PageSizes
 from migrate.standin.world import World
+from migrate.storage.files import append_synced
 from migrate.twilio_api.api import TwilioApi
 from tests.conftest import Demo, Run, Serve, service_sid, tiny_world
 from tests.scripted import Reply, Scripted, scripted
@@ -217,7 +217,7 @@ def test_a_row_seen_twice_is_kept_once_as_the_later_page_had_it(
         {"count": 2},
     ]
     serve(tiny_world(bindings=groups))
-    monkeypatch.setattr(parts, "MOST_PART_ROWS", 2)
+    monkeypatch.setattr(buffer, "MOST_PART_ROWS", 2)
     result = run("extract", "--out", tmp_path / "s", "--page-size", 2)
     assert "1 row seen twice, kept once" in result.stdout
     frame = rows(tmp_path / "s")

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from migrate.map.credentials import Credentials
-from migrate.map.fate import Facts, decide, translate_message_type
+from migrate.map.decision import Facts, decide, translate_message_type
+from migrate.map.outcome import ACTIONS, OUTCOMES
 from migrate.map.rules_toml import default_rules
 from migrate.model.credential import Credential
-from migrate.model.outcome import ACTIONS, OUTCOMES
 from tests.snapshots import credential, credential_sid
 
 RULES = default_rules()

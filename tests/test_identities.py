@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from migrate.extract import identities, parts
+from migrate.extract import buffer, identities
 from migrate.extract.identities import LANES, MOST_FILTER_CHARACTERS, Identities, read_identities
 from migrate.model.errors import InputError
 from migrate.snapshot.reader import open_snapshot
@@ -383,7 +383,7 @@ def test_one_that_dies_in_the_midst_of_its_lanes_is_gone_on_with(
     after: bool,
 ) -> None:
     server = serve(crowd())
-    monkeypatch.setattr(parts, "MOST_PART_ROWS", 5)
+    monkeypatch.setattr(buffer, "MOST_PART_ROWS", 5)
     options = ["extract", "--out", tmp_path / "s", "--identity-file", people, "--page-size", 3, "--concurrency", 2]
     with monkeypatch.context() as patched:
         kill_at(patched, "append_synced", number, after=after)
@@ -400,7 +400,7 @@ def test_one_that_goes_on_does_not_ask_again_for_what_it_has(
     tmp_path: Path, run: Run, serve: Serve, people: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = serve(crowd())
-    monkeypatch.setattr(parts, "MOST_PART_ROWS", 5)
+    monkeypatch.setattr(buffer, "MOST_PART_ROWS", 5)
     options = ["extract", "--identity-file", people, "--page-size", 3, "--concurrency", 2]
     assert run(*options, "--out", tmp_path / "whole").exit_code == 0
     whole = server.world.requests
@@ -461,7 +461,7 @@ def test_how_to_go_on_names_the_file_and_its_column(
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("migrate.extract.run.list_credentials", interrupt)
+    monkeypatch.setattr("migrate.extract.extraction.list_credentials", interrupt)
     result = run("extract", "--out", tmp_path / "s", "--identity-file", path, "--identity-column", "who")
     assert result.exit_code == 130
     assert f"--identity-file '{path}' --identity-column who" in result.stderr
@@ -517,7 +517,7 @@ def test_a_file_of_a_million_identities_is_read_in_little_memory(
     file.write_bytes(b"\xef\xbb\xbf" + ending.join([*lines, "", *lines[:1_000], ""]).encode())
     del lines
     code = (
-        "import resource, sys; from migrate.cli import main; sys.argv = ['chat-migrate', *sys.argv[1:]]\n"
+        "import resource, sys; from migrate.cli.app import main; sys.argv = ['chat-migrate', *sys.argv[1:]]\n"
         "try: main()\nfinally: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
     )
     words = [sys.executable, "-c", code, "extract", "--out", str(tmp_path / "s"), "--identity-file", str(file)]

@@ -19,11 +19,11 @@ import pytest
 
 from bench.hostile import WAYS, at_once
 from bench.interrupts import CASES, LIMIT, Ended, Prepared, interrupt, prepared
-from migrate import interrupts
-from migrate.load.exclusion import only_loader
+from migrate.load.account_lock import only_loader
 from migrate.model.errors import InterruptedRunError, MigrateError
+from migrate.runtime import interrupts
+from migrate.runtime.workers import Workers, result_of
 from migrate.snapshot.reader import batches
-from migrate.workers import Workers, result_of
 from tests.conftest import ROOT, Run, Serve, tiny_world
 
 BY_NAME = {case.name: case for case in CASES}
@@ -125,9 +125,9 @@ def program(code: str, *arguments: object, signals: tuple[float, ...] = (), **en
 
 HANGS = """
 import time
-from migrate.commands import extract
-from migrate.extract import run
-from migrate.interrupts import resumable
+from migrate.cli.commands import extract
+from migrate.extract import extraction
+from migrate.runtime.interrupts import resumable
 def hang(*_):
     print("now", flush=True)
     with resumable(kept=lambda: "All is kept", remedy="Go on with: x"):
@@ -154,7 +154,7 @@ def test_what_hangs_while_it_cleans_up_is_ended_in_one_line(
 def test_threads_that_hang_are_not_waited_for() -> None:
     code = """
     import threading, time
-    from migrate.extract import run
+    from migrate.extract import extraction
     def hang(*_):
         for daemon in (True, False):
             threading.Thread(target=time.sleep, args=(60,), daemon=daemon).start()
@@ -178,7 +178,7 @@ def test_threads_that_hang_are_not_waited_for() -> None:
 def test_what_a_library_makes_of_ctrl_c_is_ctrl_c(raised: str) -> None:
     code = f"""
     import time
-    from migrate.extract import run
+    from migrate.extract import extraction
     def hang(*_):
         print("now", flush=True)
         try:
@@ -195,7 +195,7 @@ def test_ctrl_c_in_the_middle_of_an_import_is_one_line() -> None:
     import sys, time
     class Slow:
         def find_spec(self, name, path=None, target=None):
-            if name == "migrate.cli":
+            if name == "migrate.cli.app":
                 print("now", flush=True)
                 time.sleep(60)
     sys.meta_path.insert(0, Slow())
@@ -209,7 +209,7 @@ def test_a_query_of_duckdb_is_interrupted(tmp_path: Path, run: Run, serve: Serve
     for name, options in (("s", ()), ("l", ("--source", "conversations"))):
         assert run("extract", "--out", tmp_path / name, *options).exit_code == 0
     code = """
-    from migrate.load import verify
+    from migrate.verify import partition
     def long_query(database, partition):
         print("now", flush=True)
         # Of a million groups: in one step of the query, in which DuckDB looks at no signal.
@@ -290,7 +290,8 @@ def test_a_rehearsal_ends_with_its_children(tmp_path: Path, run: Run, serve: Ser
     assert run("map", tmp_path / "s", "--out", tmp_path / "m").exit_code == 0
     code = """
     import time
-    from migrate.rehearsal import act, run
+    from migrate.rehearse import scenario
+    from migrate.rehearse import rehearsal
     real = run._try
     def slow(*arguments):
         print("now", flush=True)
@@ -333,7 +334,7 @@ def test_the_innermost_says_how_to_resume_however_it_is_stopped(stopped: BaseExc
 
 
 def test_workers_stop_what_is_under_way_and_leave_what_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("migrate.workers.GRACE", 0.3)
+    monkeypatch.setattr("migrate.runtime.workers.GRACE", 0.3)
     hangs, stopped, done = threading.Event(), threading.Event(), []
 
     def job(number: int) -> None:

@@ -28,9 +28,9 @@ from hypothesis.stateful import (
 )
 
 from migrate.load.journal import CredentialEntry, Entry, Journal, read_journal
+from migrate.map.push_config_yaml import dump
 from migrate.model.plan import NOTIFICATIONS
 from migrate.model.push_config import FIELD_BY_PATH, ServiceConfig, Value
-from migrate.model.push_config_yaml import dump
 from migrate.standin import credentials
 from migrate.standin.server import StandInServer
 from migrate.standin.world import Credential

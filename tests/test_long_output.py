@@ -13,18 +13,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migrate.model.applied import Outcome, Verdict
-from migrate.model.coverage import Counts, Coverage, ServiceCoverage
+from migrate.cli.console import MOST_LOGGED, logging_to
+from migrate.load.applied import Outcome, Verdict
 from migrate.model.finding import Finding
-from migrate.model.retirement import Retirement, ServiceRetirement
+from migrate.purge import Kept
 from migrate.report.applied import applied_view
 from migrate.report.coverage import coverage_view
 from migrate.report.limit import MOST_NAMED, MOST_SHOWN, first, listed, more
 from migrate.report.purge import purge_view
 from migrate.report.retirement import retirement_view
 from migrate.report.text import plan_view
-from migrate.screen import MOST_LOGGED, logging_to
-from migrate.snapshot.purge import Kept
+from migrate.retire.retirement import Retirement, ServiceRetirement
+from migrate.verify.coverage import Counts, Coverage, ServiceCoverage
 from tests.conftest import Run, Serve, service_sid, tiny_world
 from tests.plans import change, many, plan_of
 

@@ -16,14 +16,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from migrate.load import verify
-from migrate.load.verify import Service, partitions, verify_partition
 from migrate.map.bindings import NEEDED, Mapper
+from migrate.map.counts import Counted
 from migrate.map.credentials import Credentials
-from migrate.map.crowds import read_together
 from migrate.map.rules_toml import default_rules
-from migrate.map.tally import Counted
+from migrate.map.sharing import read_together
 from migrate.model.schemas import BINDINGS, MAPPED_BINDINGS
+from migrate.verify import partition
+from migrate.verify.partition import Service, partitions, verify_partition
 from tests.conftest import Run, service_sid
 from tests.snapshots import AS_OF, binding, write_snapshot
 from tests.test_crowds import Row as Owned
@@ -139,7 +139,7 @@ def test_a_small_service_becomes_what_it_would_alone_and_in_files_of_its_own(
     for way, changes in ways.items():
         with monkeypatch.context() as patch:
             for name, value in changes.items():
-                patch.setattr(f"migrate.map.run.{name}", value)
+                patch.setattr(f"migrate.map.mapping.{name}", value)
             assert run("map", tmp_path / "s", "--out", tmp_path / way).exit_code == 0
     first, *others = ways
     for other in others:
@@ -172,7 +172,7 @@ def test_services_that_are_compared_together_have_what_they_would_have_alone(
             for number, pair in enumerate(pairs)
         ]  # fmt: skip
         together = compared(services, Path(folder))
-        patch.setattr(verify, "SERVICES_TOGETHER", 1)
+        patch.setattr(partition, "SERVICES_TOGETHER", 1)
         assert compared(services, Path(folder)) == together
 
 

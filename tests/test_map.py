@@ -16,17 +16,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from migrate.map.bindings import Mapper
+from migrate.map.counts import Counted, Tally
 from migrate.map.credentials import Credentials
-from migrate.map.crowds import Crowds
-from migrate.map.fate import Facts, decide
+from migrate.map.decision import Facts, decide
 from migrate.map.notifications import service_config
+from migrate.map.outcome import OUTCOMES
+from migrate.map.push_config_yaml import parse
 from migrate.map.rules import DROP
 from migrate.map.rules_toml import default_rules
-from migrate.map.tally import Counted, Tally
+from migrate.map.sharing import Crowds
 from migrate.model.masked_column import mask_column
 from migrate.model.masking import mask
-from migrate.model.outcome import OUTCOMES
-from migrate.model.push_config_yaml import parse
 from migrate.model.schemas import BINDINGS, MAPPED_BINDINGS
 from tests.conftest import CASSETTE, Demo, Run, Serve, service_sid, tiny_world
 from tests.snapshots import credential_sid

@@ -17,14 +17,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from migrate.map.fate import translate_message_type
+from migrate.map.decision import translate_message_type
+from migrate.map.mapped_folder import Summary
+from migrate.map.mapping import map_snapshot
+from migrate.map.outcome import ACTIONS, OUTCOMES
+from migrate.map.push_config_yaml import parse
 from migrate.map.rules import Rules
 from migrate.map.rules_toml import default_rules, override
-from migrate.map.run import map_snapshot
 from migrate.map.templates import translate_template
-from migrate.model.outcome import ACTIONS, OUTCOMES
-from migrate.model.push_config_yaml import parse
-from migrate.snapshot.mapped import Summary
 from tests.conftest import service_sid
 from tests.snapshots import AS_OF, credential, credential_sid, write_snapshot
 
@@ -212,7 +212,7 @@ def templates_are_translated_for_good(mapping: Mapping, said: Sequence[Any], rul
 
 
 def test_tasks_run_in_other_processes_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("migrate.map.run.ROWS_A_TASK", 10)
+    monkeypatch.setattr("migrate.map.mapping.ROWS_A_TASK", 10)
     found = [
         {"sid": f"BS{number:032x}", "identity": f"user {number % 7}", "message_types": ["new_message", "x"]}
         for number in range(100)

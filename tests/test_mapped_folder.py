@@ -11,9 +11,9 @@ from types import ModuleType
 import duckdb
 import pytest
 
-from migrate.map import crowds
-from migrate.map import run as run_module
-from migrate.snapshot.mapped_writer import MappedWriter
+from migrate.map import mapping as run_module
+from migrate.map import sharing
+from migrate.map.mapped_writer import MappedWriter
 from tests.conftest import Demo, Run
 
 CONFIG = "push-config.yaml"
@@ -249,8 +249,8 @@ def test_the_root_and_mount_points_are_refused_before_anything_is_done(run: Run,
     [
         (run_module, KeyboardInterrupt, (), 130),
         (run_module, OSError, (28, "No space left on device"), 1),
-        (crowds, duckdb.OutOfMemoryException, ("Out of Memory Error: it is full",), 1),
-        (crowds, RuntimeError, ("Query interrupted",), 130),
+        (sharing, duckdb.OutOfMemoryException, ("Out of Memory Error: it is full",), 1),
+        (sharing, RuntimeError, ("Query interrupted",), 130),
     ],
     ids=["ctrl-c", "full disk", "full memory", "ctrl-c in a query"],
 )
@@ -263,7 +263,7 @@ def test_whatever_stops_it_nothing_is_changed_and_the_line_says_so(
     def failing(*_: object, **__: object) -> None:
         raise kind(*words)
 
-    monkeypatch.setattr(where, "_flagged" if where is crowds else "service_config", failing)
+    monkeypatch.setattr(where, "_flagged" if where is sharing else "service_config", failing)
     result = run("map", demo.folder / "snapshot", "--out", mapped, "--overwrite")
     assert (result.exit_code, result.stderr.count("\n")) == (code, 1)
     assert "Unexpected" not in result.stderr

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from migrate.model.push_config_yaml import parse
+from migrate.map.push_config_yaml import parse
 from tests.conftest import CASSETTE, Run, service_sid
 from tests.snapshots import AS_OF, binding, credential, credential_sid, write_snapshot
 
@@ -422,7 +422,7 @@ def test_a_run_that_stops_half_way_names_a_command_with_its_rules(
     def failing(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("migrate.map.run.service_config", failing)
+    monkeypatch.setattr("migrate.map.mapping.service_config", failing)
     command = (
         "run",
         "--replay",

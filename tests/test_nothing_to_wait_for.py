@@ -11,10 +11,10 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from migrate.model.coverage import Counts, Coverage, ServiceCoverage
 from migrate.model.schemas import COVERAGE
 from migrate.review import open_coverage
-from migrate.snapshot.coverage import write_coverage
+from migrate.verify.coverage import Counts, Coverage, ServiceCoverage
+from migrate.verify.coverage_folder import write_coverage
 from tests.conftest import Run, Serve, service_sid, tiny_world
 from tests.snapshots import AS_OF, binding, write_snapshot
 

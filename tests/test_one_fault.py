@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from migrate.map.run import map_snapshot
-from migrate.model.push_config_yaml import parse
-from migrate.snapshot.mapped import open_mapped
+from migrate.map.mapped_folder import open_mapped
+from migrate.map.mapping import map_snapshot
+from migrate.map.push_config_yaml import parse
 from tests.applying import live
 from tests.conftest import Run, Serve, said, service_sid, tiny_world
 from tests.snapshots import binding, write_snapshot

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from migrate.model.errors import RefusedError
-from migrate.snapshot.files import append_synced, private_file, write_whole
+from migrate.storage.files import append_synced, private_file, write_whole
 from migrate.storage.private import PARTIAL, Unfinished, is_partial_of, make_own_folder, own_place, sweep
 from tests.applying import FORCE
 from tests.conftest import CASSETTE, Demo, Run, Serve, tiny_world

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from migrate import progress
-from migrate.extract.meter import Meter
-from migrate.progress import bars, lines
-from migrate.screen import Screen
+from migrate.cli import progress
+from migrate.cli.console import Screen
+from migrate.cli.progress import bars, lines
 from migrate.standin.faults import Faults
+from migrate.twilio_api.progress import Meter
 from migrate.twilio_api.retry import Patience
 from tests.conftest import Run, Serve, service_sid, tiny_world
 

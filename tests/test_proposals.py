@@ -16,15 +16,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from migrate.load.plan_file import read_plan
 from migrate.load.proposals import with_proposals
-from migrate.load.saved import read_plan
+from migrate.map.counts import Tally
 from migrate.map.notifications import service_config
+from migrate.map.push_config_yaml import dump, parse
 from migrate.map.rules_toml import default_rules, override
-from migrate.map.tally import Tally
 from migrate.model.digest import canonical_json, digest
 from migrate.model.plan import Plan
 from migrate.model.proposal import Proposal
-from migrate.model.push_config_yaml import dump, parse
 from migrate.report.html import plan_page
 from migrate.report.markdown import LARGEST, plan_report
 from migrate.report.text import plan_view

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from migrate.cli import cli
-from migrate.snapshot.lock import hold
+from migrate.cli.app import cli
+from migrate.storage.lock import hold
 from tests.conftest import Demo, Run, service_sid
 
 
@@ -120,7 +120,7 @@ def test_what_comes_in_between_is_not_removed(run: Run, kept: Path, monkeypatch:
         (folder / "late.txt").write_text("mine")
         return hold(folder)
 
-    monkeypatch.setattr("migrate.snapshot.purge.hold", held)
+    monkeypatch.setattr("migrate.purge.hold", held)
     refused = run("purge", kept / "first" / "snapshot", "--apply", "--yes")
     assert (refused.exit_code, "late.txt" in refused.stderr) == (4, True)
     assert (kept / "first" / "snapshot" / "manifest.json").exists()
@@ -172,7 +172,7 @@ def test_links_are_not_followed(tmp_path: Path, run: Run, kept: Path) -> None:
 
 def test_it_asks_first(run: Run, kept: Path, environment: pytest.MonkeyPatch) -> None:
     assert run("purge", kept, "--apply").exit_code == 4
-    environment.setattr("migrate.commands.applying._is_terminal", lambda: True)
+    environment.setattr("migrate.cli.commands.applying._is_terminal", lambda: True)
     assert CliRunner().invoke(cli, ["purge", str(kept), "--apply"], input="1\n").exit_code == 4
     assert (kept / "first" / "snapshot").exists()
     assert CliRunner().invoke(cli, ["purge", str(kept), "--apply"], input="2\n").exit_code == 0

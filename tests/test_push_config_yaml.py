@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from migrate.map.push_config_yaml import dump, parse, quoted
 from migrate.model.errors import InputError
 from migrate.model.push_config import FIELDS, ServiceConfig, flatten
-from migrate.model.push_config_yaml import dump, parse, quoted
 from migrate.standin.world import make_world
 from tests.conftest import CASSETTE, Demo, Run, Serve, service_sid, tiny_world
 

@@ -13,11 +13,11 @@ import pytest
 from aiohttp import web
 from click.testing import Result
 
-from migrate.commands import applying
+from migrate.cli.commands import applying
 from migrate.load import credentials as load_credentials
 from migrate.load.journal import CredentialEntry, read_journal
+from migrate.map.push_config_yaml import parse
 from migrate.model.errors import InputError, TransientTwilioError, TwilioError
-from migrate.model.push_config_yaml import parse
 from migrate.standin import app, credentials
 from migrate.standin.faults import Faults
 from migrate.standin.paging import ProblemError

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from migrate.model.plan import Change
-from migrate.model.pushes import EXAMPLES, Push, push_changes, push_of
 from migrate.model.templates import PUSH_CHARACTERS, VARIABLES
+from migrate.report.pushes import EXAMPLES, Push, push_changes, push_of
 from tests.conftest import service_sid
 
 words = st.lists(

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from migrate.load.verify import Service, partitions, verify_partition
 from migrate.model.schemas import BINDINGS
+from migrate.verify.partition import Service, partitions, verify_partition
 from tests.snapshots import AS_OF
 from tests.test_verify import CAME_BACK, NAMES, SERVICE, TERMS, Row, is_sign, last_seen, platform_of, rows_of
 

@@ -19,13 +19,13 @@ from click.testing import Result
 
 from migrate.load.limits import Ground
 from migrate.model.errors import MigrateError
-from migrate.rehearsal import act, children
-from migrate.rehearsal.children import Child, Children, StuckError
+from migrate.rehearse import processes, scenario
+from migrate.rehearse.processes import Child, Children, StuckError
 from migrate.standin.world import World
 from tests.conftest import ROOT, Demo, Run, Serve, service_sid, tiny_world
 from tests.keys import service_account
 
-POINTS = [name for name, _, _ in act.POINTS]
+POINTS = [name for name, _, _ in scenario.POINTS]
 Make = Callable[..., Path]
 
 
@@ -243,7 +243,7 @@ apply._foreign = lambda *arguments, **options: ()
 import sys
 from pathlib import Path
 from migrate.load.apply import Applier
-from migrate.model.applied import Outcome
+from migrate.load.applied import Outcome
 real = Applier._apply
 def lazy(self, change):
     last = list(self._journal.path.parent.glob("06-*")) and change is self._plan.changes[-1]
@@ -268,8 +268,8 @@ from migrate.load import journal
 journal.Journal.finish = lambda self: None
 """,
     "retire": """
-from migrate import retirement
-from migrate.load import retire
+from migrate.retire import selection
+from migrate.retire import delete
 retirement.why_needed = retire.why_needed = lambda facts: None
 """,
     "roll back": """
@@ -311,17 +311,17 @@ once = TwilioApi.post
 TwilioApi.post = lambda api, *rest: api.insist(lambda: once(api, *rest))
 """),
     "deletes what it does not journal": ("retire", """
-from migrate.load import retire_journal
+from migrate.retire import journal
 retire_journal.RetireJournal.end = lambda self, sid, result: None
 """),
     "leaves what it need not": ("retire", """
-from migrate.load.retire import Retirer
-from migrate.model.retirement import Ending
+from migrate.retire.delete import Retirer
+from migrate.retire.retirement import Ending
 Retirer._try = lambda self, row: Ending("unready")
 """),
     "deletes in its dry run": ("retire", """
-from migrate import retirement
-from migrate.load.evidence import binding_path
+from migrate.retire import selection
+from migrate.retire.evidence import binding_path
 real = retirement.read_sides
 def read_sides(api, sids):
     for binding in api.get("chat", f"/Services/{sids[0]}/Bindings")["bindings"][:1]:
@@ -364,14 +364,14 @@ def test_other_mistakes_show_too(
 def test_a_stand_in_that_dies_is_told_and_what_was_done_is_kept(
     run: Run, make: Make, temporary: Path, environment: pytest.MonkeyPatch
 ) -> None:
-    real = act.Act.go_on
+    real = scenario.Act.go_on
 
     def die(self: Any) -> None:
         self._children._started[0].kill()
         real(self)
 
-    points = [(name, meaning, die if name == "go on" else method) for name, meaning, method in act.POINTS]
-    environment.setattr("migrate.rehearsal.run.POINTS", points)
+    points = [(name, meaning, die if name == "go on" else method) for name, meaning, method in scenario.POINTS]
+    environment.setattr("migrate.rehearse.rehearsal.POINTS", points)
     result = rehearse(run, make(world(3)), "--fault-rate", "0", "--report", "/proc/no/report.md")
     assert result.exit_code == 1
     assert "failed   go on" in result.stdout or "failed  go on" in result.stdout
@@ -430,7 +430,7 @@ def test_a_refusal_that_does_not_say_why_fails(run: Run, make: Make, environment
     def more(ground: Ground) -> list[tuple[str, str]]:
         return [("switches-off", "it does"), ("unheard-of", "nobody knows")]
 
-    environment.setattr(act, "violations", more)
+    environment.setattr(scenario, "violations", more)
     result = rehearse(run, make(world()), "--fault-rate", "0", "--json")
     assert result.exit_code == 1
     assert reasons(result)["limits"].startswith(
@@ -469,7 +469,7 @@ def test_a_failure_is_shown_in_text_too(
     nothing = SABOTAGE["dry run"].replace("LogEnabled", "NoSuchField")  # a write, though it changes nothing
     (temporary.parent / "sitecustomize.py").write_text(nothing)
     environment.setenv("PYTHONPATH", f"{temporary.parent}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
-    environment.setattr("migrate.commands.rehearse._is_terminal", lambda: True)
+    environment.setattr("migrate.cli.commands.rehearse._is_terminal", lambda: True)
     result = rehearse(run, folder, "--fault-rate", "0")
     assert result.exit_code == 1
     assert result.stderr.splitlines()[:-1] == [f"Rehearsing: {name}" for name in POINTS]
@@ -546,7 +546,7 @@ def test_a_stand_in_that_does_not_come_up_says_why(tmp_path: Path) -> None:
 
 
 def test_a_child_that_does_not_listen_is_killed(tmp_path: Path, environment: pytest.MonkeyPatch) -> None:
-    environment.setattr(children, "GENTLE", 0.05)
+    environment.setattr(processes, "GENTLE", 0.05)
     told = tmp_path / "told"
     code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
     with told.open("wb") as stream, subprocess.Popen([sys.executable, "-c", code], stdout=stream) as process:

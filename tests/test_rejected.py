@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from migrate.extract import parts
-from migrate.snapshot import files, writer
+from migrate.extract import buffer
+from migrate.snapshot import writer
+from migrate.storage import files
 from tests.conftest import Run, Serve, service_sid, tiny_world
 from tests.scripted import Reply, Scripted, scripted
 
@@ -25,7 +26,7 @@ def test_they_go_to_the_disk_as_they_come_and_none_stays_in_memory(
     tmp_path: Path, run: Run, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     serve(tiny_world(bindings=[{"count": 4}, {"count": 20, **ODD}]))
-    monkeypatch.setattr(parts, "MOST_PART_ROWS", 4)
+    monkeypatch.setattr(buffer, "MOST_PART_ROWS", 4)
     stored: list[int] = []
     held: list[Any] = []
     real = writer.SnapshotWriter.add
@@ -49,7 +50,7 @@ def test_large_ones_are_stored_before_they_are_many(
     tmp_path: Path, run: Run, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     serve(tiny_world(bindings=[{"count": 6, "extra": {"identity": 5, "more": "x" * 3000}}]))
-    monkeypatch.setattr(parts, "MOST_PART_ROWS", 10)
+    monkeypatch.setattr(buffer, "MOST_PART_ROWS", 10)
     stored: list[int] = []
     real = writer.SnapshotWriter.add
 
@@ -67,7 +68,7 @@ def test_after_an_interruption_they_are_the_same(
     tmp_path: Path, run: Run, serve: Serve, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
     serve(tiny_world(bindings=[{"count": 3}, {"count": 9, **ODD}, {"count": 3}]))
-    monkeypatch.setattr(parts, "MOST_PART_ROWS", 2)
+    monkeypatch.setattr(buffer, "MOST_PART_ROWS", 2)
     whole = ("extract", "--page-size", 2)
     assert run(*whole, "--out", tmp_path / "whole").exit_code == 0
     real, steps = files.write_whole, 0

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from migrate.model.replacement import CONDITIONS, Facts, why_needed
 from migrate.report.retirement import _REASONS
+from migrate.retire.replacement import CONDITIONS, Facts, why_needed
 
 NOW = datetime(2026, 6, 15, 8, tzinfo=UTC)
 SERVICE = "IS" + "1" * 32

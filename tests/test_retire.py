@@ -17,15 +17,15 @@ from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from migrate.cli import cli
-from migrate.commands.retire import LIMITS
-from migrate.load import retire_journal
-from migrate.load.exclusion import only_loader
+from migrate.cli.app import cli
+from migrate.cli.commands.retire import LIMITS
+from migrate.load.account_lock import only_loader
 from migrate.model.errors import TransientTwilioError, TwilioError
-from migrate.snapshot import files
+from migrate.retire import journal
 from migrate.standin.faults import Faults
 from migrate.standin.server import StandInServer
 from migrate.standin.world import Binding, World, make_world
+from migrate.storage import files
 from migrate.twilio_api.api import TwilioApi
 from migrate.twilio_api.http import Answer, LiveTransport
 from tests.applying import dying, mortal
@@ -558,7 +558,7 @@ def test_a_death_at_any_step_is_gone_on_from(
         server.world.writes.clear()
         journal = snapshot.with_name(f"{step}.jsonl")
         with environment.context() as patch:
-            dying(patch, step, lines=retire_journal, method="delete", threads=True)
+            dying(patch, step, lines=journal, method="delete", threads=True)
             died = retire(mortal, snapshot, "--journal", journal)
         assert (died.exit_code == 0) == (step == last)
         if step == last:
@@ -645,7 +645,7 @@ def test_a_delete_that_nobody_saw_is_settled_by_the_next_run(
 def test_ctrl_c_settles_what_was_begun_and_names_the_command(
     run: Run, server: StandInServer, snapshot: Path, environment: pytest.MonkeyPatch
 ) -> None:
-    real = retire_journal.RetireJournal.end
+    real = journal.RetireJournal.end
     ended = 0
 
     def end(self: Any, *arguments: Any) -> None:
@@ -656,7 +656,7 @@ def test_ctrl_c_settles_what_was_begun_and_names_the_command(
             raise KeyboardInterrupt
 
     with environment.context() as patch:
-        patch.setattr(retire_journal.RetireJournal, "end", end)
+        patch.setattr(journal.RetireJournal, "end", end)
         stopped = retire(run, snapshot, "--concurrency", 1)
     assert (stopped.exit_code, said(stopped).count("\n")) == (130, 1)
     assert "Interrupted: 2 bindings are deleted" in stopped.stderr
@@ -678,7 +678,7 @@ def test_a_full_disk_stops_it(
         real(path, line)
 
     with environment.context() as patch:
-        patch.setattr(retire_journal, "append_synced", full)
+        patch.setattr(journal, "append_synced", full)
         stopped = retire(run, snapshot, "--concurrency", 1)
     assert (stopped.exit_code, said(stopped).count("\n")) == (1, 1)
     assert "The journal cannot be written: no space left on device" in stopped.stderr
@@ -823,7 +823,7 @@ def test_more_than_are_in_hand_at_a_time(tmp_path: Path, run: Run, serve: Serve)
 def test_deletes_keep_to_the_pace_from_all_threads(run: Run, snapshot: Path, environment: pytest.MonkeyPatch) -> None:
     waited: list[float] = []
     environment.setattr(TwilioApi, "pause", lambda api, seconds: waited.append(seconds))
-    environment.setattr("migrate.load.pace.time", SimpleNamespace(monotonic=lambda: 100.0))  # all come at once
+    environment.setattr("migrate.load.rate_limit.time", SimpleNamespace(monotonic=lambda: 100.0))  # all come at once
     assert retire(run, snapshot).exit_code == 0
     assert sorted(waited) == pytest.approx([1 / 25, 2 / 25, 3 / 25])  # the fourth waits for its turn behind three
 
@@ -847,7 +847,7 @@ def test_a_full_disk_before_anything_is_deleted_names_the_command(
     def full(*arguments: Any) -> Any:
         raise OSError(28, "No space left on device", "x")
 
-    environment.setattr("migrate.retirement.write_coverage", full)
+    environment.setattr("migrate.retire.selection.write_coverage", full)
     stopped = retire(run, snapshot)
     assert (stopped.exit_code, stopped.stderr.count("\n"), server.world.writes) == (1, 1, [])
     assert f"Go on with: chat-migrate retire {snapshot}" in stopped.stderr
@@ -884,7 +884,7 @@ def test_it_asks_for_the_number_first(
     command = ["retire", str(snapshot), "--coverage", str(snapshot.parent / "c"), "--apply", "--force", "few-ready"]
     silent = run(*command)
     assert (silent.exit_code, "Say --yes" in silent.stderr) == (4, True)
-    environment.setattr("migrate.commands.applying._is_terminal", lambda: True)
+    environment.setattr("migrate.cli.commands.applying._is_terminal", lambda: True)
     wrong = CliRunner().invoke(cli, command, input="5\n")
     assert (wrong.exit_code, server.world.writes) == (4, [])
     assert "bindings that are to be deleted for good (4)" in wrong.stderr
@@ -962,7 +962,7 @@ def test_there_is_one_way_to_delete_and_one_caller() -> None:
     clients = {name for name, text in sources.items() if "_client.request(" in text or "session.send(" in text}
     assert clients == {"twilio_api/api.py", "twilio_api/http.py"}
     callers = {name for name, text in sources.items() if re.search(r"api\.delete\(", text)}
-    assert callers == {"load/retire.py"}
+    assert callers == {"retire/delete.py"}
 
 
 def test_every_limit_is_named_in_the_readme() -> None:

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from migrate.commands.retire import LIMITS
-from migrate.model.replacement import CONDITIONS, Facts
+from migrate.cli.commands.retire import LIMITS
+from migrate.retire.replacement import CONDITIONS, Facts
 from migrate.standin import views
 from migrate.standin.deliveries import lost_with
 from migrate.standin.world import Binding, Credential, Service, World, binding_sid
@@ -298,6 +298,6 @@ def test_a_rule_that_goes_by_the_list_alone_loses_pushes(
     tmp_path: Path, run: Run, serve: Serve, environment: pytest.MonkeyPatch
 ) -> None:
     """The worlds are such that it shows: what happens between the list and a delete costs pushes."""
-    environment.setattr("migrate.load.retire.why_needed", lambda facts: None)
+    environment.setattr("migrate.retire.delete.why_needed", lambda facts: None)
     world, _ = retire_all(tmp_path, run, serve, environment, SEED, 200)
     assert any(world.losses.values())

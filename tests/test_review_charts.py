@@ -13,12 +13,12 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 
-from migrate.map.run import map_snapshot
-from migrate.model.coverage import Counts
+from migrate.map.mapping import map_snapshot
+from migrate.map.spreadsheet import write_csv
 from migrate.model.schemas import PENDING
 from migrate.review import charts, open_coverage, open_mapped, open_snapshot
 from migrate.review.charts import Chart
-from migrate.snapshot.spreadsheet import write_csv
+from migrate.verify.coverage import Counts
 from tests.conftest import service_sid
 from tests.snapshots import AS_OF, binding, credential, credential_sid, write_snapshot
 from tests.test_review_coverage import at, grown, verified

@@ -13,15 +13,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from migrate.model.coverage import Counts, Coverage, ServiceCoverage
+from migrate.map.spreadsheet import write_csv
 from migrate.model.errors import InputError
 from migrate.model.masking import mask
 from migrate.model.schemas import COVERAGE, PENDING
 from migrate.review import open_coverage
 from migrate.review.coverage import CoverageReview
-from migrate.snapshot.coverage import write_coverage
-from migrate.snapshot.pending import read_pending
-from migrate.snapshot.spreadsheet import write_csv
+from migrate.verify.coverage import Counts, Coverage, ServiceCoverage
+from migrate.verify.coverage_folder import write_coverage
+from migrate.verify.pending import read_pending
 from tests.conftest import service_sid
 from tests.markup import HARMLESS, HOSTILE, text_in
 from tests.reviews import rows

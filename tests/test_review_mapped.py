@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from migrate.map.mapping import map_snapshot
 from migrate.map.rules_toml import override
-from migrate.map.run import map_snapshot
 from migrate.model.errors import InputError
 from migrate.model.masking import mask
 from migrate.review import open_mapped

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from migrate.load.saved import save_plan
+from migrate.load.plan_file import save_plan
 from migrate.model.catalogue import CATALOGUE
 from migrate.model.errors import InputError
 from migrate.model.finding import Finding

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from migrate import load_rules
+from migrate.map.mapping import map_snapshot
 from migrate.map.rules import Rules
-from migrate.map.run import map_snapshot
 from migrate.model.errors import InputError
 from migrate.review import open_snapshot
 from migrate.review.snapshot import SnapshotReview

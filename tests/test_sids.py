@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from migrate.load import sids
-from migrate.load.sids import Sids
+from migrate.storage import sid_set
+from migrate.storage.sid_set import Sids
 
 some = st.integers(0, 40).map(lambda number: f"BS{number:032x}")
 strange = st.none() | st.text(max_size=40) | st.integers(0, 40).map(lambda number: f"BS{number:032x}0")
@@ -22,7 +22,7 @@ strange = st.none() | st.text(max_size=40) | st.integers(0, 40).map(lambda numbe
 @given(st.lists(some, unique=True), st.lists(some | strange))
 def test_it_has_what_was_added_and_nothing_else(added: list[str], asked: list[str | None]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sids, "RUN", 7)
+        patch.setattr(sid_set, "RUN", 7)
         found = Sids(Path("/no/such/folder"))
         for sid in added:
             found.add(sid)
@@ -32,7 +32,7 @@ def test_it_has_what_was_added_and_nothing_else(added: list[str], asked: list[st
 
 
 def test_nothing_of_it_is_left_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sids, "RUN", 2)
+    monkeypatch.setattr(sid_set, "RUN", 2)
     found = Sids(tmp_path)
     for number in range(5):
         found.add(f"BS{number:032x}")
@@ -55,7 +55,7 @@ def test_a_journal_of_a_million_is_not_held_in_memory(tmp_path: Path) -> None:
             file.write(f'{{"intent": "{sid}"}}\n{{"result": "{sid}", "status": "deleted"}}\n')
     code = (
         "import re, sys; from pathlib import Path; import pyarrow as pa;"
-        "from migrate.load.retire_journal import read_retire_journal as read;"
+        "from migrate.retire.journal import read_retire_journal as read;"
         "own = lambda: int(re.search(r'RssAnon:\\s+(\\d+)', Path('/proc/self/status').read_text())[1]);"
         "before = own(); journal = read(Path(sys.argv[1]), 's', 'A', 't', 'c');"
         "assert journal.deleted.among(pa.array([f'BS{7:032x}', f'BS{10**9:032x}'])).to_pylist() == [True, False];"

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from migrate.model.errors import RefusedError
 from migrate.model.schemas import BINDINGS, CREDENTIALS, SERVICES
-from migrate.snapshot.parquet import table_of
 from migrate.snapshot.reader import open_snapshot
+from migrate.storage.parquet import table_of
 from tests.conftest import CASSETTE, Demo, Run
 
 

@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from migrate.map.run import map_snapshot
+from migrate.map.mapping import map_snapshot
+from migrate.map.spreadsheet import read_csv, write_csv, write_spreadsheet
 from migrate.model.errors import InputError
 from migrate.model.schemas import PENDING
-from migrate.snapshot.pending import read_pending, write_pending
-from migrate.snapshot.spreadsheet import read_csv, write_csv, write_spreadsheet
+from migrate.verify.pending import read_pending, write_pending
 from tests.conftest import Demo, Run, service_sid
 from tests.snapshots import binding, write_snapshot
 
@@ -97,7 +97,7 @@ def test_a_list_that_was_interrupted_leaves_no_identities_behind(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("migrate.snapshot.spreadsheet._safe", interrupted)
+    monkeypatch.setattr("migrate.map.spreadsheet._safe", interrupted)
     result = run("map", demo.folder / "snapshot", "--out", tmp_path / "m", "--csv", tmp_path / "x.csv")
     assert (result.exit_code, result.stderr.count("\n")) == (130, 1)
     assert "The mapping is finished" in result.stderr

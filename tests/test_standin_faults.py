@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import requests
 
-from migrate.standin import mishaps
+from migrate.standin import fault_middleware
 from migrate.standin.faults import DAMAGES, KINDS, REFUSALS, Faults
 from migrate.standin.server import StandInServer
 from migrate.standin.world import make_world
@@ -64,7 +64,7 @@ class Sleeps:
 @pytest.fixture
 def sleeps(monkeypatch: pytest.MonkeyPatch) -> Sleeps:
     fake = Sleeps()
-    monkeypatch.setattr(mishaps, "sleep", fake)
+    monkeypatch.setattr(fault_middleware, "sleep", fake)
     return fake
 
 
@@ -195,7 +195,7 @@ def test_chat_can_be_gone_while_conversations_goes_on(serve: Serve, status: Any)
 
 
 def test_all_requests_wait_without_waiting_for_each_other(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mishaps, "sleep", together := Sleeps(enough=3))
+    monkeypatch.setattr(fault_middleware, "sleep", together := Sleeps(enough=3))
     server = serve(tiny_world(), faults=Faults(latency=30))
     with ThreadPoolExecutor(3) as pool:
         assert {answer.status_code for answer in pool.map(lambda _: ask(server, BINDINGS), range(3))} == {200}
@@ -205,7 +205,7 @@ def test_all_requests_wait_without_waiting_for_each_other(serve: Serve, monkeypa
 def test_more_than_the_most_at_once_are_refused_and_all_answers_say_how_many(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mishaps, "sleep", Sleeps(enough=5))
+    monkeypatch.setattr(fault_middleware, "sleep", Sleeps(enough=5))
     server = serve(tiny_world(), faults=Faults(latency=1, most_at_once=2))
     with ThreadPoolExecutor(5) as pool:
         answers = list(pool.map(lambda _: ask(server, BINDINGS), range(5)))

@@ -11,10 +11,10 @@ import pytest
 import requests
 from click.testing import CliRunner
 
+from migrate.cli.standin_options import standin_options
 from migrate.standin.faults import DEFAULT_KINDS, KINDS, Faults
 from migrate.standin.paging import PageSizes
 from migrate.standin.world import World
-from migrate.standin_options import standin_options
 from tests.conftest import ROOT, Run
 
 

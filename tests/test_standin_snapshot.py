@@ -13,8 +13,8 @@ import pytest
 import requests
 
 from migrate.model.errors import InputError, RefusedError
-from migrate.snapshot.parquet import file_record
 from migrate.snapshot.reader import open_snapshot
+from migrate.snapshot.writer import file_record
 from migrate.standin.faults import Faults
 from migrate.standin.from_snapshot import AUTH_TOKEN, world_of
 from migrate.standin.server import StandInServer

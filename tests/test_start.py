@@ -66,8 +66,8 @@ def test_a_command_loads_no_other_command(folder: Path) -> None:
     code = LOOK.replace('.split(".")[0]', "")
     command = [sys.executable, "-c", code, "extract", "--out", str(folder / "new")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    commands = {name for name in done.stdout.split() if name.startswith("migrate.commands.")}
-    assert commands == {"migrate.commands.extract", "migrate.commands.warnings"}
+    commands = {name for name in done.stdout.split() if name.startswith("migrate.cli.commands.")}
+    assert commands == {"migrate.cli.commands.extract", "migrate.cli.commands.warnings"}
 
 
 def test_an_extract_never_loads_what_only_other_commands_need(tmp_path: Path, serve: Serve) -> None:

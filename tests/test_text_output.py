@@ -24,18 +24,18 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.text import Text
 
-from migrate.cli import cli
-from migrate.model.coverage import Counts, Coverage, ServiceCoverage
-from migrate.model.rehearsal import Conditions, Point, Rehearsal
+from migrate.cli.app import cli
+from migrate.cli.console import Screen, spell_on
 from migrate.model.text import lasting, printable, spelt
-from migrate.rehearsal.act import POINTS
+from migrate.rehearse.points import Conditions, Point, Rehearsal
+from migrate.rehearse.scenario import POINTS
 from migrate.report.coverage import coverage_view
 from migrate.report.layout import BREAK, COLUMN, JOINT, fitted, grid, padded, sided, table, unbroken
 from migrate.report.rehearsal import rehearsal_view
 from migrate.report.wording import size
-from migrate.screen import Screen, spell_on
 from migrate.standin.server import StandInServer
 from migrate.standin.world import make_world
+from migrate.verify.coverage import Counts, Coverage, ServiceCoverage
 from tests.conftest import CASSETTE, ROOT, Demo
 
 pytestmark = pytest.mark.no_cover  # other tests cover the same lines; untraced, these take half the time
@@ -455,7 +455,7 @@ def test_what_is_no_failure_to_write_stays_a_failure() -> None:
 
 def test_all_of_our_own_signs_look_like_something_in_ascii() -> None:
     """Whatever is beside ASCII in the words of commands and views."""
-    sources = [path for room in ("report", "commands") for path in (ROOT / "migrate" / room).glob("*.py")]
+    sources = [path for room in ("report", "cli/commands") for path in (ROOT / "migrate" / room).glob("*.py")]
     signs = set(re.findall(r"[^\x00-\x7f]", "".join(path.read_text("utf-8") for path in sources)))
     assert {"→", "…", "·", "×"} <= signs
     for sign in signs:

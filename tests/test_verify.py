@@ -23,14 +23,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from migrate.load.verify import Service, Terms, add_up, partitions, verify_partition
-from migrate.model.coverage import Counts
 from migrate.model.schemas import BINDINGS, COVERAGE
 from migrate.snapshot.manifest import Filters, IdentityFile
 from migrate.standin.world import World
 from migrate.twilio_api.api import TwilioApi
 from migrate.twilio_api.http import Answer, LiveTransport, Request
-from migrate.verification import SCRATCH, verify_snapshot
+from migrate.verify.coverage import Counts
+from migrate.verify.partition import Service, Terms, add_up, partitions, verify_partition
+from migrate.verify.verification import SCRATCH, verify_snapshot
 from tests.conftest import DEMO_ACCOUNT, Demo, Run, Serve, service_sid, tiny_world
 from tests.snapshots import AS_OF, binding, write_snapshot
 
@@ -605,7 +605,7 @@ def test_a_full_disk_is_one_line_with_the_command_that_goes_on(
     def full(*args: Any, **options: Any) -> Any:
         raise OSError(28, "No space left on device", str(tmp_path / "c" / "x"))
 
-    monkeypatch.setattr("migrate.verification.write_coverage", full)
+    monkeypatch.setattr("migrate.verify.verification.write_coverage", full)
     result = run(*words)
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
     assert "no space left on device" in result.stderr
@@ -629,13 +629,13 @@ def test_ctrl_c_while_bindings_are_compared_is_one_line(tmp_path: Path) -> None:
     # In a process of its own: queries for ever, each too short to be deaf for long, and the signal in the midst of one.
     code = """
 import os, signal, sys, threading
-import migrate.load.verify as verify
+import migrate.verify.partition as verify
 def prepare(database, partition):
     threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
     while True:
         database.execute("SELECT count(*) FROM range(1000000) AS t(i) WHERE hash(i) = 1").fetchall()
 verify._prepare = prepare
-from migrate.cli import main
+from migrate.cli.app import main
 sys.argv[1:] = ["verify", "s", "--against", "l"]
 main()
 """

@@ -1,1 +1,1 @@
-"""The extractor: chains of pages, side by side, into a snapshot that can be gone on with."""
+"""The extractor: chains of pages, side by side, into a snapshot that can be resumed."""

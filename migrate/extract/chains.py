@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from migrate.extract.asked import Asked
+from migrate.extract.buffer import Parts, Position
 from migrate.extract.columns import Rows, read_rows
+from migrate.extract.filters import Asked
 from migrate.extract.identities import Identities
-from migrate.extract.meter import Meter
-from migrate.extract.parts import Parts, Position
 from migrate.model.errors import TransientTwilioError, TwilioError
 from migrate.twilio_api.addresses import Api
 from migrate.twilio_api.api import TwilioApi, kind_of_list
 from migrate.twilio_api.limits import FEW_TRIES, page_sizes
 from migrate.twilio_api.pages import Circle, Page
+from migrate.twilio_api.progress import Meter
 from migrate.twilio_api.sizes import may_be_the_size
 
 logger = logging.getLogger(__name__)

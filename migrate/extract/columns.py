@@ -20,7 +20,7 @@ import pyarrow.json as pj
 
 from migrate.extract.records import UnfitError, binding_row, rejected_line
 from migrate.model.schemas import BINDINGS, TIMESTAMP
-from migrate.snapshot.parquet import table_of
+from migrate.storage.parquet import table_of
 from migrate.twilio_api.pages import Meta, meta_of, records_of
 
 # The default pool keeps what many threads have freed, tens of megabytes of it.

@@ -1,1 +1,1 @@
-"""The loader: what is live beside what is desired, the plan that makes the one the other, and who has come back."""
+"""The loader: what is live beside what is desired, the plan between them, its journal, and its rollback."""

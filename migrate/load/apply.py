@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 
+from migrate.load.applied import Outcome
 from migrate.load.compare import differing, same
 from migrate.load.credentials import CredentialWriter
 from migrate.load.journal import Journal
-from migrate.load.pace import READ_AGAIN, Pace
 from migrate.load.planning import notifications_path, read_live
+from migrate.load.rate_limit import READ_AGAIN, Pace
 from migrate.load.secrets import Form
-from migrate.model.applied import Outcome
 from migrate.model.errors import (
     InterruptedRunError,
     MigrateError,

@@ -10,10 +10,10 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 
+from migrate.load.applied import Outcome
 from migrate.load.journal import CredentialEntry, Journal
-from migrate.load.pace import READ_AGAIN, Pace
+from migrate.load.rate_limit import READ_AGAIN, Pace
 from migrate.load.secrets import Form, secret_findings
-from migrate.model.applied import Outcome
 from migrate.model.errors import TransientTwilioError, TwilioError
 from migrate.model.finding import Finding
 from migrate.model.push_config import form_value

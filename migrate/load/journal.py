@@ -13,14 +13,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from migrate.load.lines import held_for_lines, is_unwritten
 from migrate.model.errors import InputError, RefusedError
 from migrate.model.plan import NOTIFICATIONS, Change, Plan, settings_of
 from migrate.model.push_config import Settings
 from migrate.model.push_credential import CREDENTIAL, CredentialChange, LiveCredential
 from migrate.model.sids import is_credential_sid, is_service_sid
-from migrate.snapshot.files import append_synced
+from migrate.storage.files import append_synced
 from migrate.storage.private import own_place
+from migrate.storage.synced_log import held_for_lines, is_unwritten
 
 FORMAT = 1
 _FIRST = f'{{"format_version": {FORMAT}, "plan_id": '.encode()  # how each begins

@@ -8,17 +8,17 @@ from pathlib import Path
 
 from migrate.load.compare import compare, drifted
 from migrate.load.credentials import plan_credentials
+from migrate.map.mapped_folder import Mapped, open_mapped
 from migrate.model.address import is_twilios
 from migrate.model.errors import MigrateError, RefusedError, TwilioError, UsageError
 from migrate.model.finding import Finding
 from migrate.model.plan import Change, Plan
 from migrate.model.push_config import KEYS, PushConfig, Settings, flatten, in_order, unreadable_of
 from migrate.model.sids import is_service_sid, normal
-from migrate.snapshot.mapped import Mapped, open_mapped
+from migrate.runtime.workers import Workers, result_of
 from migrate.snapshot.reader import open_snapshot
 from migrate.twilio_api.api import TwilioApi
 from migrate.twilio_api.credentials import is_one_account
-from migrate.workers import Workers, result_of
 
 
 def make_plan(

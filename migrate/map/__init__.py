@@ -1,1 +1,1 @@
-"""The mapper: what each binding becomes, and each service's push configuration. No network; pure decisions."""
+"""The mapper: what each binding becomes, each push configuration, and the folder that holds them. No network."""

@@ -16,15 +16,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from migrate.map.counts import Counted
 from migrate.map.credentials import Credentials
-from migrate.map.crowds import FLAGS, NO_CROWDS, SERVICE, Crowds
-from migrate.map.fate import Facts, Fate, decide
+from migrate.map.decision import Facts, Fate, decide
+from migrate.map.mapped_parts import IN_MEMORY
 from migrate.map.rules import Rules
-from migrate.map.tally import Counted
+from migrate.map.sharing import FLAGS, NO_CROWDS, SERVICE, Crowds
 from migrate.model.finding import MAX_EXAMPLES
 from migrate.model.masked_column import mask_column
 from migrate.model.schemas import BINDINGS, encoded
-from migrate.snapshot.mapped_parts import IN_MEMORY
 
 # The columns of the `BINDINGS` schema that a batch to be mapped has.
 NEEDED = (

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from migrate.map.credentials import Credentials
-from migrate.map.fate import Facts, Fate, decide
+from migrate.map.decision import Facts, Fate, decide
+from migrate.map.explanation import Explanation, RuleUsed
+from migrate.map.mapped_folder import RULES, Mapped, find_bindings, open_mapped
 from migrate.map.rules import Rules
 from migrate.map.rules_toml import read_rules, shown
 from migrate.model.errors import InputError
-from migrate.model.explanation import Explanation, RuleUsed
-from migrate.snapshot.mapped import RULES, Mapped, find_bindings, open_mapped
 
 
 def explain(folder: Path, sid: str, service_sid: str | None = None) -> Explanation:

@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from migrate.map.counts import Tally
+from migrate.map.push_config_yaml import quoted
 from migrate.map.rules import AS_NEW_MESSAGE, DROP, LEAVE, PROPOSE, TRUST, Rules
-from migrate.map.tally import Tally
 from migrate.map.templates import coming_alive, translate_template
 from migrate.model.finding import Finding
 from migrate.model.proposal import Proposal
 from migrate.model.push_config import ServiceConfig, Value
-from migrate.model.push_config_yaml import quoted
 from migrate.model.text import unsendable
 
 AS_IN_CHAT = "as in Chat"

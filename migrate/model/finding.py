@@ -64,3 +64,10 @@ def count_by_severity(findings: Iterable[Finding]) -> dict[str, int]:
     for finding in findings:
         counts[finding.severity] += 1
     return counts
+
+
+def nothing_expected(bindings: int, expired: int) -> tuple[Finding, ...]:
+    """The finding of a snapshot that has no binding that can come back, by its counts; none for any other."""
+    if not bindings:
+        return (Finding("snapshot-empty", None, "", 0),)
+    return (Finding("snapshot-expired", None, "", expired),) if expired == bindings else ()

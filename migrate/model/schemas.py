@@ -98,7 +98,7 @@ PENDING = pa.schema(
     ]
 )
 
-# One row per run, service and platform. The columns of numbers are `migrate.model.coverage.Counts`.
+# One row per run, service and platform. The columns of numbers are `migrate.verify.coverage.Counts`.
 COVERAGE = pa.schema(
     [
         pa.field("as_of", TIMESTAMP, nullable=False),  # the live side's time

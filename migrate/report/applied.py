@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from migrate.model.applied import Outcome
+from migrate.load.applied import Outcome
 from migrate.model.text import printable
 from migrate.report.layout import BREAK, COLUMN
 from migrate.report.limit import first, more

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from migrate.model.coverage import Counts, Coverage
 from migrate.model.text import printable
 from migrate.report.layout import COLUMN, grid, table
 from migrate.report.limit import first, listed, more
 from migrate.report.text import findings_view
 from migrate.report.wording import count, name, share
+from migrate.verify.coverage import Counts, Coverage
 
 _COLUMNS = {
     "bindings": "bindings",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from rich.text import Text
 
+from migrate.map.explanation import Explanation
 from migrate.model.catalogue import CATALOGUE
-from migrate.model.explanation import Explanation
 from migrate.model.text import printable
 from migrate.report.layout import BREAK, sided, table
 from migrate.report.limit import MOST_SHOWN, listed, more

@@ -8,13 +8,13 @@ from typing import Any
 
 from rich.text import Text
 
+from migrate.map.mapped_folder import Summary
 from migrate.model.credential import Credential
 from migrate.model.text import printable
 from migrate.report.layout import BREAK, COLUMN, sided, table
 from migrate.report.limit import first, more
 from migrate.report.text import findings_view, mapping_rows, proposals_view
 from migrate.report.wording import count, counts, name
-from migrate.snapshot.mapped import Summary
 
 
 def map_view(summary: Summary, folder: str, files: Sequence[tuple[str, str]] = ()) -> Text:

@@ -9,9 +9,9 @@ from itertools import accumulate, chain
 from migrate.model.finding import count_by_severity
 from migrate.model.plan import Change, Plan
 from migrate.model.push_credential import CredentialChange
-from migrate.model.pushes import Push, push_changes
 from migrate.model.text import printable
 from migrate.report.limit import worst_first
+from migrate.report.pushes import Push, push_changes
 from migrate.report.wording import (
     NO_TEXT,
     PROPOSED,

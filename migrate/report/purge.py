@@ -8,10 +8,10 @@ from datetime import datetime
 from rich.text import Text
 
 from migrate.model.text import printable
+from migrate.purge import Kept
 from migrate.report.layout import BREAK, COLUMN
 from migrate.report.limit import first, more
 from migrate.report.wording import count, size
-from migrate.snapshot.purge import Kept
 
 
 def _rank(kept: Kept, fates: Mapping[Kept, str]) -> tuple[bool, bool, str]:

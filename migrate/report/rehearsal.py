@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from migrate.model.rehearsal import Point, Rehearsal
 from migrate.model.text import lasting, printable
+from migrate.rehearse.points import Point, Rehearsal
 from migrate.report.layout import BREAK, COLUMN, table
 from migrate.report.markdown import escape
 from migrate.report.wording import count

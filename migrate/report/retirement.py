@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 
 from rich.text import Text
 
-from migrate.model.coverage import total
-from migrate.model.retirement import FATES, Retired, Retirement, ServiceRetirement
 from migrate.model.text import lasting, printable
 from migrate.report.coverage import rejected_row
 from migrate.report.layout import BREAK, COLUMN, grid, table
 from migrate.report.limit import first, more
 from migrate.report.wording import count, name, share
+from migrate.retire.retirement import FATES, Retired, Retirement, ServiceRetirement
+from migrate.verify.coverage import total
 
 _MINUTE = 60  # seconds
 _COLUMNS = {
@@ -29,7 +29,7 @@ Left alone of those that are ready: shared, because Conversations lists a bindin
 the same object, or it is one of its own; needed, because it is not shown that the registration in Conversations \
 gives its device all that Chat's binding does. Earlier: by an earlier run.
 """
-# The reasons for which a binding is needed: the names of the rule's conditions (`migrate.model.replacement`).
+# The reasons for which a binding is needed: the names of the rule's conditions (`migrate.retire.replacement`).
 _REASONS = {
     "no-service": "Chat does not show their service: it is switched off, or closed to these credentials",
     "other-service": "the answers are about another service",

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from rich.text import Text
 
+from migrate.map.mapped_folder import Summary
+from migrate.map.outcome import OUTCOMES
 from migrate.model.finding import Finding, count_by_severity
-from migrate.model.outcome import OUTCOMES
 from migrate.model.plan import Change, Plan
 from migrate.model.proposal import Proposal
 from migrate.model.push_credential import CredentialChange
@@ -31,7 +32,6 @@ from migrate.report.wording import (
     verdict,
 )
 from migrate.snapshot.manifest import Manifest
-from migrate.snapshot.mapped import Summary
 
 COLOURS = {"blocker": "bold red", "warning": "yellow", "info": "cyan"}
 

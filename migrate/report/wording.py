@@ -6,9 +6,9 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from migrate.map.outcome import OUTCOMES
 from migrate.model.catalogue import CATALOGUE, CatalogueEntry, Severity
 from migrate.model.finding import Finding, count_by_severity
-from migrate.model.outcome import OUTCOMES
 from migrate.model.plan import Plan
 from migrate.model.proposal import Proposal
 from migrate.model.push_config import FIELDS, Settings, Value

@@ -20,7 +20,7 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-from migrate.model.outcome import OUTCOMES
+from migrate.map.outcome import OUTCOMES
 from migrate.report.wording import name
 from migrate.review.coverage import ALL, CoverageReview
 from migrate.review.mapped import MappedReview

@@ -21,7 +21,7 @@ from migrate.report.wording import count, name
 from migrate.review.card import Card
 from migrate.review.forecast import forecast
 from migrate.review.rows import NONE, frame, to_pandas
-from migrate.snapshot.pending import read_pending
+from migrate.verify.pending import read_pending
 
 ALL = "(all)"  # all platforms together
 _NUMBERS = ["bindings", "ready_device", "ready_platform", "pending", "expired", "new", "unclear", "rejected"]
@@ -64,7 +64,7 @@ class CoverageReview(Card):
         """A row for each run, service and platform: `as_of`, `service_sid`, `platform`, `snapshot` (its digest).
 
         And the numbers: `bindings`, `ready_device`, `ready_platform`, `pending`, `expired`, `new`, `unclear` (see
-        `migrate.model.coverage.Counts`), `rejected` (live records that do not fit), `ready`, `expected`, `percent`.
+        `migrate.verify.coverage.Counts`), `rejected` (live records that do not fit), `ready`, `expected`, `percent`.
         `platform` is `(none)` where bindings name no type; `fcm` stands for `gcm` too.
         """
         return _with_shares(self._runs)
@@ -275,6 +275,6 @@ def _of_today(table: pa.Table) -> pa.Table:
 
 def _with_shares(found: pd.DataFrame) -> pd.DataFrame:
     ready, expected = found["ready_device"] + found["ready_platform"], found["bindings"] - found["expired"]
-    # To a tenth and never rounded up, as `migrate.model.coverage.Counts` has it.
+    # To a tenth and never rounded up, as `migrate.verify.coverage.Counts` has it.
     share = (1000 * ready // expected.where(expected > 0) / 10).astype("float64")
     return found.assign(ready=ready, expected=expected, percent=share)

@@ -12,11 +12,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from migrate.map.mapped_folder import BINDINGS, RULES, Mapped, open_mapped
+from migrate.map.outcome import ACTIONS, OUTCOMES
 from migrate.map.rules import Rules
 from migrate.map.rules_toml import read_rules
 from migrate.model.errors import InputError, MigrateError
 from migrate.model.finding import Finding, count_by_severity
-from migrate.model.outcome import ACTIONS, OUTCOMES
 from migrate.model.proposal import Proposal
 from migrate.model.push_config import Settings
 from migrate.model.schemas import MAPPED_BINDINGS
@@ -26,7 +27,6 @@ from migrate.review.findings import findings_frame, service_names
 from migrate.review.proposals import proposals_frame
 from migrate.review.pushes import After, Pair, Phones, chat_pairs, pushes_frame
 from migrate.review.rows import NONE, Rows, frame
-from migrate.snapshot.mapped import BINDINGS, RULES, Mapped, open_mapped
 from migrate.snapshot.reader import open_snapshot
 
 _OUTCOMES = f"""

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from migrate.map.fate import translate_message_type
+from migrate.map.decision import translate_message_type
 from migrate.map.rules import Rules
 from migrate.review.rows import Rows, frame
 from migrate.snapshot.manifest import Manifest

@@ -11,13 +11,13 @@ import pandas as pd
 import pyarrow as pa
 
 from migrate.load.limits import refusals
-from migrate.load.saved import read_plan
+from migrate.load.plan_file import read_plan
 from migrate.model.catalogue import SEVERITIES
 from migrate.model.errors import InputError
 from migrate.model.finding import count_by_severity
 from migrate.model.plan import Change, Plan
 from migrate.model.proposal import Proposal
-from migrate.model.pushes import proposed_pushes, push_changes, push_of
+from migrate.report.pushes import proposed_pushes, push_changes, push_of
 from migrate.report.wording import (
     PUSHES,
     counts,

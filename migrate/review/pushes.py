@@ -12,9 +12,9 @@ import pyarrow as pa
 from migrate.map.rules import DROP, Rules
 from migrate.model.proposal import Proposal
 from migrate.model.push_config import Settings
-from migrate.model.pushes import Piece, Push, proposed_pushes, push_of
 from migrate.model.templates import VARIABLE
 from migrate.model.text import printable
+from migrate.report.pushes import Piece, Push, proposed_pushes, push_of
 from migrate.review.card import shown
 from migrate.review.rows import frame
 

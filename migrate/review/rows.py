@@ -15,7 +15,7 @@ from migrate.model.errors import InputError, MigrateError
 from migrate.model.masked_column import mask_column
 from migrate.model.schemas import TIMESTAMP
 from migrate.model.text import did_you_mean
-from migrate.snapshot.database import over_views
+from migrate.storage.database import over_views
 
 SERVICE = "service_sid"
 NONE = "(none)"  # a binding type that is null, in tables of counts

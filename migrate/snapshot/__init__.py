@@ -1,1 +1,1 @@
-"""The on-disk formats: the snapshot of the source, and the folder that the mapper makes of it."""
+"""The snapshot on disk: written so that it can be killed at any instant, and proved when it is read."""

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from migrate.snapshot.files import write_whole
 from migrate.snapshot.manifest import FileRecord
 from migrate.snapshot.rejected import is_of_rejected
+from migrate.storage.files import write_whole
 
 CHECKPOINT = "checkpoint.jsonl"
 

@@ -84,7 +84,7 @@ def without_duplicates(parts: list[Path]) -> Iterator[tuple[Path, pa.Table]]:
 def _repeated_sids(parts: list[Path]) -> set[str]:
     if not parts:
         return set()
-    from migrate.snapshot.database import LOW_MEMORY_LIMIT, over_parts  # DuckDB is rarely needed here
+    from migrate.storage.database import LOW_MEMORY_LIMIT, over_parts  # DuckDB is rarely needed here
 
     with over_parts(parts, parts[0].parent, LOW_MEMORY_LIMIT) as database:
         # By hashes first, which are few bytes each: two sids that share one are told apart in the second step.

@@ -16,7 +16,7 @@ from migrate.model.digest import canonical_json, digest
 from migrate.model.errors import InputError
 from migrate.model.masking import mask
 from migrate.model.sids import is_account_sid
-from migrate.snapshot.files import write_whole
+from migrate.storage.files import write_whole
 
 FORMAT = 1
 NAME = "manifest.json"

@@ -10,13 +10,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from migrate.interrupts import check
-from migrate.model.coverage import nothing_expected
 from migrate.model.errors import RefusedError
-from migrate.model.finding import Finding
-from migrate.snapshot.files import sha256_of
+from migrate.model.finding import Finding, nothing_expected
+from migrate.runtime.interrupts import check
 from migrate.snapshot.manifest import Manifest, read_manifest
 from migrate.snapshot.unfinished import BINDINGS_FOLDER
+from migrate.storage.files import sha256_of
 
 if TYPE_CHECKING:
     import pyarrow as pa

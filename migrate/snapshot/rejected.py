@@ -13,8 +13,8 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from migrate.snapshot.files import make_own_folder, private_file, sha256_of, write_whole
 from migrate.snapshot.manifest import FileRecord
+from migrate.storage.files import make_own_folder, private_file, sha256_of, write_whole
 from migrate.storage.private import is_partial_of
 
 REJECTED = "rejected.jsonl"

@@ -12,10 +12,10 @@ from shlex import quote
 from migrate.model.address import other_address, place
 from migrate.model.errors import RefusedError
 from migrate.snapshot.checkpoint import CHECKPOINT
-from migrate.snapshot.files import PARTIAL
 from migrate.snapshot.manifest import NAME as MANIFEST
 from migrate.snapshot.manifest import Manifest, read_manifest
 from migrate.snapshot.rejected import remove_rejected
+from migrate.storage.files import PARTIAL
 
 BINDINGS_FOLDER = "bindings"
 

@@ -27,7 +27,11 @@ from migrate.model.schemas import CREDENTIALS, SERVICES
 from migrate.model.sids import is_service_sid
 from migrate.snapshot.checkpoint import CHECKPOINT, ChainState, Progress, check_line, complete_lines
 from migrate.snapshot.deduplicate import Keys, without_duplicates
-from migrate.snapshot.files import (
+from migrate.snapshot.manifest import NAME as MANIFEST
+from migrate.snapshot.manifest import ChainRecord, FileRecord, Manifest, read_manifest
+from migrate.snapshot.rejected import REJECTED, put_together, remove_rejected, write_rejected
+from migrate.snapshot.unfinished import BINDINGS_FOLDER, clear_up, refuse_other_address, refuse_unless_unfinished
+from migrate.storage.files import (
     append_synced,
     make_own_folder,
     make_private_folder,
@@ -35,12 +39,8 @@ from migrate.snapshot.files import (
     sync,
     write_whole,
 )
-from migrate.snapshot.lock import hold
-from migrate.snapshot.manifest import NAME as MANIFEST
-from migrate.snapshot.manifest import ChainRecord, FileRecord, Manifest, read_manifest
-from migrate.snapshot.parquet import file_record, parquet_bytes, table_of
-from migrate.snapshot.rejected import REJECTED, put_together, remove_rejected, write_rejected
-from migrate.snapshot.unfinished import BINDINGS_FOLDER, clear_up, refuse_other_address, refuse_unless_unfinished
+from migrate.storage.lock import hold
+from migrate.storage.parquet import parquet_bytes, table_of
 from migrate.storage.private import sweep
 
 _FIXED = ("account_sid", "source", "filters", "shards")  # what an extract that goes on must share with its beginning
@@ -290,3 +290,9 @@ def _chain_record(chain: str, state: ChainState) -> ChainRecord:
         retries=state.requests - state.pages,
         restarts=state.restarts,
     )
+
+
+def file_record(folder: Path, path: Path) -> FileRecord:
+    """What the manifest says of a Parquet file in a snapshot."""
+    rows = pq.read_metadata(path).num_rows
+    return FileRecord(path.relative_to(folder).as_posix(), rows, path.stat().st_size, sha256_of(path))

@@ -18,8 +18,8 @@ from migrate.standin.answers import Handler, error_answer, not_found
 from migrate.standin.control import control
 from migrate.standin.credentials import TYPES, new_credential, update
 from migrate.standin.deliveries import lost_with
+from migrate.standin.fault_middleware import Mishaps
 from migrate.standin.faults import Faults
-from migrate.standin.mishaps import Mishaps
 from migrate.standin.paging import Numbered, Paged, PageSizes, ProblemError
 from migrate.standin.prerendered import Prerendered
 from migrate.standin.world import Binding, Credential, Service, World, user_sid

@@ -1,1 +1,1 @@
-"""Files as such: how private ones are created, and which existing ones are taken for ours."""
+"""Files, locks, Parquet, DuckDB and synced logs: what knows nothing of snapshots."""

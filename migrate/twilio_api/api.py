@@ -14,7 +14,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from migrate.interrupts import stopped_by
 from migrate.model.clock import Clock
 from migrate.model.errors import (
     InterruptedRunError,
@@ -26,6 +25,8 @@ from migrate.model.errors import (
     UsageError,
 )
 from migrate.model.sids import is_binding_sid, is_service_sid
+from migrate.runtime.interrupts import stopped_by
+from migrate.runtime.workers import Workers
 from migrate.twilio_api.account import Account
 from migrate.twilio_api.addresses import CANONICAL, Addresses, Api, public_url
 from migrate.twilio_api.answers import count_of, raise_for_status
@@ -42,7 +43,6 @@ from migrate.twilio_api.pages import Circle, Meta, NotAPageError, Page, Reader, 
 from migrate.twilio_api.retry import Patience
 from migrate.twilio_api.sizes import PageSizes
 from migrate.twilio_api.throttle import Throttle
-from migrate.workers import Workers
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)

@@ -11,8 +11,8 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from migrate.interrupts import HEED
 from migrate.model.errors import HostNotFoundError, InterruptedRunError, TransientTwilioError, TwilioError
+from migrate.runtime.interrupts import HEED
 from migrate.twilio_api.limits import FEW_TRIES
 
 T = TypeVar("T")

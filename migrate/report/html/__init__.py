@@ -22,11 +22,11 @@ from migrate.model.catalogue import SEVERITIES, Severity
 from migrate.model.finding import Finding, count_by_severity
 from migrate.model.plan import Plan
 from migrate.model.push_config import FIELDS
-from migrate.model.pushes import EXAMPLES
 from migrate.model.templates import PUSH_CHARACTERS
 from migrate.model.text import printable
 from migrate.report import wording
 from migrate.report.html.rows import as_json, rows_of
+from migrate.report.pushes import EXAMPLES
 
 MOST_BARS = 12  # services that the chart of changes shows
 MOST_WHOLE = 3_000  # rows that a page has as HTML: a browser takes a second to lay them out

@@ -16,10 +16,10 @@ from typing import Any
 from migrate.model.catalogue import SEVERITIES, Severity
 from migrate.model.finding import Finding
 from migrate.model.plan import Change, Plan
-from migrate.model.pushes import Push, proposed_pushes, push_changes
 from migrate.model.text import printable
 from migrate.report import wording
 from migrate.report.limit import severity_ranks
+from migrate.report.pushes import Push, proposed_pushes, push_changes
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,47 @@
+"""chat-migrate extract."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from migrate.cli.commands.warnings import warn_of_account, warn_of_clock
+from migrate.cli.console import Screen
+from migrate.cli.options import FOLDER, api_options, common_options, extract_options
+
+if TYPE_CHECKING:
+    from migrate.extract.extraction import ExtractOptions
+    from migrate.twilio_api.api import ApiSettings
+    from migrate.twilio_api.progress import Meter
+
+
+@click.command()
+@click.option("--out", type=FOLDER, required=True, metavar="DIR", help="The snapshot's folder.")
+@extract_options
+@api_options
+@common_options
+def extract(out: Path, options: ExtractOptions, meter: Meter, settings: ApiSettings, screen: Screen) -> None:
+    """Copy all bindings, services and credentials into a snapshot.
+
+    An unfinished snapshot is gone on with; a finished one is never overwritten.
+
+    \b
+    Example:
+      chat-migrate extract --out snapshot
+    """
+    from migrate.extract.extraction import extract_snapshot
+    from migrate.snapshot.reader import Snapshot, said_of
+    from migrate.twilio_api.api import open_api
+
+    with open_api(settings) as api, screen.progress(meter):
+        manifest = extract_snapshot(api, out, options, meter)
+    warn_of_account(api, screen)
+    warn_of_clock(api, screen)
+    from migrate.map.rules_toml import default_rules
+    from migrate.report.text import extract_view
+
+    findings = said_of(Snapshot(out, manifest), default_rules().lifetime)
+    data = {**manifest.to_public_json(), "findings": [finding.to_json() for finding in findings]}
+    screen.result(data, lambda: extract_view(manifest, str(out), findings))

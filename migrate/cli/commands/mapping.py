@@ -1,0 +1,90 @@
+"""chat-migrate map, and the two commands that account for what it does: rules and explain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from migrate.cli.console import Screen
+from migrate.cli.options import FILE, FOLDER, BindingSid, ServiceSid, common_options, rules_option
+
+if TYPE_CHECKING:
+    from migrate.map.rules import Rules
+
+
+@click.command("map")
+@click.argument("snapshot", type=FOLDER)
+@click.option("--out", type=FOLDER, required=True, metavar="DIR", help="The mapped folder.")
+@click.option("--overwrite", is_flag=True, help="Map anew; an edited push-config.yaml is kept under a second name.")
+@click.option("--csv", type=FILE, metavar="FILE", help="Also write who must register again, for a spreadsheet.")
+@rules_option
+@common_options
+def map_(snapshot: Path, out: Path, overwrite: bool, csv: Path | None, rules: Rules | None, screen: Screen) -> None:
+    """Translate a snapshot into push configuration, for review.
+
+    Writes push-config.yaml, to be reviewed and edited, and what becomes of every binding. Stays offline.
+
+    \b
+    Example:
+      chat-migrate map snapshot --out mapped
+      chat-migrate map snapshot --out mapped --overwrite --rules rules.toml
+    """
+    from migrate.map.mapped_writer import edited_copies
+    from migrate.map.mapping import map_snapshot
+    from migrate.map.spreadsheet import write_spreadsheet
+    from migrate.report.mapping import map_view
+
+    earlier = edited_copies(out)
+    summary = map_snapshot(snapshot, out, rules, overwrite=overwrite)
+    files = [("Edited", f"kept as {path}") for path in edited_copies(out) if path not in earlier]
+    if csv:
+        rows = write_spreadsheet(out, summary, csv)
+        files.append(("Devices", f"{csv} ({rows:,} rows; it holds identities: keep it as you keep the snapshot)"))
+    screen.result(summary.to_json(), lambda: map_view(summary, str(out), files))
+
+
+@click.command()
+@rules_option
+@common_options
+def rules(rules: Rules | None, screen: Screen) -> None:
+    """Show the rules of the mapper, and the reason for each.
+
+    The output is a rules file itself: with some of it, --rules changes what the mapper does.
+
+    \b
+    Example:
+      chat-migrate rules
+      chat-migrate rules --rules rules.toml
+    """
+    from migrate.map.rules_toml import default_rules
+
+    shown = rules or default_rules()
+    screen.result(shown.to_json(), lambda: shown.text)
+
+
+@click.command()
+@click.argument("mapped", type=FOLDER)
+@click.argument("sid", type=BindingSid())
+@click.option("--service", "service_sid", type=ServiceSid(), help="Only in this service, if several list it.")
+@click.option("--show-identities", is_flag=True, help="Show the identity whole, instead of masked.")
+@common_options
+def explain(mapped: Path, sid: str, service_sid: str | None, show_identities: bool, screen: Screen) -> None:
+    """Account for one binding, by its SID.
+
+    Says what it was, what it becomes, by which rules, and what its device must do; once for each service that lists
+    it.
+
+    \b
+    Example:
+      chat-migrate explain mapped BS00000001000000000000000000000000
+    """
+    from migrate.map.explain import explain as explain_binding
+    from migrate.report.explanation import explanation_view
+
+    found = explain_binding(mapped, sid, service_sid)
+    screen.result(
+        found.to_json(whole_identity=show_identities),
+        lambda: explanation_view(found, whole_identity=show_identities),
+    )

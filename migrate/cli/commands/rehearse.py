@@ -1,0 +1,98 @@
+"""chat-migrate rehearse."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from migrate.cli.console import Screen
+from migrate.cli.options import FOLDER, FormatFile, common_options, same_command
+from migrate.load.proposals import INFERRED
+from migrate.model.errors import MigrateError
+
+if TYPE_CHECKING:
+    from migrate.rehearse.points import Rehearsal
+
+
+@click.command()
+@click.argument("mapped", type=FOLDER)
+@click.option(
+    "--snapshot", type=FOLDER, required=True, metavar="DIR", help="The snapshot whose account the stand-in serves."
+)
+@click.option(
+    "--seed", type=int, default=0, show_default=True, metavar="N",
+    help="Decides which requests fail; another seed is another rehearsal.",
+)  # fmt: skip
+@click.option(
+    "--fault-rate", type=click.FloatRange(0, 0.5), default=0.1, show_default=True, metavar="SHARE",
+    help="Of all requests, 0 to 0.5 fail.",
+)  # fmt: skip
+@click.option(
+    "--report", "reports", type=FormatFile("a report", ".md", ".json"), multiple=True, metavar="FILE",
+    help="Write a report: .md or .json. Repeatable.",
+)  # fmt: skip
+@click.option(
+    "--force", "forced", type=click.Choice([INFERRED]), multiple=True, metavar="inferred",
+    help="Rehearse the load with --force inferred: what is only proposed is written, too.",
+)  # fmt: skip
+@common_options
+def rehearse(
+    mapped: Path,
+    snapshot: Path,
+    seed: int,
+    fault_rate: float,
+    reports: tuple[Path, ...],
+    forced: tuple[str, ...],
+    screen: Screen,
+) -> None:
+    """Try out the whole load, a retirement and the rollback, on a local stand-in for your account.
+
+    Offline, and without credentials: the stand-in serves the snapshot with what was set in Conversations then, lets
+    some of its devices register there, and fails as networks do. Nothing in the two folders is changed.
+
+    \b
+    Example:
+      chat-migrate rehearse mapped --snapshot snapshot --report rehearsal.md
+    """
+    from migrate.rehearse.rehearsal import rehearse as hold
+    from migrate.report.rehearsal import rehearsal_view
+
+    def begin(name: str) -> None:
+        if _is_terminal():
+            screen.say(f"Rehearsing: {name}")
+
+    held = hold(
+        mapped,
+        snapshot,
+        seed=seed,
+        fault_rate=fault_rate,
+        begin=begin,
+        command=same_command(),
+        inferred=bool(forced),
+    )
+    screen.result(held.to_json(), lambda: rehearsal_view(held))
+    for path in reports:
+        _write(held, path)
+    if not held.passed:
+        failed = next(point for point in held.points if point.verdict == "failed")
+        raise MigrateError(
+            f"The rehearsal failed at: {failed.name}",
+            kept=f"The plan, the journals and what was said are kept in {held.kept}",
+            remedy=f"Do not load before it passes: {same_command()}",
+        )
+
+
+def _is_terminal() -> bool:
+    return sys.stderr.isatty()
+
+
+def _write(held: Rehearsal, path: Path) -> None:
+    """Write a report, in the format that its name ends in."""
+    from migrate.model.digest import canonical_json
+    from migrate.report.rehearsal import rehearsal_report
+    from migrate.storage.files import write_whole
+
+    write_whole(path, rehearsal_report(held) if path.suffix == ".md" else canonical_json(held.to_json()))

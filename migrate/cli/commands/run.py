@@ -1,0 +1,75 @@
+"""chat-migrate run: extract, map and the dry run of load in one go."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from migrate.cli.commands.reporting import ground_now, refusals_now, write_report
+from migrate.cli.commands.warnings import warn_of_account, warn_of_clock
+from migrate.cli.console import Screen
+from migrate.cli.options import FOLDER, api_options, common_options, extract_options, rules_option
+from migrate.cli.paths import guard_paths
+
+if TYPE_CHECKING:
+    from migrate.extract.extraction import ExtractOptions
+    from migrate.map.rules import Rules
+    from migrate.twilio_api.api import ApiSettings
+    from migrate.twilio_api.progress import Meter
+
+
+@click.command()
+@click.option("--out", type=FOLDER, required=True, metavar="DIR", help="The folder for everything.")
+@rules_option
+@extract_options
+@api_options
+@common_options
+def run(
+    out: Path, rules: Rules | None, options: ExtractOptions, meter: Meter, settings: ApiSettings, screen: Screen
+) -> None:
+    """Extract, map, and show what would change, in one go. Writes nothing to Twilio.
+
+    \b
+    Example:
+      chat-migrate run --out migration
+    """
+    from migrate.pipeline import run as run_pipeline
+    from migrate.twilio_api.api import open_api
+
+    mapped, plan_file, reports = out / "mapped", out / "plan.json", (out / "report.html", out / "report.md")
+    guard_paths({"reports": (plan_file, *reports)})
+    with open_api(settings) as api, screen.progress(meter):
+        done = run_pipeline(api, out, options, meter, rules)
+        refused = refusals_now(settings, ground_now(api, done.plan))
+        warn_of_account(api, screen)
+        warn_of_clock(api, screen)
+    from migrate.report.layout import BREAK, unbroken
+    from migrate.report.text import plan_view, run_view
+
+    for path in (plan_file, *reports):
+        write_report(done.plan, path, path.suffix, refused)
+    again = shlex.join(["chat-migrate", "load", str(mapped), *api.options])
+    read = f"read {reports[0]}; {BREAK}edit {mapped / 'push-config.yaml'}"
+    files = [
+        ("Snapshot", str(out / "snapshot")),
+        ("Mapped", f"{mapped / 'push-config.yaml'}, {mapped / 'bindings'}, {mapped / 'summary.json'}"),
+        ("Plan", str(plan_file)),
+        ("Report", ", ".join(map(str, reports))),
+        ("Next", f"{read}; {BREAK}look again with: {BREAK}{unbroken(again)}"),
+    ]
+    data = {
+        "snapshot": done.manifest.to_public_json(),
+        "mapped": done.summary.to_json(),
+        "plan": done.plan.to_json(),
+    }
+    screen.result(
+        data,
+        lambda: (
+            plan_view(done.plan, where=f"see {reports[0]}", refusals=refused, explain=False)
+            .append("\n")
+            .append(run_view(done.manifest, done.summary, done.plan, files))
+        ),
+    )

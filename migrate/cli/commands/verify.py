@@ -1,0 +1,111 @@
+"""chat-migrate verify."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from migrate.cli.commands.applying import refuse_nothing
+from migrate.cli.commands.warnings import warn_of_account, warn_of_clock
+from migrate.cli.console import Screen
+from migrate.cli.options import FOLDER, FormatFile, api_options, common_options, rules_option, same_command
+from migrate.model.errors import RefusedError, UsageError
+
+if TYPE_CHECKING:
+    from migrate.map.rules import Rules
+    from migrate.twilio_api.api import ApiSettings
+    from migrate.verify.verification import Verified
+
+
+@click.command()
+@click.argument("snapshot", type=FOLDER)
+@click.option(
+    "--against", type=FOLDER, metavar="SNAPSHOT", help="Compare with this snapshot, instead of what is live."
+)
+@click.option(
+    "--coverage", type=FOLDER, default="coverage", show_default=True, metavar="DIR",
+    help="The folder that each run adds a Parquet file to: numbers only.",
+)  # fmt: skip
+@click.option(
+    "--pending", type=FormatFile("a list", ".csv", ".parquet"), metavar="FILE",
+    help="Also write who is still pending: .csv or .parquet. It holds identities.",
+)  # fmt: skip
+@click.option(
+    "--fail-under", type=click.FloatRange(0, 100), metavar="PERCENT", help="Exit with 4 if fewer bindings are ready."
+)
+@rules_option
+@api_options
+@common_options
+def verify(
+    snapshot: Path,
+    against: Path | None,
+    coverage: Path,
+    pending: Path | None,
+    fail_under: float | None,
+    rules: Rules | None,
+    settings: ApiSettings,
+    screen: Screen,
+) -> None:
+    """Show who has registered with Conversations by now, and who is still pending.
+
+    Reads the bindings that are live in Conversations; writes nothing to Twilio. Of the rules, it goes by the lifetime
+    of a binding and by the prefixes of message types.
+
+    \b
+    Example:
+      chat-migrate verify snapshot --pending pending.csv
+      chat-migrate verify snapshot --fail-under 95
+    """
+    if against and (settings.record or settings.replay):
+        raise UsageError("--against stays offline: --record and --replay do not go with it")
+    done = _verify(snapshot, against, coverage, pending, rules, settings, screen)
+    from migrate.report.coverage import coverage_view
+    from migrate.report.wording import share
+
+    files = [("Coverage", str(done.file))]
+    if pending:
+        files.append(("Pending", f"{pending} ({done.pending:,} rows; it holds identities: keep it as the snapshot)"))
+    if done.rejected:
+        number = f"{done.coverage.live_rejected:,} records; it holds identities: keep it as the snapshot"
+        files.append(("Rejected", f"{done.rejected} ({number})"))
+    rejected = str(done.rejected) if done.rejected else None
+    screen.result(
+        {**done.coverage.to_json(), "file": str(done.file), "rejected_file": rejected},
+        lambda: coverage_view(done.coverage, str(snapshot), files),
+    )
+    total = done.coverage.total
+    refuse_nothing(total, kept=f"The numbers are kept in {done.file}")
+    if fail_under is not None and not total.reaches(fail_under):
+        raise RefusedError(
+            f"{share(total.ready, total.expected)} of the bindings that are waited for are ready, and --fail-under "
+            f"asks for {fail_under:g} %",
+            kept=f"The numbers are kept in {done.file}",
+            remedy=f"Wait, and run the same again: {same_command(without=('record',))}",
+        )
+
+
+def _verify(
+    snapshot: Path,
+    against: Path | None,
+    coverage: Path,
+    pending: Path | None,
+    rules: Rules | None,
+    settings: ApiSettings,
+    screen: Screen,
+) -> Verified:
+    from migrate.snapshot.manifest import read_manifest
+    from migrate.twilio_api.api import open_api
+    from migrate.twilio_api.progress import Meter
+    from migrate.verify.verification import verify_snapshot
+
+    command = same_command(without=("record",))  # what was recorded is not overwritten
+    if against:
+        return verify_snapshot(snapshot, coverage, against, rules=rules, pending=pending, command=command)
+    meter = Meter(read_manifest(snapshot).rows_by_service)
+    with open_api(settings) as api, screen.progress(meter):
+        done = verify_snapshot(snapshot, coverage, api, rules=rules, pending=pending, meter=meter, command=command)
+        warn_of_account(api, screen)
+        warn_of_clock(api, screen)
+        return done

@@ -1,0 +1,59 @@
+"""Every expected failure of a command becomes one line and an exit code."""
+
+from __future__ import annotations
+
+from typing import IO, Any
+
+import click
+
+from migrate.model.errors import MigrateError
+from migrate.runtime.interrupts import INTERRUPTED, is_stopping, said
+
+
+class _Failure(click.ClickException):
+    """An error as click shows it: one line, and its own exit code."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code  # type: ignore[misc]  # click's is one for the class
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Write the line to standard error."""
+        super().show(file)
+        said()
+
+
+class Commands(click.Group):
+    """A group of commands whose failures are told, not traced."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Read what stands before the command."""
+        try:
+            return super().make_context(*args, **kwargs)
+        except KeyboardInterrupt:  # click would say that it was aborted, and exit with 1
+            raise _Failure("Interrupted", INTERRUPTED) from None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except MigrateError as error:
+            raise _Failure(str(error), error.exit_code) from error
+        except KeyboardInterrupt:
+            raise _Failure("Interrupted", INTERRUPTED) from None
+        except (click.ClickException, click.exceptions.Exit):
+            raise
+        except Exception as error:
+            if is_stopping():  # what a library made of a KeyboardInterrupt, or of a connection that was closed
+                raise _Failure("Interrupted", INTERRUPTED) from error
+            if isinstance(error, click.Abort | BrokenPipeError):
+                raise
+            raise _told(error) from error
+
+
+def _told(error: Exception) -> _Failure:
+    if isinstance(error, OSError):
+        where = f" {error.filename}" if error.filename else ""
+        return _Failure(f"Cannot use{where}: {(error.strerror or str(error)).lower()}", 1)
+    # Its text is left out: nobody has looked for secrets in it.
+    return _Failure(f"Unexpected {type(error).__name__}, which is a mistake in this program; -v shows where", 1)

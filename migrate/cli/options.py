@@ -1,0 +1,267 @@
+"""Options that commands share, and the check of every path that a command is given."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import shlex
+from collections.abc import Callable, Collection
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from click.core import ParameterSource
+
+from migrate.cli.console import MOST_LOGGED, Screen, logging_to
+from migrate.cli.paths import guard_paths
+from migrate.model.errors import UsageError
+from migrate.model.sids import is_binding_sid, is_service_sid, normal
+from migrate.twilio_api.addresses import CANONICAL
+from migrate.twilio_api.demo import DEMO, said_of_demo
+from migrate.twilio_api.limits import (
+    DEFAULT_CONCURRENCY,
+    DEFAULT_PAGE_SIZE,
+    DEFAULT_RETRY_BUDGET,
+    LARGEST_PAGE_SIZE,
+)
+
+logger = logging.getLogger(__name__)
+Command = TypeVar("Command", bound=Callable[..., Any])
+FILE = click.Path(dir_okay=False, path_type=Path)
+FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+class ServiceSid(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions only
+    """A service's SID: IS and 32 hexadecimal digits."""
+
+    name = "IS…"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check the form; whether there is such a service, Twilio knows."""
+        sid = normal(str(value))
+        if not is_service_sid(sid):
+            self.fail(f"{value!r} is not a service SID (IS and 32 hexadecimal digits)", param, ctx)
+        return sid
+
+
+class BindingSid(click.ParamType):  # type: ignore[type-arg]
+    """A binding's SID: BS and 32 hexadecimal digits."""
+
+    name = "BS…"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check the form."""
+        sid = normal(str(value))
+        if not is_binding_sid(sid):
+            self.fail("not a binding's SID (BS and 32 hexadecimal digits)", param, ctx)
+        return sid
+
+
+class Identity(click.ParamType):  # type: ignore[type-arg]
+    """A user's identity: any text that can be sent."""
+
+    name = "TEXT"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Refuse what is no text: bytes of the command line that are not valid in its encoding."""
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            self.fail("not valid text in this terminal's encoding", param, ctx)
+        if not value:
+            self.fail("an identity is not empty", param, ctx)
+        return str(value)
+
+
+class FormatFile(click.Path):
+    """A file whose ending names its format; `what` it is, for the message."""
+
+    def __init__(self, what: str, *formats: str) -> None:
+        super().__init__(dir_okay=False, path_type=Path)
+        self.what = what
+        self.formats = formats
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Check the ending."""
+        path = Path(value)
+        if path.suffix not in self.formats:
+            self.fail(f"{value!r}: {self.what} ends in {' or '.join(self.formats)}", param, ctx)
+        return super().convert(path, param, ctx)
+
+
+class Cassette(click.Path):
+    """A cassette to replay; `demo` is the one that comes with the program, whatever folder has that name."""
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Check that it is no folder; whether it is a cassette, opening it tells."""
+        if str(value) == str(DEMO):
+            return DEMO
+        path = super().convert(value, param, ctx)
+        return path.absolute() if path == DEMO else path  # ./demo: the file of that name
+
+
+def same_command(*instead: str, without: Collection[str] = ()) -> str:
+    """The command line that was given, for a message that says how to go on.
+
+    `instead` takes the place of the parameters `without`, if there are any.
+    """
+    context = click.get_current_context()
+    words = ["chat-migrate", context.info_name or "", *instead]
+    for param in context.command.params:
+        name = param.name or ""
+        if name in without or context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
+            continue
+        value = context.params[name]
+        flag = [max(param.opts, key=len)] if isinstance(param, click.Option) else []
+        if isinstance(param, click.Option) and (param.is_flag or param.count):
+            words += flag * int(value)
+            continue
+        for one in value if param.multiple else (value,):
+            words += [*flag, str(one)]
+    return shlex.join(words)
+
+
+def common_options(command: Command) -> Command:
+    """Options of every command; the command gets them as its argument `screen`."""
+
+    @click.option(
+        "-v", "--verbose", count=True,
+        help=f"Log to standard error, the first {MOST_LOGGED} messages of each kind; -vv logs requests as well.",
+    )  # fmt: skip
+    @click.option("--log-file", type=FILE, metavar="FILE", help="Log to a file as JSON lines, without a limit.")
+    @click.option("--json", "as_json", is_flag=True, help="Write the result as one JSON document.")
+    @click.option("--no-color", is_flag=True, help="Write without colour.")
+    @functools.wraps(command)
+    def wrapped(*args: Any, verbose: int, log_file: Path | None, as_json: bool, no_color: bool, **kwargs: Any) -> Any:
+        guard_paths(click.get_current_context().params)
+        with logging_to(verbose, log_file):
+            try:
+                return command(*args, screen=Screen(as_json, no_color), **kwargs)
+            except (click.ClickException, click.exceptions.Exit, click.Abort):
+                raise
+            except Exception as error:
+                logger.info("%s", type(error).__name__, exc_info=True)
+                raise
+
+    return wrapped  # type: ignore[return-value]
+
+
+def rules_option(command: Command) -> Command:
+    """The option for rules of one's own; the command gets `rules`, or None where the default ones hold."""
+
+    @click.option(
+        "--rules", "rules_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
+        help="A TOML file with the rules to change; `chat-migrate rules` shows them all.",
+    )  # fmt: skip
+    @functools.wraps(command)
+    def wrapped(*args: Any, rules_file: Path | None, **kwargs: Any) -> Any:
+        if rules_file is None:  # the default ones are read where they are needed, which is after the first request
+            return command(*args, rules=None, **kwargs)
+        from migrate.map.rules_toml import load_rules
+
+        return command(*args, rules=load_rules(rules_file), **kwargs)
+
+    return wrapped  # type: ignore[return-value]
+
+
+def api_options(command: Command) -> Command:
+    """Options of commands that talk to Twilio; the command gets `settings`."""
+
+    @click.option(
+        "--chat-url", metavar="URL", default=CANONICAL["chat"], envvar="CHAT_MIGRATE_CHAT_URL", show_default=True,
+        show_envvar=True, help="Scheme and host of Programmable Chat.",
+    )  # fmt: skip
+    @click.option(
+        "--conversations-url", metavar="URL", default=CANONICAL["conversations"],
+        envvar="CHAT_MIGRATE_CONVERSATIONS_URL", show_default=True, show_envvar=True,
+        help="Scheme and host of Conversations.",
+    )  # fmt: skip
+    @click.option("--record", type=FILE, metavar="CASSETTE", help="Record all exchanges to a new cassette.")
+    @click.option(
+        "--replay", type=Cassette(), metavar="CASSETTE",
+        help="Answer from a cassette; stay offline. `demo` is the demo that comes with the program.",
+    )  # fmt: skip
+    @click.option(
+        "--concurrency", type=click.IntRange(1, 64), default=DEFAULT_CONCURRENCY, show_default=True, metavar="N",
+        help="The most requests at a time.",
+    )  # fmt: skip
+    @click.option(
+        "--retry-budget", type=click.FloatRange(0, 86_400), default=DEFAULT_RETRY_BUDGET, show_default=True,
+        metavar="SECONDS", help="How long one request is tried again.",
+    )  # fmt: skip
+    @click.option(
+        "--page-size", type=click.IntRange(1, LARGEST_PAGE_SIZE), default=DEFAULT_PAGE_SIZE, show_default=True,
+        metavar="N", help="Rows to ask for at a time; fewer where the server takes no more.",
+    )  # fmt: skip
+    @functools.wraps(command)
+    def wrapped(
+        *args: Any,
+        chat_url: str,
+        conversations_url: str,
+        record: Path | None,
+        replay: Path | None,
+        concurrency: int,
+        retry_budget: float,
+        page_size: int,
+        **kwargs: Any,
+    ) -> Any:
+        if record and replay:
+            raise click.UsageError("--record and --replay exclude each other")
+        if replay == DEMO:
+            click.echo(f"Replaying {said_of_demo()}", err=True)
+        from migrate.twilio_api.api import ApiSettings
+
+        settings = ApiSettings(chat_url, conversations_url, record, replay, concurrency, retry_budget, page_size)
+        return command(*args, settings=settings, **kwargs)
+
+    return wrapped  # type: ignore[return-value]
+
+
+def extract_options(command: Command) -> Command:
+    """What to extract; the command gets `options` and a `meter`."""
+
+    @click.option("--service", "services", type=ServiceSid(), multiple=True, help="Only this service. Repeatable.")
+    @click.option(
+        "--binding-type", "binding_types", type=click.Choice(["apn", "fcm", "gcm"]), multiple=True,
+        help="Only this push technology. Repeatable.",
+    )  # fmt: skip
+    @click.option("--identity", "identities", type=Identity(), multiple=True, help="Only this user. Repeatable.")
+    @click.option(
+        "--identity-file", type=click.Path(exists=True, path_type=Path), metavar="FILE",
+        help="Only these users: a text file with one a line, a .csv or .parquet file, or a snapshot.",
+    )  # fmt: skip
+    @click.option(
+        "--identity-column", default="identity", show_default=True, metavar="NAME", help="The column in that file."
+    )
+    @click.option(
+        "--source", type=click.Choice(["auto", "chat", "conversations"]), default="auto", show_default=True,
+        help="Where to read; auto is Chat, or Conversations where Chat is switched off.",
+    )  # fmt: skip
+    @click.option(
+        "--shard/--no-shard", default=True, help="Read each binding type of a service as a list of its own."
+    )
+    @click.option("--restart", is_flag=True, help="Begin an unfinished snapshot anew, instead of resuming it.")
+    @click.option(
+        "--expect", type=FOLDER, metavar="SNAPSHOT", help="An earlier snapshot, to estimate the time that is left."
+    )
+    @functools.wraps(command)
+    def wrapped(*args: Any, expect: Path | None, **kwargs: Any) -> Any:
+        if kwargs["identities"] and kwargs["identity_file"]:
+            raise click.UsageError("--identity and --identity-file exclude each other")
+        from migrate.extract.extraction import ExtractOptions
+        from migrate.snapshot.manifest import read_manifest
+        from migrate.twilio_api.progress import Meter
+
+        earlier = read_manifest(expect) if expect else None
+        if earlier and earlier.status != "finished":
+            raise UsageError(f"--expect: the snapshot {expect} is unfinished")
+        meter = Meter(earlier.rows_by_service if earlier else {})
+        names = [field.name for field in fields(ExtractOptions) if field.name != "page_size"]  # one of `api_options`
+        options = ExtractOptions(**{name: kwargs.pop(name) for name in names})
+        return command(*args, options=options, meter=meter, **kwargs)
+
+    return wrapped  # type: ignore[return-value]

@@ -1,0 +1,138 @@
+"""How far an extract is, for a person: bars on a terminal, plain lines elsewhere. They only read the meter."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from migrate.model.text import lasting
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+    from migrate.twilio_api.progress import Meter, Reading
+
+SECONDS_BETWEEN_LINES = 5.0
+_DISPENSABLE = ("retries", "pages", "bar", "speed", "left")  # what a row goes without where it has no room, in turn
+
+
+@contextmanager
+def bars(console: Console, meter: Meter) -> Iterator[None]:
+    """One bar a service: rows, rows a second, pages, retries, and the time left where that can be told."""
+    from rich.live import Live
+
+    began = time.monotonic()
+
+    def draw() -> RenderableType:
+        return _table(meter, time.monotonic() - began, *console.size)
+
+    with Live(get_renderable=draw, console=console, transient=True, refresh_per_second=4):
+        yield
+
+
+def _table(meter: Meter, seconds: float, width: int, height: int) -> RenderableType:
+    from rich.console import Group
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    # What is complete goes below: of many services the screen shows the first, and up to three lines more.
+    readings = sorted(meter.read().items(), key=lambda item: item[1].is_complete)
+    shown = readings[: max(1, height - 3)]
+    rows, gap = _fitting(shown, seconds, width)
+    table = Table.grid(padding=(0, gap))
+    for _ in rows[0] if rows else ():
+        table.add_column(no_wrap=True, overflow="crop")
+    for row, (_, reading) in zip(rows, shown, strict=True):
+        # With nothing to measure by, the bar only moves.
+        total = 1 if reading.is_complete else reading.expected or None
+        done = 1 if reading.is_complete else reading.rows
+        bar = ProgressBar(total=total, completed=done, width=len(row.get("bar", "")), pulse=total is None)
+        table.add_row(*(bar if name == "bar" else cell for name, cell in row.items()))
+    more = f"and {len(readings) - len(shown):,} more services · " if len(readings) > len(shown) else ""
+    below = f"{more}{meter.requests_now():,} requests under way"
+    return Group(table, Text(below, no_wrap=True), Text(meter.trouble(), "yellow", overflow="ellipsis", no_wrap=True))
+
+
+def _fitting(readings: Sequence[tuple[str, Reading]], seconds: float, width: int) -> tuple[list[dict[str, str]], int]:
+    """The rows of the widest form that fits, or of the narrowest, and the cells between two columns."""
+    for is_wide, without in ((True, 0), *((False, many) for many in range(len(_DISPENSABLE) + 1))):
+        gap = 2 if is_wide else 1
+        rows = [_cells(service, reading, seconds, is_wide=is_wide) for service, reading in readings]
+        rows = [{name: cell for name, cell in row.items() if name not in _DISPENSABLE[:without]} for row in rows]
+        widths = [max(map(len, column)) for column in zip(*(row.values() for row in rows), strict=True)]
+        if sum(widths) + gap * (len(widths) - 1) <= width:
+            break
+    return rows, gap
+
+
+def _cells(service: str, reading: Reading, seconds: float, *, is_wide: bool) -> dict[str, str]:
+    """A row, column by column; in the place of its bar what is as long."""
+    left = _left(reading, seconds)
+    return {
+        # Services differ in the last digits of their SIDs.
+        "service": service if is_wide else f"{service[:2]}…{service[-6:]}",
+        "bar": "-" * (20 if is_wide else 6),
+        "rows": f"{reading.rows:,} bindings",
+        "speed": f"{reading.read / seconds:,.0f}/s" if seconds else "",
+        "pages": f"{reading.pages:,} pages",
+        "retries": f"{reading.retries:,} retries",
+        "left": left if is_wide else left.removeprefix("about "),
+    }
+
+
+def _left(reading: Reading, seconds: float) -> str:
+    """How long a service will take yet, at its speed so far, if it has as many rows as the earlier snapshot."""
+    if reading.is_complete:
+        return "complete"
+    if not reading.expected or not reading.read:
+        return ""
+    left = round(max(0, reading.expected - reading.rows) * seconds / reading.read)
+    return f"about {lasting(left)} left"
+
+
+@contextmanager
+def lines(say: Callable[[str], None], meter: Meter) -> Iterator[None]:
+    """A line every few seconds, over all services; none for what is over before the first is due."""
+    over = threading.Event()
+
+    def tell() -> None:
+        said, read, then = "", 0, time.monotonic()
+        while not over.wait(SECONDS_BETWEEN_LINES):
+            now, before = time.monotonic(), read
+            line, read = _line(meter)
+            # All has come: what is done with it yet moves no number. While something is to come, silence would alarm.
+            if line != said or not _is_complete(meter):
+                say(f"{line} · {(read - before) / (now - then):,.0f} bindings/s")
+            said, then = line, now
+
+    thread = threading.Thread(target=tell, name="progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _is_complete(meter: Meter) -> bool:
+    readings = meter.read().values()
+    return bool(readings) and all(reading.is_complete for reading in readings)
+
+
+def _line(meter: Meter) -> tuple[str, int]:
+    """All services' numbers in one line, and the rows that this run has read."""
+    readings = list(meter.read().values())
+
+    def total(name: str) -> int:
+        return sum(getattr(reading, name) for reading in readings)
+
+    rows, expected = total("rows"), sum(reading.expected or 0 for reading in readings)
+    of = f" of about {expected:,}" if expected else ""
+    chains = f"{total('chains_done'):,} of {total('chains'):,} chains complete"
+    details = f"{total('pages'):,} pages, {total('retries'):,} retries, {meter.requests_now():,} requests under way"
+    trouble = f" · waiting: {meter.trouble()}" if meter.trouble() else ""
+    return f"{rows:,}{of} bindings · {chains} · {details}{trouble}", total("read")

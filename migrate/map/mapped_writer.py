@@ -1,0 +1,200 @@
+"""Writes a mapped folder: whole or not at all, and never over what a person has written."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from migrate.map.mapped_folder import BINDINGS, CONFIG, RULES, SUMMARY, Summary
+from migrate.model.digest import canonical_json
+from migrate.model.errors import RefusedError, UsageError
+from migrate.model.push_config import ServiceConfig
+from migrate.storage.files import PARTIAL, make_own_folder, sha256_of, sync, write_whole
+from migrate.storage.lock import hold
+from migrate.storage.private import is_own_folder, is_partial_of
+
+FORMER = ".former"
+# What a person may have written into: when a new one takes its place, it is kept under a second name.
+KEPT = (CONFIG, RULES)
+_PART = re.compile(r"bindings/service_sid=IS[0-9a-fA-F]{32}/part-\d+\.parquet|\.duckdb-.*")
+
+
+class MappedWriter:
+    """Writes a mapped folder beside its place; it appears, whole, when `finish` is called."""
+
+    def __init__(self, folder: Path, *, overwrite: bool = False) -> None:
+        folder = folder.resolve()
+        if folder == Path.cwd():
+            raise UsageError("The mapped folder cannot be the current one", remedy="Name another with --out")
+        if not folder.name or folder.is_mount():
+            raise UsageError(f"{folder} cannot be replaced as a whole", remedy="Name a folder in it with --out")
+        self.folder = folder
+        self._overwrite = overwrite
+        self.scratch = folder.with_name(f".{folder.name}{PARTIAL}")
+        self._former = folder.with_name(f".{folder.name}{FORMER}")
+        for place in (self.scratch, self._former):
+            if os.path.lexists(place) and (not is_own_folder(place) or _strange(place)):
+                raise RefusedError(f"{place} is in the way, and is not the mapper's", remedy="Move it away")
+        make_own_folder(self.scratch)
+        self._held = hold(self.scratch, folder)
+        self._is_finished = False
+        try:
+            self._clear_up()
+            refuse_unless_free(folder, overwrite=overwrite)
+        except BaseException:
+            self.close()
+            raise
+        make_own_folder(self.scratch / BINDINGS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave nothing behind but what is finished. What comes later belongs to whoever holds the place then."""
+        if not self._is_finished:
+            self._restore()
+            shutil.rmtree(self.scratch, ignore_errors=True)
+        os.close(self._held)
+
+    def _restore(self) -> None:
+        """Put the former folder back, where only the first of the two renames was done."""
+        if self._former.exists() and not self.folder.exists():
+            self._former.replace(self.folder)
+
+    def _clear_up(self) -> None:
+        """Mend what was left by one that was killed."""
+        self._restore()
+        if self._former.exists():
+            if lost := [name for name in KEPT if _is_edited(self._former, name) and not self._has(name)]:
+                raise RefusedError(
+                    f"{self._former} was left by a mapping that was killed, and its {lost[0]} has been edited",
+                    kept="It is as it was",
+                    remedy="Move it away first",
+                )
+            shutil.rmtree(self._former)
+        for left in self.scratch.iterdir():
+            if left.is_dir():
+                shutil.rmtree(left)
+            else:
+                left.unlink(missing_ok=True)
+
+    def _has(self, name: str) -> bool:
+        """Whether the folder has what the former one says in a file, under whatever name."""
+        content = (self._former / name).read_bytes()
+        return any(path.read_bytes() == content for path in (self.folder / name, *edited_copies(self.folder, name)))
+
+    def part(self, service_sid: str, number: int) -> Path:
+        """A place for some of the mapped bindings of one service; see `open_part`."""
+        folder = self.scratch / BINDINGS / f"service_sid={service_sid}"
+        with suppress(FileExistsError):  # in a folder of our own; `finish` syncs the names of all
+            folder.mkdir(mode=0o700)
+            folder.chmod(0o700)
+        return folder / f"part-{number:05}.parquet"
+
+    def finish(self, summary: Summary, configs: list[ServiceConfig], rules: str, left_out: Mapping[str, str]) -> None:
+        """Write the rest and put the folder in place.
+
+        `rules` is their text, `left_out` the names by SID of services without an entry in the push configuration.
+        """
+        refuse_unless_free(self.folder, overwrite=self._overwrite)  # somebody may have put something there
+        from migrate.map.push_config_yaml import dump
+
+        sync(self.scratch / BINDINGS)
+        write_whole(self.scratch / CONFIG, dump(configs, left_out, summary.proposals), private=True)
+        write_whole(self.scratch / RULES, rules, private=True)
+        content = {**summary.to_json(), "written": {name: sha256_of(self.scratch / name) for name in KEPT}}
+        write_whole(self.scratch / SUMMARY, canonical_json(content), private=True)
+        if not (self.folder / SUMMARY).exists():
+            self.scratch.replace(self.folder)  # which may be there, but empty
+        else:
+            self._keep_edited()
+            self.folder.replace(self._former)
+            self.scratch.replace(self.folder)
+            shutil.rmtree(self._former)
+        self._is_finished = True
+        sync(self.folder.parent)
+
+    def _keep_edited(self) -> None:
+        """Take over what a person has written: edited files under a second name, and those that were kept before."""
+        for name in KEPT:
+            kept = edited_copies(self.folder, name)
+            for path in kept:
+                write_whole(self.scratch / path.name, path.read_bytes(), private=True)
+            if _is_edited(self.folder, name):
+                numbers = [int(found[1]) for path in kept if (found := re.search(r"-(\d+)\.\w+$", path.name))]
+                copy = self.scratch / _second_name(name).replace("*", str(max(numbers, default=0) + 1))
+                write_whole(copy, (self.folder / name).read_bytes(), private=True)
+
+
+def edited_copies(folder: Path, name: str = CONFIG) -> list[Path]:
+    """The files in a mapped folder that were edited before it was mapped anew, the oldest first."""
+    return sorted(folder.glob(_second_name(name)), key=lambda path: (len(path.name), path.name))
+
+
+def _second_name(name: str) -> str:
+    """The pattern of what an edited file is called when a new one takes its place."""
+    stem, _, suffix = name.rpartition(".")
+    return f"{stem}.edited-*.{suffix}"
+
+
+def _strange(folder: Path) -> list[str]:
+    """What lies in a mapped folder and is not the mapper's."""
+    ours = {SUMMARY, *KEPT, *(path.name for name in KEPT for path in edited_copies(folder, name))}
+    files = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
+    return sorted(
+        name
+        for name in files
+        if name not in ours and not _PART.fullmatch(name) and not any(is_partial_of(one, name) for one in ours)
+    )
+
+
+def refuse_unless_free(folder: Path, *, overwrite: bool = False) -> None:
+    """Raise `RefusedError` if a folder holds anything; with `overwrite`, anything but a mapped folder's content."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise RefusedError(f"{folder} is there, and is no folder", remedy="Name another with --out")
+    names = {path.name for path in folder.iterdir()}
+    if not names:
+        return
+    is_mapped = {SUMMARY, CONFIG} <= names
+    if not overwrite or not is_mapped:
+        names_edited = [name for name in KEPT if is_mapped and _is_edited(folder, name)]
+        edited = f"; its {names_edited[0]} has been edited" if names_edited else ""
+        way = "map anew with --overwrite, which keeps an edited file under a second name"
+        raise RefusedError(
+            f"{folder} is not empty{edited}",
+            kept="It is as it was",
+            remedy=f"Name another folder with --out, or {way}" if is_mapped else "Name another folder with --out",
+        )
+    if strange := _strange(folder):
+        raise RefusedError(
+            f"{folder} holds something that is not the mapper's: {strange[0]}",
+            kept="It is as it was",
+            remedy="Move it away first",
+        )
+    if not os.access(folder, os.W_OK):
+        raise RefusedError(f"{folder} is read-only", kept="It is as it was", remedy="Name another folder with --out")
+
+
+def _is_edited(folder: Path, name: str) -> bool:
+    """Whether a file is another than was written; where that cannot be told, it is."""
+    try:
+        written = json.loads((folder / SUMMARY).read_bytes())["written"][name]
+        return bool(written != sha256_of(folder / name))
+    except FileNotFoundError as error:
+        return Path(error.filename).name != name  # what is gone has no edits to lose
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return True

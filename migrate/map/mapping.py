@@ -1,0 +1,259 @@
+"""Map: a snapshot to a mapped folder, part by part. Everything that is decided is decided by pure functions."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Executor, Future, wait
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from migrate.map.bindings import ENCODED, NEEDED, Mapper
+from migrate.map.counts import Counted, Tally
+from migrate.map.credentials import Credentials
+from migrate.map.mapped_folder import Summary
+from migrate.map.mapped_parts import open_part
+from migrate.map.mapped_writer import MappedWriter
+from migrate.map.notifications import service_config
+from migrate.map.rules import Rules
+from migrate.map.rules_toml import default_rules
+from migrate.map.sharing import find_crowds
+from migrate.map.small_services import SERVICES_A_TASK, Service, TaskTogether, map_together
+from migrate.model.config_check import check_config
+from migrate.model.credential import Credential
+from migrate.model.errors import MigrateError
+from migrate.model.finding import Finding, nothing_expected
+from migrate.model.proposal import Proposal
+from migrate.model.push_config import ServiceConfig, flatten
+from migrate.model.sids import is_service_sid, normal
+from migrate.runtime.interrupts import resumable
+from migrate.runtime.workers import GRACE, Workers, result_of
+from migrate.snapshot.reader import BATCH_ROWS, Snapshot, batches, open_snapshot
+from migrate.storage.files import sync
+
+ROWS_A_TASK = 500_000  # bindings that one task maps, and that one file of the mapped folder has
+
+
+@dataclass(frozen=True)
+class Task:
+    """Some parts of one service's bindings, to be mapped into one file: paths and values, for any process to do."""
+
+    service_sid: str
+    parts: tuple[Path, ...]
+    out: Path
+    mapper: Mapper
+
+
+def map_part(task: Task) -> dict[str, Tally]:
+    """Do one task. Tasks know nothing of each other, and what they count adds up."""
+    counted = Counted()
+    with open_part(task.out) as file:
+        for batch in _larger(batches(task.parts, NEEDED, ENCODED)):
+            file.write_batch(task.mapper.map_batch(batch, counted))
+    sync(task.out)
+    return {task.service_sid: counted.tallies()[0]}
+
+
+def _larger(some: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Small batches joined to some of at least `BATCH_ROWS`: each costs something of its own."""
+    held: list[pa.RecordBatch] = []
+    for batch in some:
+        held.append(batch)
+        if sum(one.num_rows for one in held) >= BATCH_ROWS:
+            yield pa.concat_batches(held)
+            held = []
+    if held:
+        yield pa.concat_batches(held)
+
+
+def map_snapshot(
+    snapshot: Path,
+    out: Path,
+    rules: Rules | None = None,
+    *,
+    overwrite: bool = False,
+    executor: Executor | None = None,
+) -> Summary:
+    """Translate the snapshot in one folder into the mapped folder `out`, and return its summary.
+
+    Every binding has exactly one outcome, and the counts add up to the snapshot's rows. The tasks run on `executor`,
+    else on a few threads of this process. Raises `InputError` and `RefusedError` as `open_snapshot` does, and
+    `RefusedError` if `out` is not empty; with `overwrite` it may be a mapped folder, whose edited push
+    configuration is kept beside the new one.
+    """
+    with _told_whole(out), MappedWriter(out, overwrite=overwrite) as writer, ExitStack() as stack:
+        executor = executor or stack.enter_context(Workers(os.cpu_count() or 1, "map"))
+        mapping = _Mapping(open_snapshot(snapshot), rules or default_rules(), writer, executor)
+        stack.callback(mapping.stop)  # before the writer clears away, and before the threads are waited for
+        return mapping.run()
+
+
+@contextmanager
+def _told_whole(out: Path) -> Iterator[None]:
+    """A mapping that stops in the middle leaves nothing, and says so."""
+    kept, again = f"Nothing was changed in {out}", "The same command begins anew"
+    try:
+        with resumable(kept=lambda: kept, remedy=again):
+            yield
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise MigrateError(f"Cannot map into {out}: {reason}", kept=kept, remedy=again) from error
+
+
+class _Mapping:
+    """One snapshot being mapped, service by service."""
+
+    def __init__(self, source: Snapshot, rules: Rules, writer: MappedWriter, executor: Executor) -> None:
+        self._source = source
+        self._rules = rules
+        self._writer = writer
+        self._executor = executor
+        self._credentials = Credentials.of(map(Credential.from_row, source.credentials()))
+        filters = source.manifest.filters
+        self._whole = not (filters.binding_types or filters.identities or filters.identity_file)
+        self._used: set[str] = set()
+        self._tasks: dict[str, list[Future[dict[str, Tally]]]] = {}  # by service
+        self._small: list[Service] = []  # services to be mapped in one task, with those that come yet
+        self._rows_of_small = 0
+
+    def run(self) -> Summary:
+        """Map everything, and put the folder in its place."""
+        configs: list[ServiceConfig] = []
+        proposals: list[Proposal] = []
+        services: list[dict[str, Any]] = []
+        findings = [] if self._whole else [Finding("snapshot-filtered", None)]
+        left_out: dict[str, str] = {}
+        listed = self._source.services()
+        for service in listed:
+            self._begin(service["sid"])
+        self._begin_together()
+        for service in listed:
+            sid = service["sid"]
+            tally = self._tally(sid)
+            self._used |= {credential for credential, _ in tally.used}
+            services.append(self._numbers(service, tally))
+            if normal(sid) in self._rules.leave_out:
+                left_out[sid] = service["friendly_name"] or ""
+                findings.append(Finding("service-left-out", sid, "", tally.rows))
+                continue
+            desired = service_config(service, tally, self._rules, whole=self._whole)
+            configs.append(desired.config)
+            proposals += desired.proposals
+            findings += [*desired.findings, *tally.findings(sid), *self._rejected(sid)]
+            off = {found.subject for found in desired.findings if found.code == "push-disabled"}
+            then, lengths = _live_then(service), self._rules.lengths
+            findings += check_config(desired.config, then, tally.subscribers, off, lengths, desired.proposals)
+        findings += self._account({service["service_sid"] for service in services})
+        expired = sum(service["outcomes"].get("expired", 0) for service in services)
+        if clock := self._source.manifest.clock:
+            findings.append(Finding("clock-differs", None, str(clock)))
+        findings += nothing_expected(sum(service["bindings"] for service in services), expired)
+        summary = Summary(
+            account_sid=self._source.manifest.account_sid,
+            as_of=self._source.manifest.as_of,
+            source=os.path.relpath(self._source.folder.resolve(), self._writer.folder),
+            snapshot=self._source.manifest.digest,
+            rules=self._rules.digest,
+            services=tuple(services),
+            credentials=tuple(self._credentials.account.values()),
+            lengths=self._rules.lengths,
+            findings=tuple(sorted(findings, key=Finding.sort_key)),
+            proposals=tuple(sorted(proposals, key=Proposal.sort_key)),
+            addresses=self._source.manifest.addresses,
+        )
+        self._writer.finish(summary, configs, self._rules.text, left_out)
+        return summary
+
+    def stop(self) -> None:
+        """Leave nothing behind that runs."""
+        tasks = [task for some in self._tasks.values() for task in some]
+        for task in tasks:
+            task.cancel()
+        wait(tasks, GRACE)
+
+    def _begin(self, service_sid: str) -> None:
+        """Begin to map the bindings of a service, while those before it are still being mapped."""
+        parts = self._source.parts(service_sid)
+        paths, rows = [path for path, _ in parts], sum(count for _, count in parts)
+        if 0 < rows <= min(BATCH_ROWS, ROWS_A_TASK):
+            if self._rows_of_small + rows > BATCH_ROWS or len(self._small) == SERVICES_A_TASK:
+                self._begin_together()
+            self._small.append(Service(service_sid, tuple(paths), self._writer.part(service_sid, 0)))
+            self._rows_of_small += rows
+            return
+        crowds = find_crowds(paths, self._rules.bindings_per_identity, self._writer.scratch)
+        mapper = Mapper(self._source.as_of, self._rules, self._credentials, crowds)
+        self._tasks[service_sid] = [
+            self._executor.submit(map_part, Task(service_sid, tuple(some), self._writer.part(service_sid, n), mapper))
+            for n, some in enumerate(_groups(parts))
+        ]
+
+    def _begin_together(self) -> None:
+        """Begin to map the small services in hand."""
+        if self._small:
+            mapper = Mapper(self._source.as_of, self._rules, self._credentials)
+            task = TaskTogether(tuple(self._small), mapper, self._writer.scratch)
+            done = self._executor.submit(map_together, task)
+            self._tasks |= {service.sid: [done] for service in self._small}
+        self._small, self._rows_of_small = [], 0
+
+    def _tally(self, service_sid: str) -> Tally:
+        tally = Tally()
+        for task in self._tasks[service_sid]:
+            tally.merge(result_of(task)[service_sid])
+        return tally
+
+    def _numbers(self, service: dict[str, Any], tally: Tally) -> dict[str, Any]:
+        return {
+            "service_sid": service["sid"],
+            "friendly_name": service["friendly_name"] or "",
+            "left_out": normal(service["sid"]) in self._rules.leave_out,
+            "bindings": tally.rows,
+            "outcomes": dict(sorted(tally.outcomes.items())),
+            "actions": dict(sorted(tally.actions.items())),
+            "binding_types": dict(sorted(tally.binding_types.items())),
+            "subscribers": dict(sorted(tally.subscribers.items())),
+            "credentials": tally.credentials(),
+            "conversations": _live_then(service),
+        }
+
+    def _rejected(self, service_sid: str) -> list[Finding]:
+        count = self._source.manifest.rejected_by_service.get(service_sid, 0)
+        return [Finding("bindings-rejected", service_sid, "", count)] if count else []
+
+    def _account(self, services: set[str]) -> list[Finding]:
+        """What is to be said of the account, and of rules that have nothing to apply to."""
+        whole = self._whole and not self._source.manifest.filters.services
+        found = self._credentials.findings(self._used, self._rules, whole=whole)
+        named = {f"services.leave_out: {sid}": sid for sid in self._rules.leave_out}
+        named |= {f"inference.{sid}": sid for sid in self._rules.tables["inference"] if is_service_sid(sid)}
+        strange = sorted(rule for rule, sid in named.items() if sid not in services) if whole else []
+        return found + [Finding("rule-unused", None, rule) for rule in strange]
+
+
+def _live_then(service: dict[str, Any]) -> dict[str, Any] | None:
+    """What was live in Conversations when the snapshot was taken, by path; None where that is not known."""
+    try:
+        said = json.loads(service["conversations_notifications"] or "null")
+    except (ValueError, RecursionError):
+        return None
+    return dict(flatten(said)) if isinstance(said, Mapping) else None
+
+
+def _groups(parts: list[tuple[Path, int]]) -> Iterator[list[Path]]:
+    """Parts in their order, as many together as have about `ROWS_A_TASK` rows."""
+    group: list[Path] = []
+    rows = 0
+    for path, count in parts:
+        if group and rows + count > ROWS_A_TASK:
+            yield group
+            group, rows = [], 0
+        group.append(path)
+        rows += count
+    if group:
+        yield group

@@ -1,0 +1,62 @@
+"""Small services, many in one task: what a task costs of its own is paid once for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from migrate.map.bindings import NEEDED, Mapper
+from migrate.map.counts import Counted, Tally
+from migrate.map.mapped_parts import write_part
+from migrate.map.sharing import read_together
+from migrate.model.schemas import MAPPED_BINDINGS
+from migrate.runtime.interrupts import check
+from migrate.runtime.workers import Workers, result_of
+from migrate.storage.files import sync
+
+SERVICES_A_TASK = 500
+SYNCS = 16  # files at a time: a disk makes many durable in the time of one
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service whose bindings fit into memory: its SID, its parts, and the file to map them into."""
+
+    sid: str
+    parts: tuple[Path, ...]
+    out: Path
+
+
+@dataclass(frozen=True)
+class TaskTogether:
+    """Some small services to be mapped: paths and values, for any process to do. `mapper` knows of no crowds."""
+
+    services: tuple[Service, ...]
+    mapper: Mapper
+    scratch: Path
+
+
+def map_together(task: TaskTogether) -> dict[str, Tally]:
+    """Do one task, and give what was counted by service."""
+    counted, services = Counted(), task.services
+    parts = {service.sid: service.parts for service in services}
+    rows = read_together(parts, NEEDED, task.mapper.rules.bindings_per_identity, task.scratch)
+    check()
+    # As plain texts: a file would have the dictionary of all services, and not only of its own.
+    mapped = task.mapper.map_batch(rows, counted).cast(MAPPED_BINDINGS)
+    tallies = counted.tallies(len(services))
+    start = 0
+    for service, tally in zip(services, tallies, strict=True):
+        check()
+        write_part(service.out, mapped.slice(start, tally.rows))
+        start += tally.rows
+    sync_all(service.out for service in services)
+    return {service.sid: tally for service, tally in zip(services, tallies, strict=True)}
+
+
+def sync_all(paths: Iterable[Path]) -> None:
+    """Make the content of files survive a power loss."""
+    with Workers(SYNCS, "sync") as workers:
+        for done in [workers.submit(sync, path) for path in paths]:
+            result_of(done)

@@ -1,0 +1,142 @@
+"""Evidence: what both sides show just now of a binding, a registration, and what is pushed. It reads only.
+
+An object is None where Twilio says that there is none, and not something on the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from migrate.load.planning import notifications_path
+from migrate.model.errors import TransientTwilioError, TwilioError
+from migrate.model.push_config import KEYS
+from migrate.model.sids import is_binding_sid, is_credential_sid
+from migrate.retire.replacement import Facts
+from migrate.runtime.workers import Workers, result_of
+from migrate.twilio_api.addresses import Api
+from migrate.twilio_api.api import TwilioApi
+
+Row = Mapping[str, Any]  # a binding as the snapshot has it, its `service_sid`, `sign` and `is_shared`
+Credentials = Mapping[str, Mapping[str, Any]]  # by SID
+_TRIES = 3  # of a look, with pauses of a second or so: what was seen before would be old by the time of a late one
+
+
+@dataclass(frozen=True)
+class Sides:
+    """What a service pushes: Chat's `notifications` and Conversations' settings, as they came; None where unknown.
+
+    `chat_service` is the SID of the service that Chat answered with; None where Chat shows none.
+    """
+
+    chat_service: Any
+    notifications: Any
+    settings: Any
+
+
+def binding_path(service_sid: str, sid: str) -> str:
+    """Where a binding is, in either API."""
+    return f"/Services/{service_sid}/Bindings/{sid}"
+
+
+def now_of(api: TwilioApi) -> datetime:
+    """The source's time, or this machine's where it has not said."""
+    return api.server_time or datetime.now(UTC)
+
+
+def read_binding(api: TwilioApi, row: Row) -> tuple[Any, dict[str, Any]]:
+    """A binding as Chat shows it now, None if Chat does not have it any more; and its service in Chat.
+
+    A Chat that was switched off may answer 404 to everything (FACTS.md, "The two APIs"): then nothing is known, and
+    `TwilioError` is raised, as where Twilio cannot be asked.
+    """
+    service_sid = row["service_sid"]
+    binding = _read(api, "chat", binding_path(service_sid, row["sid"]))
+    service = _read(api, "chat", f"/Services/{service_sid}")
+    if service is None:
+        raise TwilioError(f"Chat lacks service {service_sid}, or is switched off: it says nothing of bindings")
+    return binding, service
+
+
+def read_facts(api: TwilioApi, row: Row) -> Facts | None:
+    """What both sides show of a binding just now; None if Chat does not have it any more. Raises `TwilioError`."""
+    service_sid, sign = row["service_sid"], row["sign"]
+    credentials = read_credentials(api, [row["credential_sid"], sign["credential_sid"]])
+    binding, service = read_binding(api, row)
+    if binding is None:
+        return None
+    twin, registration = (_conversations_binding(api, service_sid, sid) for sid in (row["sid"], sign["sid"]))
+    return Facts(
+        held=row,
+        binding=binding,
+        listed=sign,
+        registration=registration,
+        is_shared=twin is not None or row["is_shared"],
+        chat_service=service.get("sid"),
+        notifications=service.get("notifications"),
+        settings=_read(api, "conversations", notifications_path(service_sid), KEYS),
+        credentials=credentials,
+        now=now_of(api),
+    )
+
+
+def _conversations_binding(api: TwilioApi, service_sid: str, sid: str) -> dict[str, Any] | None:
+    return _read(api, "conversations", binding_path(service_sid, sid)) if is_binding_sid(sid) else None
+
+
+def listed_facts(row: Row, sides: Sides, credentials: Credentials, now: datetime) -> Facts:
+    """The facts as they were listed: nothing has changed since."""
+    return Facts(
+        held=row,
+        binding=row,
+        listed=row["sign"],
+        registration=row["sign"],
+        is_shared=row["is_shared"],
+        chat_service=sides.chat_service,
+        notifications=sides.notifications,
+        settings=sides.settings,
+        credentials=credentials,
+        now=now,
+    )
+
+
+def read_sides(api: TwilioApi, service_sids: Sequence[str]) -> dict[str, Sides]:
+    """What services push, by SID, read side by side. Raises `TwilioError` where Twilio cannot be asked."""
+    with Workers(api.throttle.most, "sides", stop=api.stop) as workers:
+        sides = [workers.submit(_sides, api, sid) for sid in service_sids]
+        return {sid: result_of(found) for sid, found in zip(service_sids, sides, strict=True)}
+
+
+def _sides(api: TwilioApi, service_sid: str) -> Sides:
+    try:
+        service = _read(api, "chat", f"/Services/{service_sid}", tries=None) or {}
+    except TransientTwilioError:
+        raise
+    except TwilioError:  # Chat is switched off, or closed to these credentials: what it pushes is not known
+        service = {}
+    settings = _read(api, "conversations", notifications_path(service_sid), KEYS, tries=None)
+    return Sides(service.get("sid"), service.get("notifications"), settings)
+
+
+def read_credentials(api: TwilioApi, sids: Sequence[Any], tries: int | None = _TRIES) -> dict[str, dict[str, Any]]:
+    """Those of some credentials that the account has, by SID; what is not a SID is none. Raises `TwilioError`."""
+    found = {}
+    for sid in dict.fromkeys(sid for sid in sids if isinstance(sid, str) and is_credential_sid(sid)):
+        credential = _read(api, "conversations", f"/Credentials/{sid}", tries=tries)
+        if credential is not None:
+            found[sid] = credential
+    return found
+
+
+def _read(
+    api: TwilioApi, side: Api, path: str, having: Sequence[str] = ("sid",), tries: int | None = _TRIES
+) -> dict[str, Any] | None:
+    """An object as an API shows it now."""
+    try:
+        return api.get(side, path, tries, having=having)
+    except TwilioError as error:
+        if error.status == 404 and error.is_twilios:
+            return None
+        raise

@@ -1,0 +1,89 @@
+"""The coverage folder: one small Parquet file a run, so that all of them together draw a curve. No personal data."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+from migrate.model.errors import RefusedError
+from migrate.snapshot.rejected import REJECTED
+from migrate.storage.files import make_private_folder, private_file, write_whole
+from migrate.storage.lock import hold
+from migrate.verify.coverage import Counts, Coverage, ServiceCoverage
+
+_NAME = "%Y-%m-%dT%H-%M-%SZ"
+_NAMED = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}-[0-9]{2}-[0-9]{2}Z")
+
+
+@contextmanager
+def coverage_folder(folder: Path) -> Iterator[Path]:
+    """The folder, made where it is not there, and nobody else's meanwhile. Raises `RefusedError` for no folder."""
+    if folder.exists() and not folder.is_dir():
+        raise RefusedError(f"{folder} is there, and is no folder", remedy="Name another with --coverage")
+    make_private_folder(folder)
+    held = hold(folder)
+    try:
+        yield folder
+    finally:
+        os.close(held)
+
+
+def write_coverage(folder: Path, coverage: Coverage, rejected: Path | None = None) -> Path:
+    """Write a run's coverage to a file of its own, named by the live side's time, and return its path.
+
+    A file that is there is never overwritten: a second run at the same time gets a number. `rejected` is the file of
+    live records that did not fit, which is kept beside it (see `rejected_beside`).
+    """
+    import pyarrow as pa
+
+    from migrate.model.schemas import COVERAGE
+    from migrate.storage.parquet import parquet_bytes
+
+    as_of = datetime.fromisoformat(coverage.live_as_of).astimezone(UTC)
+    rows = [
+        {"as_of": as_of, "service_sid": service.service_sid, "platform": platform, **asdict(counts)}
+        | {"rejected": service.rejected if platform is None else 0}
+        for service in coverage.services
+        for platform, counts in _platforms(service).items()
+    ]
+    table = pa.Table.from_pylist([{**row, "snapshot": coverage.snapshot} for row in rows], schema=COVERAGE)
+    path = _free_name(folder, as_of.strftime(_NAME))
+    if rejected:  # first: what has numbers has its evidence
+        with rejected.open("rb") as source, private_file(rejected_beside(path)) as copy:
+            shutil.copyfileobj(source, copy)
+    write_whole(path, parquet_bytes(table), private=True)
+    return path
+
+
+def rejected_beside(coverage: Path) -> Path:
+    """Where the live records are that did not fit, beside a run's coverage; it holds personal data."""
+    return coverage.with_suffix(f".{REJECTED}")
+
+
+def time_of(path: Path) -> datetime | None:
+    """The live side's time that a run's files are named by, in UTC; None for a name that is none of theirs."""
+    found = _NAMED.match(path.name)
+    try:
+        return datetime.strptime(found[0], _NAME).replace(tzinfo=UTC) if found else None
+    except ValueError:
+        return None
+
+
+def _platforms(service: ServiceCoverage) -> dict[str | None, Counts]:
+    """The counts by platform; what does not fit names none, and has a line of its own there."""
+    return service.platforms if None in service.platforms or not service.rejected else {
+        **service.platforms, None: Counts(),
+    }  # fmt: skip
+
+
+def _free_name(folder: Path, name: str) -> Path:
+    path, number = folder / f"{name}.parquet", 2
+    while path.exists():
+        path, number = folder / f"{name}-{number}.parquet", number + 1
+    return path
