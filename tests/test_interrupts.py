@@ -135,7 +135,7 @@ def hang(*_):
             time.sleep(60)
         finally:
             time.sleep(60)
-run.extract_snapshot = hang
+extraction.extract_snapshot = hang
 """
 WORDS = ("extract", "--out", "nowhere", "--replay", "cassettes/demo.yaml")
 
@@ -160,7 +160,7 @@ def test_threads_that_hang_are_not_waited_for() -> None:
             threading.Thread(target=time.sleep, args=(60,), daemon=daemon).start()
         print("now", flush=True)
         time.sleep(60)
-    run.extract_snapshot = hang
+    extraction.extract_snapshot = hang
     """
     ended = program(code, *WORDS, signals=(0.1,))
     assert (ended.code, ended.said) == (130, "Error: Interrupted\n")
@@ -185,7 +185,7 @@ def test_what_a_library_makes_of_ctrl_c_is_ctrl_c(raised: str) -> None:
             time.sleep(60)
         except KeyboardInterrupt:
             raise {raised}
-    run.extract_snapshot = hang
+    extraction.extract_snapshot = hang
     """
     assert program(code, *WORDS, signals=(0.1,)).said == "Error: Interrupted\n"
 
@@ -214,7 +214,7 @@ def test_a_query_of_duckdb_is_interrupted(tmp_path: Path, run: Run, serve: Serve
         print("now", flush=True)
         # Of a million groups: in one step of the query, in which DuckDB looks at no signal.
         database.execute("SELECT sum(n) FROM (SELECT i % 1000003, count(*) AS n FROM range(60000000000) t(i) GROUP BY ALL)")
-    verify._prepare = long_query
+    partition._prepare = long_query
     """
     words = ("verify", tmp_path / "s", "--against", tmp_path / "l", "--coverage", tmp_path / "c")
     ended = program(code, *words, signals=(0.5,))
@@ -292,11 +292,11 @@ def test_a_rehearsal_ends_with_its_children(tmp_path: Path, run: Run, serve: Ser
     import time
     from migrate.rehearse import scenario
     from migrate.rehearse import rehearsal
-    real = run._try
+    real = rehearsal._try
     def slow(*arguments):
         print("now", flush=True)
         yield from real(*arguments)
-    run._try = slow
+    rehearsal._try = slow
     """
     ended = program(
         code, "rehearse", tmp_path / "m", "--snapshot", tmp_path / "s", signals=(1.0,), TMPDIR=str(tmp_path)

@@ -270,7 +270,7 @@ journal.Journal.finish = lambda self: None
     "retire": """
 from migrate.retire import selection
 from migrate.retire import delete
-retirement.why_needed = retire.why_needed = lambda facts: None
+selection.why_needed = delete.why_needed = lambda facts: None
 """,
     "roll back": """
 from migrate.load import rollback
@@ -312,7 +312,7 @@ TwilioApi.post = lambda api, *rest: api.insist(lambda: once(api, *rest))
 """),
     "deletes what it does not journal": ("retire", """
 from migrate.retire import journal
-retire_journal.RetireJournal.end = lambda self, sid, result: None
+journal.RetireJournal.end = lambda self, sid, result: None
 """),
     "leaves what it need not": ("retire", """
 from migrate.retire.delete import Retirer
@@ -322,12 +322,12 @@ Retirer._try = lambda self, row: Ending("unready")
     "deletes in its dry run": ("retire", """
 from migrate.retire import selection
 from migrate.retire.evidence import binding_path
-real = retirement.read_sides
+real = selection.read_sides
 def read_sides(api, sids):
     for binding in api.get("chat", f"/Services/{sids[0]}/Bindings")["bindings"][:1]:
         api.delete("chat", binding_path(sids[0], binding["sid"]))
     return real(api, sids)
-retirement.read_sides = read_sides
+selection.read_sides = read_sides
 """),
     "cannot retire": ("retire", "import sys\nif 'retire' in sys.argv: sys.exit('gone')"),
 }  # fmt: skip

@@ -1,9 +1,10 @@
-"""Verification: who of a snapshot has registered with Conversations by now. Joins extract and load."""
+"""Verification: who of a snapshot has registered with Conversations by now."""
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from migrate.model.address import is_twilios, other_address
 from migrate.model.errors import InputError, MigrateError, RefusedError, ServiceGoneError
 from migrate.model.registration import SUCCESSORS
 from migrate.runtime.interrupts import resumable
+from migrate.runtime.workers import Workers, result_of
 from migrate.snapshot.manifest import Filters, Manifest
 from migrate.snapshot.reader import Snapshot, open_snapshot
 from migrate.snapshot.rejected import REJECTED
@@ -31,7 +33,7 @@ from migrate.verify.coverage import Coverage, ServiceCoverage
 from migrate.verify.coverage_folder import coverage_folder, rejected_beside, write_coverage
 
 if TYPE_CHECKING:  # what brings DuckDB is imported where it is needed, which is after the first request
-    from migrate.verify.partition import Platforms
+    from migrate.verify.partition import Partition, Platforms
 
 Listed = Literal["pending", "ready"] | None  # of whom there is to be a list
 SCRATCH = ".chat-migrate-verify"  # within the coverage folder; readers of Parquet folders pass over such a name
@@ -156,7 +158,7 @@ class Comparison:
 
     def run(self, executor: Executor | None, listed: Listed) -> None:
         """Compare everything."""
-        from migrate.verify.partition import Service, add_up, partitions, verify_partition
+        from migrate.verify.partition import Service, add_up, partitions
 
         names = _names(self.source, self._live)
         tasks = partitions(
@@ -167,7 +169,7 @@ class Comparison:
             ready="ready" if listed == "ready" else None,
         )
         found: dict[str, list[Platforms]] = {sid: [] for sid in names}
-        for counts in (executor.map if executor else map)(verify_partition, tasks):
+        for counts in _side_by_side(tasks, executor):
             for sid, platforms in counts.items():
                 found[sid].append(platforms)
         ours, theirs = self.source.manifest, self._live.manifest
@@ -186,6 +188,23 @@ class Comparison:
             ),
             rejected=ours.rejected,
         )
+
+
+def _side_by_side(tasks: Sequence[Partition], executor: Executor | None) -> Iterator[Mapping[str, Platforms]]:
+    """The counts of each partition, in any order, by `executor`, else by a few threads of this process.
+
+    Without one, a partition of a huge service has all threads of DuckDB and the memory to itself. Of small services
+    the time goes into opening files, one by one, so several partitions of them are worked on at a time.
+    """
+    from migrate.verify.partition import verify_partition
+
+    if executor:
+        yield from executor.map(verify_partition, tasks)
+        return
+    with Workers(os.cpu_count() or 1, "verify") as workers:
+        small = [workers.submit(verify_partition, task) for task in tasks if len(task.services) > 1]
+        yield from map(result_of, small)
+    yield from map(verify_partition, (task for task in tasks if len(task.services) == 1))
 
 
 def _names(source: Snapshot, live: Snapshot) -> dict[str, str]:
