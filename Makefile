@@ -12,6 +12,8 @@ TOOLS := $(VENV)/.tools
 BENCH := .venv-bench
 NOTEBOOK := .venv-notebook
 DEMO := out/demo
+# One more than there are processors: many tests wait for a server.
+WORKERS := $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 
 .PHONY: help demo notebooks test test-long lint format lock cassettes docs bench clean
 
@@ -28,10 +30,10 @@ notebooks: $(NOTEBOOK)/.ready  ## review the demo, or your own data, in JupyterL
 	$(NOTEBOOK)/bin/jupyter lab notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
 
 test: $(TOOLS)  ## run the tests, with coverage
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal --cov --cov-report=term
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal --cov --cov-report=term
 
 test-long: $(TOOLS)  ## run the tests that take minutes: chaos, kills, scale
-	$(BIN)/python -m pytest -m long --numprocesses 3 --dist worksteal  # many of them wait for a server that hangs
+	$(BIN)/python -m pytest -m long --numprocesses $(WORKERS) --dist worksteal
 
 lint: $(TOOLS)  ## lint, formatting, types
 	$(BIN)/ruff check .

@@ -580,7 +580,7 @@ def test_bytes_that_are_no_utf8_are_set_aside_with_their_record() -> None:
     assert "\\xff" in rows.rejected[0]["record"]
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(st.lists(st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from([Raw(odd) for odd in ODD.values()]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),

@@ -22,6 +22,8 @@ from migrate.snapshot.reader import open_snapshot
 from tests.conftest import Run, Serve, service_sid, tiny_world
 from tests.test_durability import dies, kill_at
 
+pytestmark = pytest.mark.no_cover  # other tests cover the same lines; untraced, these take half the time
+
 # Pairs of one key: they differ in what the key does not cover, or come to the same 64 bits by chance.
 COLLISIONS = [
     ("BS" + "0" * 16 + "f" * 16, "BS" + "1" * 16 + "f" * 16),

@@ -163,6 +163,7 @@ sides = st.lists(
 
 @given(st.lists(st.tuples(sides, sides), min_size=2, max_size=4))
 @settings(max_examples=8)
+@pytest.mark.long
 def test_services_that_are_compared_together_have_what_they_would_have_alone(
     pairs: list[tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]],
 ) -> None:

@@ -135,7 +135,9 @@ def test_apples_have_two_secrets_and_a_sandbox(
     assert made.secrets == {"Certificate": digest(PEM), "PrivateKey": digest(PRIVATE)}
 
 
-@pytest.mark.parametrize("sid", ["", ", sid: CR00000000000000000000000000000002"])
+@pytest.mark.parametrize(
+    "sid", ["", pytest.param(", sid: CR00000000000000000000000000000002", marks=pytest.mark.long)]
+)
 def test_a_death_at_any_step_makes_no_second_one_and_loses_none(
     run: Run, server: StandInServer, mapped: Path, environment: pytest.MonkeyPatch, sid: str
 ) -> None:

@@ -168,7 +168,7 @@ def shown_changes(report: str) -> int:
     st.text(max_size=300) | st.just("too long for any report"),
     st.sampled_from([0, 1, 3, len(CATALOGUE)]),
 )
-@settings(max_examples=12)
+@settings(max_examples=6)
 def test_the_report_stays_within_60_kb_and_counts_what_it_leaves_out(
     services: int, friendly_name: str, template: str, codes: int
 ) -> None:
@@ -193,6 +193,7 @@ def test_the_report_stays_within_60_kb_and_counts_what_it_leaves_out(
     assert report.count("\n|---") == markdown.render(report).count("<table>")
 
 
+@pytest.mark.long
 def test_a_shortened_report_says_where_all_of_it_is_and_fills_its_room() -> None:
     few, most = many(60), many(600)
     assert "Shortened" not in plan_report(few)

@@ -21,7 +21,7 @@ from migrate.cli.app import cli
 from migrate.cli.commands.retire import LIMITS
 from migrate.load.account_lock import only_loader
 from migrate.model.errors import TransientTwilioError, TwilioError
-from migrate.retire import journal
+from migrate.retire import journal as retire_journal
 from migrate.standin.faults import Faults
 from migrate.standin.server import StandInServer
 from migrate.standin.world import Binding, World, make_world
@@ -546,7 +546,7 @@ def test_no_other_file_takes_the_journals_place(run: Run, server: StandInServer,
 # --- interruptions ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("stride", [4, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.parametrize("stride", [8, pytest.param(1, marks=pytest.mark.long)])
 def test_a_death_at_any_step_is_gone_on_from(
     run: Run, server: StandInServer, snapshot: Path, environment: pytest.MonkeyPatch, stride: int
 ) -> None:
@@ -558,7 +558,7 @@ def test_a_death_at_any_step_is_gone_on_from(
         server.world.writes.clear()
         journal = snapshot.with_name(f"{step}.jsonl")
         with environment.context() as patch:
-            dying(patch, step, lines=journal, method="delete", threads=True)
+            dying(patch, step, lines=retire_journal, method="delete", threads=True)
             died = retire(mortal, snapshot, "--journal", journal)
         assert (died.exit_code == 0) == (step == last)
         if step == last:

@@ -72,7 +72,7 @@ def told(where: Path, environment: dict[str, str | None]) -> Iterator[tuple[str,
         os.chdir(before)
 
 
-@pytest.fixture(scope="module", params=[80, 60])
+@pytest.fixture(scope="module", params=[80, pytest.param(60, marks=pytest.mark.long)])
 def said(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, demo_content: dict[str, Any]
 ) -> tuple[int, dict[str, str]]:

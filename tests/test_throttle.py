@@ -278,8 +278,12 @@ def test_no_more_requests_are_on_the_wire_than_the_operator_allows(
     assert server.world.requests == len(throttle.told)
 
 
+MORE_OTHERS = [("21", False), (None, True), ("many", True)]
+
+
 @pytest.mark.parametrize(
-    ("others", "opens"), [("20", False), ("21", False), ("3", True), (None, True), ("many", True)]
+    ("others", "opens"),
+    [("20", False), ("3", True), *(pytest.param(*more, marks=pytest.mark.long) for more in MORE_OTHERS)],
 )
 def test_what_other_programs_leave_of_the_account_is_all_that_is_taken(
     tmp_path: Path, run: Run, environment: pytest.MonkeyPatch, others: str | None, opens: bool
