@@ -645,7 +645,7 @@ def test_a_delete_that_nobody_saw_is_settled_by_the_next_run(
 def test_ctrl_c_settles_what_was_begun_and_names_the_command(
     run: Run, server: StandInServer, snapshot: Path, environment: pytest.MonkeyPatch
 ) -> None:
-    real = journal.RetireJournal.end
+    real = retire_journal.RetireJournal.end
     ended = 0
 
     def end(self: Any, *arguments: Any) -> None:
@@ -656,7 +656,7 @@ def test_ctrl_c_settles_what_was_begun_and_names_the_command(
             raise KeyboardInterrupt
 
     with environment.context() as patch:
-        patch.setattr(journal.RetireJournal, "end", end)
+        patch.setattr(retire_journal.RetireJournal, "end", end)
         stopped = retire(run, snapshot, "--concurrency", 1)
     assert (stopped.exit_code, said(stopped).count("\n")) == (130, 1)
     assert "Interrupted: 2 bindings are deleted" in stopped.stderr
@@ -678,7 +678,7 @@ def test_a_full_disk_stops_it(
         real(path, line)
 
     with environment.context() as patch:
-        patch.setattr(journal, "append_synced", full)
+        patch.setattr(retire_journal, "append_synced", full)
         stopped = retire(run, snapshot, "--concurrency", 1)
     assert (stopped.exit_code, said(stopped).count("\n")) == (1, 1)
     assert "The journal cannot be written: no space left on device" in stopped.stderr
