@@ -30,6 +30,7 @@ from migrate.twilio_api.addresses import Api, mixture_remedy
 from migrate.twilio_api.api import ApiSettings, TwilioApi, open_api
 from migrate.twilio_api.limits import page_sizes
 from migrate.twilio_api.pages import records_of
+from migrate.twilio_api.resources import CREDENTIALS, SERVICES, bindings_path, notifications_path
 
 PACKAGES = ("twilio", "pyarrow", "duckdb", "pandas", "vcrpy")
 LEAST_SPACE = 2_000_000_000  # bytes; 10,000,000 bindings take some 700 MB, and a comparison of them as much again
@@ -103,7 +104,7 @@ class _Twilio:
     def checks(self) -> Iterator[Check]:
         reached = False
         for side in _SIDES:
-            check, services = self._list(side, "/Services", "services", f"{side} services")
+            check, services = self._list(side, SERVICES, "services", f"{side} services")
             yield check
             if services:
                 reached, self.service_sid = True, str(services[0]["sid"])
@@ -111,9 +112,9 @@ class _Twilio:
         if not reached:
             return
         for side in _SIDES:
-            path = f"/Services/{self.service_sid}/Bindings"
+            path = bindings_path(self.service_sid)
             yield self._list(side, path, "bindings", f"{side} bindings")[0]
-        yield self._list("conversations", "/Credentials", "credentials", "push credentials")[0]
+        yield self._list("conversations", CREDENTIALS, "credentials", "push credentials")[0]
         yield self._look("conversations", "push settings", self._settings)
         if not self.api.is_account_proven:
             remedy = "Use TWILIO_AUTH_TOKEN before anything is written; retire refuses to delete with this key"
@@ -135,7 +136,7 @@ class _Twilio:
         return self._look(side, name, look), found
 
     def _settings(self) -> str:
-        path = f"/Services/{self.service_sid}/Configuration/Notifications"
+        path = notifications_path(self.service_sid)
         unread = sorted(flatten(self.api.get("conversations", path, having=KEYS)).unreadable)
         if unread:
             raise TwilioError(

@@ -321,7 +321,7 @@ Retirer._try = lambda self, row: Ending("unready")
 """),
     "deletes in its dry run": ("retire", """
 from migrate.retire import selection
-from migrate.retire.evidence import binding_path
+from migrate.twilio_api.resources import binding_path
 real = selection.read_sides
 def read_sides(api, sids):
     for binding in api.get("chat", f"/Services/{sids[0]}/Bindings")["bindings"][:1]:

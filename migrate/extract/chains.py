@@ -17,6 +17,7 @@ from migrate.twilio_api.api import TwilioApi, kind_of_list
 from migrate.twilio_api.limits import FEW_TRIES, page_sizes
 from migrate.twilio_api.pages import Circle, Page
 from migrate.twilio_api.progress import Meter
+from migrate.twilio_api.resources import bindings_path
 from migrate.twilio_api.sizes import may_be_the_size
 
 logger = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ class Walk:
         self._api = api
         self._parts = parts
         self._meter = meter
-        self._path = f"/Services/{chain.service_sid}/Bindings"
+        self._path = bindings_path(chain.service_sid)
         self._base = api.addresses.base(chain.api)
         self._most = page_size  # rows to ask for
         self._patient = False  # whether the size of the page is not to blame for what fails

@@ -21,6 +21,7 @@ from migrate.twilio_api.addresses import CANONICAL, Api
 from migrate.twilio_api.api import TwilioApi
 from migrate.twilio_api.limits import FEW_TRIES, page_sizes
 from migrate.twilio_api.pages import records_of
+from migrate.twilio_api.resources import notifications_path, service_path
 
 logger = logging.getLogger(__name__)
 SourceChoice = Literal["auto", "chat", "conversations"]
@@ -101,7 +102,7 @@ def says_missing(error: BaseException) -> bool:
 def is_deleted(api: TwilioApi, side: Api, service_sid: str) -> bool:
     """Whether an API lacks a service, and has the list of them: where all is switched off it says 404, too."""
     try:
-        api.get(side, f"/Services/{service_sid}", FEW_TRIES, having=("sid",))
+        api.get(side, service_path(service_sid), FEW_TRIES, having=("sid",))
     except TwilioError as error:
         if not says_missing(error):
             return False
@@ -176,7 +177,7 @@ def _services(
 
 def _service(api: TwilioApi, side: Api, sid: str, tries: int | None) -> dict[str, Any]:
     """One service as its API shows it. Raises `TwilioError` where the answer is another."""
-    found = api.get(side, f"/Services/{sid}", tries)
+    found = api.get(side, service_path(sid), tries)
     if found.get("sid") != sid:
         said = printable(found["sid"]) if isinstance(found.get("sid"), str) else "something without a sid"
         raise TwilioError(f"The request for service {sid} was answered with {said}")
@@ -200,8 +201,7 @@ def target_notifications(api: TwilioApi, service_sid: str) -> dict[str, Any] | N
     It is a courtesy of the snapshot: what cannot be read is None, and does not keep the bindings waiting.
     """
     try:
-        path = f"/Services/{service_sid}/Configuration/Notifications"
-        found = api.get("conversations", path, FEW_TRIES, having=KEYS)
+        found = api.get("conversations", notifications_path(service_sid), FEW_TRIES, having=KEYS)
     except TwilioError as error:
         logger.warning("The snapshot goes without %s's settings in Conversations: %s", service_sid, error)
         return None

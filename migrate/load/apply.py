@@ -14,7 +14,7 @@ from migrate.load.applied import Outcome
 from migrate.load.compare import differing, same
 from migrate.load.credentials import CredentialWriter
 from migrate.load.journal import Journal
-from migrate.load.planning import notifications_path, read_live
+from migrate.load.planning import read_live
 from migrate.load.rate_limit import READ_AGAIN, Pace
 from migrate.load.secrets import Form
 from migrate.model.errors import (
@@ -29,6 +29,7 @@ from migrate.model.push_config import FIELD_BY_PATH, Settings, form_value, unrea
 from migrate.model.push_credential import CredentialChange
 from migrate.model.text import is_encodable
 from migrate.twilio_api.api import TwilioApi
+from migrate.twilio_api.resources import notifications_path
 
 
 class Applier:

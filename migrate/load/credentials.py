@@ -21,8 +21,8 @@ from migrate.model.push_credential import CredentialChange, CredentialConfig, Li
 from migrate.model.sids import is_credential_sid
 from migrate.twilio_api.api import TwilioApi
 from migrate.twilio_api.pages import Meta, NotAPageError, records_of
+from migrate.twilio_api.resources import CREDENTIALS, credential_path
 
-_PATH = "/Credentials"
 _DOUBT = (
     "none is made again: find out which one it is, name its sid in push-config.yaml, move this plan and its journal "
     "away, and plan again"
@@ -33,7 +33,7 @@ Look = Callable[[str | None], Found]  # what is there; the SID is the one that T
 
 def read_credentials(api: TwilioApi) -> list[LiveCredential]:
     """All credentials of the account, as Conversations lists them. Raises `TwilioError`."""
-    return [found for page in api.pages("conversations", _PATH, read=_read_page) for found in page.content]
+    return [found for page in api.pages("conversations", CREDENTIALS, read=_read_page) for found in page.content]
 
 
 def _read_page(body: bytes) -> tuple[Meta, list[LiveCredential]]:
@@ -122,7 +122,7 @@ class CredentialWriter:
         def look(sid: str | None) -> Found:
             return self._found(config, read_credentials(self._api), sid, seen)
 
-        found = self._post(config, number, _PATH, form, look, [])
+        found = self._post(config, number, CREDENTIALS, form, look, [])
         return self._end(change, number, found)
 
     def _update(self, change: CredentialChange, existing: LiveCredential, secrets: Form) -> Outcome:
@@ -140,7 +140,7 @@ class CredentialWriter:
                 self._journal.end(latest[0], "failed", live)
                 return Outcome(change, "stale", "changed by us or by somebody else: a secret cannot be read back")
             return Outcome(change, "stale", "changed since the plan was made")
-        path, number = f"{_PATH}/{live.sid}", self._begin(change)
+        path, number = credential_path(live.sid), self._begin(change)
         form = {**_sandbox(config), **secrets}
         after = self._post(config, number, path, form, lambda _: self._at(live.sid), [live])
         return self._end(change, number, after)
@@ -228,7 +228,7 @@ class CredentialWriter:
 
     def _one(self, sid: str) -> Found:
         try:
-            return [LiveCredential.from_twilio(self._api.get("conversations", f"{_PATH}/{sid}", having=("sid",)))]
+            return [LiveCredential.from_twilio(self._api.get("conversations", credential_path(sid), having=("sid",)))]
         except (LookupError, TypeError, AttributeError):
             return []
         except TwilioError as error:

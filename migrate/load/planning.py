@@ -19,6 +19,7 @@ from migrate.runtime.workers import Workers, result_of
 from migrate.snapshot.reader import open_snapshot
 from migrate.twilio_api.api import TwilioApi
 from migrate.twilio_api.credentials import is_one_account
+from migrate.twilio_api.resources import notifications_path
 
 
 def make_plan(
@@ -135,11 +136,6 @@ def read_all(api: TwilioApi, service_sids: Sequence[str]) -> list[Settings | Non
     with Workers(api.throttle.most, "read", stop=api.stop) as workers:
         reading = [workers.submit(read_live, api, sid) for sid in service_sids]
         return [result_of(one) for one in reading]  # where one fails, the others' answers are of no use
-
-
-def notifications_path(service_sid: str) -> str:
-    """Where a Conversations service has its notification settings."""
-    return f"/Services/{service_sid}/Configuration/Notifications"
 
 
 def read_live(api: TwilioApi, service_sid: str) -> Settings | None:

@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
-from migrate.load.planning import notifications_path
 from migrate.model.push_config import FIELD_BY_PATH, Settings, Value, form_value
 from migrate.twilio_api.addresses import Addresses
 from migrate.twilio_api.answers import raise_for_status
 from migrate.twilio_api.credentials import Credentials
 from migrate.twilio_api.http import LiveTransport, Request
+from migrate.twilio_api.resources import notifications_path
 from migrate.twilio_api.retry import Patience
 
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}

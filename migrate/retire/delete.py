@@ -13,12 +13,13 @@ from concurrent.futures import Future
 from migrate.load.rate_limit import Pace
 from migrate.model.errors import InterruptedRunError, TransientTwilioError, TwilioError
 from migrate.model.sids import is_binding_sid, is_service_sid
-from migrate.retire.evidence import Row, binding_path, read_binding, read_facts
+from migrate.retire.evidence import Row, read_binding, read_facts
 from migrate.retire.journal import Result, RetireJournal
 from migrate.retire.replacement import why_needed
 from migrate.retire.retirement import Ending, Retired
 from migrate.runtime.workers import Workers, result_of
 from migrate.twilio_api.api import TwilioApi
+from migrate.twilio_api.resources import binding_path
 
 _AHEAD = 4  # bindings in hand for each request at a time
 

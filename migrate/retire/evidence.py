@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from migrate.load.planning import notifications_path
 from migrate.model.errors import TransientTwilioError, TwilioError
 from migrate.model.push_config import KEYS
 from migrate.model.sids import is_binding_sid, is_credential_sid
@@ -18,6 +17,7 @@ from migrate.retire.replacement import Facts
 from migrate.runtime.workers import Workers, result_of
 from migrate.twilio_api.addresses import Api
 from migrate.twilio_api.api import TwilioApi
+from migrate.twilio_api.resources import binding_path, credential_path, notifications_path, service_path
 
 Row = Mapping[str, Any]  # a binding as the snapshot has it, its `service_sid`, `sign` and `is_shared`
 Credentials = Mapping[str, Mapping[str, Any]]  # by SID
@@ -36,11 +36,6 @@ class Sides:
     settings: Any
 
 
-def binding_path(service_sid: str, sid: str) -> str:
-    """Where a binding is, in either API."""
-    return f"/Services/{service_sid}/Bindings/{sid}"
-
-
 def now_of(api: TwilioApi) -> datetime:
     """The source's time, or this machine's where it has not said."""
     return api.server_time or datetime.now(UTC)
@@ -54,7 +49,7 @@ def read_binding(api: TwilioApi, row: Row) -> tuple[Any, dict[str, Any]]:
     """
     service_sid = row["service_sid"]
     binding = _read(api, "chat", binding_path(service_sid, row["sid"]))
-    service = _read(api, "chat", f"/Services/{service_sid}")
+    service = _read(api, "chat", service_path(service_sid))
     if service is None:
         raise TwilioError(f"Chat lacks service {service_sid}, or is switched off: it says nothing of bindings")
     return binding, service
@@ -111,7 +106,7 @@ def read_sides(api: TwilioApi, service_sids: Sequence[str]) -> dict[str, Sides]:
 
 def _sides(api: TwilioApi, service_sid: str) -> Sides:
     try:
-        service = _read(api, "chat", f"/Services/{service_sid}", tries=None) or {}
+        service = _read(api, "chat", service_path(service_sid), tries=None) or {}
     except TransientTwilioError:
         raise
     except TwilioError:  # Chat is switched off, or closed to these credentials: what it pushes is not known
@@ -124,7 +119,7 @@ def read_credentials(api: TwilioApi, sids: Sequence[Any], tries: int | None = _T
     """Those of some credentials that the account has, by SID; what is not a SID is none. Raises `TwilioError`."""
     found = {}
     for sid in dict.fromkeys(sid for sid in sids if isinstance(sid, str) and is_credential_sid(sid)):
-        credential = _read(api, "conversations", f"/Credentials/{sid}", tries=tries)
+        credential = _read(api, "conversations", credential_path(sid), tries=tries)
         if credential is not None:
             found[sid] = credential
     return found

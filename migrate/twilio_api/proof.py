@@ -11,6 +11,7 @@ from migrate.twilio_api.addresses import Api
 from migrate.twilio_api.api import TwilioApi
 from migrate.twilio_api.limits import FEW_TRIES, PAGE_SIZES
 from migrate.twilio_api.pages import records_of
+from migrate.twilio_api.resources import CREDENTIALS, SERVICES, bindings_path, notifications_path
 
 
 def prove_account(api: TwilioApi, sizes: tuple[int, ...] = PAGE_SIZES) -> bool:
@@ -22,17 +23,17 @@ def prove_account(api: TwilioApi, sizes: tuple[int, ...] = PAGE_SIZES) -> bool:
     services: list[str] = []
 
     def credentials() -> None:
-        _first_page(api, "conversations", "/Credentials", sizes)
+        _first_page(api, "conversations", CREDENTIALS, sizes)
 
     def settings() -> None:
-        records = _first_page(api, "conversations", "/Services", sizes)
+        records = _first_page(api, "conversations", SERVICES, sizes)
         services.extend(str(record["sid"]) for record in records if is_service_sid(record.get("sid")))
         for sid in services[:1]:
-            api.get("conversations", f"/Services/{sid}/Configuration/Notifications", FEW_TRIES, having=KEYS)
+            api.get("conversations", notifications_path(sid), FEW_TRIES, having=KEYS)
 
     def bindings() -> None:
         for sid in services[:1]:
-            _first_page(api, "conversations", f"/Services/{sid}/Bindings", sizes)
+            _first_page(api, "conversations", bindings_path(sid), sizes)
 
     for read in (credentials, settings, bindings):
         if api.is_account_proven:
