@@ -1,4 +1,4 @@
-"""Twilio's resources: the path of each, once. Both APIs have the same, below `/v2` in Chat, `/v1` in Conversations."""
+"""Twilio's resources: the path of each, once. Both APIs have the same, below /v2 in Chat and /v1 in Conversations."""
 
 from __future__ import annotations
 
