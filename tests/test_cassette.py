@@ -30,8 +30,6 @@ from migrate.twilio_api.http import Answer, LiveTransport, Request
 from tests.conftest import CASSETTE, DEMO_ACCOUNT, Run, Serve, service_sid, tiny_world
 from tests.scripted import Reply, Scripted, scripted
 
-pytestmark = pytest.mark.no_cover  # other tests cover the same lines; untraced, these take half the time
-
 
 @pytest.fixture
 def no_sockets(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
@@ -31,7 +31,7 @@ _SAME = 0.25
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 Telling = Callable[[MigrateError], MigrateError]
 
-_stops: list[Callable[[], None]] = []
+_stops: list[tuple[int, Callable[[], None]]] = []  # each with the thread that it is of
 _tellings: list[Telling] = []  # the innermost last
 
 
@@ -86,11 +86,12 @@ def check() -> None:
 @contextmanager
 def stopped_by(stop: Callable[[], None]) -> Iterator[None]:
     """Have `stop` called when the process is asked to end within; from another thread, so that it must not block."""
-    _stops.append(stop)
+    entry = threading.get_ident(), stop
+    _stops.append(entry)
     try:
         yield
     finally:
-        _stops.remove(stop)
+        _stops.remove(entry)
 
 
 @contextmanager
@@ -161,7 +162,7 @@ def _watch(heard: int) -> None:
     began = time.monotonic()
     _state.stopping = True
     if _state.code is None:
-        threading.Thread(target=_stop_all, name="stop", daemon=True).start()
+        threading.Thread(target=stop_all, name="stop", daemon=True).start()
         signal.pthread_kill(threading.main_thread().ident or 0, numbers.pop())
         while (left := began + GRACE - time.monotonic()) > 0:
             again = select.select([heard], [], [], left)[0] and {*os.read(heard, 64)} & {*_SIGNALS}
@@ -170,10 +171,15 @@ def _watch(heard: int) -> None:
     _end()
 
 
-def _stop_all() -> None:
-    for stop in [*_stops]:
-        with suppress(Exception):  # the others are to be stopped all the same
-            stop()
+def stop_all(threads: Collection[int] | None = None) -> None:
+    """Stop what is to be stopped when the process is asked to end: all of it, or what some threads have under way.
+
+    `threads` are identifiers as `threading.get_ident` gives them.
+    """
+    for thread, stop in [*_stops]:
+        if threads is None or thread in threads:
+            with suppress(Exception):  # the others are to be stopped all the same
+                stop()
 
 
 def _end() -> None:

@@ -12,7 +12,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar
 
-from migrate.runtime.interrupts import HEED
+from migrate.runtime.interrupts import HEED, stop_all
 
 GRACE = 2.0  # seconds that jobs under way have to end once they are stopped
 P = ParamSpec("P")
@@ -39,8 +39,9 @@ class Workers(Executor):
     """A bounded number of threads, each of which takes the next job when it is through with one.
 
     As a context manager it waits for all jobs at its end. Where that end is an error, such as Ctrl-C, `stop` is
-    called, jobs that were not begun are dropped, and those under way get `GRACE` seconds. The threads are daemons:
-    one that hangs all the same does not keep the program from ending.
+    called, what its threads have under way is stopped (`stopped_by`), jobs that were not begun are dropped, and those
+    under way get `GRACE` seconds. The threads are daemons: one that hangs all the same does not keep the program from
+    ending.
     """
 
     def __init__(self, threads: int, name: str = "worker", *, stop: Callable[[], None] = lambda: None) -> None:
@@ -51,6 +52,7 @@ class Workers(Executor):
         self._idle = threading.Semaphore(0)
         self._lock = threading.Lock()
         self._begun = 0  # threads
+        self._threads: list[int] = []  # their identifiers
         self._ended = 0
         self._closed = False
         self._end = threading.Semaphore(0)  # wakes whoever waits for the threads
@@ -97,6 +99,7 @@ class Workers(Executor):
 
     def _break_off(self) -> None:
         self._stop()
+        stop_all({*self._threads})
         self.shutdown(wait=False, cancel_futures=True)
         self._wait(GRACE)
 
@@ -111,6 +114,7 @@ class Workers(Executor):
             self._end.acquire(timeout=HEED)
 
     def _work(self) -> None:
+        self._threads.append(threading.get_ident())
         try:
             while (job := self._jobs.get()) is not None:
                 job.run()
