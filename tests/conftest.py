@@ -34,6 +34,13 @@ SEED = int(os.environ.get("WORLDS_SEED", "20261128"))  # of arbitrary worlds; an
 SHARED_OPENAPI = ROOT.parent / "shared" / "twilio-oai"
 TOKEN = "synthetic-token"
 DEMO_ACCOUNT = "AC" + "0" * 32
+# The measured process is the child of a small one: a child's peak is never less than that of whom it was forked from.
+MEASURE = """
+import json, os, subprocess, sys
+process = subprocess.Popen([sys.executable, "-m", "migrate", *sys.argv[1:]], stdout=subprocess.DEVNULL)
+_, status, usage = os.wait4(process.pid, 0)
+print(json.dumps([os.waitstatus_to_exitcode(status), usage.ru_maxrss]))
+"""
 # Tests look at what is said, not at where its lines are broken; tests/test_text_output.py looks at that.
 WIDE = {"COLUMNS": "10000"}
 

@@ -20,7 +20,7 @@ from migrate.standin.faults import KINDS, Faults
 from migrate.standin.paging import PageSizes
 from migrate.standin.world import Binding, World
 from migrate.twilio_api import retry
-from tests.conftest import ROOT, Run, Serve, service_sid
+from tests.conftest import MEASURE, ROOT, Run, Serve, service_sid
 from tests.whole import account, ending, messages, whole
 
 pytestmark = pytest.mark.long
@@ -114,13 +114,6 @@ def test_what_comes_and_goes_meanwhile_does_not_disturb_what_stays(
 
 SCALE = 1_000_000
 SERVICES = 8
-# The measured process is the child of a small one: a child's peak is never less than that of whom it was forked from.
-MEASURE = """
-import json, os, subprocess, sys
-process = subprocess.Popen([sys.executable, "-m", "migrate", *sys.argv[1:]], stdout=subprocess.DEVNULL)
-_, status, usage = os.wait4(process.pid, 0)
-print(json.dumps([os.waitstatus_to_exitcode(status), usage.ru_maxrss]))
-"""
 
 
 def test_a_million_bindings_need_no_more_than_300_megabytes(tmp_path: Path, environment: pytest.MonkeyPatch) -> None:

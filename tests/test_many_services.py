@@ -21,6 +21,7 @@ from migrate.map.counts import Counted
 from migrate.map.credentials import Credentials
 from migrate.map.rules_toml import default_rules
 from migrate.map.sharing import read_together
+from migrate.model.errors import InputError
 from migrate.model.schemas import BINDINGS, MAPPED_BINDINGS
 from migrate.verify import partition
 from migrate.verify.partition import Service, partitions, verify_partition
@@ -104,6 +105,17 @@ def test_crowds_are_those_of_each_service_however_many_are_read_together(
         crowded, shared = crowds_naively(rows, limit)
         flags = [(row["shared"], row["crowded"]) for row in found if row["service"] == number]
         assert flags == [(endpoint in shared, who in crowded) for endpoint, who in rows]
+
+
+def test_a_part_in_the_folder_of_another_service_is_an_error_and_not_left_out(tmp_path: Path) -> None:
+    paths = {}
+    for sid, folder in ((service_sid(1), service_sid(1)), (service_sid(2), service_sid(3))):
+        place = tmp_path / f"service_sid={folder}"
+        place.mkdir()
+        pq.write_table(pa.Table.from_pylist([{"sid": "BS1"}], schema=BINDINGS), place / "0.parquet")
+        paths[sid] = [place / "0.parquet"]
+    with pytest.raises(InputError, match="of another service"):
+        read_together(paths, NEEDED, 5, tmp_path)
 
 
 def rows_of(mapped: Path) -> dict[str, list[dict[str, Any]]]:

@@ -10,6 +10,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from migrate.model.errors import InputError
 from migrate.storage.database import over_parts, over_views
 
 _MEMORY_LIMIT = "256MB"  # enough for 10 million hashes; beyond it DuckDB goes to the disk
@@ -32,10 +33,10 @@ _FLAGGED = """
         coalesce(endpoint <> '' AND min(nullif(identity, '')) OVER same_endpoint
             <> max(nullif(identity, '')) OVER same_endpoint, false) AS shared,
         coalesce(identity <> '' AND count(*) OVER same_identity > $limit, false) AS crowded
-    FROM held JOIN services USING (service_sid)
+    FROM held LEFT JOIN services USING (service_sid)
     WINDOW same_endpoint AS (PARTITION BY service_sid, endpoint),
         same_identity AS (PARTITION BY service_sid, identity)
-    ORDER BY held.rowid
+    ORDER BY place, held.rowid
 """
 
 
@@ -88,7 +89,10 @@ def read_together(
     with over_views({"bindings": parts}, scratch, _MEMORY_LIMIT, by_service=True) as database:
         database.register("services", places)
         database.execute("SET threads = 1")  # several such tasks run side by side
-        return _flagged(database, columns, limit).combine_chunks().to_batches()[0]
+        rows = _flagged(database, columns, limit).combine_chunks().to_batches()[0]
+    if rows.column(SERVICE).null_count:
+        raise InputError("A part of the snapshot is of another service than its folder says", remedy="Extract again")
+    return rows
 
 
 def _flagged(database: duckdb.DuckDBPyConnection, columns: Sequence[str], limit: int) -> pa.Table:
