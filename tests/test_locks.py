@@ -36,7 +36,9 @@ def test_a_lock_pins_every_package_with_hashes_and_names_no_index(name: str) -> 
     assert "index" not in lock.lower()
 
 
-@pytest.mark.parametrize("name", LOCKS)
+@pytest.mark.parametrize(
+    "name", ["requirements.lock", *(pytest.param(name, marks=pytest.mark.long) for name in MORE)]
+)
 def test_a_lock_has_all_that_its_packages_require_on_every_python_and_system_and_no_more(name: str) -> None:
     required = roots(PYPROJECT, LOCKS[name])
     for environment in environments():

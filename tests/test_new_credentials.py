@@ -102,7 +102,7 @@ def add(server: StandInServer, number: int, name: str) -> str:
 
 
 @pytest.mark.parametrize(("name", "change"), CHANGES)
-@pytest.mark.parametrize("is_lost", [True, False])
+@pytest.mark.parametrize("is_lost", [True, pytest.param(False, marks=pytest.mark.long)])
 def test_one_whose_name_the_server_changes_is_made_once_and_found(
     run: Run, server: StandInServer, plan_file: Callable[[str], Path], environment: pytest.MonkeyPatch, name: str,
     change: Change, is_lost: bool,
