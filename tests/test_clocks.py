@@ -259,3 +259,18 @@ def test_a_clock_that_jumps_in_the_midst_is_said(
     result = run("extract", "--out", tmp_path / "t")
     assert (result.exit_code, result.stderr.count("\n")) == (0, 1)
     assert "is 2 h " in result.stderr
+
+
+def test_nothing_is_deleted_once_a_clock_has_jumped_by_a_day(
+    tmp_path: Path, run: Run, mapped: Path, server: StandInServer, environment: pytest.MonkeyPatch
+) -> None:
+    ahead = itertools.chain([timedelta()] * 3, itertools.repeat(timedelta(days=2)))
+    environment.setattr(
+        "migrate.standin.app.format_datetime",
+        lambda now, usegmt: format_datetime(datetime.now(UTC) + next(ahead), usegmt=usegmt),
+    )
+    retire = ["retire", tmp_path / "s", "--coverage", tmp_path / "c", "--apply", "--yes", "--force", "few-ready"]
+    result = run(*retire)
+    assert result.exit_code == 4, result.output
+    assert "[clock] the clock of 127.0.0.1" in result.stderr
+    assert server.world.writes == []

@@ -52,7 +52,7 @@ class Workers(Executor):
         self._idle = threading.Semaphore(0)
         self._lock = threading.Lock()
         self._begun = 0  # threads
-        self._threads: list[int] = []  # their identifiers
+        self._threads: set[int] = set()  # the identifiers of those that run; another thread may get one afterwards
         self._ended = 0
         self._closed = False
         self._end = threading.Semaphore(0)  # wakes whoever waits for the threads
@@ -114,7 +114,7 @@ class Workers(Executor):
             self._end.acquire(timeout=HEED)
 
     def _work(self) -> None:
-        self._threads.append(threading.get_ident())
+        self._threads.add(threading.get_ident())
         try:
             while (job := self._jobs.get()) is not None:
                 job.run()
@@ -122,6 +122,7 @@ class Workers(Executor):
                 self._idle.release()
         finally:
             with self._lock:
+                self._threads.discard(threading.get_ident())
                 self._ended += 1
             self._end.release()
 

@@ -15,6 +15,7 @@ from migrate.cli.commands.warnings import warn_of_addresses, warn_of_clock
 from migrate.cli.console import Screen
 from migrate.cli.options import FILE, FOLDER, ServiceSid, api_options, common_options, rules_option, same_command
 from migrate.load.limits import refuse, too_old
+from migrate.model.clock import REMEDY
 from migrate.model.errors import MigrateError, OtherAccountError, PartlyAppliedError, RefusedError
 from migrate.retire.retirement import JOURNAL, Retired, Retirement
 from migrate.runtime.interrupts import resumable
@@ -173,9 +174,11 @@ def _unproven(api: TwilioApi) -> Iterator[tuple[str, str]]:
 
 
 def _untimed(api: TwilioApi) -> Iterator[tuple[str, str]]:
-    """The limit that does not hold where the age of a registration is not known, because no answer says the time."""
-    if api.server_time is None:
+    """The limit that does not hold where the age of a registration is not known: by no clock, or by an absurd one."""
+    if api.clock is None:
         yield "clock", "no answer says what time it is; find out what takes the Date out of Twilio's answers"
+    elif api.clock.is_refused:
+        yield "clock", f"{api.clock}; {REMEDY[0].lower()}{REMEDY[1:]}"
 
 
 def _refuse_where_pushes_are_off(retirement: Retirement) -> None:
