@@ -228,7 +228,9 @@ def interrupt(
             except subprocess.TimeoutExpired:
                 process.kill()
                 said = process.communicate()[1]
-            return Ended(time.monotonic() - sent, process.returncode, said)
+            # Of a flood a command may have had enough just as it is interrupted.
+            enough = way == "flood" and process.returncode == 1
+            return Ended(time.monotonic() - sent, process.returncode, said, by_itself=enough)
         finally:
             if process.poll() is None:
                 process.kill()
