@@ -11,12 +11,22 @@ import pytest
 
 from migrate.standin.world import World
 from tests.conftest import ROOT, Serve, service_sid
-from tests.pages import anchors_of, bash, blocks_of, commands_in, furnish, run_block
+from tests.pages import KEY, anchors_of, bash, blocks_of, commands_in, furnish, run_block, run_session
 
 PAGES = {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in ROOT.glob("docs/*.md")}
 NOTEBOOKS = {path.relative_to(ROOT).as_posix(): path for path in ROOT.glob("notebooks/*.ipynb")}
 # How many commands each page has, and how many writes they make at Twilio.
-COMMANDS = {"docs/inside.md": (2, 0), "docs/runbook.md": (14, 10), "docs/unverified.md": (14, 2)}
+COMMANDS = {
+    "docs/afterwards.md": (4, 0),
+    "docs/credentials.md": (2, 2),
+    "docs/inside.md": (2, 0),
+    "docs/mapping.md": (5, 0),
+    "docs/runbook.md": (14, 10),
+    "docs/safety.md": (1, 0),
+    "docs/stand-in.md": (6, 0),
+    "docs/unverified.md": (14, 2),
+}
+FROM_NOTHING = ("docs/inside.md", "docs/unverified.md")  # the others begin with a snapshot and what it is mapped to
 
 
 @pytest.mark.long
@@ -26,11 +36,22 @@ def test_every_command_of_a_page_runs(page: str, tmp_path: Path, serve: Serve, d
     folder, ran = furnish(tmp_path), 0
     if page == "docs/runbook.md":
         decide(folder)
+    elif page not in FROM_NOTHING:
+        migrate(folder)
     for kind, block in blocks_of(PAGES[page]):
-        assert kind == "bash"
-        run_block(block, folder, demo_world)
+        if kind == "console":
+            run_session(block, folder)
+        else:
+            run_block(block, folder, demo_world)
         ran += commands_in(block)
     assert (ran, len(demo_world.writes)) == COMMANDS[page]
+
+
+def migrate(folder: Path, rules: str = "") -> None:
+    """A snapshot, what it is mapped to, and a file with a secret."""
+    (folder / "service-account.json").write_text(KEY)
+    done = bash(f"chat-migrate extract --out snapshot && chat-migrate map snapshot --out mapped {rules}", folder)
+    assert done.returncode == 0, done.stdout
 
 
 def decide(folder: Path) -> None:
@@ -39,10 +60,7 @@ def decide(folder: Path) -> None:
     rules = re.search(r"cat > rules.toml <<'END'\n(.*?)^ *END$", readme, re.DOTALL | re.MULTILINE)
     assert rules
     (folder / "rules.toml").write_text(dedent(rules[1]), "utf-8")
-    done = bash(
-        "chat-migrate extract --out snapshot && chat-migrate map snapshot --out mapped --rules rules.toml", folder
-    )
-    assert done.returncode == 0, done.stdout
+    migrate(folder, "--rules rules.toml")
     config = folder / "mapped" / "push-config.yaml"
     before, last, after = config.read_text("utf-8").partition(service_sid(7))
     edited = re.sub(r"(removed_from_conversation:\n) *enabled: .*\n", r"\1", after)
