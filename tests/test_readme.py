@@ -77,7 +77,10 @@ def test_the_mapping_table_is_the_rules() -> None:
 
 
 def test_the_exit_codes_are_those_of_the_errors() -> None:
-    listed = {int(code) for code in re.findall(r"^\| (\d+) \|", (ROOT / "docs" / "safety.md").read_text("utf-8"), re.MULTILINE)}
+    listed = {
+        int(code)
+        for code in re.findall(r"^\| (\d+) \|", (ROOT / "docs" / "safety.md").read_text("utf-8"), re.MULTILINE)
+    }
     used = {
         kind.exit_code
         for kind in vars(errors).values()
