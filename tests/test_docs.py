@@ -72,7 +72,7 @@ def test_no_page_has_commands_that_are_not_run() -> None:
     assert {page for page, text in PAGES.items() if blocks_of(text)} == set(COMMANDS)
 
 
-@pytest.mark.parametrize("page", ["README.md", *sorted(PAGES), *sorted(NOTEBOOKS)])
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", *sorted(PAGES), *sorted(NOTEBOOKS)])
 def test_links_lead_somewhere(page: str) -> None:
     text = prose(page)
     for target in re.findall(r"\]\(([^)\s]+)\)", text.replace("\n", " ")):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -88,6 +89,18 @@ def test_imports_run_downward_only(path: Path) -> None:
 def test_every_room_is_there() -> None:
     assert {room_of(path) for path in MODULES} == set(BELOW)
     assert len(list(PACKAGE.glob("*.py"))) <= TOP
+
+
+def test_the_drawing_is_the_house() -> None:
+    page = (ROOT / "docs" / "inside.md").read_text("utf-8")
+    drawing = re.search(r"```text\n(.*?)```", page, re.DOTALL)
+    assert drawing
+    lines = [line.strip().partition("   ")[0].split() for line in drawing[1].splitlines()]
+    levels = [rooms for rooms in lines if rooms != ["│"]]
+    assert sorted(room for rooms in levels for room in rooms) == sorted(BELOW)
+    for number, rooms in enumerate(levels):
+        lower = {room for below in levels[number + 1 :] for room in below}
+        assert all(BELOW[room] <= lower for room in rooms)
 
 
 def imported_modules(path: Path) -> set[Path]:
