@@ -79,6 +79,28 @@ def test_verifying_opens_one_database_and_its_list_another_however_many_small_se
     assert pq.read_table(listed)["service_sid"].to_pylist() == sids
 
 
+@pytest.mark.parametrize("empty", ["source", "live"])
+def test_several_services_of_which_one_side_has_no_binding_at_all_are_compared(
+    tmp_path: Path, run: Run, empty: str
+) -> None:
+    sids = [service_sid(number) for number in (1, 2)]
+    services = {sid: {"friendly_name": sid} for sid in sids}
+    sides = {
+        side: write_snapshot(
+            tmp_path / side, services, {} if side == empty else {sid: [[binding(n)]] for n, sid in enumerate(sids)}
+        )
+        for side in ("source", "live")
+    }
+    listed = tmp_path / "pending.parquet"
+    words = ("--against", sides["live"], "--coverage", tmp_path / "c", "--pending", listed, "--json")
+    done = run("verify", sides["source"], *words)
+    assert done.exit_code == (4 if empty == "source" else 0), done.output  # of no bindings there is no percentage
+    found = [service["total"] for service in json.loads(done.stdout)["services"]]
+    expected = {"source": ("bindings", 0), "live": ("pending", 1)}[empty]
+    assert [counts[expected[0]] for counts in found] == [expected[1]] * 2
+    assert pq.read_table(listed).num_rows == (0 if empty == "source" else 2)
+
+
 texts = st.none() | st.sampled_from(["", "a", "b", "\N{LATIN SMALL LETTER E WITH ACUTE}"])
 few_rows = st.lists(st.tuples(texts, texts), min_size=1, max_size=8)
 

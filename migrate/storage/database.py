@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 from migrate.model.errors import MigrateError
 from migrate.model.schemas import BINDINGS
@@ -36,7 +37,7 @@ def over_views(
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A database of its own with some views, each the rows of its Parquet parts; without any, none of `BINDINGS`.
 
-    With `by_service`, rows of Parquet parts also have a column `service_sid`. What does not fit into memory goes into
+    With `by_service`, there is also a column `service_sid`. What does not fit into memory goes into
     a private folder in `scratch`, and is gone afterwards. Ctrl-C during a query is a KeyboardInterrupt.
     """
     with tempfile.TemporaryDirectory(dir=scratch, prefix=".duckdb-") as folder:
@@ -57,7 +58,7 @@ def over_views(
                 if parts:
                     database.execute(_view(name, parts, by_service=by_service))
                 else:
-                    database.register(name, BINDINGS.empty_table())
+                    database.register(name, _none_of_them(by_service=by_service))
             yield database
 
 
@@ -71,6 +72,12 @@ def _view(name: str, parts: Sequence[Path], *, by_service: bool) -> str:
         CREATE TEMP VIEW {name} AS
         SELECT {columns} FROM read_parquet([{escaped}], hive_partitioning = false, filename = {named})
     """  # noqa: S608  # paths are quoted
+
+
+def _none_of_them(*, by_service: bool) -> pa.Table:
+    """No rows, of the columns that those of Parquet parts would have."""
+    schema = BINDINGS.append(pa.field("service_sid", pa.string())) if by_service else BINDINGS
+    return schema.empty_table()
 
 
 @contextmanager
