@@ -24,6 +24,10 @@ _WITH_SERVICE = r"""
 """
 
 
+class FullMemoryError(MigrateError):
+    """The rows do not fit into the memory that DuckDB may take: of fewer of them it may be less."""
+
+
 def over_parts(
     parts: Sequence[Path], scratch: Path, memory_limit: str = MEMORY_LIMIT
 ) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
@@ -92,6 +96,7 @@ def _told_plainly(scratch: Path) -> Iterator[None]:
         raise KeyboardInterrupt from None
     except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
         problem = str(error).splitlines()[0].partition(": ")[2] or "it failed"
-        raise MigrateError(
+        kind = FullMemoryError if isinstance(error, duckdb.OutOfMemoryException) else MigrateError
+        raise kind(
             f"DuckDB cannot go on: {problem[:200]}", remedy=f"Free some space in {scratch.parent}, or some memory"
         ) from None
