@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ import yaml
 from migrate.model.clock import SIMULATED
 from migrate.standin.server import StandInServer
 from migrate.standin.world import World, make_world
+from migrate.twilio_api.clocks import date_of
 from tests.conftest import CASSETTE, Run, Serve, tiny_world
 from tests.snapshots import AS_OF, binding, write_snapshot
 
@@ -144,6 +146,29 @@ def test_doctor_looks_at_the_clock(run: Run, server: StandInServer, ahead: timed
     set_clock(server, ahead)
     checks = json.loads(run("doctor", "--json").stdout)["checks"]
     assert [check["verdict"] for check in checks if check["name"] == "clock"] == [verdict]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Sat, 28 Nov 2026 14:00:00 GMT",
+        "Saturday, 28-Nov-26 14:00:00 GMT",
+        "Sat Nov 28 14:00:00 2026",
+        "Sat, 28 Nov 2026 14:00:00 -0000",
+        "Sat, 28 Nov 2026 14:00:00",
+        "Sat, 28 Nov 2026 14:00:00 GMT, Sat, 28 Nov 2026 14:00:00 GMT",  # a proxy adds its own
+    ],
+)
+def test_a_date_is_in_utc_in_each_form_of_http_wherever_this_machine_is(
+    header: str, environment: pytest.MonkeyPatch
+) -> None:
+    environment.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        assert date_of(header) == datetime(2026, 11, 28, 14, tzinfo=UTC)
+    finally:
+        environment.undo()
+        time.tzset()
 
 
 # --- worlds and recordings ----------------------------------------------------------------------------------

@@ -19,12 +19,17 @@ from hypothesis import strategies as st
 from migrate.map.bindings import NEEDED, Mapper
 from migrate.map.counts import Counted
 from migrate.map.credentials import Credentials
+from migrate.map.mapping import map_some
 from migrate.map.rules_toml import default_rules
 from migrate.map.sharing import read_together
+from migrate.map.small_services import Service as SmallService
+from migrate.map.small_services import TaskTogether, map_together
 from migrate.model.errors import InputError
-from migrate.model.schemas import BINDINGS, MAPPED_BINDINGS
+from migrate.model.schemas import BINDINGS, MAPPED_BINDINGS, PENDING
+from migrate.storage.database import FullMemoryError
 from migrate.verify import partition
 from migrate.verify.partition import Service, partitions, verify_partition
+from migrate.verify.pending import write_pending
 from tests.conftest import Run, service_sid
 from tests.snapshots import AS_OF, binding, write_snapshot
 from tests.test_crowds import Row as Owned
@@ -79,6 +84,28 @@ def test_verifying_opens_one_database_and_its_list_another_however_many_small_se
     assert pq.read_table(listed)["service_sid"].to_pylist() == sids
 
 
+@pytest.mark.parametrize("empty", ["source", "live"])
+def test_several_services_of_which_one_side_has_no_binding_at_all_are_compared(
+    tmp_path: Path, run: Run, empty: str
+) -> None:
+    sids = [service_sid(number) for number in (1, 2)]
+    services = {sid: {"friendly_name": sid} for sid in sids}
+    sides = {
+        side: write_snapshot(
+            tmp_path / side, services, {} if side == empty else {sid: [[binding(n)]] for n, sid in enumerate(sids)}
+        )
+        for side in ("source", "live")
+    }
+    listed = tmp_path / "pending.parquet"
+    words = ("--against", sides["live"], "--coverage", tmp_path / "c", "--pending", listed, "--json")
+    done = run("verify", sides["source"], *words)
+    assert done.exit_code == (4 if empty == "source" else 0), done.output  # of no bindings there is no percentage
+    found = [service["total"] for service in json.loads(done.stdout)["services"]]
+    expected = {"source": ("bindings", 0), "live": ("pending", 1)}[empty]
+    assert [counts[expected[0]] for counts in found] == [expected[1]] * 2
+    assert pq.read_table(listed).num_rows == (0 if empty == "source" else 2)
+
+
 texts = st.none() | st.sampled_from(["", "a", "b", "\N{LATIN SMALL LETTER E WITH ACUTE}"])
 few_rows = st.lists(st.tuples(texts, texts), min_size=1, max_size=8)
 
@@ -120,8 +147,13 @@ def test_a_part_in_the_folder_of_another_service_is_an_error_and_not_left_out(tm
 
 def rows_of(mapped: Path) -> dict[str, list[dict[str, Any]]]:
     """The mapped bindings of each service, in their order."""
+    return rows_in(mapped / "bindings")
+
+
+def rows_in(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """The rows of mapped files, by their folder."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for path in sorted((mapped / "bindings").rglob("*.parquet")):
+    for path in sorted(folder.rglob("*.parquet")):
         with pq.ParquetFile(path) as file:
             assert file.schema_arrow == MAPPED_BINDINGS
             found.setdefault(path.parent.name, []).extend(file.read().to_pylist())
@@ -201,9 +233,9 @@ def written(folder: Path, number: int, rows: Sequence[tuple[Any, ...]]) -> list[
     return [(path, len(rows))]
 
 
-def compared(services: list[Service], folder: Path) -> tuple[Any, ...]:
+def compared(services: list[Service], folder: Path, **options: Any) -> tuple[Any, ...]:
     """The counts of each service, and its lists."""
-    tasks = partitions(services, TERMS, folder, pending="pending", ready="ready")
+    tasks = partitions(services, TERMS, folder, pending="pending", ready="ready", **options)
     counts = {sid: found for task in tasks for sid, found in verify_partition(task).items()}
     lists = [
         sorted(
@@ -237,3 +269,72 @@ def test_more_kinds_than_a_number_tells_apart_are_still_told_apart(monkeypatch: 
     tally = counted.tallies()[0]
     assert tally.binding_types == Counter(a=2, b=2)
     assert tally.notes["message-type-unknown", "x"] == tally.notes["message-type-unknown", "y"] == 2
+
+
+LISTED = ("service_sid", "identity", "endpoint", "platform", "last_seen", "sid")
+
+
+def test_pending_bindings_are_sorted_by_few_services_at_a_time(tmp_path: Path, connections: list[None]) -> None:
+    """Buckets of one service together, and no two services that are in no file together."""
+    parts, expected = [], []
+    for number, who in enumerate(["1b", "1a", "2a", "", "3b 4a", "3a", "5a"]):
+        rows = [
+            {"service_sid": service_sid(int(one[0])), "identity": one[1], "endpoint": "e", "platform": "apn"}
+            | {"last_seen": AS_OF, "sid": f"BS{number}"}
+            for one in who.split()
+        ]
+        parts.append(tmp_path / f"{number}.parquet")
+        kinds = {name: pa.string() for name in LISTED} | {"last_seen": PENDING.field("last_seen").type}
+        schema = pa.schema(list(kinds.items()))
+        pq.write_table(pa.Table.from_pylist(rows, schema=schema), parts[-1])
+        expected += [(row["service_sid"], row["identity"]) for row in rows]
+    assert write_pending(tmp_path / "pending.parquet", {}, parts, tmp_path) == len(expected)
+    found = pq.read_table(tmp_path / "pending.parquet").to_pylist()
+    assert [(row["service_sid"], row["identity"]) for row in found] == sorted(expected)
+    assert len(connections) == 4
+
+
+def long_texts(folder: Path, many: int, size: int) -> dict[str, list[Path]]:
+    """So many services with a few bindings each, whose endpoints are so long."""
+    paths = {}
+    for number in range(many):
+        rows = [(f"u{n}", f"{n}-{number}-".ljust(size, "x"), "apn", False) for n in range(20)]
+        paths[service_sid(number)] = [path for path, _ in written(folder, number, rows)]
+    return paths
+
+
+def test_texts_that_are_too_long_for_the_memory_are_mapped_by_fewer_services(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("migrate.map.sharing._MEMORY_LIMIT", "12MB")
+    services = []
+    for sid, parts in long_texts(tmp_path / "in", 8, 60_000).items():
+        (out := tmp_path / "out" / f"service_sid={sid}").mkdir(parents=True)
+        services.append(SmallService(sid, tuple(parts), out / "part-00000.parquet"))
+    task = TaskTogether(tuple(services), Mapper(AS_OF, default_rules(), CALM), tmp_path)
+    with pytest.raises(FullMemoryError):
+        map_together(task)
+    found = map_some(task)
+    assert {sid: tally.rows for sid, tally in found.items()} == {service.sid: 20 for service in services}
+    assert {sid.partition("=")[2]: len(rows) for sid, rows in rows_in(tmp_path / "out").items()} == {
+        service.sid: 20 for service in services
+    }
+
+
+def test_texts_that_are_too_long_for_the_memory_are_compared_by_fewer_services(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = long_texts(tmp_path, 8, 60_000)
+    services = [Service(sid, [(path, 20) for path in paths], []) for sid, paths in parts.items()]
+    expected = compared(services, tmp_path)
+    opened: list[int] = []
+    compare = partition._compare
+
+    def counting(one: partition.Partition) -> Any:
+        opened.append(len(one.services))
+        return compare(one)
+
+    monkeypatch.setattr(partition, "_compare", counting)
+    assert compared(services, tmp_path, memory_limit="16MB") == expected
+    assert opened[0] == 8
+    assert len(opened) > 1

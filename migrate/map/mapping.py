@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future, wait
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from migrate.map.notifications import service_config
 from migrate.map.rules import Rules
 from migrate.map.rules_toml import default_rules
 from migrate.map.sharing import find_crowds
-from migrate.map.small_services import SERVICES_A_TASK, Service, TaskTogether, map_together
+from migrate.map.small_services import BYTES_A_TASK, SERVICES_A_TASK, Service, TaskTogether, map_together
 from migrate.model.config_check import check_config
 from migrate.model.credential import Credential
 from migrate.model.errors import MigrateError
@@ -34,6 +34,7 @@ from migrate.model.sids import is_service_sid, normal
 from migrate.runtime.interrupts import resumable
 from migrate.runtime.workers import GRACE, Workers, result_of
 from migrate.snapshot.reader import BATCH_ROWS, Snapshot, batches, open_snapshot
+from migrate.storage.database import FullMemoryError
 from migrate.storage.files import sync
 
 ROWS_A_TASK = 500_000  # bindings that one task maps, and that one file of the mapped folder has
@@ -57,6 +58,24 @@ def map_part(task: Task) -> dict[str, Tally]:
             file.write_batch(task.mapper.map_batch(batch, counted))
     sync(task.out)
     return {task.service_sid: counted.tallies()[0]}
+
+
+def map_some(task: TaskTogether) -> dict[str, Tally]:
+    """Do a task of small services together; by halves, and in the end one by one, where their texts are too long for
+    the memory.
+    """
+    try:
+        return map_together(task)
+    except FullMemoryError:
+        found: dict[str, Tally] = {}
+        middle = len(task.services) // 2
+        if middle:
+            for half in (task.services[:middle], task.services[middle:]):
+                found |= map_some(replace(task, services=half))
+            return found
+    (service,) = task.services
+    crowds = find_crowds(list(service.parts), task.mapper.rules.bindings_per_identity, task.scratch)
+    return map_part(Task(service.sid, service.parts, service.out, replace(task.mapper, crowds=crowds)))
 
 
 def _larger(some: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -119,7 +138,7 @@ class _Mapping:
         self._used: set[str] = set()
         self._tasks: dict[str, list[Future[dict[str, Tally]]]] = {}  # by service
         self._small: list[Service] = []  # services to be mapped in one task, with those that come yet
-        self._rows_of_small = 0
+        self._rows_of_small = self._bytes_of_small = 0
 
     def run(self) -> Summary:
         """Map everything, and put the folder in its place."""
@@ -181,10 +200,16 @@ class _Mapping:
         parts = self._source.parts(service_sid)
         paths, rows = [path for path, _ in parts], sum(count for _, count in parts)
         if 0 < rows <= min(BATCH_ROWS, ROWS_A_TASK):
-            if self._rows_of_small + rows > BATCH_ROWS or len(self._small) == SERVICES_A_TASK:
+            size = sum(path.stat().st_size for path in paths)
+            if (
+                len(self._small) == SERVICES_A_TASK
+                or self._rows_of_small + rows > BATCH_ROWS
+                or self._bytes_of_small + size > BYTES_A_TASK
+            ):
                 self._begin_together()
             self._small.append(Service(service_sid, tuple(paths), self._writer.part(service_sid, 0)))
             self._rows_of_small += rows
+            self._bytes_of_small += size
             return
         crowds = find_crowds(paths, self._rules.bindings_per_identity, self._writer.scratch)
         mapper = Mapper(self._source.as_of, self._rules, self._credentials, crowds)
@@ -198,9 +223,9 @@ class _Mapping:
         if self._small:
             mapper = Mapper(self._source.as_of, self._rules, self._credentials)
             task = TaskTogether(tuple(self._small), mapper, self._writer.scratch)
-            done = self._executor.submit(map_together, task)
+            done = self._executor.submit(map_some, task)
             self._tasks |= {service.sid: [done] for service in self._small}
-        self._small, self._rows_of_small = [], 0
+        self._small, self._rows_of_small, self._bytes_of_small = [], 0, 0
 
     def _tally(self, service_sid: str) -> Tally:
         tally = Tally()

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from migrate.model.errors import InputError
-from migrate.storage.database import over_parts, over_views
+from migrate.storage.database import FullMemoryError, over_parts, over_views
 
 _MEMORY_LIMIT = "256MB"  # enough for 10 million hashes; beyond it DuckDB goes to the disk
 # By hashes first, which are few bytes each; then the texts themselves, of those few whose hash is found too often.
@@ -82,14 +82,16 @@ def read_together(
     """The bindings of some small services, in their order, with what `find_crowds` would say of each service.
 
     A service is given by its SID and its parts. Beside the columns that are asked for, a row has `SERVICE`, the place
-    of its service, and `FLAGS`. All of it is in memory; `scratch` is as for `find_crowds`.
+    of its service, and `FLAGS`. All of it is in memory; `scratch` is as for `find_crowds`. Raises `FullMemoryError`.
     """
     parts = [part for some in services.values() for part in some]
     places = pa.table({"service_sid": [*services], "place": range(len(services))})
     with over_views({"bindings": parts}, scratch, _MEMORY_LIMIT, by_service=True) as database:
         database.register("services", places)
         database.execute("SET threads = 1")  # several such tasks run side by side
-        rows = _flagged(database, columns, limit).combine_chunks().to_batches()[0]
+        rows, *others = _flagged(database, columns, limit).combine_chunks().to_batches()
+    if others:  # a column of texts has 2 GiB at most
+        raise FullMemoryError("The bindings of some services do not fit into memory", remedy="Map fewer at a time")
     if rows.column(SERVICE).null_count:
         raise InputError("A part of the snapshot is of another service than its folder says", remedy="Extract again")
     return rows

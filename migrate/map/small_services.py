@@ -16,6 +16,7 @@ from migrate.runtime.workers import Workers, result_of
 from migrate.storage.files import sync
 
 SERVICES_A_TASK = 500
+BYTES_A_TASK = 24 << 20  # of Parquet: texts can be long, too
 SYNCS = 16  # files at a time: a disk makes many durable in the time of one
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 from migrate.model.errors import MigrateError
 from migrate.model.schemas import BINDINGS
@@ -21,6 +22,10 @@ LOW_MEMORY_LIMIT = "64MB"
 _WITH_SERVICE = r"""
     * EXCLUDE (filename), regexp_extract(filename, 'service_sid=([^/\\]*)[/\\][^/\\]*$', 1) AS service_sid
 """
+
+
+class FullMemoryError(MigrateError):
+    """The rows do not fit into the memory that DuckDB may take: of fewer of them it may be less."""
 
 
 def over_parts(
@@ -36,7 +41,7 @@ def over_views(
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A database of its own with some views, each the rows of its Parquet parts; without any, none of `BINDINGS`.
 
-    With `by_service`, rows of Parquet parts also have a column `service_sid`. What does not fit into memory goes into
+    With `by_service`, there is also a column `service_sid`. What does not fit into memory goes into
     a private folder in `scratch`, and is gone afterwards. Ctrl-C during a query is a KeyboardInterrupt.
     """
     with tempfile.TemporaryDirectory(dir=scratch, prefix=".duckdb-") as folder:
@@ -57,7 +62,7 @@ def over_views(
                 if parts:
                     database.execute(_view(name, parts, by_service=by_service))
                 else:
-                    database.register(name, BINDINGS.empty_table())
+                    database.register(name, _none_of_them(by_service=by_service))
             yield database
 
 
@@ -73,6 +78,12 @@ def _view(name: str, parts: Sequence[Path], *, by_service: bool) -> str:
     """  # noqa: S608  # paths are quoted
 
 
+def _none_of_them(*, by_service: bool) -> pa.Table:
+    """No rows, of the columns that those of Parquet parts would have."""
+    schema = BINDINGS.append(pa.field("service_sid", pa.string())) if by_service else BINDINGS
+    return schema.empty_table()
+
+
 @contextmanager
 def _told_plainly(scratch: Path) -> Iterator[None]:
     """Make of DuckDB's errors what they are: Ctrl-C, or a disk or a memory that is full."""
@@ -85,6 +96,7 @@ def _told_plainly(scratch: Path) -> Iterator[None]:
         raise KeyboardInterrupt from None
     except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
         problem = str(error).splitlines()[0].partition(": ")[2] or "it failed"
-        raise MigrateError(
+        kind = FullMemoryError if isinstance(error, duckdb.OutOfMemoryException) else MigrateError
+        raise kind(
             f"DuckDB cannot go on: {problem[:200]}", remedy=f"Free some space in {scratch.parent}, or some memory"
         ) from None

@@ -23,9 +23,13 @@ def clock_of(url: str, headers: Mapping[str, str]) -> Clock | None:
 
 
 def date_of(header: str | None) -> datetime | None:
-    """A date as HTTP writes it; None for what is none, or for a clock that was never set."""
+    """A date as HTTP writes it; None for what is none, or for a clock that was never set.
+
+    HTTP's dates are in UTC, whether they say so or not (RFC 9110, 5.6.7), and never in this machine's zone.
+    """
     try:
-        date = parsedate_to_datetime(header).astimezone(UTC) if header else None
+        date = parsedate_to_datetime(header) if header else None
+        date = date and (date.astimezone(UTC) if date.tzinfo else date.replace(tzinfo=UTC))
     except (ValueError, OverflowError):
         return None
     return date if date and 2000 < date.year < 9000 else None

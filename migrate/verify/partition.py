@@ -7,21 +7,23 @@ Partitions know nothing of each other, and their counts add up.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from migrate.model.registration import CHAT_NAMES, CONVERSATIONS_NAMES, SHARED_NAME, SUCCESSORS
-from migrate.storage.database import MEMORY_LIMIT, over_views
+from migrate.storage.database import MEMORY_LIMIT, FullMemoryError, over_views
 from migrate.verify.coverage import Counts
 
 ROWS_A_BUCKET = 4_000_000  # of both sides: their texts fit into memory
 # Small services are compared together: a database costs more than to compare them.
 ROWS_TOGETHER = 200_000
 SERVICES_TOGETHER = 1_000
+BYTES_TOGETHER = 64 << 20  # of Parquet: texts can be long, too
 Parts = Sequence[tuple[Path, int]]  # Parquet files, and how many rows each has
 Platforms = Mapping[str | None, Counts]
 
@@ -153,6 +155,11 @@ class Service:
         """How many bindings it has, of both sides."""
         return sum(rows for _, rows in [*self.source, *self.live])
 
+    @property
+    def bytes(self) -> int:
+        """How large its parts are, of both sides."""
+        return sum(path.stat().st_size for path, _ in [*self.source, *self.live])
+
 
 @dataclass(frozen=True)
 class Partition:
@@ -216,13 +223,16 @@ def partitions(
 def _groups(services: Iterable[Service]) -> Iterator[list[Service]]:
     """Services to compare in one database: small ones, in their order, as many as are small together; or one."""
     group: list[Service] = []
-    rows = 0
+    rows = size = 0
     for service in services:
-        if group and (len(group) == SERVICES_TOGETHER or rows + service.rows > ROWS_TOGETHER):
+        many, large = service.rows, service.bytes
+        if group and (
+            len(group) == SERVICES_TOGETHER or rows + many > ROWS_TOGETHER or size + large > BYTES_TOGETHER
+        ):
             yield group
-            group, rows = [], 0
+            group, rows, size = [], 0, 0
         group.append(service)
-        rows += service.rows
+        rows, size = rows + many, size + large
     if group:
         yield group
 
@@ -239,9 +249,60 @@ def verify_partition(partition: Partition) -> dict[str, dict[str | None, Counts]
 
     The pending file has the columns service_sid, identity, endpoint, platform, last_seen, sid; the ready file has
     service_sid, those of a binding in the snapshot, `sign`, the registration that makes its device ready, and
-    is_shared. Neither the order of the rows nor how they are cut into parts and partitions changes anything. Raises
-    `MigrateError` where the disk is full, or memory.
+    is_shared. Neither the order of the rows nor how they are cut into parts and partitions changes anything. Several
+    services are compared by halves where their texts are too long for the memory. Raises `MigrateError` where the
+    disk is full, or memory.
     """
+    try:
+        return _compare(partition)
+    except FullMemoryError:
+        if len(partition.services) == 1:
+            raise
+    halves = _halves(partition)
+    counts = {sid: found for half in halves for sid, found in verify_partition(half).items()}
+    for kind in ("pending", "ready"):
+        if path := getattr(partition, kind):
+            _join([getattr(half, kind) for half in halves], path)
+    return counts
+
+
+def _halves(partition: Partition) -> list[Partition]:
+    """The partition's services as two partitions, with lists of their own."""
+    middle = len(partition.services) // 2
+
+    def half(number: int, services: tuple[str, ...]) -> Partition:
+        folders = {f"service_sid={sid}" for sid in services}
+
+        def own(file: Path | None) -> Path | None:
+            return file and file.with_stem(f"{file.stem}-{number}")
+
+        return replace(
+            partition,
+            services=services,
+            source=tuple(path for path in partition.source if path.parent.name in folders),
+            live=tuple(path for path in partition.live if path.parent.name in folders),
+            pending=own(partition.pending),
+            ready=own(partition.ready),
+        )
+
+    return [half(0, partition.services[:middle]), half(1, partition.services[middle:])]
+
+
+def _join(pieces: Sequence[Path], whole: Path) -> None:
+    """Put the rows of some Parquet files into one, in their order, and remove them."""
+    with (
+        pq.ParquetFile(pieces[0]) as first,
+        pq.ParquetWriter(whole, first.schema_arrow, compression="zstd") as writer,
+    ):
+        for piece in pieces:
+            with pq.ParquetFile(piece) as file:
+                for group in range(file.num_row_groups):
+                    writer.write_table(file.read_row_group(group).cast(first.schema_arrow))
+    for piece in pieces:
+        piece.unlink()
+
+
+def _compare(partition: Partition) -> dict[str, dict[str | None, Counts]]:
     several = len(partition.services) > 1
     views = {"source_parts": partition.source, "live_parts": partition.live}
     with over_views(views, partition.scratch, partition.memory_limit, by_service=several) as database:

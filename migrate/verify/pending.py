@@ -45,9 +45,10 @@ def read_pending(path: Path) -> pa.Table:
 
 def _rows(names: Mapping[str, str], parts: Sequence[Path], scratch: Path) -> Iterator[pa.RecordBatch]:
     sids, texts = pa.array(names, pa.string()), pa.array(names.values(), pa.string())
-    with over_parts(parts, scratch) as database:
+    for some in _apart(parts):
         in_order = scratch / "in-order.parquet"
-        database.sql("FROM bindings ORDER BY service_sid, identity NULLS LAST, sid").write_parquet(str(in_order))
+        with over_parts(some, scratch) as database:
+            database.sql("FROM bindings ORDER BY service_sid, identity NULLS LAST, sid").write_parquet(str(in_order))
         for batch in batches([in_order]):
             columns = {
                 "service": texts.take(pc.index_in(batch.column("service_sid"), sids)),
@@ -59,6 +60,35 @@ def _rows(names: Mapping[str, str], parts: Sequence[Path], scratch: Path) -> Ite
                 "sid": batch.column("sid"),
             }
             yield pa.RecordBatch.from_arrays([columns[name] for name in PENDING.names], schema=PENDING)
+
+
+def _apart(parts: Sequence[Path]) -> Iterator[list[Path]]:
+    """The files in their order, those together that no service is behind: what is sorted at once is little."""
+    group: list[Path] = []
+    latest = ""
+    for part in parts:
+        bounds = _services(part)
+        if bounds is None:
+            continue
+        if group and bounds[0] > latest:
+            yield group
+            group = []
+        group.append(part)
+        latest = max(latest, bounds[1])
+    if group:
+        yield group
+
+
+def _services(part: Path) -> tuple[str, str] | None:
+    """The first and the last service in a file, as its statistics say; None if it has no rows."""
+    rows = pq.read_metadata(part)
+    column = rows.schema.names.index("service_sid")
+    found = [rows.row_group(group).column(column).statistics for group in range(rows.num_row_groups)]
+    if not rows.num_rows:
+        return None
+    if not all(of_one and of_one.has_min_max for of_one in found):
+        return "", chr(0x10FFFF)
+    return min(of_one.min for of_one in found), max(of_one.max for of_one in found)
 
 
 def _write_parquet(path: Path, rows: Iterable[pa.RecordBatch]) -> int:
