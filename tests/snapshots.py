@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from msgspec.structs import replace
 
 from migrate.model.schemas import BINDINGS, CREDENTIALS, SERVICES
 from migrate.snapshot.manifest import FileRecord, Filters, Manifest

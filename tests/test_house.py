@@ -55,6 +55,7 @@ HEAVY = (
     "jinja2",
     "matplotlib",
     "cryptography",
+    "msgspec",
 )
 
 

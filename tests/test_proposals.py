@@ -8,13 +8,13 @@ import re
 import shlex
 import subprocess
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from migrate.load.plan_file import read_plan
 from migrate.load.proposals import with_proposals

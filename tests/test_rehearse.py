@@ -253,7 +253,7 @@ Applier._apply = lazy
     "count": _EACH_POST.format("real(api, name, path, form); real(api, name, path, form)"),
     "load again": """
 import sys
-from dataclasses import replace
+from msgspec.structs import replace
 from migrate.load import planning
 from migrate.model.plan import Change
 real = planning.make_plan

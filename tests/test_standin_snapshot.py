@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import requests
 
+from migrate.model.documents import builtins
 from migrate.model.errors import InputError, RefusedError
 from migrate.snapshot.reader import open_snapshot
 from migrate.snapshot.writer import file_record
@@ -125,7 +126,7 @@ def test_a_snapshot_that_cannot_be_trusted_or_served_is_refused(tmp_path: Path) 
     pq.write_table(pa.table({"sid": ["CR1"]}), path)
     record = file_record(no_table, path)
     manifest = json.loads((no_table / "manifest.json").read_bytes())
-    manifest["files"] = [vars(record) if file["path"] == record.path else file for file in manifest["files"]]
+    manifest["files"] = [builtins(record) if file["path"] == record.path else file for file in manifest["files"]]
     (no_table / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(InputError, match="KeyError"):
         world_of(no_table)

@@ -40,7 +40,7 @@ def _read_page(body: bytes) -> tuple[Meta, list[LiveCredential]]:
     meta, records = records_of(body, "credentials")
     try:
         return meta, [LiveCredential.from_twilio(record) for record in records]
-    except (LookupError, TypeError, AttributeError):
+    except (LookupError, TypeError, AttributeError, ValueError):
         raise NotAPageError("it lists what is no credential") from None
 
 
@@ -229,7 +229,7 @@ class CredentialWriter:
     def _one(self, sid: str) -> Found:
         try:
             return [LiveCredential.from_twilio(self._api.get("conversations", credential_path(sid), having=("sid",)))]
-        except (LookupError, TypeError, AttributeError):
+        except (LookupError, TypeError, AttributeError, ValueError):
             return []
         except TwilioError as error:
             if error.status == 404 and error.is_twilios:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from shlex import quote
@@ -12,6 +11,7 @@ from migrate.load.credentials import stale_credentials
 from migrate.load.journal import CredentialEntry, Journal, begun_journal
 from migrate.load.planning import read_all
 from migrate.model.digest import canonical_json
+from migrate.model.documents import DocumentError, load
 from migrate.model.errors import InputError, RefusedError
 from migrate.model.plan import JOURNAL, ROLLBACK, Plan
 from migrate.model.push_config import unreadable_of
@@ -27,11 +27,11 @@ def save_plan(plan: Plan, path: Path) -> None:
 def read_plan(path: Path) -> Plan:
     """A plan from its file. Raises `InputError` if it is none, or was changed since it was made."""
     try:
-        return Plan.from_json(json.loads(path.read_bytes()))
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return Plan.from_json(load(path.read_bytes()))
+    except DocumentError as error:
         raise InputError(
-            f"{path} is not a plan of this version, or was changed since it was made",
-            remedy="Make it anew with: chat-migrate load MAPPED --plan-out FILE",
+            f"{path} is not a plan of this version, or was changed since it was made: {error}",
+            remedy="Make it again with: chat-migrate load MAPPED --plan-out FILE",
         ) from None
 
 

@@ -6,10 +6,10 @@ import heapq
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from migrate.map.credentials import Note
 from migrate.map.decision import Facts, Fate
+from migrate.map.mapped_folder import CredentialUse
 from migrate.model.finding import MAX_EXAMPLES, Finding
 
 NONE = "none"  # a field that is null
@@ -104,7 +104,7 @@ class Tally:
         """The live bindings that subscribe to one of Conversations' message types, by their binding type."""
         return {kind: count for (name, kind), count in sorted(self.types.items()) if name == target}
 
-    def credentials(self) -> list[dict[str, Any]]:
+    def credentials(self) -> list[CredentialUse]:
         """The credentials that the bindings use, as they stand in summary.json, in the order of their SID.
 
         `push_credential_sid` is what the token server is to hand out in their place: the same one, another, or

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict
+
+from msgspec import Struct
 
 from migrate.model.config_check import CODES, check_config
 from migrate.model.credential import Credential
-from migrate.model.digest import canonical_json, digest
+from migrate.model.digest import digest
+from migrate.model.documents import (
+    Count,
+    DocumentError,
+    OtherFormatError,
+    builtins,
+    decode,
+    is_same,
+    load_versioned,
+    moment,
+)
 from migrate.model.errors import InputError
 from migrate.model.finding import Finding
 from migrate.model.proposal import Proposal, waiting
-from migrate.model.push_config import PushConfig, ServiceConfig, Settings
+from migrate.model.push_config import PushConfig, ServiceConfig, Settings, Value
 from migrate.model.templates import Lengths
 
 FORMAT = 4
@@ -26,19 +35,46 @@ RULES = "rules.toml"
 BINDINGS = "bindings"
 
 
-@dataclass(frozen=True)
-class Summary:
+class CredentialUse(TypedDict):
+    """A credential that a service's bindings use.
+
+    `bindings` are numbers by type, `live` is how many have not expired; `push_credential_sid` is what the token
+    server is to hand out in its place, None where that is undecided.
+    """
+
+    credential_sid: str
+    bindings: dict[str, Count]
+    live: Count
+    push_credential_sid: str | None
+
+
+class ServiceSummary(TypedDict):
+    """One service, in numbers.
+
+    `left_out` says whether the rules leave it out, `bindings` is their number; `outcomes`, `actions` and
+    `binding_types` are numbers by name, `subscribers` live bindings by Conversations' message type. `conversations`
+    is what was live there when the snapshot was taken, by path; None where that could not be read.
+    """
+
+    service_sid: str
+    friendly_name: str
+    left_out: bool
+    bindings: Count
+    outcomes: dict[str, Count]
+    actions: dict[str, Count]
+    binding_types: dict[str, Count]
+    subscribers: dict[str, Count]
+    credentials: list[CredentialUse]
+    conversations: dict[str, Value] | None
+
+
+class Summary(Struct, frozen=True, dict=True):
     """What the mapper found, in numbers; the content of summary.json.
 
-    `services` has an entry for each service: `service_sid`, `friendly_name`, `left_out` (by the rules), `bindings`
-    (their number), `outcomes`, `actions` and `binding_types` (numbers by name), `subscribers` (live bindings by
-    Conversations' message type), and `credentials`: those that its bindings use, each with `credential_sid`,
-    `bindings` (numbers by type), `live` (their number), and the `push_credential_sid` that the token server is to
-    hand out in its place, null where nobody has decided. `conversations` of a service is what was live there when
-    the snapshot was taken, by path; null where that could not be read. `credentials` are the account's, `lengths`
-    what pushes are estimated with; `snapshot` and `rules` are digests, `source` is the way to the snapshot's folder.
-    `proposals` are all that was inferred and not trusted, whether it has been decided since or not. `addresses` are
-    those that the snapshot was read from, by API.
+    `services` has an entry for each service. `credentials` are the account's, `lengths` what pushes are estimated
+    with; `snapshot` and `rules` are digests, `source` is the way to the snapshot's folder. `proposals` are all that
+    was inferred and not trusted, whether it has been decided since or not. `addresses` are those that the snapshot
+    was read from, by API.
     """
 
     account_sid: str
@@ -46,12 +82,12 @@ class Summary:
     source: str
     snapshot: str
     rules: str
-    services: tuple[dict[str, Any], ...]
+    services: tuple[ServiceSummary, ...]
     credentials: tuple[Credential, ...]
     lengths: Lengths
     findings: tuple[Finding, ...]
     proposals: tuple[Proposal, ...] = ()
-    addresses: Mapping[str, str] = field(default_factory=dict)
+    addresses: Mapping[str, str] = {}
 
     @property
     def bindings(self) -> int:
@@ -73,7 +109,7 @@ class Summary:
         proposed = self.proposals_by_service
         return tuple(one for sid in proposed for one in waiting(proposed[sid], {}, then[sid]))
 
-    def totals(self, what: str) -> dict[str, int]:
+    def totals(self, what: Literal["outcomes", "actions", "binding_types"]) -> dict[str, int]:
         """`outcomes`, `actions` or `binding_types`, summed over the services."""
         sums: dict[str, int] = {}
         for service in self.services:
@@ -83,18 +119,12 @@ class Summary:
 
     def to_json(self) -> dict[str, Any]:
         """The content of summary.json; `totals` are there for readers of the file."""
+        digests = ("snapshot", "rules")
         return {
+            **{name: value for name, value in builtins(self).items() if name not in digests},
             "format_version": FORMAT,
-            "account_sid": self.account_sid,
-            "as_of": self.as_of,
-            "source": self.source,
-            "addresses": dict(self.addresses),
-            "digests": {"snapshot": self.snapshot, "rules": self.rules},
-            "services": list(self.services),
-            "credentials": [credential.to_json() for credential in self.credentials],
-            "lengths": vars(self.lengths),
+            "digests": {name: getattr(self, name) for name in digests},
             "findings": [finding.to_json() for finding in self.findings],
-            "proposals": [proposal.to_json() for proposal in self.proposals],
             "totals": {
                 "bindings": self.bindings,
                 "outcomes": self.totals("outcomes"),
@@ -104,8 +134,7 @@ class Summary:
         }
 
 
-@dataclass(frozen=True)
-class Mapped:
+class Mapped(Struct, frozen=True):
     """A mapped folder that was read: its summary, and the push configuration as it stands now."""
 
     folder: Path
@@ -194,28 +223,11 @@ def find_bindings(mapped: Mapped, sid: str) -> list[dict[str, Any]]:
 def open_mapped(folder: Path) -> Mapped:
     """Read a mapped folder. Raises `InputError` if it is none, or with the line where push-config.yaml is wrong."""
     try:
-        content = json.loads((folder / SUMMARY).read_bytes())
-        if content["format_version"] != FORMAT:
-            remedy = "Map the snapshot again, with --overwrite or into another folder"
-            raise InputError(f"{folder} was mapped by another version, in another format", remedy=remedy)
-        summary = Summary(
-            account_sid=content["account_sid"],
-            as_of=content["as_of"],
-            source=content["source"],
-            snapshot=content["digests"]["snapshot"],
-            rules=content["digests"]["rules"],
-            services=tuple(content["services"]),
-            credentials=tuple(Credential.from_json(credential) for credential in content["credentials"]),
-            lengths=Lengths(**content["lengths"]),
-            findings=tuple(Finding.from_json(finding) for finding in content["findings"]),
-            proposals=tuple(Proposal.from_json(proposal) for proposal in content["proposals"]),
-            addresses={api: str(address) for api, address in content["addresses"].items()},
-        )
-        del content["written"]
-        if canonical_json(summary.to_json()) != canonical_json(content):
-            raise ValueError("it does not add up")
-        _check(summary)
+        summary = _read_summary((folder / SUMMARY).read_bytes())
         text = (folder / CONFIG).read_bytes().decode()
+    except OtherFormatError:
+        remedy = "Map the snapshot again, with --overwrite or into another folder"
+        raise InputError(f"{folder} was mapped by another version, in another format", remedy=remedy) from None
     except FileNotFoundError as error:
         name = Path(error.filename).name
         raise InputError(
@@ -226,34 +238,30 @@ def open_mapped(folder: Path) -> Mapped:
         raise InputError(f"{folder} is not a folder") from None
     except UnicodeDecodeError:
         raise InputError(f"{folder / CONFIG} is not UTF-8 text", remedy="Save it as such") from None
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        raise InputError(f"{folder} is not a mapped folder: its {SUMMARY} cannot be read") from None
+    except DocumentError as error:
+        raise InputError(f"{folder} is not a mapped folder: its {SUMMARY} cannot be read: {error}") from None
     from migrate.map.push_config_yaml import parse  # it brings yaml, and few commands read a mapped folder
 
     return Mapped(folder, summary, parse(text, str(folder / CONFIG)))
 
 
-def _check(summary: Summary) -> None:
-    """Raise TypeError, LookupError or ValueError for values of a type that no mapping writes."""
-    if datetime.fromisoformat(summary.as_of).tzinfo is None:
-        raise ValueError("a time without a zone")
-    numbers = [summary.lengths.name, summary.lengths.message]
-    texts = [summary.account_sid, summary.snapshot, summary.rules]
-    for service in summary.services:
-        texts += [service["service_sid"], service["friendly_name"]]
-        numbers += [service["bindings"], *service["outcomes"].values(), *service["actions"].values()]
-        numbers += service["subscribers"].values()
-        for item in service["credentials"]:
-            texts += [item["credential_sid"], item["push_credential_sid"] or ""]
-            numbers += [item["live"], *item["bindings"].values()]
-        if type(service["left_out"]) is not bool:
-            raise TypeError("no flag")
-    numbers += [finding.count for finding in summary.findings]
+def _read_summary(data: bytes) -> Summary:
+    """The summary in a summary.json. Raises `DocumentError` for what no mapping wrote."""
+    content = load_versioned(data, FORMAT)
+    summary = decode({**content, **decode(content, _Saved).digests}, Summary)
+    moment(summary.as_of)
     if not {proposal.service_sid for proposal in summary.proposals} <= {
         one["service_sid"] for one in summary.services
     }:
-        raise ValueError("a proposal for no service")
-    if not all(isinstance(text, str) for text in texts):
-        raise TypeError("a name is no text")
-    if not all(type(number) is int and number >= 0 for number in numbers):
-        raise TypeError("a number is none")
+        raise DocumentError("proposals: one is for no service")
+    del content["written"]
+    if not is_same(summary.to_json(), {"format_version": FORMAT, **content}):
+        raise DocumentError("it does not add up")
+    return summary
+
+
+class _Saved(Struct, frozen=True):
+    """What stands elsewhere in summary.json than in a `Summary`; `written` has checksums of the files beside it."""
+
+    digests: dict[str, Any]
+    written: dict[str, str]

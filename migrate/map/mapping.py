@@ -16,7 +16,7 @@ import pyarrow as pa
 from migrate.map.bindings import ENCODED, NEEDED, Mapper
 from migrate.map.counts import Counted, Tally
 from migrate.map.credentials import Credentials
-from migrate.map.mapped_folder import Summary
+from migrate.map.mapped_folder import ServiceSummary, Summary
 from migrate.map.mapped_parts import open_part
 from migrate.map.mapped_writer import MappedWriter
 from migrate.map.notifications import service_config
@@ -144,7 +144,7 @@ class _Mapping:
         """Map everything, and put the folder in its place."""
         configs: list[ServiceConfig] = []
         proposals: list[Proposal] = []
-        services: list[dict[str, Any]] = []
+        services: list[ServiceSummary] = []
         findings = [] if self._whole else [Finding("snapshot-filtered", None)]
         left_out: dict[str, str] = {}
         listed = self._source.services()
@@ -233,7 +233,7 @@ class _Mapping:
             tally.merge(result_of(task)[service_sid])
         return tally
 
-    def _numbers(self, service: dict[str, Any], tally: Tally) -> dict[str, Any]:
+    def _numbers(self, service: dict[str, Any], tally: Tally) -> ServiceSummary:
         return {
             "service_sid": service["sid"],
             "friendly_name": service["friendly_name"] or "",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from msgspec import Struct
 
-@dataclass(frozen=True)
-class Credential:
+
+class Credential(Struct, frozen=True):
     """One credential. `updated` is the day of its last change in UTC; None where Twilio names none."""
 
     sid: str
@@ -29,15 +29,3 @@ class Credential:
             str(row["sandbox"]).lower() == "true",
             updated.date() if updated else None,
         )
-
-    def to_json(self) -> dict[str, Any]:
-        """The credential as it stands in summary.json."""
-        return {**vars(self), "updated": self.updated.isoformat() if self.updated else None}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Credential:
-        """The credential that `to_json` wrote. Raises KeyError, TypeError or ValueError for anything else."""
-        found = cls(**{**data, "updated": date.fromisoformat(data["updated"]) if data["updated"] else None})
-        if not all(isinstance(text, str) for text in (found.sid, found.friendly_name, found.type)):
-            raise TypeError(f"not a credential: {found}")
-        return found

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
 
 from migrate.model.catalogue import CATALOGUE, SEVERITIES, Severity
+from migrate.model.documents import Count, builtins
 
 MAX_EXAMPLES = 5
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One code for one service (None: the whole account), with what it concerns.
 
     `subject` is the message type, field or variable; empty where the code says it all. `count` is the
@@ -20,10 +21,10 @@ class Finding:
     which are no personal data.
     """
 
-    code: str
+    code: Annotated[str, Meta(pattern=rf"\A(?:{'|'.join(CATALOGUE)})\Z")]
     service_sid: str | None
     subject: str = ""
-    count: int = 1
+    count: Count = 1
     examples: tuple[str, ...] = ()
 
     @property
@@ -37,25 +38,7 @@ class Finding:
 
     def to_json(self) -> dict[str, Any]:
         """The finding as it stands in summary.json and plan.json."""
-        return {
-            "code": self.code,
-            "severity": self.severity,
-            "service_sid": self.service_sid,
-            "subject": self.subject,
-            "count": self.count,
-            "examples": list(self.examples),
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Finding:
-        """The finding that `to_json` wrote. Raises KeyError or ValueError for anything else."""
-        finding = cls(data["code"], data["service_sid"], data["subject"], data["count"], tuple(data["examples"]))
-        texts = (finding.subject, finding.service_sid or "", *finding.examples)
-        if finding.code not in CATALOGUE or type(finding.count) is not int:
-            raise ValueError(f"not a finding: {finding}")
-        if not all(isinstance(text, str) for text in texts):
-            raise TypeError(f"not a finding: {finding}")
-        return finding
+        return {**builtins(self), "severity": self.severity}
 
 
 def count_by_severity(findings: Iterable[Finding]) -> dict[str, int]:

@@ -3,78 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from migrate.model.digest import canonical_json, digest
+from msgspec import Meta, Struct
+from msgspec.structs import replace
+
+from migrate.model.digest import digest
+from migrate.model.documents import AccountSid, Count, DocumentError, ServiceSid, builtins, decode, is_same, moment
 from migrate.model.finding import Finding, count_by_severity
 from migrate.model.proposal import Proposal
-from migrate.model.push_config import FIELD_BY_PATH, Settings, in_order
+from migrate.model.push_config import Settings, in_order, is_value_of
 from migrate.model.push_credential import CREDENTIAL, CredentialChange
-from migrate.model.sids import is_account_sid, is_service_sid
 
 PLAN_FORMAT = 4
-NOTIFICATIONS = "notifications"
+NOTIFICATIONS: Literal["notifications"] = "notifications"
 JOURNAL = ".journal.jsonl"  # how the journal of a saved plan ends, in the place of .json
 ROLLBACK = ".rollback.jsonl"  # and that of a journal's rollback, in the place of .jsonl
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(Struct, frozen=True):
     """One service's settings, `existing` → `desired`; `fields` are the paths that differ, in reading order.
 
     `existing` is everything that is live, `desired` everything that the push configuration states.
     """
 
-    service_sid: str
+    service_sid: ServiceSid
     friendly_name: str
     existing: Settings
     desired: Settings
-    fields: tuple[str, ...]
-    kind: str = NOTIFICATIONS
+    fields: Annotated[tuple[str, ...], Meta(min_length=1)]
+    kind: Literal["notifications"] = NOTIFICATIONS
 
     @property
     def subject(self) -> str:
         """What is changed, in a message: the service's SID."""
         return self.service_sid
 
-    def to_json(self) -> dict[str, Any]:
-        """The change as it stands in plan.json."""
-        return {
-            "service_sid": self.service_sid,
-            "friendly_name": self.friendly_name,
-            "kind": self.kind,
-            "existing": dict(self.existing),
-            "desired": dict(self.desired),
-            "fields": list(self.fields),
-        }
-
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Change:
-        """The change that `to_json` wrote. Raises LookupError, TypeError or ValueError for anything else."""
-        change = cls(
-            data["service_sid"],
-            data["friendly_name"],
-            settings_of(data["existing"]),
-            settings_of(data["desired"]),
-            tuple(data["fields"]),
-            data["kind"],
-        )
-        texts = (change.service_sid, change.friendly_name)
-        if not all(isinstance(text, str) for text in texts) or not is_service_sid(change.service_sid):
-            raise TypeError(f"not a change: {change}")
-        if change.kind != NOTIFICATIONS or not change.fields or not set(change.fields) <= set(change.desired):
-            raise ValueError(f"not a change: {change}")
-        return change
+    def from_json(cls, data: Any) -> Change:
+        """The change as it stands in plan.json. Raises `DocumentError` for anything else."""
+        change = decode(data, cls)
+        if not set(change.fields) <= set(change.desired):
+            raise DocumentError("fields: not those that are desired")
+        return replace(change, existing=settings_of(change.existing), desired=settings_of(change.desired))
 
 
 AnyChange = Change | CredentialChange
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(Struct, frozen=True, dict=True):
     """Changes in the order of their service SID, findings the worst first, and the digests of what they rest on.
 
     `credentials` are written before the services. `target` is the address of the Conversations API that it was made
@@ -86,13 +64,13 @@ class Plan:
     has all settings of each service with one, as they were when the plan was made.
     """
 
-    account_sid: str
+    account_sid: AccountSid
     target: str
     as_of: str
     snapshot: str
     rules: str
     push_config: str
-    bindings: dict[str, int]
+    bindings: dict[str, Count]
     services: dict[str, str]
     changes: tuple[Change, ...]
     unchanged: tuple[str, ...]
@@ -100,7 +78,7 @@ class Plan:
     findings: tuple[Finding, ...]
     credentials: tuple[CredentialChange, ...] = ()
     proposals: tuple[Proposal, ...] = ()
-    live: dict[str, Settings] = field(default_factory=dict)
+    live: dict[str, Settings] = {}
 
     @property
     def objects(self) -> tuple[AnyChange, ...]:
@@ -123,42 +101,20 @@ class Plan:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Plan:
-        """The plan that `to_json` wrote, unaltered. Raises LookupError, TypeError or ValueError for anything else."""
-        if data["format_version"] != PLAN_FORMAT:
-            raise ValueError("another format")
-        plan = cls(
-            account_sid=data["account_sid"],
-            target=data["target"],
-            as_of=data["as_of"],
-            **{name: data["digests"][name] for name in ("snapshot", "rules", "push_config")},
-            bindings=data["counts"]["bindings"],
-            services=data["services"],
-            changes=tuple(Change.from_json(change) for change in data["changes"] if not _is_credential(change)),
-            unchanged=tuple(data["unchanged"]),
-            missing=tuple(data["missing"]),
-            findings=tuple(Finding.from_json(finding) for finding in data["findings"]),
-            credentials=tuple(
-                CredentialChange.from_json(change) for change in data["changes"] if _is_credential(change)
-            ),
-            proposals=tuple(Proposal.from_json(proposal) for proposal in data["proposals"]),
-            live={sid: settings_of(settings) for sid, settings in data["live"].items()},
-        )
-        texts = [plan.account_sid, plan.target, plan.as_of, *plan.unchanged, *plan.missing]
-        texts += [plan.snapshot, plan.rules, plan.push_config, *plan.services, *plan.services.values()]
-        texts += [*plan.bindings, *(found.service_sid for found in plan.findings if found.service_sid is not None)]
-        if not all(isinstance(text, str) for text in texts):
-            raise TypeError("a name is no text")
-        if not is_account_sid(plan.account_sid):
-            raise ValueError("the account is none")
-        if not all(type(number) is int for number in plan.bindings.values()):
-            raise TypeError("a count is no number")
+        """The plan that `to_json` wrote, unaltered. Raises `DocumentError` for anything else."""
+        saved = decode(data, _Saved)
+        changes = [Change.from_json(change) for change in saved.changes if not _is_credential(change)]
+        credentials = [CredentialChange.from_json(change) for change in saved.changes if _is_credential(change)]
+        live = {sid: settings_of(settings) for sid, settings in saved.live.items()}
+        facts = {**data, **saved.digests, "bindings": saved.counts.get("bindings"), "changes": (), "live": {}}
+        plan = replace(decode(facts, cls), changes=tuple(changes), credentials=tuple(credentials), live=live)
+        if plan.as_of:
+            moment(plan.as_of)
         if not plan._proposes_what_is_open():
-            raise ValueError("a proposal for what is decided")
-        if plan.as_of and datetime.fromisoformat(plan.as_of).tzinfo is None:
-            raise ValueError("a time without a zone")
+            raise DocumentError("proposals: not what is open")
         # Its id covers all of it: what somebody has changed by hand is no plan that anybody has seen.
-        if canonical_json(plan.to_json()) != canonical_json(data):
-            raise ValueError("it does not add up")
+        if not is_same(plan.to_json(), data):
+            raise DocumentError("its id is not that of its content")
         return plan
 
     def _proposes_what_is_open(self) -> bool:
@@ -185,12 +141,12 @@ class Plan:
                 "push_config": self.push_config,
             },
             "services": self.services,
-            "changes": [change.to_json() for change in self.objects],
+            "changes": [*(change.to_json() for change in self.credentials), *builtins(self.changes)],
             "unchanged": list(self.unchanged),
             "missing": list(self.missing),
             "findings": [finding.to_json() for finding in self.findings],
-            "proposals": [proposal.to_json() for proposal in self.proposals],
-            "live": {sid: dict(settings) for sid, settings in self.live.items()},
+            "proposals": builtins(self.proposals),
+            "live": builtins(self.live),
             "counts": {
                 "services": len(self.changes) + len(self.unchanged) + len(self.missing),
                 "changes": len(self.objects),
@@ -202,14 +158,22 @@ class Plan:
         }
 
 
+class _Saved(Struct, frozen=True):
+    """What stands elsewhere in plan.json than in a `Plan`."""
+
+    digests: dict[str, Any]
+    counts: dict[str, Any]
+    changes: tuple[dict[str, Any], ...]
+    live: dict[str, Any]
+
+
 def _is_credential(change: Mapping[str, Any]) -> bool:
-    return bool(change["kind"] == CREDENTIAL)
+    return change.get("kind") == CREDENTIAL
 
 
 def settings_of(data: Any) -> Settings:
-    """Settings of known paths and right types. Raises LookupError or TypeError for anything else."""
-    if not isinstance(data, Mapping) or not all(
-        type(value) is FIELD_BY_PATH[path].type for path, value in data.items()
-    ):
-        raise TypeError(f"not settings: {data}")
-    return in_order(data)
+    """Settings of known paths and right types, in reading order. Raises `DocumentError` for anything else."""
+    settings = decode(data, dict[str, Any])
+    if not all(is_value_of(path, value) for path, value in settings.items()):
+        raise DocumentError("a setting is not known, or its value of another type")
+    return in_order(settings)

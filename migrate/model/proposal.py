@@ -7,18 +7,18 @@ switched on (FACTS.md, "Binding"). A switch that Chat does not state is therefor
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-from migrate.model.push_config import FIELD_BY_PATH, FIELDS, Settings, Value
-from migrate.model.sids import is_service_sid
+from msgspec import Struct
+
+from migrate.model.documents import Count, ServiceSid, builtins
+from migrate.model.push_config import FIELDS, Path, PathOrNone, Settings, Value, is_value_of
 from migrate.model.text import printable
 
 _ORDER = {item.path: place for place, item in enumerate(FIELDS)}
 
 
-@dataclass(frozen=True)
-class Proposal:
+class Proposal(Struct, frozen=True):
     """One setting of a service with the value that is proposed for it, and what speaks for that.
 
     `reason` is why it is inferred, in words; `bindings` is the number of live bindings that subscribe to its push,
@@ -26,13 +26,17 @@ class Proposal:
     none: once a person has stated that switch as off, there is nothing left to decide.
     """
 
-    service_sid: str
-    path: str
+    service_sid: ServiceSid
+    path: Path
     value: Value
     reason: str
-    bindings: int = 0
-    platforms: Mapping[str, int] = field(default_factory=dict)
-    follows: str = ""
+    bindings: Count = 0
+    platforms: Mapping[str, Count] = {}
+    follows: PathOrNone = ""
+
+    def __post_init__(self) -> None:
+        if not is_value_of(self.path, self.value):
+            raise ValueError(f"not a value of {self.path}")
 
     @property
     def subscribers(self) -> str:
@@ -52,34 +56,11 @@ class Proposal:
 
     def to_json(self) -> dict[str, Any]:
         """The proposal as it stands in summary.json and plan.json."""
-        return {
-            "service_sid": self.service_sid,
-            "path": self.path,
-            "value": self.value,
-            "reason": self.reason,
-            "bindings": self.bindings,
-            "platforms": dict(self.platforms),
-            "follows": self.follows,
-        }
+        return dict(builtins(self))
 
     def is_so(self, settings: Settings) -> bool:
         """Whether settings have the value already; what is not set is the same as off, or as an empty text."""
         return settings.get(self.path, type(self.value)()) == self.value
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Proposal:
-        """The proposal that `to_json` wrote. Raises LookupError, TypeError or ValueError for anything else."""
-        names = ("service_sid", "path", "value", "reason", "bindings", "platforms", "follows")
-        found = cls(*(data[name] for name in names))
-        texts = (found.service_sid, found.reason, found.follows, *found.platforms)
-        numbers = (found.bindings, *found.platforms.values())
-        if not all(isinstance(text, str) for text in texts) or not is_service_sid(found.service_sid):
-            raise TypeError(f"not a proposal: {found}")
-        if not all(type(number) is int and number >= 0 for number in numbers):
-            raise TypeError(f"not a proposal: {found}")
-        if type(found.value) is not FIELD_BY_PATH[found.path].type or found.follows not in ("", *FIELD_BY_PATH):
-            raise ValueError(f"not a proposal: {found}")
-        return found
 
 
 def waiting(proposals: Iterable[Proposal], stated: Settings, live: Settings | None) -> tuple[Proposal, ...]:

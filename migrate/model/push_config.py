@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from migrate.model.push_credential import CredentialConfig
 
@@ -48,6 +50,9 @@ PUSHES = ("new_message", "added_to_conversation", "removed_from_conversation")
 # Twilio's object of these settings has at least one of these keys; an object without any is something else.
 KEYS = ("chat_service_sid", "log_enabled", *PUSHES)
 FIELD_BY_PATH: Mapping[str, Field] = {item.path: item for item in FIELDS}
+_PATHS = "|".join(FIELD_BY_PATH).replace(".", r"\.")
+Path = Annotated[str, Meta(pattern=rf"\A(?:{_PATHS})\Z")]
+PathOrNone = Annotated[str, Meta(pattern=rf"\A(?:{_PATHS})?\Z")]
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,11 @@ class PushConfig:
             "services": {config.service_sid: dict(config.settings) for config in self.services},
             **({"credentials": credentials} if credentials else {}),
         }
+
+
+def is_value_of(path: str, value: Any) -> bool:
+    """Whether there is such a setting, and the value is of its type."""
+    return path in FIELD_BY_PATH and type(value) is FIELD_BY_PATH[path].type
 
 
 def in_order(settings: Settings) -> dict[str, Value]:

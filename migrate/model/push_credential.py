@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
+from msgspec import Struct
+
+from migrate.model.documents import CredentialSid, DocumentError, builtins, decode
 from migrate.model.sids import is_credential_sid
 
 CREDENTIAL = "credential"  # the kind of such a change in plans and journals
@@ -39,8 +41,7 @@ def is_reference(text: str) -> bool:
     return _REFERENCE.fullmatch(text) is not None
 
 
-@dataclass(frozen=True)
-class CredentialConfig:
+class CredentialConfig(Struct, frozen=True):
     """A credential that is to be: created, or where `credential_sid` names one, given another secret.
 
     `secrets` has a reference for each key of `SECRETS[type]`, or instead of Apple's two one for `P12`. `sandbox` is
@@ -89,23 +90,19 @@ class CredentialConfig:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], credential_sid: str | None) -> CredentialConfig:
-        """What `to_json` wrote. Raises LookupError, TypeError or ValueError for anything else."""
-        rest = {**data}
-        config = cls(rest.pop("friendly_name"), rest.pop("type"), {}, rest.pop("sandbox", None), credential_sid)
-        config = cls(config.friendly_name, config.type, rest, config.sandbox, credential_sid)
-        texts = (config.friendly_name, config.type, *rest.values())
-        if not all(isinstance(text, str) for text in texts) or type(config.sandbox) not in (bool, type(None)):
-            raise TypeError("not a credential")
+        """What `to_json` wrote. Raises `DocumentError` for anything else."""
+        known = {name: data[name] for name in ("friendly_name", "type", "sandbox") if name in data}
+        secrets = {name: value for name, value in data.items() if name not in known}
+        config = decode({**known, "secrets": secrets, "credential_sid": credential_sid}, cls)
         if config.problem():
-            raise ValueError("not a credential")
+            raise DocumentError("desired: not a credential that can be made")
         return config
 
 
-@dataclass(frozen=True)
-class LiveCredential:
+class LiveCredential(Struct, frozen=True, forbid_unknown_fields=True):
     """A credential as Twilio shows it. `sandbox` is the text "True" or "False", or None; `updated` is its time."""
 
-    sid: str
+    sid: CredentialSid
     friendly_name: str
     type: str
     sandbox: str | None
@@ -113,34 +110,26 @@ class LiveCredential:
 
     @classmethod
     def from_twilio(cls, data: Mapping[str, Any]) -> LiveCredential:
-        """From Twilio's JSON. Raises LookupError or TypeError for what is no credential."""
+        """From Twilio's JSON. Raises `DocumentError`, LookupError or AttributeError for what is no credential."""
         sandbox = data.get("sandbox")
-        found = cls(
-            data["sid"],
-            data["friendly_name"] or "",
-            (data["type"] or "").lower(),
-            None if sandbox is None else str(sandbox),
-            data.get("date_updated"),
+        return cls.from_json(
+            {
+                "sid": data["sid"],
+                "friendly_name": data["friendly_name"] or "",
+                "type": (data["type"] or "").lower(),
+                "sandbox": None if sandbox is None else str(sandbox),
+                "updated": data.get("date_updated"),
+            }
         )
-        if not all(isinstance(value, str | None) for value in vars(found).values()) or not is_credential_sid(
-            found.sid
-        ):
-            raise TypeError("not a credential")
-        return found
 
     def to_json(self) -> dict[str, Any]:
         """The credential as it stands in plans and journals."""
-        return dict(vars(self))
+        return dict(builtins(self))
 
     @classmethod
     def from_json(cls, data: Any) -> LiveCredential:
-        """What `to_json` wrote. Raises TypeError or ValueError for anything else."""
-        found = cls(**data)
-        if not all(isinstance(value, str | None) for value in vars(found).values()) or not is_credential_sid(
-            found.sid
-        ):
-            raise ValueError("not a credential")
-        return found
+        """What `to_json` wrote. Raises `DocumentError` for anything else."""
+        return decode(data, cls)
 
     def is_like(self, config: CredentialConfig) -> bool:
         """Whether it has the type and the name of a desired one, but for spaces and how letters are composed."""
@@ -161,8 +150,7 @@ def _bare(name: str) -> str:
     return "".join(letter for letter in unicodedata.normalize("NFKD", name).casefold() if letter.isalnum())
 
 
-@dataclass(frozen=True)
-class CredentialChange:
+class CredentialChange(Struct, frozen=True):
     """One credential, `existing` → `config`: created where there is none, otherwise given another secret."""
 
     config: CredentialConfig
@@ -200,9 +188,17 @@ class CredentialChange:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> CredentialChange:
-        """The change that `to_json` wrote. Raises LookupError, TypeError or ValueError for anything else."""
-        existing = None if data["existing"] is None else LiveCredential.from_json(data["existing"])
-        config = CredentialConfig.from_json(data["desired"], data["credential_sid"])
-        if (existing.sid if existing else None) != config.credential_sid:
-            raise ValueError("not a change of a credential")
-        return cls(config, existing)
+        """The change that `to_json` wrote. Raises `DocumentError` for anything else."""
+        saved = decode(data, _Saved)
+        config = CredentialConfig.from_json(saved.desired, saved.credential_sid)
+        if (saved.existing.sid if saved.existing else None) != config.credential_sid:
+            raise DocumentError("credential_sid: not that of the existing credential")
+        return cls(config, saved.existing)
+
+
+class _Saved(Struct, frozen=True):
+    """A change of a credential as far as plan.json does not derive it."""
+
+    credential_sid: str | None
+    existing: LiveCredential | None
+    desired: dict[str, Any]

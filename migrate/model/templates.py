@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
+
+from migrate.model.documents import Count
 
 VARIABLE = re.compile(r"\$\{([A-Za-z0-9_]+)\}")
 VARIABLE_LIKE = re.compile(r"\$\{([^{}]*)\}")  # also what was probably meant for one
@@ -35,12 +38,11 @@ _GAP = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class Lengths:
+class Lengths(Struct, frozen=True):
     """What variables are taken to be long, in characters, when the cut of a push is estimated."""
 
-    name: int = 20
-    message: int = 40
+    name: Count = 20
+    message: Count = 40
 
     def of(self, variable: str) -> int:
         """The characters that a variable is taken to become."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 from rich.text import Text
 
-from migrate.map.mapped_folder import Summary
+from migrate.map.mapped_folder import CredentialUse, ServiceSummary, Summary
 from migrate.model.credential import Credential
 from migrate.model.text import printable
 from migrate.report.layout import BREAK, COLUMN, sided, table
@@ -42,7 +41,7 @@ def map_view(summary: Summary, folder: str, files: Sequence[tuple[str, str]] = (
     return text
 
 
-def _undecided_first(changed: tuple[dict[str, Any], list[dict[str, Any]]]) -> tuple[bool, int]:
+def _undecided_first(changed: tuple[ServiceSummary, list[CredentialUse]]) -> tuple[bool, int]:
     """Where a credential is still to be decided, then by how many live bindings wait for it."""
     _, items = changed
     return all(item["push_credential_sid"] for item in items), -sum(item["live"] for item in items)
@@ -65,7 +64,7 @@ def _credential(known: Credential | None) -> str:
     return f"{sided(name(known.friendly_name))} {BREAK}({printable(known.type)}{sandbox}{changed})"
 
 
-def _handed_out(summary: Summary) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
+def _handed_out(summary: Summary) -> list[tuple[ServiceSummary, list[CredentialUse]]]:
     """Each service that is mapped, with its credentials whose place another takes, or should."""
     found = []
     for service in summary.services:

@@ -2,36 +2,44 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from migrate.model.clock import Clock
 from migrate.model.digest import canonical_json, digest
+from migrate.model.documents import (
+    AccountSid,
+    Count,
+    DocumentError,
+    OtherFormatError,
+    builtins,
+    decode,
+    load_versioned,
+    moment,
+)
 from migrate.model.errors import InputError
 from migrate.model.masking import mask
-from migrate.model.sids import is_account_sid
 from migrate.storage.files import write_whole
 
 FORMAT = 1
 NAME = "manifest.json"
 
 
-@dataclass(frozen=True)
-class IdentityFile:
+class IdentityFile(Struct, frozen=True, forbid_unknown_fields=True):
     """The identities of a file that an extract was narrowed to: how many, and the SHA-256 of them all."""
 
-    count: int
+    count: Count
     sha256: str
 
 
-@dataclass(frozen=True)
-class Filters:
+class Filters(Struct, frozen=True, forbid_unknown_fields=True):
     """What an extract was narrowed to; empty means everything."""
 
     services: tuple[str, ...] = ()
@@ -40,8 +48,7 @@ class Filters:
     identity_file: IdentityFile | None = None
 
 
-@dataclass(frozen=True)
-class ChainRecord:
+class ChainRecord(Struct, frozen=True, forbid_unknown_fields=True):
     """How one chain went: the pages that it took, the rows that it gave, the page size that the server used.
 
     `retries` are the requests that brought no page; `restarts` is how often it began anew because its page token no
@@ -50,27 +57,25 @@ class ChainRecord:
 
     chain: str
     service_sid: str
-    pages: int
-    rows: int
-    rejected: int
-    page_size: int
-    requests: int
-    retries: int
-    restarts: int
+    pages: Count
+    rows: Count
+    rejected: Count
+    page_size: Count
+    requests: Count
+    retries: Count
+    restarts: Count
 
 
-@dataclass(frozen=True)
-class FileRecord:
+class FileRecord(Struct, frozen=True, forbid_unknown_fields=True):
     """One Parquet file: its path within the snapshot, rows, bytes, and SHA-256 in hexadecimal."""
 
     path: str
-    rows: int
-    bytes: int
+    rows: Count
+    bytes: Count
     sha256: str
 
 
-@dataclass(frozen=True)
-class Manifest:
+class Manifest(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """The content of manifest.json.
 
     `as_of` is the source's own time when the extract began (ISO 8601, UTC): the ages of bindings are measured
@@ -83,21 +88,21 @@ class Manifest:
 
     status: Literal["unfinished", "finished"]
     tool_version: str
-    account_sid: str
+    account_sid: AccountSid
     source: Literal["chat", "conversations"]
     as_of: str
     started_at: str
     filters: Filters
     source_reason: str = ""
     shards: tuple[str, ...] = ()
-    addresses: Mapping[str, str] = field(default_factory=dict)
+    addresses: Mapping[str, str] = {}
     finished_at: str | None = None
-    rows: int = 0
-    duplicates_removed: int = 0
-    rejected: int = 0
+    rows: Count = 0
+    duplicates_removed: Count = 0
+    rejected: Count = 0
     chains: tuple[ChainRecord, ...] = ()
     files: tuple[FileRecord, ...] = ()
-    clock_ahead: int | None = None
+    clock_ahead: Annotated[int, Meta(ge=-(10**10), le=10**10)] | None = None
 
     @property
     def clock(self) -> Clock | None:
@@ -125,8 +130,8 @@ class Manifest:
                 "account_sid": self.account_sid,
                 "source": self.source,
                 "as_of": self.as_of,
-                "filters": asdict(self.filters),
-                "files": [asdict(file) for file in self.files],
+                "filters": builtins(self.filters),
+                "files": builtins(self.files),
             }
         )
 
@@ -142,7 +147,7 @@ class Manifest:
         return replace(self, filters=filters)._content()
 
     def _content(self) -> dict[str, Any]:
-        return {"format_version": FORMAT, **asdict(self)}
+        return {"format_version": FORMAT, **builtins(self)}
 
     @property
     def rows_by_service(self) -> dict[str, int]:
@@ -172,52 +177,26 @@ class Manifest:
 def read_manifest(folder: Path) -> Manifest:
     """Read a folder's manifest.json. Raises `InputError` if the folder is no snapshot."""
     try:
-        content = json.loads((folder / NAME).read_bytes())
-        if content.pop("format_version") != FORMAT:
-            raise InputError(
-                f"{folder} was written in another snapshot format", remedy="Use the version that made it"
-            )
-        filters = _filters(content.pop("filters"))
-        shards = tuple(content.pop("shards", ()))
-        chains = tuple(ChainRecord(**record) for record in content.pop("chains"))
-        files = tuple(FileRecord(**record) for record in content.pop("files"))
-        manifest = Manifest(filters=filters, shards=shards, chains=chains, files=files, **content)
+        manifest = decode(load_versioned((folder / NAME).read_bytes(), FORMAT), Manifest)
         _check(manifest)
+    except OtherFormatError:
+        raise InputError(
+            f"{folder} was written in another snapshot format", remedy="Use the version that made it"
+        ) from None
     except (FileNotFoundError, NotADirectoryError):
         problem = "it has no manifest.json" if folder.is_dir() else "there is no such folder"
         raise InputError(
             f"{folder} is not a snapshot: {problem}", remedy="Make one with: chat-migrate extract --out DIR"
         ) from None
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        raise InputError(f"{folder} is not a snapshot: its manifest.json cannot be read") from None
+    except DocumentError as error:
+        raise InputError(f"{folder} is not a snapshot: its manifest.json cannot be read: {error}") from None
     return manifest
 
 
-def _filters(found: dict[str, Any]) -> Filters:
-    file = found.pop("identity_file", None)
-    return Filters(
-        **{name: tuple(value) for name, value in found.items()}, identity_file=IdentityFile(**file) if file else None
-    )
-
-
 def _check(manifest: Manifest) -> None:
-    """Raise ValueError for values of a type or size that no extract writes."""
-    as_of = datetime.fromisoformat(manifest.as_of)
-    texts = [manifest.status, manifest.account_sid, manifest.source, *(file.path for file in manifest.files)]
-    texts += [file.sha256 for file in manifest.files] + [chain.service_sid for chain in manifest.chains]
-    numbers = [manifest.rows, manifest.rejected, *(chain.rejected for chain in manifest.chains)]
-    numbers += [number for file in manifest.files for number in (file.rows, file.bytes)]
-    texts += [*manifest.addresses, *manifest.addresses.values()]
-    if not is_account_sid(manifest.account_sid):
-        raise ValueError("the account is none")
-    if manifest.source not in ("chat", "conversations") or not all(isinstance(kind, str) for kind in manifest.shards):
-        raise ValueError("the source is none")
-    if type(manifest.clock_ahead) not in (int, type(None)) or abs(manifest.clock_ahead or 0) > 1e10:
-        raise ValueError("clock_ahead is no number of seconds")
-    if as_of.tzinfo is None or not 2000 < as_of.year < 9000:
-        raise ValueError("as_of is not a time in UTC")
-    if not all(isinstance(text, str) for text in texts) or not all(type(number) is int for number in numbers):
-        raise ValueError("a value is of another type")
+    """Raise `DocumentError` for what the types do not say of a manifest."""
+    if not 2000 < moment(manifest.as_of).year < 9000:
+        raise DocumentError("as_of: not a year that a snapshot can be of")
     bindings = sum(file.rows for file in manifest.files if file.path.startswith("bindings/"))
     if manifest.status == "finished" and manifest.rows != bindings:
-        raise ValueError("the rows do not add up")
+        raise DocumentError("the rows do not add up")

@@ -13,7 +13,6 @@ import os
 import shutil
 import threading
 from collections.abc import Collection
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +21,7 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from migrate.model.documents import builtins
 from migrate.model.errors import RefusedError
 from migrate.model.schemas import CREDENTIALS, SERVICES
 from migrate.model.sids import is_service_sid
@@ -137,7 +137,7 @@ class SnapshotWriter:
         aside = None
         if progress.rejected:
             aside = write_rejected(self.folder, chain_id, state.set_aside, progress.rejected)
-        self._log(chain_id, part, {**vars(progress), "rejected": asdict(aside) if aside else None})
+        self._log(chain_id, part, {**vars(progress), "rejected": builtins(aside) if aside else None})
 
     def start_over(self, chain_id: str) -> None:
         """Forget what a chain has, because it can go on from nowhere but its beginning."""
@@ -205,7 +205,7 @@ class SnapshotWriter:
         line = {
             "chain": chain_id,
             "service_sid": self._chains[chain_id].service_sid,
-            "part": asdict(part) if part else None,
+            "part": builtins(part) if part else None,
             **facts,
         }
         with self._lock:
