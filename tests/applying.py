@@ -11,11 +11,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from migrate.cli.app import cli
-from migrate.load import journal
 from migrate.model.push_config import flatten
 from migrate.standin import views
 from migrate.standin.world import World
-from migrate.storage import files
+from migrate.storage.synced_log import SyncedLog
 from migrate.twilio_api.api import TwilioApi
 from tests.conftest import Run
 
@@ -57,12 +56,11 @@ class KilledError(BaseException):
 
 
 def dying(
-    monkeypatch: pytest.MonkeyPatch, step: int, *, lines: Any = journal, method: str = "post", threads: bool = False
+    monkeypatch: pytest.MonkeyPatch, step: int, *, method: str = "post", threads: bool = False
 ) -> Callable[[], int]:
     """Die at a step: before or after a line of the journal, before or after a write. Gives the steps that there were.
 
-    `lines` is the module that writes the journal, `method` what the API is asked to do. With `threads`, all of them
-    die.
+    `method` is what the API is asked to do. With `threads`, all of them die.
     """
     steps = 0
 
@@ -81,7 +79,7 @@ def dying(
 
         return called
 
-    monkeypatch.setattr(lines, "append_synced", around(files.append_synced))
+    monkeypatch.setattr(SyncedLog, "append", around(SyncedLog.append))
     monkeypatch.setattr(TwilioApi, method, around(getattr(TwilioApi, method)))
     return lambda: steps
 

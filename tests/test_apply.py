@@ -31,7 +31,7 @@ from migrate.model.plan import Plan
 from migrate.standin.faults import Faults
 from migrate.standin.server import StandInServer
 from migrate.standin.world import World
-from migrate.storage import files
+from migrate.storage.synced_log import SyncedLog
 from migrate.twilio_api.api import TwilioApi
 from tests.applying import FORCE, apply, codes, dying, live, mortal, posts, wanted
 from tests.conftest import CASSETTE, DEMO_ACCOUNT, Run, Serve, said, service_sid
@@ -718,17 +718,17 @@ def test_half_a_letter_is_no_obstacle(tmp_path: Path, run: Run, server: StandInS
 def test_a_full_disk_stops_it_and_the_line_says_what_was_written(
     run: Run, server: StandInServer, plan_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, lines = files.append_synced, 0
+    real, lines = SyncedLog.append, 0
 
-    def full(path: Path, line: str) -> None:
+    def full(log: SyncedLog, line: dict[str, Any]) -> None:
         nonlocal lines
         lines += 1
         if lines > 4:
             raise OSError(28, "No space left on device")
-        real(path, line)
+        real(log, line)
 
     with monkeypatch.context() as patch:
-        patch.setattr(journal, "append_synced", full)
+        patch.setattr(SyncedLog, "append", full)
         result = apply(run, plan_file)
     assert (result.exit_code, said(result).count("\n")) == (6, 1)
     assert "4 of 5 services are not as planned" in result.stderr
@@ -1005,15 +1005,15 @@ def test_a_result_that_cannot_be_shown_does_not_hide_what_was_done(
 def test_a_disk_that_is_full_at_the_last_line_changes_nothing_of_what_is_told(
     run: Run, server: StandInServer, plan_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = files.append_synced
+    real = SyncedLog.append
 
-    def full(path: Path, line: str) -> None:
+    def full(log: SyncedLog, line: dict[str, Any]) -> None:
         if "finished" in line:
             raise OSError(28, "No space left on device")
-        real(path, line)
+        real(log, line)
 
     with monkeypatch.context() as patch:
-        patch.setattr(journal, "append_synced", full)
+        patch.setattr(SyncedLog, "append", full)
         done = apply(run, plan_file)
     assert (done.exit_code, said(done)) == (0, "")
     assert "Done: 5 applied" in done.stdout

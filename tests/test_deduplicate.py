@@ -304,7 +304,7 @@ def test_rows_that_repeat_across_an_interruption_are_kept_once(
     serve(tiny_world(bindings=named(*rows)))
     options = [*OPTIONS, "--no-shard", "--out", tmp_path / "s"]
     with monkeypatch.context() as patched:
-        kill_at(patched, "append_synced", number, after=after)
+        kill_at(patched, "append", number, after=after)
         assert dies(run, *options)
     assert run(*options).exit_code == 0
     assert kept(tmp_path / "s") == sorted(row for row in rows if row[1] not in ("first", "then"))
@@ -319,7 +319,7 @@ def test_rows_of_a_chain_that_began_anew_are_not_taken_for_repeated_ones(
     serve(tiny_world(bindings=named(*rows)))
     options = [*OPTIONS, "--no-shard", "--out", tmp_path / "s"]
     with monkeypatch.context() as patched:
-        kill_at(patched, "append_synced", 3)
+        kill_at(patched, "append", 3)
         assert dies(run, *options)
     checkpoint = tmp_path / "s" / "checkpoint.jsonl"
     *lines, last = checkpoint.read_text().splitlines()

@@ -27,6 +27,7 @@ from migrate.standin.faults import Faults
 from migrate.standin.server import StandInServer
 from migrate.standin.world import Binding
 from migrate.storage import lock
+from migrate.storage.synced_log import SyncedLog
 from tests.conftest import Run, Serve, service_sid, tiny_world
 
 SERVICE = service_sid(1)
@@ -52,7 +53,7 @@ class Killed(BaseException):
 
 
 # Everything that reaches the disk goes through one of these.
-PLACES = {"fsync": os, "append_synced": writer, "write_whole": writer, "write": Manifest}
+PLACES = {"fsync": os, "append": SyncedLog, "write_whole": writer, "write": Manifest}
 
 
 def kill_at(monkeypatch: pytest.MonkeyPatch, name: str, number: int, *, after: bool = False) -> None:
@@ -92,7 +93,7 @@ def dies(run: Run, *options: object) -> bool:
 
 
 # How often each is called for `REPEATING`; a test below keeps the numbers true.
-STEPS = {"fsync": 25, "append_synced": 4, "write_whole": 6, "write": 2}
+STEPS = {"fsync": 25, "append": 4, "write_whole": 6, "write": 2}
 
 
 @pytest.mark.parametrize("name", STEPS)
@@ -234,7 +235,7 @@ def test_a_page_token_that_no_longer_works_restarts_that_chain_alone(
     monkeypatch.setattr(buffer, "MOST_PART_ROWS", 2)
     options = ["extract", "--out", tmp_path / "s", "--page-size", 2, "--concurrency", 1, "--no-shard"]
     with monkeypatch.context() as patched:
-        kill_at(patched, "append_synced", 7)
+        kill_at(patched, "append", 7)
         assert dies(run, *options)
     checkpoint = tmp_path / "s" / "checkpoint.jsonl"
     lines = [json.loads(line) for line in checkpoint.read_text().splitlines()]
@@ -277,7 +278,7 @@ def unfinished(folder: Path, run: Run, serve: Serve, monkeypatch: pytest.MonkeyP
     server = serve(tiny_world(bindings=[{"count": 7}]))
     with monkeypatch.context() as patched:
         patched.setattr(buffer, "MOST_PART_ROWS", 2)
-        kill_at(patched, "append_synced", 3)
+        kill_at(patched, "append", 3)
         assert dies(run, "extract", "--no-shard", "--out", folder, "--page-size", 2)
     return server
 

@@ -19,7 +19,7 @@ import pytest
 from migrate.extract import buffer
 from migrate.standin.paging import PageSizes
 from migrate.standin.world import World
-from migrate.storage.files import append_synced
+from migrate.storage.synced_log import SyncedLog
 from migrate.twilio_api.api import TwilioApi
 from tests.conftest import Demo, Run, Serve, service_sid, tiny_world
 from tests.scripted import Reply, Scripted, scripted
@@ -469,7 +469,8 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(tmp_path: Path, ru
 def test_a_line_that_could_not_be_written_leaves_nothing_of_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    append_synced(tmp_path / "log", "first")
+    log = SyncedLog(tmp_path / "log")
+    log.append({"first": 1})
 
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
@@ -477,9 +478,10 @@ def test_a_line_that_could_not_be_written_leaves_nothing_of_itself(
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", full)
         with pytest.raises(OSError, match="No space"):
-            append_synced(tmp_path / "log", "second")
-    append_synced(tmp_path / "log", "third")
-    assert (tmp_path / "log").read_text() == "first\nthird\n"
+            log.append({"second": 2})
+    log.append({"third": 3})
+    log.close()
+    assert (tmp_path / "log").read_text() == '{"first": 1}\n{"third": 3}\n'
 
 
 def test_a_checkpoint_that_cannot_be_read_is_refused(

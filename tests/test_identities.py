@@ -386,7 +386,7 @@ def test_one_that_dies_in_the_midst_of_its_lanes_is_gone_on_with(
     monkeypatch.setattr(buffer, "MOST_PART_ROWS", 5)
     options = ["extract", "--out", tmp_path / "s", "--identity-file", people, "--page-size", 3, "--concurrency", 2]
     with monkeypatch.context() as patched:
-        kill_at(patched, "append_synced", number, after=after)
+        kill_at(patched, "append", number, after=after)
         assert dies(run, *options)
     assert manifest(tmp_path / "s")["status"] == "unfinished"
     result = run(*options)
@@ -405,7 +405,7 @@ def test_one_that_goes_on_does_not_ask_again_for_what_it_has(
     assert run(*options, "--out", tmp_path / "whole").exit_code == 0
     whole = server.world.requests
     with monkeypatch.context() as patched:
-        kill_at(patched, "append_synced", 10)
+        kill_at(patched, "append", 10)
         assert dies(run, *options, "--out", tmp_path / "s")
     lines = [json.loads(line) for line in (tmp_path / "s" / "checkpoint.jsonl").read_text().splitlines()]
     kept = sum(line["pages"] for line in lines)
@@ -423,7 +423,7 @@ def test_a_file_that_has_changed_meanwhile_is_refused_and_one_that_says_the_same
 ) -> None:
     server = serve(crowd())
     with monkeypatch.context() as patched:
-        kill_at(patched, "append_synced", 3)
+        kill_at(patched, "append", 3)
         assert dies(run, "extract", "--out", tmp_path / "s", "--identity-file", people)
     before = (tmp_path / "s" / "checkpoint.jsonl").read_bytes()
     other = tmp_path / "other.txt"

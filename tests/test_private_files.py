@@ -10,17 +10,24 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from migrate.model.errors import RefusedError
-from migrate.storage.files import append_synced, private_file, write_whole
+from migrate.storage.files import private_file, write_whole
 from migrate.storage.private import PARTIAL, Unfinished, is_partial_of, make_own_folder, own_place, sweep
+from migrate.storage.synced_log import SyncedLog
 from tests.applying import FORCE
 from tests.conftest import CASSETTE, Demo, Run, Serve, tiny_world
 
 MINE = "mine, and not to be overwritten"
+
+
+def log(path: Path, text: str) -> None:
+    with closing(SyncedLog(path)) as lines:
+        lines.append({"x": text})
 
 
 def mode(path: Path) -> int:
@@ -38,7 +45,7 @@ def test_it_is_for_its_owner_alone_whatever_the_umask(tmp_path: Path, umask: int
     write_whole(tmp_path / "a" / "b" / "whole", "x", private=True)
     with private_file(tmp_path / "a" / "c" / "pieces") as file:
         file.write(b"x")
-    append_synced(tmp_path / "a" / "log", "x")
+    log(tmp_path / "a" / "log", "x")
     make_own_folder(tmp_path / "own" / "folder")
     for path in (tmp_path / "a", tmp_path / "own"):
         for found in (path, *path.rglob("*")):
@@ -186,15 +193,15 @@ def test_nothing_is_appended_to_what_is_no_file_of_ours(tmp_path: Path, kind: st
     else:
         place.mkdir()
     with pytest.raises(OSError, match=r"."):
-        append_synced(place, "secret")
+        log(place, "secret")
     assert (tmp_path / "victim").read_text() == MINE
 
 
 def test_a_log_that_others_can_read_is_closed_to_them(tmp_path: Path) -> None:
     (tmp_path / "log").write_text("a\n")
     (tmp_path / "log").chmod(0o666)
-    append_synced(tmp_path / "log", "b")
-    assert (mode(tmp_path / "log"), (tmp_path / "log").read_text()) == (0o600, "a\nb\n")
+    log(tmp_path / "log", "b")
+    assert (mode(tmp_path / "log"), (tmp_path / "log").read_text()) == (0o600, 'a\n{"x": "b"}\n')
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
@@ -205,7 +212,7 @@ def test_what_another_user_has_planted_is_refused(tmp_path: Path) -> None:
     for name in ("log", "folder", "link"):
         os.chown(tmp_path / name, 12345, 12345, follow_symlinks=False)
     with pytest.raises(PermissionError):
-        append_synced(tmp_path / "log", "secret")
+        log(tmp_path / "log", "secret")
     with pytest.raises(RefusedError, match="another user's folder"):
         make_own_folder(tmp_path / "folder")
     with pytest.raises(RefusedError, match="a link that another user has made"):

@@ -282,14 +282,15 @@ rollback._written = lambda journal: dict(list(real(journal).items())[:1])
 MORE = {
     "journals too late": ("kill", """
 from migrate.load import journal
+from migrate.storage.synced_log import SyncedLog
 from migrate.twilio_api.api import TwilioApi
-begin, post, append, late = journal.Journal.begin, TwilioApi.post, journal.append_synced, []
+begin, post, append, late = journal.Journal.begin, TwilioApi.post, SyncedLog.append, []
 def later(self, *arguments):
-    journal.append_synced = lambda *line: late.append(line)
+    SyncedLog.append = lambda *line: late.append(line)
     try:
         return begin(self, *arguments)
     finally:
-        journal.append_synced = append
+        SyncedLog.append = append
 def write(*arguments):
     try:
         return post(*arguments)

@@ -25,7 +25,7 @@ from migrate.retire import journal as retire_journal
 from migrate.standin.faults import Faults
 from migrate.standin.server import StandInServer
 from migrate.standin.world import Binding, World, make_world
-from migrate.storage import files
+from migrate.storage.synced_log import SyncedLog
 from migrate.twilio_api.api import TwilioApi
 from migrate.twilio_api.http import Answer, LiveTransport
 from tests.applying import dying, mortal
@@ -558,7 +558,7 @@ def test_a_death_at_any_step_is_gone_on_from(
         server.world.writes.clear()
         journal = snapshot.with_name(f"{step}.jsonl")
         with environment.context() as patch:
-            dying(patch, step, lines=retire_journal, method="delete", threads=True)
+            dying(patch, step, method="delete", threads=True)
             died = retire(mortal, snapshot, "--journal", journal)
         assert (died.exit_code == 0) == (step == last)
         if step == last:
@@ -668,17 +668,17 @@ def test_ctrl_c_settles_what_was_begun_and_names_the_command(
 def test_a_full_disk_stops_it(
     run: Run, server: StandInServer, snapshot: Path, environment: pytest.MonkeyPatch
 ) -> None:
-    real, written = files.append_synced, 0
+    real, written = SyncedLog.append, 0
 
-    def full(path: Path, line: str) -> None:
+    def full(log: SyncedLog, line: dict[str, Any]) -> None:
         nonlocal written
         written += 1
         if written > 3:
             raise OSError(28, "No space left on device")
-        real(path, line)
+        real(log, line)
 
     with environment.context() as patch:
-        patch.setattr(retire_journal, "append_synced", full)
+        patch.setattr(SyncedLog, "append", full)
         stopped = retire(run, snapshot, "--concurrency", 1)
     assert (stopped.exit_code, said(stopped).count("\n")) == (1, 1)
     assert "The journal cannot be written: no space left on device" in stopped.stderr

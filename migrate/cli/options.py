@@ -14,7 +14,7 @@ import click
 from click.core import ParameterSource
 
 from migrate.cli.console import MOST_LOGGED, Screen, logging_to
-from migrate.cli.paths import guard_paths
+from migrate.cli.paths import InFile, InSnapshot, OutFile, guard_paths
 from migrate.model.errors import UsageError
 from migrate.model.sids import is_binding_sid, is_service_sid, normal
 from migrate.twilio_api.addresses import CANONICAL
@@ -28,8 +28,6 @@ from migrate.twilio_api.limits import (
 
 logger = logging.getLogger(__name__)
 Command = TypeVar("Command", bound=Callable[..., Any])
-FILE = click.Path(dir_okay=False, path_type=Path)
-FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
 class ServiceSid(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions only
@@ -74,11 +72,11 @@ class Identity(click.ParamType):  # type: ignore[type-arg]
         return str(value)
 
 
-class FormatFile(click.Path):
+class FormatFile(OutFile):
     """A file whose ending names its format; `what` it is, for the message."""
 
-    def __init__(self, what: str, *formats: str) -> None:
-        super().__init__(dir_okay=False, path_type=Path)
+    def __init__(self, what: str, *formats: str, apart: bool = False) -> None:
+        super().__init__(apart=apart)
         self.what = what
         self.formats = formats
 
@@ -90,11 +88,8 @@ class FormatFile(click.Path):
         return super().convert(path, param, ctx)
 
 
-class Cassette(click.Path):
+class Cassette(InFile):
     """A cassette to replay; `demo` is the one that comes with the program, whatever folder has that name."""
-
-    def __init__(self) -> None:
-        super().__init__(dir_okay=False, path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Check that it is no folder; whether it is a cassette, opening it tells."""
@@ -132,12 +127,12 @@ def common_options(command: Command) -> Command:
         "-v", "--verbose", count=True,
         help=f"Log to standard error, the first {MOST_LOGGED} messages of each kind; -vv logs requests as well.",
     )  # fmt: skip
-    @click.option("--log-file", type=FILE, metavar="FILE", help="Log to a file as JSON lines, without a limit.")
+    @click.option("--log-file", type=OutFile(), metavar="FILE", help="Log to a file as JSON lines, without a limit.")
     @click.option("--json", "as_json", is_flag=True, help="Write the result as one JSON document.")
     @click.option("--no-color", is_flag=True, help="Write without colour.")
     @functools.wraps(command)
     def wrapped(*args: Any, verbose: int, log_file: Path | None, as_json: bool, no_color: bool, **kwargs: Any) -> Any:
-        guard_paths(click.get_current_context().params)
+        guard_paths(click.get_current_context())
         with logging_to(verbose, log_file):
             try:
                 return command(*args, screen=Screen(as_json, no_color), **kwargs)
@@ -154,7 +149,7 @@ def rules_option(command: Command) -> Command:
     """The option for rules of one's own; the command gets `rules`, or None where the default ones hold."""
 
     @click.option(
-        "--rules", "rules_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
+        "--rules", "rules_file", type=InFile(exists=True), metavar="FILE",
         help="A TOML file with the rules to change; `chat-migrate rules` shows them all.",
     )  # fmt: skip
     @functools.wraps(command)
@@ -180,7 +175,7 @@ def api_options(command: Command) -> Command:
         envvar="CHAT_MIGRATE_CONVERSATIONS_URL", show_default=True, show_envvar=True,
         help="Scheme and host of Conversations.",
     )  # fmt: skip
-    @click.option("--record", type=FILE, metavar="CASSETTE", help="Record all exchanges to a new cassette.")
+    @click.option("--record", type=OutFile(), metavar="CASSETTE", help="Record all exchanges to a new cassette.")
     @click.option(
         "--replay", type=Cassette(), metavar="CASSETTE",
         help="Answer from a cassette; stay offline. `demo` is the demo that comes with the program.",
@@ -231,7 +226,7 @@ def extract_options(command: Command) -> Command:
     )  # fmt: skip
     @click.option("--identity", "identities", type=Identity(), multiple=True, help="Only this user. Repeatable.")
     @click.option(
-        "--identity-file", type=click.Path(exists=True, path_type=Path), metavar="FILE",
+        "--identity-file", type=InFile(exists=True, or_folder=True), metavar="FILE",
         help="Only these users: a text file with one a line, a .csv or .parquet file, or a snapshot.",
     )  # fmt: skip
     @click.option(
@@ -246,7 +241,10 @@ def extract_options(command: Command) -> Command:
     )
     @click.option("--restart", is_flag=True, help="Begin an unfinished snapshot anew, instead of resuming it.")
     @click.option(
-        "--expect", type=FOLDER, metavar="SNAPSHOT", help="An earlier snapshot, to estimate the time that is left."
+        "--expect",
+        type=InSnapshot(),
+        metavar="SNAPSHOT",
+        help="An earlier snapshot, to estimate the time that is left.",
     )
     @functools.wraps(command)
     def wrapped(*args: Any, expect: Path | None, **kwargs: Any) -> Any:

@@ -1,9 +1,15 @@
-"""The guard: every file and folder that a command is to write is checked before it does anything."""
+"""The types of parameters that are paths, and the guard: all of them are checked before a command does anything.
+
+A parameter that names a file or a folder has one of these types, by which the guard knows what becomes of it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+import click
 
 from migrate.model.errors import RefusedError, UsageError
 
@@ -11,41 +17,97 @@ from migrate.model.errors import RefusedError, UsageError
 _OURS = (("manifest.json", "services.parquet"), ("summary.json", "push-config.yaml"))
 
 
-def guard_paths(parameters: dict[str, Any]) -> None:
-    """Check all files and folders that a command is to write, before it does anything.
+class PathType(click.Path):
+    """A file or a folder. Use one of those below."""
+
+    def __init__(self, *, exists: bool = False, file: bool = True, folder: bool = True) -> None:
+        super().__init__(exists=exists, file_okay=file, dir_okay=folder, path_type=Path)
+
+    def journal_of(self, path: Path) -> Path | None:
+        """The journal that is written for it where no other is named; None where none is."""
+        return None
+
+
+class InFile(PathType):
+    """A file to read, or also a folder with `or_folder`; `journal` is the ending of its journal."""
+
+    def __init__(self, *, exists: bool = False, or_folder: bool = False, journal: str = "") -> None:
+        super().__init__(exists=exists, folder=or_folder)
+        self._journal = journal
+
+    def journal_of(self, path: Path) -> Path | None:
+        """The file beside it with that ending."""
+        return path.with_suffix(self._journal) if self._journal else None
+
+
+class InFolder(PathType):
+    """A folder to read."""
+
+    def __init__(self, *, exists: bool = False) -> None:
+        super().__init__(exists=exists, file=False)
+
+
+class InSnapshot(InFolder):
+    """A snapshot to read."""
+
+    def journal_of(self, path: Path) -> Path | None:
+        """The journal of its retirement, beside it."""
+        from migrate.retire.retirement import JOURNAL
+
+        return path.resolve().with_name(path.resolve().name + JOURNAL)
+
+
+class OutFile(PathType):
+    """A file to write: `apart` from the folders that the command makes, or the `journal`."""
+
+    def __init__(self, *, apart: bool = False, journal: bool = False) -> None:
+        super().__init__(folder=False)
+        self.apart = apart
+        self.is_journal = journal
+
+
+class OutFolder(PathType):
+    """A folder to write, with these files in it. One that `grows` gets files beside those that are there."""
+
+    def __init__(self, *files: str, grows: bool = False) -> None:
+        super().__init__(file=False)
+        self.files = files
+        self.grows = grows
+
+
+def guard_paths(context: click.Context) -> None:
+    """Check all files and folders that a command is given, before it does anything.
 
     Raises `UsageError` for what is no usable path or named twice, and `RefusedError` for a place where something
-    would be lost: within a snapshot or a mapped folder, over the cassette that is played, over what is no file.
+    would be lost: within a snapshot or a mapped folder, over a file that is read, over what is no file.
     """
-    folders = [parameters[name] for name in ("out", "coverage") if parameters.get(name)]
-    files = [
-        *parameters.get("reports", ()),
-        *(parameters.get(name) for name in ("plan_out", "journal", "record", "log_file", "csv", "pending")),
-    ]
-    files = [path for path in files if path is not None]
-    read = [
-        path
-        for name in ("replay", "rules_file", "identity_file", "plan_file", "journal_file")
-        if (path := parameters.get(name))
-    ]
-    given = [value for value in (*parameters.values(), *files) if isinstance(value, Path)]
-    if not all(path.name for path in files) or not all(map(_is_text, given)):
+    given = list(_given(context))
+    folders = [(path, kind) for path, kind, _ in given if isinstance(kind, OutFolder)]
+    files = [path for path, kind, _ in given if isinstance(kind, OutFile)]
+    files += [path / name for path, kind in folders for name in kind.files]
+    read = [path for path, kind, _ in given if isinstance(kind, InFile)]
+    if not any(isinstance(kind, OutFile) and kind.is_journal for _, kind, _ in given):
+        read += [journal for path, kind, _ in given if (journal := kind.journal_of(path))]
+    if not all(path.name for path in files) or not all(_is_text(path) for path, _, _ in given):
         raise UsageError("A path is empty, or not valid text in this terminal's encoding")
     try:
         places = [path.resolve() for path in files]
-        within = {folder.resolve() for folder in folders}
-        taken = {path.resolve() for path in (*read, *_implied(parameters))} | within
-        parents = {parent for place in places for parent in place.parents}
-        parents |= {parent for folder in within for parent in folder.parents}
-        parents |= {parameters["coverage"].resolve()} if parameters.get("coverage") else set()
+        within = {folder.resolve() for folder, _ in folders}
+        taken = {path.resolve() for path in read} | within
+        parents = {parent for place in (*places, *within) for parent in place.parents}
+        parents |= {folder.resolve() for folder, kind in folders if kind.grows}
     except (OSError, RuntimeError):
         raise UsageError("A path leads in a circle") from None
     if len(set(places)) < len(places) or taken & set(places):
         raise UsageError("One file is named twice")
-    for name in ("csv", "pending"):
-        if parameters.get(name) and within & set(parameters[name].resolve().parents):
-            raise UsageError(f"--{name} is within the folder that is made", remedy="Name a file beside that folder")
-    for parent in sorted(parents):
+    for path, kind, option in given:
+        if isinstance(kind, OutFile) and kind.apart and within & set(path.resolve().parents):
+            raise UsageError(f"{option} is within the folder that is made", remedy="Name a file beside that folder")
+    _refuse_what_is_there(sorted(parents), places)
+
+
+def _refuse_what_is_there(parents: Sequence[Path], places: Sequence[Path]) -> None:
+    for parent in parents:
         if any(all((parent / name).exists() for name in names) for names in _OURS):
             raise RefusedError(
                 f"{parent} is a snapshot or a mapped folder: nothing else is written into it",
@@ -56,21 +118,14 @@ def guard_paths(parameters: dict[str, Any]) -> None:
             raise RefusedError(f"{place} is there, and is no file", remedy="Name another file, with the same command")
 
 
-def _implied(parameters: dict[str, Any]) -> list[Path]:
-    """Journals that a command writes without their being named."""
-    found: list[Path] = []
-    if parameters.get("journal"):
-        return found
-    plan, journal, snapshot = (parameters.get(name) for name in ("plan_file", "journal_file", "snapshot"))
-    if plan or journal:  # few commands have one, and all of them come by here
-        from migrate.model.plan import JOURNAL, ROLLBACK
-
-        found += [path.with_suffix(suffix) for path, suffix in ((plan, JOURNAL), (journal, ROLLBACK)) if path]
-    if snapshot:
-        from migrate.retire.retirement import JOURNAL as RETIRED
-
-        found.append(snapshot.resolve().with_name(snapshot.resolve().name + RETIRED))
-    return found
+def _given(context: click.Context) -> Iterator[tuple[Path, PathType, str]]:
+    """Each path that was given or is the default, with its type and the option's name."""
+    for param in context.command.params:
+        value: Any = context.params.get(param.name or "")
+        if isinstance(param.type, PathType):
+            for path in value if isinstance(value, tuple) else (value,):
+                if path is not None:
+                    yield path, param.type, param.opts[0]
 
 
 def _is_text(path: Path) -> bool:

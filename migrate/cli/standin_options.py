@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 import click
 
-from migrate.cli.options import FILE, Command
+from migrate.cli.options import Command
+from migrate.cli.paths import InFile
 from migrate.standin.faults import DEFAULT_KINDS, KINDS, Faults
 from migrate.standin.paging import PageSizes
 
@@ -33,7 +34,7 @@ def standin_options(command: Command) -> Command:
         "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, metavar="N",
         help="The port to listen on; 0 takes a free one.",
     )  # fmt: skip
-    @click.option("--world", type=FILE, metavar="FILE", help="The world to serve; the demo's if not given.")
+    @click.option("--world", type=InFile(), metavar="FILE", help="The world to serve; the demo's if not given.")
     @click.option(
         "--page-size-maxima", "maxima", type=click.Choice(["docs", "openapi"]), default="openapi", show_default=True,
         help="Whose largest page sizes hold.",

@@ -5,11 +5,9 @@ An intent without a result is a write that may or may not have been done: whoeve
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -18,12 +16,11 @@ from migrate.model.plan import NOTIFICATIONS, Change, Plan, settings_of
 from migrate.model.push_config import Settings
 from migrate.model.push_credential import CREDENTIAL, CredentialChange, LiveCredential
 from migrate.model.sids import is_credential_sid, is_service_sid
-from migrate.storage.files import append_synced
 from migrate.storage.private import own_place
-from migrate.storage.synced_log import held_for_lines, is_unwritten
+from migrate.storage.synced_log import LineError, SyncedLog
 
 FORMAT = 1
-_FIRST = f'{{"format_version": {FORMAT}, "plan_id": '.encode()  # how each begins
+_BEGIN = f'{{"format_version": {FORMAT}, "plan_id": '
 # applied: read back as desired; failed: sent, and not seen to be as desired; void: nothing of it has arrived, as
 # Twilio said, or as a later run has seen.
 Status = Literal["applied", "failed", "void"]
@@ -67,18 +64,23 @@ Kind = TypeVar("Kind", Entry, CredentialEntry)
 class Journal:
     """One plan's writes, in their order. `plan_id` names the plan; `finished` says that all of it is done."""
 
-    path: Path
+    log: SyncedLog
     plan_id: str
     account_sid: str
     target: str
     entries: list[Entry | CredentialEntry] = field(default_factory=list)
     finished: bool = False
 
+    @property
+    def path(self) -> Path:
+        """Its file."""
+        return self.log.path
+
     def begin(self, change: Change, before: Settings, desired: Settings) -> int:
         """Note that these fields are going to be written; gives the number of the entry."""
         self.entries.append(Entry(change.service_sid, change.friendly_name, before, desired))
         number = len(self.entries) - 1
-        self._log(
+        self.log.append_dated(
             {
                 "intent": number,
                 "kind": NOTIFICATIONS,
@@ -98,7 +100,7 @@ class Journal:
         config, before = change.config, change.existing
         self.entries.append(CredentialEntry(config.friendly_name, config.type, before, seen=frozenset(seen)))
         number = len(self.entries) - 1
-        self._log(
+        self.log.append_dated(
             {
                 "intent": number,
                 "kind": CREDENTIAL,
@@ -112,7 +114,7 @@ class Journal:
 
     def note(self, number: int, sid: str) -> None:
         """Note the SID that Twilio has given to a credential."""
-        self._log({"made": number, "credential_sid": sid})
+        self.log.append_dated({"made": number, "credential_sid": sid})
         self._name(number, sid)
 
     def _name(self, number: int, sid: str) -> None:
@@ -123,7 +125,7 @@ class Journal:
     def end(self, number: int, status: Status, after: Settings | LiveCredential | None) -> None:
         """Note what came of a write."""
         shown = after.to_json() if isinstance(after, LiveCredential) else None if after is None else dict(after)
-        self._log({"result": number, "status": status, "after": shown})
+        self.log.append_dated({"result": number, "status": status, "after": shown})
         self._settle(number, status, after)
 
     def _settle(self, number: int, status: Status, after: Settings | LiveCredential | None) -> None:
@@ -136,7 +138,7 @@ class Journal:
 
     def finish(self) -> None:
         """Note that the whole plan is done."""
-        self._log({"finished": True})
+        self.log.append_dated({"finished": True})
         self.finished = True
 
     def latest(self, change: Change) -> tuple[int, Entry] | None:
@@ -155,38 +157,30 @@ class Journal:
                 return number, entry
         return None
 
-    def head(self) -> None:
-        """Write the first line: what the journal is of."""
-        names = ("plan_id", "account_sid", "target")
-        self._log({"format_version": FORMAT, **{name: getattr(self, name) for name in names}})
-
-    def _log(self, line: dict[str, Any]) -> None:
-        moment = datetime.now(UTC).isoformat(timespec="seconds")
-        append_synced(self.path, json.dumps({**line, "at": moment}))
-
 
 @contextmanager
 def open_journal(path: Path, plan: Plan, plan_id: str) -> Iterator[Journal]:
-    """The journal of a plan, new or to be gone on with, held against any other process.
+    """The journal of a plan, new or resumed, held against any other process.
 
     Raises `RefusedError` if it is another plan's or held, and `InputError` for a file that is no journal.
     """
     path = own_place(path)  # a link stays one
-    is_new = is_unwritten(path, _FIRST)
-    journal = Journal(path, plan_id, plan.account_sid, plan.target) if is_new else read_journal(path)
-    if journal.plan_id != plan_id:
-        raise RefusedError(f"{path} is the journal of another plan", remedy="Name another file with --journal")
-    with held_for_lines(path, is_new=is_new):
-        if is_new:
-            journal.head()
-        else:
-            journal = read_journal(path)  # once more: nobody else is writing now
-        yield journal
+    begun = begun_journal(path)  # before anything is changed
+    log = begun.log if begun else _log(path)
+    if begun is None or begun.plan_id == plan_id:
+        head = {"plan_id": plan_id, "account_sid": plan.account_sid, "target": plan.target}
+        with log.held({"format_version": FORMAT, **head}):
+            begun = _read(log)  # once more: no other process is writing now
+            if begun.plan_id == plan_id:
+                yield begun
+                return
+    raise RefusedError(f"{path} is the journal of another plan", remedy="Name another file with --journal")
 
 
 def begun_journal(path: Path) -> Journal | None:
     """The journal in a file; None where none was begun. Raises `InputError` for a file that is no journal."""
-    return None if is_unwritten(path, _FIRST) else read_journal(path)
+    log = _log(path)
+    return None if log.is_unwritten() else _read(log)
 
 
 def written_journal(path: Path) -> Journal:
@@ -201,24 +195,31 @@ def written_journal(path: Path) -> Journal:
 
 def read_journal(path: Path) -> Journal:
     """A journal from its file, which is left as it is. Raises `InputError` if it is none."""
-    number = 1  # of the line that is read
+    return _read(_log(path))
+
+
+def _log(path: Path) -> SyncedLog:
+    return SyncedLog(path, _BEGIN)
+
+
+def _read(log: SyncedLog) -> Journal:
     try:
-        *complete, _ = path.read_text("utf-8").split("\n")  # a last line that a crash cut short was never said
-        first = json.loads(complete[0])
-        if first["format_version"] != FORMAT:
-            raise InputError(f"{path} is a journal in another format", remedy="Use the version that wrote it")
-        journal = Journal(path, str(first["plan_id"]), str(first["account_sid"]), str(first["target"]))
-        for line in complete[1:]:
-            number += 1
-            _take(journal, json.loads(line))
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, UnicodeDecodeError):
-        if number > 1:
+        with log.reading() as lines:
+            first = next(lines)
+            if first["format_version"] != FORMAT:
+                raise InputError(f"{log.path} is a journal in another format", remedy="Use the version that wrote it")
+            journal = Journal(log, str(first["plan_id"]), str(first["account_sid"]), str(first["target"]))
+            for line in lines:
+                _take(journal, line)
+    except LineError as error:
+        if error.number > 1:
             raise InputError(
-                f"{path} is not a journal as it was written: line {number:,} does not follow from those before it",
+                f"{log.path} is not a journal as it was written: "
+                f"line {error.number:,} does not follow from those before it",
                 remedy="If it is a copy, copy it again; a journal that was edited, or put together, cannot be used",
             ) from None
         raise InputError(
-            f"{path} is not a journal", remedy="Name one that chat-migrate load --apply has written"
+            f"{log.path} is not a journal", remedy="Name one that chat-migrate load --apply has written"
         ) from None
     return journal
 

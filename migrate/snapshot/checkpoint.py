@@ -8,12 +8,10 @@ that they `replace`, or say that the chain starts over.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from migrate.snapshot.manifest import FileRecord
 from migrate.snapshot.rejected import is_of_rejected
-from migrate.storage.files import write_whole
 
 CHECKPOINT = "checkpoint.jsonl"
 
@@ -87,13 +85,3 @@ def check_line(line: dict[str, Any]) -> None:
     sound = sound and (not rejected or is_of_rejected(rejected["path"]))
     if not sound or not (following is None or (isinstance(following, str) and following.startswith("/"))):
         raise TypeError("not a line of a checkpoint")
-
-
-def complete_lines(path: Path) -> list[str]:
-    """The lines of a log, without a last one that a crash cut short."""
-    if not path.exists():
-        return []
-    *lines, last = path.read_text("utf-8").split("\n")
-    if last:
-        write_whole(path, "".join(line + "\n" for line in lines), private=True)
-    return lines

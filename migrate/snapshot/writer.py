@@ -8,7 +8,6 @@ is there; the checkpoint goes last.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import threading
@@ -25,23 +24,17 @@ from migrate.model.documents import builtins
 from migrate.model.errors import RefusedError
 from migrate.model.schemas import CREDENTIALS, SERVICES
 from migrate.model.sids import is_service_sid
-from migrate.snapshot.checkpoint import CHECKPOINT, ChainState, Progress, check_line, complete_lines
+from migrate.snapshot.checkpoint import CHECKPOINT, ChainState, Progress, check_line
 from migrate.snapshot.deduplicate import Keys, without_duplicates
 from migrate.snapshot.manifest import NAME as MANIFEST
 from migrate.snapshot.manifest import ChainRecord, FileRecord, Manifest, read_manifest
 from migrate.snapshot.rejected import REJECTED, put_together, remove_rejected, write_rejected
 from migrate.snapshot.unfinished import BINDINGS_FOLDER, clear_up, refuse_other_address, refuse_unless_unfinished
-from migrate.storage.files import (
-    append_synced,
-    make_own_folder,
-    make_private_folder,
-    sha256_of,
-    sync,
-    write_whole,
-)
+from migrate.storage.files import make_own_folder, make_private_folder, sha256_of, sync, write_whole
 from migrate.storage.lock import hold
 from migrate.storage.parquet import parquet_bytes, table_of
 from migrate.storage.private import sweep
+from migrate.storage.synced_log import SyncedLog
 
 _FIXED = ("account_sid", "source", "filters", "shards")  # what an extract that goes on must share with its beginning
 _TABLES = {"services": SERVICES, "credentials": CREDENTIALS}
@@ -55,6 +48,7 @@ class SnapshotWriter:
         self.manifest = manifest
         self._held = held  # the lock on the folder
         self._is_open = True
+        self._checkpoint = SyncedLog(folder / CHECKPOINT)
         self._chains: dict[str, ChainState] = {}
         self._keys = Keys()
         self._lock = threading.Lock()
@@ -67,10 +61,12 @@ class SnapshotWriter:
     ) -> None:
         with self._lock:  # what comes later belongs to whoever holds the folder then
             self._is_open = False
+        self._checkpoint.close()
         os.close(self._held)
 
     def begin(self) -> None:
         """Start a new snapshot, whatever there is of an unfinished one."""
+        self._checkpoint.close()
         # The checkpoint goes first: without it, parts that are still there count for nothing.
         for name in (CHECKPOINT, BINDINGS_FOLDER, REJECTED, *(f"{name}.parquet" for name in _TABLES)):
             _remove(self.folder / name)
@@ -86,7 +82,7 @@ class SnapshotWriter:
         """Go on with an unfinished snapshot: read the checkpoint and remove what no line of it names."""
         try:
             self._read_checkpoint()
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError, OSError):
+        except (ValueError, OSError):
             raise RefusedError(
                 f"The unfinished snapshot {self.folder} does not agree with its {CHECKPOINT}",
                 remedy="Begin it anew with --restart",
@@ -94,8 +90,10 @@ class SnapshotWriter:
         self._remove_unnamed()
 
     def _read_checkpoint(self) -> None:
-        for line in complete_lines(self.folder / CHECKPOINT):
-            self._take(json.loads(line))
+        if self._checkpoint.path.exists():
+            with self._checkpoint.reading() as lines:
+                for line in lines:
+                    self._take(line)
         for state in self._chains.values():
             for part in (*state.parts, *state.rejected):
                 if sha256_of(self.folder / part.path) != part.sha256:
@@ -173,6 +171,7 @@ class SnapshotWriter:
             files=tuple(sorted(files, key=lambda file: file.path)),
         )
         self.manifest.write(self.folder)
+        self._checkpoint.close()
         clear_up(self.folder)
         sync(self.folder)
         return self.manifest
@@ -212,7 +211,7 @@ class SnapshotWriter:
             if not self._is_open:
                 raise RefusedError(f"{self.folder} is not open any more", remedy="Open it anew")
             check_line(line)  # one that cannot be read again would spoil all the others
-            append_synced(self.folder / CHECKPOINT, json.dumps(line))
+            self._checkpoint.append(line)
             self._take(line)
 
     def _take(self, line: dict[str, Any]) -> None:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from migrate.storage.private import PARTIAL, Unfinished, make_own_folder, make_private_folder, open_own, sync
+from migrate.storage.private import PARTIAL, Unfinished, make_own_folder, make_private_folder, sync
 
 __all__ = [
     "PARTIAL",
-    "append_synced",
     "make_own_folder",
     "make_private_folder",
     "private_file",
@@ -48,25 +45,6 @@ def private_file(path: Path) -> Iterator[BinaryIO]:
         unfinished.discard()
         raise
     unfinished.finish()
-
-
-def append_synced(path: Path, line: str) -> None:
-    """Append one line to a private log; it is on the disk when this returns, or nothing of it is.
-
-    A line that a full disk cut short would spoil the next one.
-    """
-    with open(path, "ab", buffering=0, opener=open_own) as file:  # Path.open has no opener
-        before = file.tell()
-        data = line.encode() + b"\n"
-        try:
-            if file.write(data) != len(data):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-            os.fsync(file.fileno())
-        except OSError:
-            file.truncate(before)
-            raise
-    if before == 0:
-        sync(path.parent)
 
 
 def sha256_of(path: Path) -> str:

@@ -16,7 +16,8 @@ import click
 from migrate.cli.commands.reporting import ground_now
 from migrate.cli.commands.warnings import warn_of_account, warn_of_addresses
 from migrate.cli.console import Screen
-from migrate.cli.options import FILE, same_command
+from migrate.cli.options import same_command
+from migrate.cli.paths import OutFile
 from migrate.load.applied import Outcome
 from migrate.load.limits import LIMITS, MOST_SERVICES, Ground, refuse_beyond
 from migrate.model.catalogue import CATALOGUE
@@ -56,7 +57,7 @@ def apply_options(
         @click.option("--apply", is_flag=True, help="Write it to Twilio. Without this nothing is ever written.")
         @click.option("--yes", is_flag=True, help="Do not ask before it is applied.")
         @click.option(
-            "--journal", type=FILE, metavar="FILE",
+            "--journal", type=OutFile(journal=True), metavar="FILE",
             help="The journal of what is written. Name it again to go on: nothing looks for it there by itself.",
         )  # fmt: skip
         @click.option(

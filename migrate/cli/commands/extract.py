@@ -9,7 +9,8 @@ import click
 
 from migrate.cli.commands.warnings import warn_of_account, warn_of_clock
 from migrate.cli.console import Screen
-from migrate.cli.options import FOLDER, api_options, common_options, extract_options
+from migrate.cli.options import api_options, common_options, extract_options
+from migrate.cli.paths import OutFolder
 
 if TYPE_CHECKING:
     from migrate.extract.extraction import ExtractOptions
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--out", type=FOLDER, required=True, metavar="DIR", help="The snapshot's folder.")
+@click.option("--out", type=OutFolder(), required=True, metavar="DIR", help="The snapshot's folder.")
 @extract_options
 @api_options
 @common_options

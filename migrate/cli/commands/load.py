@@ -14,11 +14,12 @@ from migrate.cli.commands.applying import ApplyOptions, alone, apply_options, ca
 from migrate.cli.commands.reporting import ground_now, overtaken, refusals_now, write_report
 from migrate.cli.commands.warnings import warn_of_clock
 from migrate.cli.console import Screen
-from migrate.cli.options import FILE, FOLDER, FormatFile, ServiceSid, api_options, common_options, same_command
+from migrate.cli.options import FormatFile, ServiceSid, api_options, common_options, same_command
+from migrate.cli.paths import InFile, InFolder, OutFile
 from migrate.load.limits import OF_A_ROLLBACK, refuse_beyond
 from migrate.load.proposals import INFERRED, with_proposals
 from migrate.model.errors import MigrateError, RefusedError
-from migrate.model.plan import ROLLBACK
+from migrate.model.plan import JOURNAL, ROLLBACK
 
 if TYPE_CHECKING:
     from migrate.model.plan import Plan
@@ -30,15 +31,17 @@ CHANGES_PENDING = 3
 NOT_AGAIN = ("mapped", "plan_file", "plan_out", "services", "only_credentials", "reports", "record")
 # What belongs to a look, and to the journal of another plan.
 NOT_TO_GO_ON = (*NOT_AGAIN, "apply", "journal", "detailed_exitcode", "replay", "as_json")
-EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
-@click.argument("mapped", type=FOLDER, required=False)
-@click.option("--plan", "plan_file", type=EXISTING, metavar="FILE", help="A saved plan, instead of a mapped folder.")
+@click.argument("mapped", type=InFolder(), required=False)
+@click.option(
+    "--plan", "plan_file", type=InFile(exists=True, journal=JOURNAL), metavar="FILE",
+    help="A saved plan, instead of a mapped folder.",
+)  # fmt: skip
 @click.option("--service", "services", type=ServiceSid(), multiple=True, help="Only this service. Repeatable.")
 @click.option("--only-credentials", is_flag=True, help="Only the credentials in push-config.yaml.")
-@click.option("--plan-out", type=FILE, metavar="FILE", help="Save the plan.")
+@click.option("--plan-out", type=OutFile(), metavar="FILE", help="Save the plan.")
 @click.option(
     "--report", "reports", type=FormatFile("a report", ".html", ".md", ".json"), multiple=True, metavar="FILE",
     help="Write a report: .html, .md or .json. Repeatable.",
@@ -178,7 +181,7 @@ def _show(plan: Plan, stale: Sequence[str], refused: Refusals, where: str, scree
 
 
 @click.command()
-@click.argument("journal_file", metavar="JOURNAL", type=EXISTING)
+@click.argument("journal_file", metavar="JOURNAL", type=InFile(exists=True, journal=ROLLBACK))
 @apply_options(OF_A_ROLLBACK)
 @api_options
 @common_options

@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING
 import click
 
 from migrate.cli.console import Screen
-from migrate.cli.options import FILE, FOLDER, BindingSid, ServiceSid, common_options, rules_option
+from migrate.cli.options import BindingSid, ServiceSid, common_options, rules_option
+from migrate.cli.paths import InFolder, InSnapshot, OutFile, OutFolder
 
 if TYPE_CHECKING:
     from migrate.map.rules import Rules
 
 
 @click.command("map")
-@click.argument("snapshot", type=FOLDER)
-@click.option("--out", type=FOLDER, required=True, metavar="DIR", help="The mapped folder.")
+@click.argument("snapshot", type=InSnapshot())
+@click.option("--out", type=OutFolder(), required=True, metavar="DIR", help="The mapped folder.")
 @click.option("--overwrite", is_flag=True, help="Map anew; an edited push-config.yaml is kept under a second name.")
-@click.option("--csv", type=FILE, metavar="FILE", help="Also write who must register again, for a spreadsheet.")
+@click.option(
+    "--csv", type=OutFile(apart=True), metavar="FILE", help="Also write who must register again, for a spreadsheet."
+)
 @rules_option
 @common_options
 def map_(snapshot: Path, out: Path, overwrite: bool, csv: Path | None, rules: Rules | None, screen: Screen) -> None:
@@ -65,7 +68,7 @@ def rules(rules: Rules | None, screen: Screen) -> None:
 
 
 @click.command()
-@click.argument("mapped", type=FOLDER)
+@click.argument("mapped", type=InFolder())
 @click.argument("sid", type=BindingSid())
 @click.option("--service", "service_sid", type=ServiceSid(), help="Only in this service, if several list it.")
 @click.option("--show-identities", is_flag=True, help="Show the identity whole, instead of masked.")

@@ -10,13 +10,12 @@ import click
 from migrate.cli.commands.applying import ask
 from migrate.cli.console import Screen
 from migrate.cli.options import common_options
+from migrate.cli.paths import InFolder
 from migrate.load.limits import OLDEST_SNAPSHOT
-
-EXISTING = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 @click.command()
-@click.argument("folders", type=EXISTING, nargs=-1, required=True)
+@click.argument("folders", type=InFolder(exists=True), nargs=-1, required=True)
 @click.option(
     "--older-than", type=click.IntRange(0), default=OLDEST_SNAPSHOT.days, show_default=True, metavar="DAYS",
     help="What is older than this is removed.",

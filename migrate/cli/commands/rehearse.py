@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from migrate.cli.console import Screen
-from migrate.cli.options import FOLDER, FormatFile, common_options, same_command
+from migrate.cli.options import FormatFile, common_options, same_command
+from migrate.cli.paths import InFolder, InSnapshot
 from migrate.load.proposals import INFERRED
 from migrate.model.errors import MigrateError
 
@@ -18,9 +19,13 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("mapped", type=FOLDER)
+@click.argument("mapped", type=InFolder())
 @click.option(
-    "--snapshot", type=FOLDER, required=True, metavar="DIR", help="The snapshot whose account the stand-in serves."
+    "--snapshot",
+    type=InSnapshot(),
+    required=True,
+    metavar="DIR",
+    help="The snapshot whose account the stand-in serves.",
 )
 @click.option(
     "--seed", type=int, default=0, show_default=True, metavar="N",

@@ -13,7 +13,8 @@ import click
 from migrate.cli.commands.applying import ask, refuse_nothing
 from migrate.cli.commands.warnings import warn_of_addresses, warn_of_clock
 from migrate.cli.console import Screen
-from migrate.cli.options import FILE, FOLDER, ServiceSid, api_options, common_options, rules_option, same_command
+from migrate.cli.options import ServiceSid, api_options, common_options, rules_option, same_command
+from migrate.cli.paths import InSnapshot, OutFile, OutFolder
 from migrate.load.limits import refuse, too_old
 from migrate.model.clock import REMEDY
 from migrate.model.errors import MigrateError, OtherAccountError, PartlyAppliedError, RefusedError
@@ -37,15 +38,15 @@ LIMITS = ("other-address", "few-ready", "many-bindings", "old-snapshot")
 
 
 @click.command()
-@click.argument("snapshot", type=FOLDER)
+@click.argument("snapshot", type=InSnapshot())
 @click.option("--service", "services", type=ServiceSid(), multiple=True, help="Only this service. Repeatable.")
 @click.option(
-    "--coverage", type=FOLDER, default="coverage", show_default=True, metavar="DIR",
+    "--coverage", type=OutFolder(grows=True), default="coverage", show_default=True, metavar="DIR",
     help="The folder of `verify`; with --apply it gets the numbers of this run, too.",
 )  # fmt: skip
 @click.option("--apply", is_flag=True, help="Delete them. Without this nothing is ever deleted.")
 @click.option("--yes", is_flag=True, help="Do not ask before they are deleted.")
-@click.option("--journal", type=FILE, metavar="FILE", help="The journal of what is deleted.")
+@click.option("--journal", type=OutFile(journal=True), metavar="FILE", help="The journal of what is deleted.")
 @click.option(
     "--force", "lifted", type=click.Choice(LIMITS), multiple=True, metavar="LIMIT",
     help=f"Lift this limit: {', '.join(LIMITS)}. Repeatable.",

@@ -11,8 +11,8 @@ import click
 from migrate.cli.commands.reporting import ground_now, refusals_now, write_report
 from migrate.cli.commands.warnings import warn_of_account, warn_of_clock
 from migrate.cli.console import Screen
-from migrate.cli.options import FOLDER, api_options, common_options, extract_options, rules_option
-from migrate.cli.paths import guard_paths
+from migrate.cli.options import api_options, common_options, extract_options, rules_option
+from migrate.cli.paths import OutFolder
 
 if TYPE_CHECKING:
     from migrate.extract.extraction import ExtractOptions
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--out", type=FOLDER, required=True, metavar="DIR", help="The folder for everything.")
+@click.option(
+    "--out", type=OutFolder("plan.json", "report.html", "report.md"), required=True, metavar="DIR",
+    help="The folder for everything.",
+)  # fmt: skip
 @rules_option
 @extract_options
 @api_options
@@ -40,7 +43,6 @@ def run(
     from migrate.twilio_api.api import open_api
 
     mapped, plan_file, reports = out / "mapped", out / "plan.json", (out / "report.html", out / "report.md")
-    guard_paths({"reports": (plan_file, *reports)})
     with open_api(settings) as api, screen.progress(meter):
         done = run_pipeline(api, out, options, meter, rules)
         refused = refusals_now(settings, ground_now(api, done.plan))

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from migrate.cli.console import Screen
-from migrate.cli.options import FOLDER, common_options
+from migrate.cli.options import common_options
+from migrate.cli.paths import InSnapshot
 from migrate.cli.standin_options import standin_options
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option(
-    "--snapshot", type=FOLDER, metavar="DIR",
+    "--snapshot", type=InSnapshot(), metavar="DIR",
     help="Serve what a finished snapshot holds, instead of a world file. Its bindings are kept in memory, about 1 KB "
     "each.",
 )  # fmt: skip

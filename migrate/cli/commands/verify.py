@@ -10,7 +10,8 @@ import click
 from migrate.cli.commands.applying import refuse_nothing
 from migrate.cli.commands.warnings import warn_of_account, warn_of_clock
 from migrate.cli.console import Screen
-from migrate.cli.options import FOLDER, FormatFile, api_options, common_options, rules_option, same_command
+from migrate.cli.options import FormatFile, api_options, common_options, rules_option, same_command
+from migrate.cli.paths import InSnapshot, OutFolder
 from migrate.model.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
@@ -20,16 +21,16 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("snapshot", type=FOLDER)
+@click.argument("snapshot", type=InSnapshot())
 @click.option(
-    "--against", type=FOLDER, metavar="SNAPSHOT", help="Compare with this snapshot, instead of what is live."
+    "--against", type=InSnapshot(), metavar="SNAPSHOT", help="Compare with this snapshot, instead of what is live."
 )
 @click.option(
-    "--coverage", type=FOLDER, default="coverage", show_default=True, metavar="DIR",
+    "--coverage", type=OutFolder(grows=True), default="coverage", show_default=True, metavar="DIR",
     help="The folder that each run adds a Parquet file to: numbers only.",
 )  # fmt: skip
 @click.option(
-    "--pending", type=FormatFile("a list", ".csv", ".parquet"), metavar="FILE",
+    "--pending", type=FormatFile("a list", ".csv", ".parquet", apart=True), metavar="FILE",
     help="Also write who is still pending: .csv or .parquet. It holds identities.",
 )  # fmt: skip
 @click.option(
