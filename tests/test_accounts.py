@@ -358,7 +358,7 @@ def test_once_it_is_contradicted_every_thread_is_told_that_and_not_that_it_was_i
         asks: list[Callable[[], object]] = [
             lambda: api.get("chat", "/Services/x"),
             lambda: api.post("conversations", "/Services/x", {"a": "b"}),
-            lambda: api.insist(lambda: api.get("chat", "/Services/x")),
+            lambda: api.retry(lambda: api.get("chat", "/Services/x")),
         ]
         for ask in asks:
             with pytest.raises(OtherAccountError):

@@ -25,7 +25,7 @@ from migrate.standin.faults import Faults
 from migrate.standin.paging import PageSizes
 from migrate.twilio_api import retry
 from migrate.twilio_api.http import LiveTransport
-from migrate.twilio_api.retry import Patience
+from migrate.twilio_api.retry import RetryPolicy
 from tests.conftest import Run, Serve, service_sid, tiny_world
 from tests.scripted import Reply, Scripted, scripted
 
@@ -440,11 +440,11 @@ def test_a_server_that_is_away_is_given_up_by_all_chains_together(
     serve(content)
     clock = [0.0]
 
-    def sleep(self: Patience, seconds: float) -> None:
+    def sleep(self: RetryPolicy, seconds: float) -> None:
         clock[0] += seconds
 
     monkeypatch.setattr(retry, "time", SimpleNamespace(monotonic=lambda: clock[0]))
-    monkeypatch.setattr(Patience, "sleep", sleep)
+    monkeypatch.setattr(RetryPolicy, "sleep", sleep)
     send, refused = LiveTransport.send, []
 
     def away(self: LiveTransport, request: Any) -> Any:

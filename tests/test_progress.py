@@ -19,7 +19,7 @@ from migrate.cli.console import Screen
 from migrate.cli.progress import bars, lines
 from migrate.standin.faults import Faults
 from migrate.twilio_api.progress import Meter
-from migrate.twilio_api.retry import Patience
+from migrate.twilio_api.retry import RetryPolicy
 from tests.conftest import Run, Serve, service_sid, tiny_world
 
 ONE, TWO = service_sid(1), service_sid(2)
@@ -246,7 +246,7 @@ def wait_for_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
             told.set()
 
     monkeypatch.setattr(Screen, "say", heard)
-    monkeypatch.setattr(Patience, "sleep", lambda self, seconds: told.wait(SECONDS))
+    monkeypatch.setattr(RetryPolicy, "sleep", lambda self, seconds: told.wait(SECONDS))
 
 
 @pytest.mark.usefixtures("often")

@@ -308,7 +308,7 @@ apply._foreign = foreign
     "writes again without a look": ("count", """
 from migrate.twilio_api.api import TwilioApi
 once = TwilioApi.post
-TwilioApi.post = lambda api, *rest: api.insist(lambda: once(api, *rest))
+TwilioApi.post = lambda api, *rest: api.retry(lambda: once(api, *rest))
 """),
     "deletes what it does not journal": ("retire", """
 from migrate.retire import journal

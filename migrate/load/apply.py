@@ -155,7 +155,7 @@ class Applier:
             return self._read_back(change, wanted)
 
         form = {FIELD_BY_PATH[path].form: form_value(value) for path, value in wanted.items()}
-        return self._api.insist(attempt)
+        return self._api.retry(attempt)
 
     def _refused(self, change: Change, number: int, wanted: Settings) -> None:
         """Journal what is live after a write that Twilio has refused; where nothing can be seen, it stays open."""

@@ -179,7 +179,7 @@ class CredentialWriter:
                 self._journal.note(number, shown)
             return self._patiently(look, sid, before)
 
-        return self._api.insist(attempt)
+        return self._api.retry(attempt)
 
     def _patiently(self, look: Look, sid: str | None, before: Found) -> Found:
         """What is seen, some times more where nothing has changed: it may lag behind."""

@@ -78,7 +78,7 @@ class Retirer:
                     raise
             return Ending("deleted")
 
-        ending = self._api.insist(attempt)  # where nothing can be seen it stays open, and is settled by the next run
+        ending = self._api.retry(attempt)  # where nothing can be seen it stays open, and is settled by the next run
         if ending.fate == "gone" and sid in self._journal.begun:
             ending = Ending("deleted")  # it had arrived, and its answer was lost
         self._settle(sid, "deleted" if ending.fate == "deleted" else "failed")

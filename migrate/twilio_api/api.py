@@ -40,7 +40,7 @@ from migrate.twilio_api.limits import (
     PAGE_SIZES,
 )
 from migrate.twilio_api.pages import Circle, Meta, NotAPageError, Page, Reader, accounts_of, decode, peek
-from migrate.twilio_api.retry import Patience
+from migrate.twilio_api.retry import RetryPolicy
 from migrate.twilio_api.sizes import PageSizes
 from migrate.twilio_api.throttle import Throttle
 
@@ -87,7 +87,7 @@ class TwilioApi:
         addresses: Addresses,
         credentials: Credentials,
         throttle: Throttle,
-        patience: Patience,
+        retry_policy: RetryPolicy,
         readers: Executor,
         page_size: int = DEFAULT_PAGE_SIZE,
         places: Mapping[str, str] | None = None,
@@ -95,11 +95,11 @@ class TwilioApi:
     ) -> None:
         self._client = client
         self._credentials = credentials
-        self._patience = patience
+        self._retry_policy = retry_policy
         self._readers = readers
         self._account = Account(credentials)
         self.page_size = page_size  # the most records to ask for at a time
-        self.sizes = PageSizes(patience.stopped.is_set, lambda: patience.is_spent)
+        self.sizes = PageSizes(retry_policy.stopped.is_set, lambda: retry_policy.is_spent)
         self.addresses = addresses
         # Where answers come from: the addresses; for a recording, which one it is.
         self.places: Mapping[str, str] = places or {api: addresses.base(api) for api in CANONICAL}
@@ -112,7 +112,7 @@ class TwilioApi:
     @property
     def trouble(self) -> str:
         """What some request is waiting for to pass, if any is; safe to show."""
-        return self._patience.trouble
+        return self._retry_policy.trouble
 
     @property
     def clock(self) -> Clock | None:
@@ -145,13 +145,13 @@ class TwilioApi:
         """End all waiting, and soon the requests under way, and begin none: what is asked from now on raises
         `InterruptedRunError`.
         """
-        self._patience.stopped.set()
+        self._retry_policy.stopped.set()
         self.throttle.stop()
         self._client.http_client.transport.stop()
 
     def is_given_up(self, error: TwilioError) -> bool:
         """Whether waiting for answers that do not come has taken all the time there is: another way takes as long."""
-        return error.status is None and self._patience.is_spent
+        return error.status is None and self._retry_policy.is_spent
 
     def get(self, api: Api, path: str, tries: int | None = None, *, having: Collection[str] = ()) -> dict[str, Any]:
         """Fetch one object, such as `/Services/IS…`. Raises `TwilioError` for any answer but 200.
@@ -205,19 +205,19 @@ class TwilioApi:
         self._account.refuse_unless_proven()
         self._ask(self._url(api, path), bytes, tries=1, method="DELETE")
 
-    def insist(self, once: Callable[[], T]) -> T:
-        """Do something that asks Twilio, and again as long as it fails in a way that may pass and patience lasts."""
+    def retry(self, once: Callable[[], T]) -> T:
+        """Do something that asks Twilio, and again as long as it fails in a way that may pass and the budget lasts."""
         with self._ended_by_contradiction():
-            return self._patience.ask(once)[0]
+            return self._retry_policy.call(once)[0]
 
-    def rested(self) -> None:
+    def reset_budget(self) -> None:
         """Say that nothing was asked for a while, and not because nothing succeeded."""
-        self._patience.rested()
+        self._retry_policy.reset_budget()
 
     def pause(self, seconds: float) -> None:
         """Wait. Raises `InterruptedRunError` as soon as the run is stopped."""
         with self._ended_by_contradiction():
-            self._patience.sleep(seconds)
+            self._retry_policy.sleep(seconds)
 
     def pages(
         self,
@@ -343,7 +343,7 @@ class TwilioApi:
 
         def once() -> T:
             with self.throttle.turn() as turn:
-                seconds = self._patience.seconds_left(began)
+                seconds = self._retry_policy.seconds_left(began)
                 answer = self._client.request(method, url, data=form, timeout=seconds)
                 running = count_of(answer.headers.get("twilio-concurrent-requests"))
                 self.throttle.note(turn, answer.status_code, running)
@@ -361,7 +361,7 @@ class TwilioApi:
             return found
 
         with self._ended_by_contradiction():
-            return self._patience.ask(once, tries)
+            return self._retry_policy.call(once, tries)
 
     def _url(self, api: Api, path: str, params: tuple[tuple[str, str], ...] = ()) -> str:
         """The URL of a path. Raises `RefusedError` for one with anything in the place of a name or a SID that would
@@ -451,10 +451,11 @@ def open_api(settings: ApiSettings) -> Iterator[TwilioApi]:
         environment={"-": ""},  # an empty one would mean os.environ; the region is in the addresses already
         user_agent_extensions=[f"chat-migrate/{__version__}"],
     )
-    throttle, patience = Throttle(settings.concurrency), Patience(settings.retry_budget, pauses=not settings.replay)
+    throttle = Throttle(settings.concurrency)
+    retry_policy = RetryPolicy(settings.retry_budget, pauses=not settings.replay)
     readers = Workers(_READERS, "reader")
     way = places, _options(settings, addresses)
-    api = TwilioApi(client, addresses, credentials, throttle, patience, readers, settings.page_size, *way)
+    api = TwilioApi(client, addresses, credentials, throttle, retry_policy, readers, settings.page_size, *way)
     try:
         with stopped_by(api.stop):
             yield api

@@ -194,7 +194,7 @@ def _apply(
 
     if not options.yes:
         ask(len(plan.objects), _what(plan))
-    api.rested()
+    api.reset_budget()
     with open_journal(journal, plan, plan_id) as kept:
         if kept.finished:
             raise RefusedError(

@@ -237,7 +237,7 @@ def _delete(api: TwilioApi, found: Prepared, screen: Screen, *, yes: bool) -> Re
         warn_of_addresses(api, screen)
         if not yes:
             ask(found.retirement.deletions, "bindings that are to be deleted for good")
-        api.rested()
+        api.reset_budget()
         kept, remedy = f"What was deleted is in {journal.path}", f"Go on with: {_again()}"
 
         def what_is_done() -> str:
