@@ -24,7 +24,7 @@ from migrate.model.errors import TwilioError
 from migrate.standin.world import World
 from migrate.twilio_api.addresses import Addresses
 from migrate.twilio_api.api import ApiSettings, open_api
-from migrate.twilio_api.cassette import Player, Recorder
+from migrate.twilio_api.cassette import RecordTransport, ReplayTransport
 from migrate.twilio_api.credentials import Credentials
 from migrate.twilio_api.http import Answer, LiveTransport, Request
 from tests.conftest import CASSETTE, DEMO_ACCOUNT, Run, Serve, service_sid, tiny_world
@@ -335,11 +335,11 @@ def replayed(body: bytes, addresses: Addresses = TWILIO, asked: Request = ASKED)
     """A body as it comes out of a cassette that was recorded and is played."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "c.yaml"
-        recorder = Recorder(Fixed(body), path, addresses, SIGNED)
+        recorder = RecordTransport(Fixed(body), path, addresses, SIGNED)
         recorder.send(asked)
         recorder.close()
         assert SIGNED.password not in path.read_text("utf-8", "replace")
-        return Player(path).send(ASKED).body
+        return ReplayTransport(path).send(ASKED).body
 
 
 @given(

@@ -428,21 +428,21 @@ def open_api(settings: ApiSettings) -> Iterator[TwilioApi]:
     transport: Transport
     places: Mapping[str, str] | None = None
     if settings.replay:
-        from migrate.twilio_api.cassette import Player, name_of
+        from migrate.twilio_api.cassette import ReplayTransport, name_of
         from migrate.twilio_api.demo import cassette_file
 
         addresses, credentials = Addresses(), Credentials.for_replay()
         cassette = cassette_file(settings.replay)
-        transport = Player(cassette)
+        transport = ReplayTransport(cassette)
         places = dict.fromkeys(map(str, CANONICAL), name_of(cassette))
     else:
         credentials = Credentials.from_environment(settings.environment)
         addresses = Addresses.resolve(settings.chat_url, settings.conversations_url, settings.environment)
         transport = LiveTransport()
         if settings.record:
-            from migrate.twilio_api.cassette import Recorder
+            from migrate.twilio_api.cassette import RecordTransport
 
-            transport = Recorder(transport, settings.record, addresses, credentials)
+            transport = RecordTransport(transport, settings.record, addresses, credentials)
     client = Client(  # type: ignore[no-untyped-call]
         credentials.username,
         credentials.password or "-",  # a replay has none, and older clients insist on one

@@ -54,7 +54,7 @@ class CassetteMissError(InputError):
     is_final = True
 
 
-class Recorder:
+class RecordTransport:
     """Passes requests on to a transport and keeps each exchange; `close` writes the cassette."""
 
     def __init__(self, inner: Transport, path: Path, addresses: Addresses, credentials: Credentials) -> None:
@@ -131,7 +131,7 @@ class Recorder:
         return data.replace(self._credentials.account_sid.encode(), REPLAY_ACCOUNT_SID.encode())
 
 
-class Player:
+class ReplayTransport:
     """Answers from a cassette, each recorded exchange once, in the order of its recording. Opens no socket."""
 
     def __init__(self, path: Path) -> None:
