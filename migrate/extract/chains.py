@@ -11,12 +11,12 @@ from migrate.extract.buffer import Parts, Position
 from migrate.extract.columns import Rows, read_rows
 from migrate.extract.filters import Asked
 from migrate.extract.identities import Identities
+from migrate.extract.progress import ExtractProgress
 from migrate.model.errors import TransientTwilioError, TwilioError
 from migrate.twilio_api.addresses import Api
 from migrate.twilio_api.api import TwilioApi, kind_of_list
 from migrate.twilio_api.limits import FEW_TRIES, page_sizes
 from migrate.twilio_api.pages import Circle, Page
-from migrate.twilio_api.progress import Meter
 from migrate.twilio_api.resources import bindings_path
 from migrate.twilio_api.sizes import may_be_the_size
 
@@ -63,11 +63,11 @@ class Chain:
 class Walk:
     """One chain under way, in one thread."""
 
-    def __init__(self, chain: Chain, api: TwilioApi, parts: Parts, page_size: int, meter: Meter) -> None:
+    def __init__(self, chain: Chain, api: TwilioApi, parts: Parts, page_size: int, progress: ExtractProgress) -> None:
         self.chain = chain
         self._api = api
         self._parts = parts
-        self._meter = meter
+        self._progress = progress
         self._path = bindings_path(chain.service_sid)
         self._base = api.addresses.base(chain.api)
         self._most = page_size  # rows to ask for
@@ -76,7 +76,7 @@ class Walk:
         state = parts.state(chain.id, chain.service_sid)
         self._at = Position(state.turn, state.next_url, state.done)
         self._size, self._rows = state.page_size, state.rows
-        meter.add(chain.service_sid, chains=1, chains_done=int(state.done), rows=state.rows, pages=state.pages)
+        progress.add(chain.service_sid, chains=1, chains_done=int(state.done), rows=state.rows, pages=state.pages)
 
     def run(self) -> None:
         """Read from where the chain stands to its end. Raises `TwilioError` where that cannot be reached, and
@@ -133,7 +133,7 @@ class Walk:
         if next_url is None:
             self._restarts = 0  # they count for a list
         done, retries = int(at.done), page.requests - 1
-        self._meter.add(self.chain.service_sid, rows=rows, read=rows, pages=1, retries=retries, chains_done=done)
+        self._progress.add(self.chain.service_sid, rows=rows, read=rows, pages=1, retries=retries, chains_done=done)
 
     @property
     def _tries(self) -> int | None:
@@ -188,5 +188,5 @@ class Walk:
             self._at = Position(self._at.turn)
             return
         self._parts.start_over(self.chain.id)
-        self._meter.add(self.chain.service_sid, rows=-self._rows)
+        self._progress.add(self.chain.service_sid, rows=-self._rows)
         self._at, self._rows = Position(), 0

@@ -11,6 +11,7 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
+from migrate.extract.progress import ExtractProgress
 from migrate.map.rules import Rules
 from migrate.model.errors import UsageError
 from migrate.retire.evidence import Credentials, Row, Sides, listed_facts, now_of, read_credentials, read_sides
@@ -19,7 +20,6 @@ from migrate.retire.replacement import Facts, pushes_off, why_needed
 from migrate.retire.retirement import Retirement, ServiceRetirement
 from migrate.snapshot.reader import batches
 from migrate.twilio_api.api import TwilioApi
-from migrate.twilio_api.progress import Meter
 from migrate.verify.coverage import ServiceCoverage
 from migrate.verify.coverage_folder import rejected_beside, write_coverage
 from migrate.verify.verification import Comparison, compared, told
@@ -71,7 +71,7 @@ def prepared(
     services: Collection[str] = (),
     *,
     rules: Rules | None = None,
-    meter: Meter | None = None,
+    progress: ExtractProgress | None = None,
     command: str = "",
 ) -> Iterator[Prepared]:
     """Compare a snapshot with what is live in Conversations, and say which of its bindings are to be deleted: of some
@@ -86,7 +86,7 @@ def prepared(
     command = command or f"chat-migrate retire {quote(str(snapshot))} --coverage {quote(str(coverage))}"
     was_there = coverage.exists()
     try:
-        with compared(snapshot, coverage, api, "ready", rules=rules, meter=meter, command=command) as work:
+        with compared(snapshot, coverage, api, "ready", rules=rules, progress=progress, command=command) as work:
             with told(command):
                 found = _prepare(work, snapshot, coverage, journal, api, services, command)
             yield found

@@ -206,7 +206,7 @@ class TwilioApi:
         self._ask(self._url(api, path), bytes, tries=1, method="DELETE")
 
     def retry(self, once: Callable[[], T]) -> T:
-        """Do something that asks Twilio, and again as long as it fails in a way that may pass and the budget lasts."""
+        """Do something that asks Twilio; again while it fails in a way that may pass, and the budget lasts."""
         with self._ended_by_contradiction():
             return self._retry_policy.call(once)[0]
 

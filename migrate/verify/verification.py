@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from migrate.extract.extraction import ExtractOptions, extract_snapshot
 from migrate.extract.filters import OtherThanAskedError
+from migrate.extract.progress import ExtractProgress
 from migrate.map.rules import Rules
 from migrate.model.address import is_twilios, other_address
 from migrate.model.errors import InputError, MigrateError, RefusedError, ServiceGoneError
@@ -28,7 +29,6 @@ from migrate.snapshot.unfinished import begun_in
 from migrate.storage.files import make_own_folder
 from migrate.twilio_api.api import TwilioApi
 from migrate.twilio_api.credentials import is_one_account
-from migrate.twilio_api.progress import Meter
 from migrate.verify.coverage import Coverage, ServiceCoverage
 from migrate.verify.coverage_folder import coverage_folder, rejected_beside, write_coverage
 
@@ -61,7 +61,7 @@ def verify_snapshot(
     *,
     rules: Rules | None = None,
     pending: Path | None = None,
-    meter: Meter | None = None,
+    progress: ExtractProgress | None = None,
     executor: Executor | None = None,
     command: str = "",
 ) -> Verified:
@@ -71,7 +71,7 @@ def verify_snapshot(
     """
     command = command or f"chat-migrate verify {quote(str(snapshot))} --coverage {quote(str(coverage))}"
     listed: Listed = "pending" if pending else None
-    options: dict[str, Any] = {"rules": rules, "meter": meter, "executor": executor, "command": command}
+    options: dict[str, Any] = {"rules": rules, "progress": progress, "executor": executor, "command": command}
     with compared(snapshot, coverage, live, listed, **options) as work, told(command):
         names = {service.service_sid: service.friendly_name for service in work.coverage.services}
         rows = _list_pending(pending, names, work) if pending else None
@@ -95,7 +95,7 @@ def compared(
     listed: Listed,
     *,
     rules: Rules | None,
-    meter: Meter | None,
+    progress: ExtractProgress | None,
     executor: Executor | None = None,
     command: str,
 ) -> Iterator[Comparison]:
@@ -121,7 +121,7 @@ def compared(
     with coverage_folder(coverage), _scratch(coverage / SCRATCH, source) as scratch:
         with told(command):
             if not isinstance(live, Path):
-                other = _read_live(live, source, scratch, meter, command, anew=listed == "ready")
+                other = _read_live(live, source, scratch, progress, command, anew=listed == "ready")
             from migrate.map.rules_toml import default_rules
 
             work = Comparison(source, other, rules or default_rules(), scratch / "work")
@@ -215,7 +215,7 @@ def _names(source: Snapshot, live: Snapshot) -> dict[str, str]:
 
 
 def _read_live(
-    api: TwilioApi, source: Snapshot, scratch: Path, meter: Meter | None, command: str, *, anew: bool
+    api: TwilioApi, source: Snapshot, scratch: Path, progress: ExtractProgress | None, command: str, *, anew: bool
 ) -> Snapshot:
     """Read what the snapshot covers through Conversations; as one list a service, which has all types."""
     filters, out = source.manifest.filters, _live_folder(scratch, source)
@@ -230,7 +230,7 @@ def _read_live(
         restart=anew or begun is None or not _is_from(begun, api),
     )
     try:
-        extract_snapshot(api, out, options, meter, command=command)
+        extract_snapshot(api, out, options, progress, command=command)
     except ServiceGoneError as error:
         shutil.rmtree(out)  # else the next run would resume it, and end in the same way
         error.kept, error.remedy = "No coverage was written", f"Start over with: {command}"

@@ -87,23 +87,23 @@ def retire(
       chat-migrate retire snapshot
       chat-migrate retire snapshot --apply
     """
+    from migrate.extract.progress import ExtractProgress
     from migrate.retire.selection import prepared
     from migrate.snapshot.manifest import read_manifest
     from migrate.twilio_api.api import open_api
-    from migrate.twilio_api.progress import Meter
 
     if apply and settings.replay:
         raise click.UsageError("--apply and --replay exclude each other: a recording cannot be written to")
     journal = journal or snapshot.resolve().with_name(snapshot.resolve().name + JOURNAL)
     manifest = read_manifest(snapshot)
-    meter = Meter(manifest.rows_by_service)
+    progress = ExtractProgress(manifest.rows_by_service)
     with open_api(settings) as api, ExitStack() as stack:
         if apply:
             api.addresses.refuse_mixture()
             refuse(_elsewhere(manifest, api), lifted, _firm(api))
-        with screen.progress(meter):
+        with screen.progress(progress):
             found = stack.enter_context(
-                prepared(api, snapshot, coverage, journal, services, rules=rules, meter=meter, command=_again())
+                prepared(api, snapshot, coverage, journal, services, rules=rules, progress=progress, command=_again())
             )
         warn_of_clock(api, screen)
         _show(found, snapshot, screen, is_dry=not apply)

@@ -16,9 +16,9 @@ from migrate.cli.paths import guard_paths
 
 if TYPE_CHECKING:
     from migrate.extract.extraction import ExtractOptions
+    from migrate.extract.progress import ExtractProgress
     from migrate.map.rules import Rules
     from migrate.twilio_api.api import ApiSettings
-    from migrate.twilio_api.progress import Meter
 
 
 @click.command()
@@ -28,7 +28,12 @@ if TYPE_CHECKING:
 @api_options
 @common_options
 def run(
-    out: Path, rules: Rules | None, options: ExtractOptions, meter: Meter, settings: ApiSettings, screen: Screen
+    out: Path,
+    rules: Rules | None,
+    options: ExtractOptions,
+    progress: ExtractProgress,
+    settings: ApiSettings,
+    screen: Screen,
 ) -> None:
     """Extract, map, and show what would change, in one go. Writes nothing to Twilio.
 
@@ -41,8 +46,8 @@ def run(
 
     mapped, plan_file, reports = out / "mapped", out / "plan.json", (out / "report.html", out / "report.md")
     guard_paths({"reports": (plan_file, *reports)})
-    with open_api(settings) as api, screen.progress(meter):
-        done = run_pipeline(api, out, options, meter, rules)
+    with open_api(settings) as api, screen.progress(progress):
+        done = run_pipeline(api, out, options, progress, rules)
         refused = refusals_now(settings, ground_now(api, done.plan))
         warn_of_account(api, screen)
         warn_of_clock(api, screen)
