@@ -445,7 +445,7 @@ def said(
         if len(told) > 1:
             enough.set()
 
-    with progress.lines(say, progress):
+    with views.lines(say, progress):
         assert enough.wait(20)
     return told
 

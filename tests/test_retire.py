@@ -182,7 +182,7 @@ def test_it_is_looked_at_once_more_just_before(run: Run, server: StandInServer, 
     """Since the list was made, one re-registered, one went, one showed up in Conversations by its own SID, and what
     made one ready has gone.
     """
-    real, world = TwilioApi.rested, server.world
+    real, world = TwilioApi.reset_budget, server.world
     service = world.services[SERVICE]
 
     def meanwhile(api: TwilioApi) -> None:
@@ -193,7 +193,7 @@ def test_it_is_looked_at_once_more_just_before(run: Run, server: StandInServer, 
         real(api)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TwilioApi, "rested", meanwhile)
+        patch.setattr(TwilioApi, "reset_budget", meanwhile)
         done = retire(run, snapshot, "--json")
     assert (done.exit_code, world.writes) == (0, [])
     assert told(done) == {"gone": 1, "changed": 1, "shared": 1, "unready": 1}
@@ -319,7 +319,7 @@ def test_a_registration_that_has_changed_since_the_list_makes_no_device_ready(
 ) -> None:
     server = serve(several(*(one({}, {}) for _ in [*CHANGES, {}])))
     assert run("extract", "--out", tmp_path / "s").exit_code == 0
-    real = TwilioApi.rested
+    real = TwilioApi.reset_budget
 
     def meanwhile(api: TwilioApi) -> None:
         for service, change in zip(server.world.services.values(), CHANGES, strict=False):
@@ -327,7 +327,7 @@ def test_a_registration_that_has_changed_since_the_list_makes_no_device_ready(
                 setattr(service.conversations_bindings[0], name, value)
         real(api)
 
-    environment.setattr(TwilioApi, "rested", meanwhile)
+    environment.setattr(TwilioApi, "reset_budget", meanwhile)
     done = retire(run, tmp_path / "s", "--json")
     assert (done.exit_code, told(done)) == (0, {"deleted": 1, "unready": len(CHANGES)})
     assert server.world.writes[0].split("/")[3] == service_sid(len(CHANGES) + 1)

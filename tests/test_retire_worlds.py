@@ -244,7 +244,7 @@ def retire_all(
     server = serve(worlds.make(many))
     world = server.world
     assert run("extract", "--out", folder / "s", "--no-shard").exit_code == 0
-    rested, delete = TwilioApi.rested, TwilioApi.delete
+    rested, delete = TwilioApi.reset_budget, TwilioApi.delete
     chance = Random(seed)
 
     def meanwhile(api: TwilioApi) -> None:
@@ -260,7 +260,7 @@ def retire_all(
 
     forced = [item for name in LIMITS for item in ("--force", name)]
     with patch.context() as patched:
-        patched.setattr(TwilioApi, "rested", meanwhile)
+        patched.setattr(TwilioApi, "reset_budget", meanwhile)
         patched.setattr(TwilioApi, "delete", then)
         patched.setattr(TwilioApi, "pause", lambda api, seconds: None)
         options = ["--coverage", folder / "c", "--apply", "--yes", *forced, "--concurrency", 1, "--json"]
