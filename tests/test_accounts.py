@@ -20,7 +20,7 @@ from migrate.snapshot.reader import open_snapshot
 from migrate.standin.server import StandInServer
 from migrate.standin.world import World, make_world
 from migrate.twilio_api.api import ApiSettings, open_api
-from migrate.twilio_api.credentials import Credentials
+from migrate.twilio_api.login import Login
 from migrate.twilio_api.pages import records_of
 from migrate.twilio_api.proof import prove_account
 from tests.applying import FORCE
@@ -400,9 +400,7 @@ def test_what_is_no_accounts_sid_is_wrong_usage_and_not_shown(
 @pytest.mark.parametrize("value", ["SK1", "AC" + "1" * 32, "sk" + "1" * 32, "SK" + "F" * 32, "SK" + "1" * 31 + "\n/"])
 def test_what_is_no_api_keys_sid_is_wrong_usage_and_not_shown(value: str) -> None:
     with pytest.raises(UsageError, match="TWILIO_API_KEY") as error:
-        Credentials.from_environment(
-            {"TWILIO_ACCOUNT_SID": OURS, "TWILIO_API_KEY": value, "TWILIO_API_SECRET": SECRET}
-        )
+        Login.from_environment({"TWILIO_ACCOUNT_SID": OURS, "TWILIO_API_KEY": value, "TWILIO_API_SECRET": SECRET})
     assert value.strip() not in str(error.value)
 
 

@@ -25,8 +25,8 @@ from migrate.standin.world import World
 from migrate.twilio_api.addresses import Addresses
 from migrate.twilio_api.api import ApiSettings, open_api
 from migrate.twilio_api.cassette import RecordTransport, ReplayTransport
-from migrate.twilio_api.credentials import Credentials
 from migrate.twilio_api.http import Answer, LiveTransport, Request
+from migrate.twilio_api.login import Login
 from tests.conftest import CASSETTE, DEMO_ACCOUNT, Run, Serve, service_sid, tiny_world
 from tests.scripted import Reply, Scripted, scripted
 
@@ -328,7 +328,7 @@ class Fixed:
 
 ASKED = Request("GET", "https://chat.twilio.com/v2/Services?PageSize=5", {}, None, None)
 TWILIO = Addresses()
-SIGNED = Credentials("AC" + "7" * 32, "AC" + "7" * 32, 'planted/secret-"token')
+SIGNED = Login("AC" + "7" * 32, "AC" + "7" * 32, 'planted/secret-"token')
 
 
 def replayed(body: bytes, addresses: Addresses = TWILIO, asked: Request = ASKED) -> bytes:

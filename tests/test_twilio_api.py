@@ -13,7 +13,7 @@ from migrate.model.errors import InterruptedRunError, RefusedError, TransientTwi
 from migrate.standin.world import World
 from migrate.twilio_api.addresses import Addresses, public_url
 from migrate.twilio_api.api import ApiSettings, open_api
-from migrate.twilio_api.credentials import Credentials
+from migrate.twilio_api.login import Login
 from migrate.twilio_api.pages import records_of
 from migrate.twilio_api.retry import FIRST_WAIT, LONGEST_WAIT, RetryPolicy
 from tests.conftest import Serve, service_sid
@@ -97,7 +97,7 @@ def test_what_is_no_base_url_is_wrong_usage(url: str) -> None:
     ],
 )
 def test_an_api_key_goes_before_the_auth_token(environment: dict[str, str], expected: tuple[str, str]) -> None:
-    found = Credentials.from_environment({"TWILIO_ACCOUNT_SID": ACCOUNT, **environment})
+    found = Login.from_environment({"TWILIO_ACCOUNT_SID": ACCOUNT, **environment})
     assert (found.username, found.password, found.account_sid) == (*expected, ACCOUNT)
     assert (
         expected[1] not in repr(found).replace("Credentials", "").replace("password", "").replace("username", "")
@@ -118,7 +118,7 @@ def test_an_api_key_goes_before_the_auth_token(environment: dict[str, str], expe
 )
 def test_missing_credentials_are_wrong_usage(environment: dict[str, str]) -> None:
     with pytest.raises(UsageError, match="TWILIO_"):
-        Credentials.from_environment(environment)
+        Login.from_environment(environment)
 
 
 def test_an_address_is_shown_without_personal_data_and_tokens() -> None:

@@ -12,8 +12,8 @@ from urllib.parse import urlencode
 from migrate.model.push_config import FIELD_BY_PATH, Settings, Value, form_value
 from migrate.twilio_api.addresses import Addresses
 from migrate.twilio_api.answers import raise_for_status
-from migrate.twilio_api.credentials import Credentials
 from migrate.twilio_api.http import LiveTransport, Request
+from migrate.twilio_api.login import Login
 from migrate.twilio_api.resources import notifications_path
 from migrate.twilio_api.retry import RetryPolicy
 
@@ -44,7 +44,7 @@ class Oracle:
     def __init__(self, variables: Mapping[str, str]) -> None:
         url = variables["CHAT_MIGRATE_CONVERSATIONS_URL"]
         self._addresses = Addresses(url, url)
-        self._credentials = Credentials.from_environment(variables)
+        self._login = Login.from_environment(variables)
         self._transport = LiveTransport(direct=True)
         self._retry_policy = RetryPolicy(_BUDGET)
         self._strangers: Counter[str] = Counter()
@@ -90,9 +90,9 @@ class Oracle:
         self._transport.close()
 
     def _ask(self, method: str, url: str, body: bytes | None = None) -> bytes:
-        auth = (self._credentials.username, self._credentials.password)
+        auth = (self._login.username, self._login.password)
         answer = self._transport.send(Request(method, url, _FORM if body else {}, body, auth))
-        raise_for_status(answer, url, self._credentials)
+        raise_for_status(answer, url, self._login)
         return answer.body
 
 

@@ -20,7 +20,7 @@ from migrate.rehearse.processes import Children, StuckError
 from migrate.rehearse.scenario import POINTS, RETIRE, Act, FailedError, SkippedError
 from migrate.runtime.interrupts import resumable, stopped_by
 from migrate.snapshot.reader import Snapshot, open_snapshot
-from migrate.twilio_api.credentials import is_one_account
+from migrate.twilio_api.login import is_one_account
 
 FAULT_RATE = 0.1
 LATENCY = 0.03  # seconds before each answer; long enough to be killed in

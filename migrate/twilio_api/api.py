@@ -31,7 +31,6 @@ from migrate.twilio_api.account import Account
 from migrate.twilio_api.addresses import CANONICAL, Addresses, Api, public_url
 from migrate.twilio_api.answers import count_of, raise_for_status
 from migrate.twilio_api.clocks import clock_of
-from migrate.twilio_api.credentials import Credentials
 from migrate.twilio_api.limits import (
     DEFAULT_CONCURRENCY,
     DEFAULT_PAGE_SIZE,
@@ -39,6 +38,7 @@ from migrate.twilio_api.limits import (
     FEW_TRIES,
     PAGE_SIZES,
 )
+from migrate.twilio_api.login import Login
 from migrate.twilio_api.pages import Circle, Meta, NotAPageError, Page, Reader, accounts_of, decode, peek
 from migrate.twilio_api.retry import RetryPolicy
 from migrate.twilio_api.sizes import PageSizes
@@ -85,7 +85,7 @@ class TwilioApi:
         self,
         client: Any,
         addresses: Addresses,
-        credentials: Credentials,
+        login: Login,
         throttle: Throttle,
         retry_policy: RetryPolicy,
         readers: Executor,
@@ -94,17 +94,17 @@ class TwilioApi:
         options: tuple[str, ...] = (),
     ) -> None:
         self._client = client
-        self._credentials = credentials
+        self._login = login
         self._retry_policy = retry_policy
         self._readers = readers
-        self._account = Account(credentials)
+        self._account = Account(login)
         self.page_size = page_size  # the most records to ask for at a time
         self.sizes = PageSizes(retry_policy.stopped.is_set, lambda: retry_policy.is_spent)
         self.addresses = addresses
         # Where answers come from: the addresses; for a recording, which one it is.
         self.places: Mapping[str, str] = places or {api: addresses.base(api) for api in CANONICAL}
         self.options = options  # by which another command reaches the same servers, or the same cassette
-        self.account_sid = credentials.account_sid
+        self.account_sid = login.account_sid
         self.throttle = throttle
         self.server_time: datetime | None = None  # as the first answer's Date header had it
         self._clocks: dict[Api, Clock] = {}
@@ -122,7 +122,7 @@ class TwilioApi:
     @property
     def is_signed_by_key(self) -> bool:
         """Whether requests are signed with an API key, which may lack permissions that the auth token has."""
-        return self._credentials.is_api_key
+        return self._login.is_api_key
 
     @property
     def is_account_proven(self) -> bool:
@@ -348,7 +348,7 @@ class TwilioApi:
                 running = count_of(answer.headers.get("twilio-concurrent-requests"))
                 self.throttle.note(turn, answer.status_code, running)
             logger.debug("%s %s: %s, %d bytes", method, public_url(url), answer.status_code, len(answer.body))
-            raise_for_status(answer, url, self._credentials, form)
+            raise_for_status(answer, url, self._login, form)
             if method == "DELETE" and answer.status_code != 204:  # a sign-in page, for one
                 raise TransientTwilioError(f"{public_url(url)} answered {answer.status_code} to a deletion, not 204")
             try:
@@ -431,22 +431,22 @@ def open_api(settings: ApiSettings) -> Iterator[TwilioApi]:
         from migrate.twilio_api.cassette import ReplayTransport, name_of
         from migrate.twilio_api.demo import cassette_file
 
-        addresses, credentials = Addresses(), Credentials.for_replay()
+        addresses, login = Addresses(), Login.for_replay()
         cassette = cassette_file(settings.replay)
         transport = ReplayTransport(cassette)
         places = dict.fromkeys(map(str, CANONICAL), name_of(cassette))
     else:
-        credentials = Credentials.from_environment(settings.environment)
+        login = Login.from_environment(settings.environment)
         addresses = Addresses.resolve(settings.chat_url, settings.conversations_url, settings.environment)
         transport = LiveTransport()
         if settings.record:
             from migrate.twilio_api.cassette import RecordTransport
 
-            transport = RecordTransport(transport, settings.record, addresses, credentials)
+            transport = RecordTransport(transport, settings.record, addresses, login)
     client = Client(  # type: ignore[no-untyped-call]
-        credentials.username,
-        credentials.password or "-",  # a replay has none, and older clients insist on one
-        credentials.account_sid,
+        login.username,
+        login.password or "-",  # a replay has none, and older clients insist on one
+        login.account_sid,
         http_client=TransportHttpClient(transport),
         environment={"-": ""},  # an empty one would mean os.environ; the region is in the addresses already
         user_agent_extensions=[f"chat-migrate/{__version__}"],
@@ -455,7 +455,7 @@ def open_api(settings: ApiSettings) -> Iterator[TwilioApi]:
     retry_policy = RetryPolicy(settings.retry_budget, pauses=not settings.replay)
     readers = Workers(_READERS, "reader")
     way = places, _options(settings, addresses)
-    api = TwilioApi(client, addresses, credentials, throttle, retry_policy, readers, settings.page_size, *way)
+    api = TwilioApi(client, addresses, login, throttle, retry_policy, readers, settings.page_size, *way)
     try:
         with stopped_by(api.stop):
             yield api

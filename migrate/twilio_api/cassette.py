@@ -34,8 +34,8 @@ from migrate.storage.private import Unfinished
 from migrate.twilio_api.addresses import CANONICAL, VERSION, Addresses, public_url
 from migrate.twilio_api.clocks import clock_of
 from migrate.twilio_api.concealment import Sent
-from migrate.twilio_api.credentials import REPLAY_ACCOUNT_SID, Credentials
 from migrate.twilio_api.http import Answer, Request, Transport
+from migrate.twilio_api.login import REPLAY_ACCOUNT_SID, Login
 from migrate.twilio_api.pages import NotAPageError, decode
 from migrate.twilio_api.surroundings import signed
 
@@ -57,8 +57,8 @@ class CassetteMissError(InputError):
 class RecordTransport:
     """Passes requests on to a transport and keeps each exchange; `close` writes the cassette."""
 
-    def __init__(self, inner: Transport, path: Path, addresses: Addresses, credentials: Credentials) -> None:
-        self._secrets = _concealable(addresses, credentials)
+    def __init__(self, inner: Transport, path: Path, addresses: Addresses, login: Login) -> None:
+        self._secrets = _concealable(addresses, login)
         if path.exists():
             raise RefusedError(
                 f"The cassette {path} is there already", remedy="Move it away, or record under another name"
@@ -67,7 +67,7 @@ class RecordTransport:
         self._unfinished = Unfinished(path)
         self._inner = inner
         self._addresses = addresses
-        self._credentials = credentials
+        self._login = login
         self._exchanges: list[tuple[RecordedRequest, dict[str, Any]]] = []
         self._lock = threading.Lock()
 
@@ -122,13 +122,13 @@ class RecordTransport:
         said = found if isinstance(found, dict) else {}
         kept = {name: said[name] for name in ("code", "status") if isinstance(said.get(name), int)}
         if isinstance(said.get("message"), str):
-            kept["message"] = Sent(url, self._credentials.secrets).conceal(said["message"])
+            kept["message"] = Sent(url, self._login.secrets).conceal(said["message"])
         return json.dumps(kept).encode()
 
     def _anonymous(self, data: bytes) -> bytes:
         for secret in self._secrets:  # a server may say what it was sent
             data = data.replace(secret.encode(), b"hidden")
-        return data.replace(self._credentials.account_sid.encode(), REPLAY_ACCOUNT_SID.encode())
+        return data.replace(self._login.account_sid.encode(), REPLAY_ACCOUNT_SID.encode())
 
 
 class ReplayTransport:
@@ -169,12 +169,12 @@ def name_of(path: Path) -> str:
     return f"{RECORDING}{hashlib.sha256(path.read_bytes()).hexdigest()}"
 
 
-def _concealable(addresses: Addresses, credentials: Credentials) -> tuple[str, ...]:
+def _concealable(addresses: Addresses, login: Login) -> tuple[str, ...]:
     """The secrets that requests carry, each in the forms in which an answer may have it, the longest first.
 
     Raises `RefusedError` for one that is too short to be told from other text.
     """
-    carried = {credentials.secret_name: credentials.password, "TWILIO_ACCOUNT_SID": credentials.account_sid}
+    carried = {login.secret_name: login.password, "TWILIO_ACCOUNT_SID": login.account_sid}
     carried |= _proxy_passwords(addresses)
     for name, value in carried.items():
         if len(value) < SHORTEST_SECRET:
@@ -186,7 +186,7 @@ def _concealable(addresses: Addresses, credentials: Credentials) -> tuple[str, .
             )
     del carried["TWILIO_ACCOUNT_SID"]  # it is no secret, and has a place-holder of its own
     forms = {form for value in carried.values() for form in (value, quote(value, safe=""), json.dumps(value)[1:-1])}
-    forms |= {*credentials.secrets, *(signed(proxy) for proxy in _proxies(addresses) if _password_of(proxy))}
+    forms |= {*login.secrets, *(signed(proxy) for proxy in _proxies(addresses) if _password_of(proxy))}
     return tuple(sorted(forms, key=lambda form: (-len(form), form)))
 
 

@@ -195,7 +195,7 @@ def rollback(journal_file: Path, applying: ApplyOptions, settings: ApiSettings, 
     from migrate.load.journal import written_journal
     from migrate.load.rollback import plan_rollback
     from migrate.twilio_api.api import open_api
-    from migrate.twilio_api.credentials import is_one_account
+    from migrate.twilio_api.login import is_one_account
 
     with open_api(settings) as api, alone(api, screen, applying):
         undone = written_journal(journal_file)
