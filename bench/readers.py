@@ -26,7 +26,7 @@ def service(number: int) -> str:
 
 def chat_migrate(url: str, folder: Path, **options: Any) -> Work:
     """This project, through its public functions."""
-    for late in ("twilio.rest", "migrate.twilio_api.http", "migrate.extract.chains"):
+    for late in ("twilio.rest", "migrate.twilio_api.transports.live", "migrate.extract.chains"):
         import_module(late)  # only the work is timed
 
     from migrate.extract.extraction import ExtractOptions, extract_snapshot

@@ -22,7 +22,7 @@ from migrate.standin.paging import PageSizes
 from migrate.standin.server import StandInServer
 from migrate.standin.world import DEMO_WORLD, World, make_world
 from migrate.twilio_api.retry import RetryPolicy
-from migrate.twilio_api.surroundings import BUNDLES
+from migrate.twilio_api.transports.surroundings import BUNDLES
 
 # The first example of a run builds hypothesis's tables, and other work on the machine makes it slow.
 hypothesis.settings.register_profile("shared", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])

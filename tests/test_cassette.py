@@ -24,9 +24,11 @@ from migrate.model.errors import TwilioError
 from migrate.standin.world import World
 from migrate.twilio_api.addresses import Addresses
 from migrate.twilio_api.api import ApiSettings, open_api
-from migrate.twilio_api.cassette import RecordTransport, ReplayTransport
-from migrate.twilio_api.http import Answer, LiveTransport, Request
 from migrate.twilio_api.login import Login
+from migrate.twilio_api.transports.live import LiveTransport
+from migrate.twilio_api.transports.record import RecordTransport
+from migrate.twilio_api.transports.replay import ReplayTransport
+from migrate.twilio_api.transports.transport import Answer, Request
 from tests.conftest import CASSETTE, DEMO_ACCOUNT, Run, Serve, service_sid, tiny_world
 from tests.scripted import Reply, Scripted, scripted
 

@@ -24,8 +24,8 @@ from migrate.snapshot.writer import open_writer
 from migrate.standin.faults import Faults
 from migrate.standin.paging import PageSizes
 from migrate.twilio_api import retry
-from migrate.twilio_api.http import LiveTransport
 from migrate.twilio_api.retry import RetryPolicy
+from migrate.twilio_api.transports.live import LiveTransport
 from tests.conftest import Run, Serve, service_sid, tiny_world
 from tests.scripted import Reply, Scripted, scripted
 

@@ -15,9 +15,10 @@ import pytest
 from bench.hostile import Hostile
 from migrate.model.errors import InterruptedRunError, TransientTwilioError, TwilioError
 from migrate.twilio_api.api import ApiSettings, TwilioApi, open_api
-from migrate.twilio_api.http import LiveTransport, Request
 from migrate.twilio_api.limits import LARGEST_BODY
 from migrate.twilio_api.retry import RetryPolicy
+from migrate.twilio_api.transports.live import LiveTransport
+from migrate.twilio_api.transports.transport import Request
 from tests.conftest import Run
 from tests.scripted import Reply, Scripted, scripted
 

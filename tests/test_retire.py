@@ -27,7 +27,8 @@ from migrate.standin.server import StandInServer
 from migrate.standin.world import Binding, World, make_world
 from migrate.storage import files
 from migrate.twilio_api.api import TwilioApi
-from migrate.twilio_api.http import Answer, LiveTransport
+from migrate.twilio_api.transports.live import LiveTransport
+from migrate.twilio_api.transports.transport import Answer
 from tests.applying import dying, mortal
 from tests.conftest import ROOT, Run, Serve, said, service_sid, tiny_world
 
@@ -960,7 +961,7 @@ def test_there_is_one_way_to_delete_and_one_caller() -> None:
     verbs = {name for name, text in sources.items() if re.search(r"\"DELETE\"|'DELETE'|\bmethod=\"delete", text)}
     assert verbs == {"twilio_api/api.py"}
     clients = {name for name, text in sources.items() if "_client.request(" in text or "session.send(" in text}
-    assert clients == {"twilio_api/api.py", "twilio_api/http.py"}
+    assert clients == {"twilio_api/api.py", "twilio_api/transports/live.py"}
     callers = {name for name, text in sources.items() if re.search(r"api\.delete\(", text)}
     assert callers == {"retire/delete.py"}
 

@@ -13,7 +13,8 @@ from migrate.model.errors import TransientTwilioError, TwilioError
 from migrate.standin.server import StandInServer
 from migrate.standin.world import World
 from migrate.twilio_api.api import TwilioApi
-from migrate.twilio_api.http import Answer, LiveTransport, Request
+from migrate.twilio_api.transports.live import LiveTransport
+from migrate.twilio_api.transports.transport import Answer, Request
 from tests.applying import apply, live, posts, wanted
 from tests.conftest import Run, Serve, service_sid
 

@@ -27,7 +27,8 @@ from migrate.model.schemas import BINDINGS, COVERAGE
 from migrate.snapshot.manifest import Filters, IdentityFile
 from migrate.standin.world import World
 from migrate.twilio_api.api import TwilioApi
-from migrate.twilio_api.http import Answer, LiveTransport, Request
+from migrate.twilio_api.transports.live import LiveTransport
+from migrate.twilio_api.transports.transport import Answer, Request
 from migrate.verify.coverage import Counts
 from migrate.verify.partition import Service, Terms, add_up, partitions, verify_partition
 from migrate.verify.verification import SCRATCH, verify_snapshot

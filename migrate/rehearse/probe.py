@@ -12,10 +12,11 @@ from urllib.parse import urlencode
 from migrate.model.push_config import FIELD_BY_PATH, Settings, Value, form_value
 from migrate.twilio_api.addresses import Addresses
 from migrate.twilio_api.answers import raise_for_status
-from migrate.twilio_api.http import LiveTransport, Request
 from migrate.twilio_api.login import Login
 from migrate.twilio_api.resources import notifications_path
 from migrate.twilio_api.retry import RetryPolicy
+from migrate.twilio_api.transports.live import LiveTransport
+from migrate.twilio_api.transports.transport import Request
 
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 _SERVICE = re.compile(r"/Services/(IS\w+)")

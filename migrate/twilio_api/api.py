@@ -131,13 +131,13 @@ class TwilioApi:
 
     def proxy(self, api: Api) -> str:
         """The proxy that is asked for one of the APIs, as the environment says; empty if none is."""
-        from migrate.twilio_api.http import proxy_for
+        from migrate.twilio_api.transports.surroundings import proxy_for
 
         return proxy_for(self.addresses.base(api))
 
     def is_known(self, api: Api) -> bool:
         """Whether this machine's name service knows the host of one of the APIs."""
-        from migrate.twilio_api.http import is_known_host
+        from migrate.twilio_api.transports.surroundings import is_known_host
 
         return is_known_host(self.addresses.base(api))
 
@@ -423,13 +423,14 @@ def open_api(settings: ApiSettings) -> Iterator[TwilioApi]:
     from twilio.rest import Client
 
     from migrate import __version__
-    from migrate.twilio_api.http import LiveTransport, Transport, TransportHttpClient
+    from migrate.twilio_api.transports.live import LiveTransport
+    from migrate.twilio_api.transports.transport import Transport, TransportHttpClient
 
     transport: Transport
     places: Mapping[str, str] | None = None
     if settings.replay:
-        from migrate.twilio_api.cassette import ReplayTransport, name_of
         from migrate.twilio_api.demo import cassette_file
+        from migrate.twilio_api.transports.replay import ReplayTransport, name_of
 
         addresses, login = Addresses(), Login.for_replay()
         cassette = cassette_file(settings.replay)
@@ -440,7 +441,7 @@ def open_api(settings: ApiSettings) -> Iterator[TwilioApi]:
         addresses = Addresses.resolve(settings.chat_url, settings.conversations_url, settings.environment)
         transport = LiveTransport()
         if settings.record:
-            from migrate.twilio_api.cassette import RecordTransport
+            from migrate.twilio_api.transports.record import RecordTransport
 
             transport = RecordTransport(transport, settings.record, addresses, login)
     client = Client(  # type: ignore[no-untyped-call]
