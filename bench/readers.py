@@ -30,7 +30,7 @@ def chat_migrate(url: str, folder: Path, **options: Any) -> Work:
         import_module(late)  # only the work is timed
 
     from migrate.extract.extraction import ExtractOptions, extract_snapshot
-    from migrate.twilio_api.api import ApiSettings, open_api
+    from migrate.twilio_api.connect import ApiSettings, open_api
 
     def work() -> int:
         with open_api(ApiSettings(url, url, environment=ENVIRONMENT)) as api:

@@ -19,7 +19,7 @@ from migrate.model.errors import InterruptedRunError, MigrateError
 from migrate.model.plan import Plan
 from migrate.runtime.interrupts import telling
 from migrate.snapshot.manifest import Manifest
-from migrate.twilio_api.api import TwilioApi
+from migrate.twilio_api.client import TwilioApi
 
 
 @dataclass(frozen=True)

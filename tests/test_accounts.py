@@ -19,7 +19,7 @@ from migrate.snapshot.manifest import Manifest, read_manifest
 from migrate.snapshot.reader import open_snapshot
 from migrate.standin.server import StandInServer
 from migrate.standin.world import World, make_world
-from migrate.twilio_api.api import ApiSettings, open_api
+from migrate.twilio_api.connect import ApiSettings, open_api
 from migrate.twilio_api.login import Login
 from migrate.twilio_api.pages import records_of
 from migrate.twilio_api.proof import prove_account

@@ -23,7 +23,7 @@ from cassettes.record import record
 from migrate.model.errors import TwilioError
 from migrate.standin.world import World
 from migrate.twilio_api.addresses import Addresses
-from migrate.twilio_api.api import ApiSettings, open_api
+from migrate.twilio_api.connect import ApiSettings, open_api
 from migrate.twilio_api.login import Login
 from migrate.twilio_api.transports.live import LiveTransport
 from migrate.twilio_api.transports.record import RecordTransport

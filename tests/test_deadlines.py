@@ -14,7 +14,8 @@ import pytest
 
 from bench.hostile import Hostile
 from migrate.model.errors import InterruptedRunError, TransientTwilioError, TwilioError
-from migrate.twilio_api.api import ApiSettings, TwilioApi, open_api
+from migrate.twilio_api.client import TwilioApi
+from migrate.twilio_api.connect import ApiSettings, open_api
 from migrate.twilio_api.limits import LARGEST_BODY
 from migrate.twilio_api.retry import RetryPolicy
 from migrate.twilio_api.transports.live import LiveTransport

@@ -23,7 +23,7 @@ from migrate.standin.faults import Faults
 from migrate.standin.paging import ProblemError
 from migrate.standin.server import StandInServer
 from migrate.standin.world import Credential, World, make_world
-from migrate.twilio_api.api import TwilioApi
+from migrate.twilio_api.client import TwilioApi
 from migrate.twilio_api.transports.live import LiveTransport
 from tests.applying import codes, dying, mortal
 from tests.conftest import Run, Serve, said, tiny_world

@@ -26,7 +26,7 @@ from migrate.standin.faults import Faults
 from migrate.standin.server import StandInServer
 from migrate.standin.world import Binding, World, make_world
 from migrate.storage import files
-from migrate.twilio_api.api import TwilioApi
+from migrate.twilio_api.client import TwilioApi
 from migrate.twilio_api.transports.live import LiveTransport
 from migrate.twilio_api.transports.transport import Answer
 from tests.applying import dying, mortal
@@ -959,9 +959,9 @@ def test_there_is_one_way_to_delete_and_one_caller() -> None:
     sources = {path.relative_to(PACKAGE).as_posix(): path.read_text("utf-8") for path in PACKAGE.rglob("*.py")}
     sources = {name: text for name, text in sources.items() if not name.startswith("standin/")}  # the other side
     verbs = {name for name, text in sources.items() if re.search(r"\"DELETE\"|'DELETE'|\bmethod=\"delete", text)}
-    assert verbs == {"twilio_api/api.py"}
+    assert verbs == {"twilio_api/client.py"}
     clients = {name for name, text in sources.items() if "_client.request(" in text or "session.send(" in text}
-    assert clients == {"twilio_api/api.py", "twilio_api/transports/live.py"}
+    assert clients == {"twilio_api/client.py", "twilio_api/transports/live.py"}
     callers = {name for name, text in sources.items() if re.search(r"api\.delete\(", text)}
     assert callers == {"retire/delete.py"}
 

@@ -20,7 +20,7 @@ from migrate.retire.replacement import CONDITIONS, Facts
 from migrate.standin import views
 from migrate.standin.deliveries import lost_with
 from migrate.standin.world import Binding, Credential, Service, World, binding_sid
-from migrate.twilio_api.api import TwilioApi
+from migrate.twilio_api.client import TwilioApi
 from tests.conftest import SEED, TOKEN, Run, Serve, service_sid
 
 NOW = datetime(2026, 6, 15, 8, tzinfo=UTC)

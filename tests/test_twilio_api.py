@@ -12,7 +12,7 @@ import pytest
 from migrate.model.errors import InterruptedRunError, RefusedError, TransientTwilioError, TwilioError, UsageError
 from migrate.standin.world import World
 from migrate.twilio_api.addresses import Addresses, public_url
-from migrate.twilio_api.api import ApiSettings, open_api
+from migrate.twilio_api.connect import ApiSettings, open_api
 from migrate.twilio_api.login import Login
 from migrate.twilio_api.pages import records_of
 from migrate.twilio_api.retry import FIRST_WAIT, LONGEST_WAIT, RetryPolicy

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from migrate.model.schemas import BINDINGS, COVERAGE
 from migrate.snapshot.manifest import Filters, IdentityFile
 from migrate.standin.world import World
-from migrate.twilio_api.api import TwilioApi
+from migrate.twilio_api.client import TwilioApi
 from migrate.twilio_api.transports.live import LiveTransport
 from migrate.twilio_api.transports.transport import Answer, Request
 from migrate.verify.coverage import Counts

@@ -213,7 +213,7 @@ def api_options(command: Command) -> Command:
             raise click.UsageError("--record and --replay exclude each other")
         if replay == DEMO:
             click.echo(f"Replaying {said_of_demo()}", err=True)
-        from migrate.twilio_api.api import ApiSettings
+        from migrate.twilio_api.connect import ApiSettings
 
         settings = ApiSettings(chat_url, conversations_url, record, replay, concurrency, retry_budget, page_size)
         return command(*args, settings=settings, **kwargs)

@@ -14,17 +14,15 @@ from migrate.extract.identities import Identities
 from migrate.extract.progress import ExtractProgress
 from migrate.model.errors import TransientTwilioError, TwilioError
 from migrate.twilio_api.addresses import Api
-from migrate.twilio_api.api import TwilioApi, kind_of_list
+from migrate.twilio_api.client import TwilioApi, kind_of_list
 from migrate.twilio_api.limits import FEW_TRIES, page_sizes
-from migrate.twilio_api.pages import Circle, Page
-from migrate.twilio_api.resources import bindings_path
+from migrate.twilio_api.pages import Page
+from migrate.twilio_api.resources import bindings_path, may_be_expired_token
 from migrate.twilio_api.sizes import may_be_the_size
 
 logger = logging.getLogger(__name__)
 MOST_RESTARTS = 5  # of one list in one run
 MOST_EMPTY_PAGES = 100  # in a row
-# What may answer a link that was good when it came. Which it is for an expired token is not known.
-_DEAD_TOKEN = frozenset({400, 404, 410})
 
 
 @dataclass(frozen=True)
@@ -96,12 +94,17 @@ class Walk:
 
         Raises `TwilioError` for one that comes twice, `OtherThanAskedError` for one that the filters exclude.
         """
-        circle, empty, asked = Circle(), 0, Asked.of(self.chain.params(self._at.turn))
+        seen: set[int] = set()  # hashes: to keep the texts of 100,000 pages would take 10 MB
+        empty, asked = 0, Asked.of(self.chain.params(self._at.turn))
         for page in self._list(page_sizes(self._most), tries, self._at.next_url):
             asked.refuse_others(page.content)
-            empty = 0 if len(page.content) else empty + 1
-            if len(page.content) and circle.closes_at(page.content.mark):
-                raise TwilioError("Twilio gave the same page twice, under different addresses")
+            if len(page.content):
+                empty, mark = 0, hash(page.content.mark)
+                if mark in seen:
+                    raise TwilioError("Twilio gave the same page twice, under different addresses")
+                seen.add(mark)
+            else:
+                empty += 1
             if empty > MOST_EMPTY_PAGES:
                 raise TwilioError(f"Twilio gave more than {MOST_EMPTY_PAGES} pages in a row without a binding")
             yield page
@@ -155,7 +158,7 @@ class Walk:
                 self._api.sizes.learn(kind_of_list(self.chain.api, self._path), smaller)
             else:
                 self._patient = True
-        elif error.status in _DEAD_TOKEN and self._at.next_url and self._restarts < MOST_RESTARTS and self._begins():
+        elif may_be_expired_token(error) and self._at.next_url and self._restarts < MOST_RESTARTS and self._begins():
             self._begin_anew(f"its page token no longer works ({error})")
         else:
             raise error

@@ -17,10 +17,8 @@ from migrate.extract.source import (
     BINDING_TYPES,
     Source,
     SourceChoice,
-    is_deleted,
     list_credentials,
     open_source,
-    says_missing,
     service_rows,
     target_notifications,
 )
@@ -37,9 +35,10 @@ from migrate.runtime.interrupts import resumable
 from migrate.runtime.workers import Workers
 from migrate.snapshot.manifest import Filters, Manifest
 from migrate.snapshot.unfinished import begun_in, refuse_other_address, refuse_unless_unfinished
-from migrate.twilio_api.api import TwilioApi
+from migrate.twilio_api.client import TwilioApi
 from migrate.twilio_api.limits import DEFAULT_PAGE_SIZE, page_sizes
 from migrate.twilio_api.proof import prove_account
+from migrate.twilio_api.resources import is_missing, is_service_deleted
 
 if TYPE_CHECKING:  # what brings Arrow is imported where it is needed, which is after the first request
     from migrate.extract.chains import Chain, Walk
@@ -263,7 +262,7 @@ class _Extract:
 
     def _deleted(self, chain: Chain, error: BaseException) -> ServiceGoneError | None:
         """The error for a chain whose service is not there any more, as Twilio says of both."""
-        if not (says_missing(error) and is_deleted(self.api, chain.api, chain.service_sid)):
+        if not (is_missing(error) and is_service_deleted(self.api, chain.api, chain.service_sid)):
             return None
         return ServiceGoneError(
             f"service {chain.service_sid} was deleted while it was read",

@@ -28,7 +28,7 @@ from migrate.model.plan import Change, Plan
 from migrate.model.push_config import FIELD_BY_PATH, Settings, form_value, unreadable_of
 from migrate.model.push_credential import CredentialChange
 from migrate.model.text import is_encodable
-from migrate.twilio_api.api import TwilioApi
+from migrate.twilio_api.client import TwilioApi
 from migrate.twilio_api.resources import notifications_path
 
 

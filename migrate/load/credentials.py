@@ -19,7 +19,7 @@ from migrate.model.finding import Finding
 from migrate.model.push_config import form_value
 from migrate.model.push_credential import CredentialChange, CredentialConfig, LiveCredential
 from migrate.model.sids import is_credential_sid
-from migrate.twilio_api.api import TwilioApi
+from migrate.twilio_api.client import TwilioApi
 from migrate.twilio_api.pages import Meta, NotAPageError, records_of
 from migrate.twilio_api.resources import CREDENTIALS, credential_path
 

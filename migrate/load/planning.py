@@ -17,7 +17,7 @@ from migrate.model.push_config import KEYS, PushConfig, Settings, flatten, in_or
 from migrate.model.sids import is_service_sid, normal
 from migrate.runtime.workers import Workers, result_of
 from migrate.snapshot.reader import open_snapshot
-from migrate.twilio_api.api import TwilioApi
+from migrate.twilio_api.client import TwilioApi
 from migrate.twilio_api.login import is_one_account
 from migrate.twilio_api.resources import notifications_path
 

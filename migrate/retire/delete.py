@@ -18,7 +18,7 @@ from migrate.retire.journal import Result, RetireJournal
 from migrate.retire.replacement import why_needed
 from migrate.retire.retirement import Ending, Retired
 from migrate.runtime.workers import Workers, result_of
-from migrate.twilio_api.api import TwilioApi
+from migrate.twilio_api.client import TwilioApi
 from migrate.twilio_api.resources import binding_path
 
 _AHEAD = 4  # bindings in hand for each request at a time

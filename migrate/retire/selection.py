@@ -19,7 +19,7 @@ from migrate.retire.journal import RetireJournal, read_retire_journal
 from migrate.retire.replacement import Facts, pushes_off, why_needed
 from migrate.retire.retirement import Retirement, ServiceRetirement
 from migrate.snapshot.reader import batches
-from migrate.twilio_api.api import TwilioApi
+from migrate.twilio_api.client import TwilioApi
 from migrate.verify.coverage import ServiceCoverage
 from migrate.verify.coverage_folder import rejected_beside, write_coverage
 from migrate.verify.verification import Comparison, compared, told

@@ -27,7 +27,7 @@ from migrate.snapshot.reader import Snapshot, open_snapshot
 from migrate.snapshot.rejected import REJECTED
 from migrate.snapshot.unfinished import begun_in
 from migrate.storage.files import make_own_folder
-from migrate.twilio_api.api import TwilioApi
+from migrate.twilio_api.client import TwilioApi
 from migrate.twilio_api.login import is_one_account
 from migrate.verify.coverage import Coverage, ServiceCoverage
 from migrate.verify.coverage_folder import coverage_folder, rejected_beside, write_coverage

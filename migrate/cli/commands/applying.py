@@ -26,7 +26,7 @@ from migrate.runtime.interrupts import resumable
 if TYPE_CHECKING:
     from migrate.load.secrets import Form
     from migrate.model.plan import Plan
-    from migrate.twilio_api.api import TwilioApi
+    from migrate.twilio_api.client import TwilioApi
     from migrate.verify.coverage import Counts
 
 Command = TypeVar("Command", bound=Callable[..., Any])

@@ -14,7 +14,7 @@ from migrate.cli.options import FOLDER, api_options, common_options, extract_opt
 if TYPE_CHECKING:
     from migrate.extract.extraction import ExtractOptions
     from migrate.extract.progress import ExtractProgress
-    from migrate.twilio_api.api import ApiSettings
+    from migrate.twilio_api.connect import ApiSettings
 
 
 @click.command()
@@ -35,7 +35,7 @@ def extract(
     """
     from migrate.extract.extraction import extract_snapshot
     from migrate.snapshot.reader import Snapshot, said_of
-    from migrate.twilio_api.api import open_api
+    from migrate.twilio_api.connect import open_api
 
     with open_api(settings) as api, screen.progress(progress):
         manifest = extract_snapshot(api, out, options, progress)

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from migrate.map.rules import Rules
     from migrate.retire.selection import Prepared
     from migrate.snapshot.manifest import Manifest
-    from migrate.twilio_api.api import ApiSettings, TwilioApi
+    from migrate.twilio_api.client import TwilioApi
+    from migrate.twilio_api.connect import ApiSettings
 
 MIN_READY = 90.0
 MOST_BINDINGS = 1_000
@@ -90,7 +91,7 @@ def retire(
     from migrate.extract.progress import ExtractProgress
     from migrate.retire.selection import prepared
     from migrate.snapshot.manifest import read_manifest
-    from migrate.twilio_api.api import open_api
+    from migrate.twilio_api.connect import open_api
 
     if apply and settings.replay:
         raise click.UsageError("--apply and --replay exclude each other: a recording cannot be written to")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from migrate.extract.extraction import ExtractOptions
     from migrate.extract.progress import ExtractProgress
     from migrate.map.rules import Rules
-    from migrate.twilio_api.api import ApiSettings
+    from migrate.twilio_api.connect import ApiSettings
 
 
 @click.command()
@@ -42,7 +42,7 @@ def run(
       chat-migrate run --out migration
     """
     from migrate.pipeline import run as run_pipeline
-    from migrate.twilio_api.api import open_api
+    from migrate.twilio_api.connect import open_api
 
     mapped, plan_file, reports = out / "mapped", out / "plan.json", (out / "report.html", out / "report.md")
     guard_paths({"reports": (plan_file, *reports)})

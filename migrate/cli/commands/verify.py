@@ -15,7 +15,7 @@ from migrate.model.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
     from migrate.map.rules import Rules
-    from migrate.twilio_api.api import ApiSettings
+    from migrate.twilio_api.connect import ApiSettings
     from migrate.verify.verification import Verified
 
 
@@ -97,7 +97,7 @@ def _verify(
 ) -> Verified:
     from migrate.extract.progress import ExtractProgress
     from migrate.snapshot.manifest import read_manifest
-    from migrate.twilio_api.api import open_api
+    from migrate.twilio_api.connect import open_api
     from migrate.verify.verification import verify_snapshot
 
     command = same_command(without=("record",))  # what was recorded is not overwritten

@@ -1,45 +1,33 @@
-"""One open connection to the two APIs: requests, pages, and errors that tell the operator what helps."""
+"""The client of the two APIs: it reads one object, writes one, or walks a list; and its errors say what helps."""
 
 from __future__ import annotations
 
 import logging
-import os
 import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
 from typing import Any, TypeVar
 
 from migrate.model.clock import Clock
 from migrate.model.errors import (
     InterruptedRunError,
-    MigrateError,
     OtherAccountError,
     RefusedError,
     TransientTwilioError,
     TwilioError,
-    UsageError,
 )
-from migrate.model.sids import is_binding_sid, is_service_sid
-from migrate.runtime.interrupts import stopped_by
-from migrate.runtime.workers import Workers
 from migrate.twilio_api.account import Account
 from migrate.twilio_api.addresses import CANONICAL, Addresses, Api, public_url
 from migrate.twilio_api.answers import count_of, raise_for_status
 from migrate.twilio_api.clocks import clock_of
-from migrate.twilio_api.limits import (
-    DEFAULT_CONCURRENCY,
-    DEFAULT_PAGE_SIZE,
-    DEFAULT_RETRY_BUDGET,
-    FEW_TRIES,
-    PAGE_SIZES,
-)
+from migrate.twilio_api.limits import DEFAULT_PAGE_SIZE, PAGE_SIZES
 from migrate.twilio_api.login import Login
-from migrate.twilio_api.pages import Circle, Meta, NotAPageError, Page, Reader, accounts_of, decode, peek
+from migrate.twilio_api.page_walk import Fetched, PageWalk
+from migrate.twilio_api.pages import NotAPageError, Page, Reader, accounts_of, decode
+from migrate.twilio_api.resources import is_binding_path, list_name
 from migrate.twilio_api.retry import RetryPolicy
 from migrate.twilio_api.sizes import PageSizes
 from migrate.twilio_api.throttle import Throttle
@@ -47,35 +35,6 @@ from migrate.twilio_api.throttle import Throttle
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 _PLAIN = re.compile(r"(/[A-Za-z0-9]+)+")  # a path of names and SIDs
-_READERS = min(4, os.cpu_count() or 1)  # threads that read pages while others are on the wire
-
-
-@dataclass(frozen=True)
-class ApiSettings:
-    """How to reach the APIs.
-
-    `record` and `replay` name a cassette and exclude each other; `demo` is the recorded demo that comes with the
-    program, unless there is a file of that name. `concurrency` is the most requests at a time, `retry_budget` how
-    many seconds one request is tried again, `page_size` the most records to ask for at a time.
-    """
-
-    chat_url: str = CANONICAL["chat"]
-    conversations_url: str = CANONICAL["conversations"]
-    record: Path | None = None
-    replay: Path | None = None
-    concurrency: int = DEFAULT_CONCURRENCY
-    retry_budget: float = DEFAULT_RETRY_BUDGET
-    page_size: int = DEFAULT_PAGE_SIZE
-    environment: Any = field(default_factory=lambda: os.environ)
-
-
-@dataclass(frozen=True)
-class _Fetched:
-    """A body that has come, and how many requests it took."""
-
-    url: str
-    body: bytes
-    requests: int
 
 
 class TwilioApi:
@@ -198,9 +157,7 @@ class TwilioApi:
         `TransientTwilioError` it may have been done or not: that is to be looked at. Raises `RefusedError` while
         nothing shows whose account it is.
         """
-        words = path.split("/")
-        is_binding = words[1::2] == ["Services", "Bindings"] and len(words) == 5
-        if not (is_binding and is_service_sid(words[2]) and is_binding_sid(words[4])):
+        if not is_binding_path(path):
             raise ValueError("nothing but bindings is ever deleted")
         self._account.refuse_unless_proven()
         self._ask(self._url(api, path), bytes, tries=1, method="DELETE")
@@ -240,54 +197,13 @@ class TwilioApi:
         how often a request is repeated, beside the budget of time. Raises `RefusedError` before any request to a
         foreign host or another list, and `TwilioError` for what is not a page, or pages that link in a circle.
         """
-        circle = Circle()
 
         def follow(link: str) -> str:
             return self.addresses.next_page(api, link, path, params)
 
-        fetched = self._fetch(follow(start), tries) if start else self._first(api, path, params, sizes, tries)
-        while True:
-            reading = self._readers.submit(read, fetched.body)
-            ahead = self._look_ahead(follow, fetched, tries)
-            requests = fetched.requests
-            try:
-                meta, content = reading.result()
-            except NotAPageError as problem:
-                logger.info("%s did not answer with a page: %s", public_url(fetched.url), problem)
-                (meta, content), again = self._ask_again(fetched.url, read, lenient, tries)
-                requests += again
-            self._hear(meta.accounts)
-            next_url = follow(meta.next_page_url) if meta.next_page_url else None
-            yield Page(content, meta.page_size, next_url, requests)
-            if next_url is None:
-                return
-            if circle.closes_at(next_url):
-                raise TwilioError(f"The pages of {public_url(next_url)} link in a circle")
-            if isinstance(ahead, MigrateError):
-                raise ahead
-            fetched = ahead if ahead and ahead.url == next_url else self._fetch(next_url, tries)
-
-    def _ask_again(
-        self, url: str, read: Reader[T], lenient: Reader[T] | None, tries: int | None
-    ) -> tuple[tuple[Meta, T], int]:
-        """A page whose first body was none, and how many requests it took.
-
-        One that is no page time and again, and no other failure between, is not cut short on its way, but so.
-        """
-        bodies: list[bytes] = []
-
-        def noting(body: bytes) -> tuple[Meta, T]:
-            bodies.append(body)
-            return read(body)
-
-        if lenient is not None:
-            try:
-                return self._ask(url, noting, min(tries or FEW_TRIES, FEW_TRIES))
-            except TransientTwilioError:
-                if len(bodies) == min(tries or FEW_TRIES, FEW_TRIES):
-                    with suppress(NotAPageError):
-                        return lenient(bodies[-1]), len(bodies)
-        return self._ask(url, read, tries)
+        walk = PageWalk(self._ask, self._hear, follow, self._readers, read, lenient, tries)
+        first = walk.fetch(follow(start), tries) if start else self._first(walk, api, path, params, sizes)
+        yield from walk.pages(first)
 
     def _note_time(self, url: str, headers: Mapping[str, str]) -> None:
         """Keep the time of the first answer, and of each API its clock where it was furthest from this machine's."""
@@ -297,36 +213,17 @@ class TwilioApi:
             if side not in self._clocks or abs(clock.ahead) > abs(self._clocks[side].ahead):
                 self._clocks[side] = clock
 
-    def _look_ahead(
-        self, follow: Callable[[str], str], fetched: _Fetched, tries: int | None
-    ) -> _Fetched | MigrateError | None:
-        """Ask for the page after this one, where this one says at its beginning which that is.
-
-        A failure is kept for its turn: the page before it is good.
-        """
-        meta = peek(fetched.body)
-        if meta is None or not meta.next_page_url:
-            return None
-        try:
-            return self._fetch(follow(meta.next_page_url), tries)
-        except MigrateError as error:
-            return error
-
     def _first(
-        self, api: Api, path: str, params: tuple[tuple[str, str], ...], sizes: tuple[int, ...], tries: int | None
-    ) -> _Fetched:
+        self, walk: PageWalk[T], api: Api, path: str, params: tuple[tuple[str, str], ...], sizes: tuple[int, ...]
+    ) -> Fetched:
         """The first page, at the largest size that the server takes for such lists."""
 
-        def fetch(size: int, tries: int | None) -> _Fetched:
-            return self._fetch(self._url(api, path, (*params, ("PageSize", str(size)))), tries)
+        def fetch(size: int, tries: int | None) -> Fetched:
+            return walk.fetch(self._url(api, path, (*params, ("PageSize", str(size)))), tries)
 
         capped = tuple(dict.fromkeys(min(size, self.page_size) for size in sizes))
         with self._ended_by_contradiction():  # a walk that waits for another's size is stopped there
-            return self.sizes.first(kind_of_list(api, path), capped, tries, fetch)
-
-    def _fetch(self, url: str, tries: int | None) -> _Fetched:
-        body, requests = self._ask(url, bytes, tries)
-        return _Fetched(url, body, requests)
+            return self.sizes.first(kind_of_list(api, path), capped, walk.tries, fetch)
 
     def _ask(
         self,
@@ -397,69 +294,6 @@ class TwilioApi:
             raise
 
 
-def _options(settings: ApiSettings, addresses: Addresses) -> tuple[str, ...]:
-    """The options of a command that resumes. `--record` is not among them: a recording is never overwritten."""
-    if settings.replay:
-        return ("--replay", str(settings.replay))
-    usual = Addresses.resolve(CANONICAL["chat"], CANONICAL["conversations"], settings.environment)
-    chat = ("--chat-url", addresses.chat) if addresses.chat != usual.chat else ()
-    other = addresses.conversations != usual.conversations
-    return (*chat, *(("--conversations-url", addresses.conversations) if other else ()))
-
-
 def kind_of_list(api: Api, path: str) -> tuple[Api, str]:
     """What has one page size, whichever service a list is of: the API, and the list's name."""
-    return api, path.rpartition("/")[2]
-
-
-@contextmanager
-def open_api(settings: ApiSettings) -> Iterator[TwilioApi]:
-    """Open the APIs live, live and recording, or replaying; the stages cannot tell which.
-
-    Raises `UsageError` for missing credentials and unusable addresses, `InputError` for an unreadable cassette.
-    """
-    if settings.record and settings.replay:
-        raise UsageError("--record and --replay exclude each other")
-    from twilio.rest import Client
-
-    from migrate import __version__
-    from migrate.twilio_api.transports.live import LiveTransport
-    from migrate.twilio_api.transports.transport import Transport, TransportHttpClient
-
-    transport: Transport
-    places: Mapping[str, str] | None = None
-    if settings.replay:
-        from migrate.twilio_api.demo import cassette_file
-        from migrate.twilio_api.transports.replay import ReplayTransport, name_of
-
-        addresses, login = Addresses(), Login.for_replay()
-        cassette = cassette_file(settings.replay)
-        transport = ReplayTransport(cassette)
-        places = dict.fromkeys(map(str, CANONICAL), name_of(cassette))
-    else:
-        login = Login.from_environment(settings.environment)
-        addresses = Addresses.resolve(settings.chat_url, settings.conversations_url, settings.environment)
-        transport = LiveTransport()
-        if settings.record:
-            from migrate.twilio_api.transports.record import RecordTransport
-
-            transport = RecordTransport(transport, settings.record, addresses, login)
-    client = Client(  # type: ignore[no-untyped-call]
-        login.username,
-        login.password or "-",  # a replay has none, and older clients insist on one
-        login.account_sid,
-        http_client=TransportHttpClient(transport),
-        environment={"-": ""},  # an empty one would mean os.environ; the region is in the addresses already
-        user_agent_extensions=[f"chat-migrate/{__version__}"],
-    )
-    throttle = Throttle(settings.concurrency)
-    retry_policy = RetryPolicy(settings.retry_budget, pauses=not settings.replay)
-    readers = Workers(_READERS, "reader")
-    way = places, _options(settings, addresses)
-    api = TwilioApi(client, addresses, login, throttle, retry_policy, readers, settings.page_size, *way)
-    try:
-        with stopped_by(api.stop):
-            yield api
-    finally:
-        readers.shutdown(wait=False, cancel_futures=True)
-        transport.close()
+    return api, list_name(path)
