@@ -21,7 +21,7 @@ from migrate.model.push_credential import CredentialChange, CredentialConfig, Li
 from migrate.model.sids import is_credential_sid
 from migrate.twilio_api.client import TwilioApi
 from migrate.twilio_api.pages import Meta, NotAPageError, records_of
-from migrate.twilio_api.resources import CREDENTIALS, credential_path
+from migrate.twilio_api.resources import CREDENTIALS, credential_path, find_credential
 
 _DOUBT = (
     "none is made again: find out which one it is, name its sid in push-config.yaml, move this plan and its journal "
@@ -227,14 +227,11 @@ class CredentialWriter:
         return [found for found in read_credentials(self._api) if found.sid == sid]
 
     def _one(self, sid: str) -> Found:
+        found = find_credential(self._api, sid)
         try:
-            return [LiveCredential.from_twilio(self._api.get("conversations", credential_path(sid), having=("sid",)))]
+            return [LiveCredential.from_twilio(found)] if found else []
         except (LookupError, TypeError, AttributeError):
             return []
-        except TwilioError as error:
-            if error.status == 404 and error.is_twilios:
-                return []
-            raise
 
 
 def _flaw(config: CredentialConfig, found: Sequence[LiveCredential]) -> str:
