@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from migrate.load.rate_limit import Pace
 from migrate.model.errors import InterruptedRunError, TransientTwilioError, TwilioError
 from migrate.model.sids import is_binding_sid, is_service_sid
-from migrate.retire.evidence import Row, read_binding, read_facts
+from migrate.retire.evidence import Row, read_binding, read_evidence
 from migrate.retire.journal import Result, RetireJournal
 from migrate.retire.replacement import why_needed
 from migrate.retire.retirement import Ending, Retired
@@ -86,10 +86,10 @@ class Retirer:
 
     def _judge(self, row: Row) -> Ending | None:
         """Why a binding must not be deleted as things are now; None if its registration replaces it."""
-        facts = read_facts(self._api, row)
-        if facts is None:
+        evidence = read_evidence(self._api, row)
+        if evidence is None:
             return Ending("gone")
-        needed = why_needed(facts)
+        needed = why_needed(evidence)
         return Ending(needed.fate, needed.name) if needed else None
 
     def _settle(self, sid: str, result: Result) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from migrate.model.errors import TransientTwilioError, TwilioError
 from migrate.model.sids import is_binding_sid, is_credential_sid
-from migrate.retire.replacement import Facts
+from migrate.retire.replacement import Evidence
 from migrate.runtime.workers import Workers, result_of
 from migrate.twilio_api.client import TwilioApi
 from migrate.twilio_api.resources import (
@@ -54,7 +54,7 @@ def read_binding(api: TwilioApi, row: Row) -> tuple[Object | None, Object]:
     return find_binding_in_service(api, "chat", row["service_sid"], row["sid"], _TRIES)
 
 
-def read_facts(api: TwilioApi, row: Row) -> Facts | None:
+def read_evidence(api: TwilioApi, row: Row) -> Evidence | None:
     """What both sides show of a binding just now; None if Chat does not have it any more. Raises `TwilioError`."""
     service_sid, sign = row["service_sid"], row["sign"]
     credentials = read_credentials(api, [row["credential_sid"], sign["credential_sid"]])
@@ -62,7 +62,7 @@ def read_facts(api: TwilioApi, row: Row) -> Facts | None:
     if binding is None:
         return None
     twin, registration = (_conversations_binding(api, service_sid, sid) for sid in (row["sid"], sign["sid"]))
-    return Facts(
+    return Evidence(
         held=row,
         binding=binding,
         listed=sign,
@@ -80,9 +80,9 @@ def _conversations_binding(api: TwilioApi, service_sid: str, sid: str) -> Object
     return find_binding(api, "conversations", service_sid, sid, _TRIES) if is_binding_sid(sid) else None
 
 
-def listed_facts(row: Row, sides: Sides, credentials: Credentials, now: datetime) -> Facts:
-    """The facts as they were listed: nothing has changed since."""
-    return Facts(
+def listed_evidence(row: Row, sides: Sides, credentials: Credentials, now: datetime) -> Evidence:
+    """The evidence as it was listed: as if nothing had changed since."""
+    return Evidence(
         held=row,
         binding=row,
         listed=row["sign"],

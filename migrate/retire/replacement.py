@@ -1,7 +1,7 @@
 """Replacement: whether a registration in Conversations is shown to give a device all that a binding of Chat gives it.
 
 A deleted binding cannot be brought back. So it counts as needed until every condition here speaks for the opposite,
-and what is unknown speaks for nothing. The rule is a function of facts: whoever asks has read them. Each condition
+and what is unknown speaks for nothing. The rule is a function of evidence, which its caller has read. Each condition
 names one way in which a push would be lost; none relies on another, or on its place.
 
 What pushes look like (text, sound, badge) is no part of it: settings can be written again, a binding cannot.
@@ -43,7 +43,7 @@ _KNOWN_TO_CHAT = ("log_enabled", *SAME_PUSH, INVITES)
 
 
 @dataclass(frozen=True)
-class Facts:
+class Evidence:
     """All that decides whether a binding of Chat may be deleted.
 
     `held` is the binding as the snapshot has it, with its `service_sid`, and `binding` as Chat shows it now. `listed`
@@ -77,20 +77,22 @@ class Condition:
 
     name: str
     fate: Kind
-    holds: Callable[[Facts], bool]
+    holds: Callable[[Evidence], bool]
 
 
-def why_needed(facts: Facts, conditions: Sequence[Condition] | None = None) -> Condition | None:
+def why_needed(evidence: Evidence, conditions: Sequence[Condition] | None = None) -> Condition | None:
     """The first condition for which a binding must be left alone; None if the registration replaces it."""
-    return next((each for each in conditions or CONDITIONS if each.holds(facts)), None)
+    return next((each for each in conditions or CONDITIONS if each.holds(evidence)), None)
 
 
-def pushes_off(facts: Facts) -> list[str]:
+def pushes_off(evidence: Evidence) -> list[str]:
     """What the binding asks for, Chat pushes, or may push, and Conversations does not, in Conversations' names."""
-    wanted = [SAME_PUSH[push] for push in _asked(facts) if push in SAME_PUSH and may_push(facts.notifications, push)]
+    wanted = [
+        SAME_PUSH[push] for push in _asked(evidence) if push in SAME_PUSH and may_push(evidence.notifications, push)
+    ]
     if SHARED_NAME in wanted:
         wanted.insert(1 + wanted.index(SHARED_NAME), MEDIA)
-    return [push for push in wanted if not _is_on(facts.settings, push)]
+    return [push for push in wanted if not _is_on(evidence.settings, push)]
 
 
 def may_push(notifications: Any, push: str) -> bool:
@@ -114,14 +116,14 @@ def time_of(value: Any) -> datetime | None:
 # --- the two sides as they were, and as they are ---------------------------------------------------------
 
 
-def _is_changed(facts: Facts) -> bool:
+def _is_changed(evidence: Evidence) -> bool:
     """The binding is not as the snapshot has it: its device has been seen since, or it is another's."""
-    return not _are_same(facts.held, facts.binding, ("date_updated",))
+    return not _are_same(evidence.held, evidence.binding, ("date_updated",))
 
 
-def _is_another(facts: Facts) -> bool:
+def _is_another(evidence: Evidence) -> bool:
     """What made the registration a sign is gone, or not as it was when the list was made."""
-    return not _are_same(facts.listed, facts.sign, ("date_created", "date_updated"))
+    return not _are_same(evidence.listed, evidence.sign, ("date_created", "date_updated"))
 
 
 def _are_same(then: Object, now: Object, dates: Sequence[str]) -> bool:
@@ -142,48 +144,48 @@ def _moment(value: Any) -> Any:
 # --- whose they are --------------------------------------------------------------------------------------
 
 
-def _is_shared(facts: Facts) -> bool:
+def _is_shared(evidence: Evidence) -> bool:
     """What both sides have by one SID may be one object there: deleting one deletes the other."""
-    return facts.is_shared or facts.binding.get("sid") == facts.sign.get("sid")
+    return evidence.is_shared or evidence.binding.get("sid") == evidence.sign.get("sid")
 
 
-def _is_conversations_own(facts: Facts) -> bool:
+def _is_conversations_own(evidence: Evidence) -> bool:
     """Chat's binding was made by the Conversations SDK: it may be the registration itself."""
-    return _has_conversations_name(facts.binding.get("message_types"))
+    return _has_conversations_name(evidence.binding.get("message_types"))
 
 
-def _is_without_service(facts: Facts) -> bool:
+def _is_without_service(evidence: Evidence) -> bool:
     """Chat does not show the service: it is switched off, or another's. What it pushes is not known."""
-    return facts.chat_service is None
+    return evidence.chat_service is None
 
 
-def _is_of_another_service(facts: Facts) -> bool:
-    service_sid = facts.held.get("service_sid")
-    settings = facts.settings if isinstance(facts.settings, Mapping) else {}
+def _is_of_another_service(evidence: Evidence) -> bool:
+    service_sid = evidence.held.get("service_sid")
+    settings = evidence.settings if isinstance(evidence.settings, Mapping) else {}
     said = (
-        facts.chat_service,
-        facts.binding.get("service_sid"),
-        facts.sign.get("chat_service_sid"),
+        evidence.chat_service,
+        evidence.binding.get("service_sid"),
+        evidence.sign.get("chat_service_sid"),
         settings.get("chat_service_sid"),
     )
     return any(sid not in (None, service_sid) for sid in said)
 
 
-def _is_another_device(facts: Facts) -> bool:
+def _is_another_device(evidence: Evidence) -> bool:
     """A device is known by its identity and endpoint; a user's other device proves nothing of this one."""
-    pairs = [(facts.binding.get(name), facts.sign.get(name)) for name in ("identity", "endpoint")]
+    pairs = [(evidence.binding.get(name), evidence.sign.get(name)) for name in ("identity", "endpoint")]
     return any(not chats or not isinstance(chats, str) or chats != theirs for chats, theirs in pairs)
 
 
-def _is_another_platform(facts: Facts) -> bool:
+def _is_another_platform(evidence: Evidence) -> bool:
     """GCM is dead: what Chat has comes back as FCM, and what Conversations calls GCM is no sign."""
-    former, now = facts.binding.get("binding_type"), facts.sign.get("binding_type")
+    former, now = evidence.binding.get("binding_type"), evidence.sign.get("binding_type")
     return now not in PUSHED_THROUGH or SUCCESSORS.get(str(former), former) != now
 
 
-def _is_not_conversations(facts: Facts) -> bool:
+def _is_not_conversations(evidence: Evidence) -> bool:
     """It is not shown that the Conversations SDK has made the registration; names of Chat's speak against it."""
-    names = facts.sign.get("message_types")
+    names = evidence.sign.get("message_types")
     if not _has_conversations_name(names):
         return True
     return any(name in CHAT_NAMES or name.startswith(CHAT_PREFIXES) for name in names or ())
@@ -192,109 +194,111 @@ def _is_not_conversations(facts: Facts) -> bool:
 # --- when they were seen ---------------------------------------------------------------------------------
 
 
-def _is_undated(facts: Facts) -> bool:
-    return _registered(facts) is None
+def _is_undated(evidence: Evidence) -> bool:
+    return _registered(evidence) is None
 
 
-def _is_expired(facts: Facts) -> bool:
-    registered = _registered(facts)
-    return registered is not None and registered < facts.now - LIFETIME
+def _is_expired(evidence: Evidence) -> bool:
+    registered = _registered(evidence)
+    return registered is not None and registered < evidence.now - LIFETIME
 
 
-def _is_in_the_future(facts: Facts) -> bool:
+def _is_in_the_future(evidence: Evidence) -> bool:
     """A date from a wrong clock is later than any, and so says nothing."""
-    registered = _registered(facts)
-    return registered is not None and registered > facts.now + FASTEST_CLOCK
+    registered = _registered(evidence)
+    return registered is not None and registered > evidence.now + FASTEST_CLOCK
 
 
-def _is_seen_since(facts: Facts) -> bool:
+def _is_seen_since(evidence: Evidence) -> bool:
     """Chat has seen the device since it registered with Conversations, or nothing shows that it has not."""
-    registered, updated = _registered(facts), time_of(facts.binding.get("date_updated"))
+    registered, updated = _registered(evidence), time_of(evidence.binding.get("date_updated"))
     if updated is None:
         return True
-    created = time_of(facts.binding.get("date_created"))
+    created = time_of(evidence.binding.get("date_created"))
     return registered is not None and registered <= max(updated, created or updated)
 
 
-def _registered(facts: Facts) -> datetime | None:
+def _registered(evidence: Evidence) -> datetime | None:
     """When the device has registered with Conversations, at the earliest."""
-    dates = (time_of(facts.sign.get(name)) for name in ("date_created", "date_updated"))
+    dates = (time_of(evidence.sign.get(name)) for name in ("date_created", "date_updated"))
     return max((found for found in dates if found), default=None)
 
 
 # --- the credential --------------------------------------------------------------------------------------
 
 
-def _lacks_credential(facts: Facts) -> bool:
-    return _credential(facts, facts.sign) is None
+def _lacks_credential(evidence: Evidence) -> bool:
+    return _credential(evidence, evidence.sign) is None
 
 
-def _has_misfit_credential(facts: Facts) -> bool:
-    credential = _credential(facts, facts.sign)
-    return credential is not None and credential.get("type") != facts.sign.get("binding_type")
+def _has_misfit_credential(evidence: Evidence) -> bool:
+    credential = _credential(evidence, evidence.sign)
+    return credential is not None and credential.get("type") != evidence.sign.get("binding_type")
 
 
-def _has_unproven_credential(facts: Facts) -> bool:
+def _has_unproven_credential(evidence: Evidence) -> bool:
     """Pushes go through another credential than Chat's, and nothing shows that it works for the device: another
     environment of Apple's, or perhaps one of Google's former server keys.
     """
-    new, former = _credential(facts, facts.sign), _credential(facts, facts.binding)
-    if new is None or facts.sign.get("credential_sid") == facts.binding.get("credential_sid"):
+    new, former = _credential(evidence, evidence.sign), _credential(evidence, evidence.binding)
+    if new is None or evidence.sign.get("credential_sid") == evidence.binding.get("credential_sid"):
         return False
-    if facts.sign.get("binding_type") == "apn":
+    if evidence.sign.get("binding_type") == "apn":
         return former is None or former.get("sandbox") != new.get("sandbox")
     updated = time_of(new.get("date_updated"))
     return updated is None or updated < SERVER_KEYS_ENDED
 
 
-def _credential(facts: Facts, binding: Object) -> Object | None:
+def _credential(evidence: Evidence, binding: Object) -> Object | None:
     sid = binding.get("credential_sid")
-    found = facts.credentials.get(sid) if isinstance(sid, str) else None
+    found = evidence.credentials.get(sid) if isinstance(sid, str) else None
     return found if isinstance(found, Mapping) and found.get("sid") == sid else None
 
 
 # --- the pushes ------------------------------------------------------------------------------------------
 
 
-def _asks_for_unknown(facts: Facts) -> bool:
+def _asks_for_unknown(evidence: Evidence) -> bool:
     """The binding asks for something that no documented push is, or does not say what for."""
-    names = facts.binding.get("message_types")
+    names = evidence.binding.get("message_types")
     if not _is_names(names):
         return True
     known = (*SAME_PUSH, INVITES, *NO_PUSHES)
     return any(_plain(name) not in known and not _is_conversations_name(name) for name in names)
 
 
-def _pushes_unknown(facts: Facts) -> bool:
+def _pushes_unknown(evidence: Evidence) -> bool:
     """Chat has a push that is not documented, and does not say that it is off."""
-    said = facts.notifications if isinstance(facts.notifications, Mapping) else {}
+    said = evidence.notifications if isinstance(evidence.notifications, Mapping) else {}
     return any(name not in _KNOWN_TO_CHAT and may_push(said, name) for name in said)
 
 
-def _is_invited(facts: Facts) -> bool:
+def _is_invited(evidence: Evidence) -> bool:
     """Conversations has no invites."""
-    return INVITES in _asked(facts) and may_push(facts.notifications, INVITES)
+    return INVITES in _asked(evidence) and may_push(evidence.notifications, INVITES)
 
 
-def _is_not_asked_for(facts: Facts) -> bool:
+def _is_not_asked_for(evidence: Evidence) -> bool:
     """The registration does not ask for a push that the binding asks for and Chat pushes."""
-    names = facts.sign.get("message_types")
+    names = evidence.sign.get("message_types")
     theirs = set(names) if _is_names(names) else set()
-    asked = [SAME_PUSH[push] for push in _asked(facts) if push in SAME_PUSH and may_push(facts.notifications, push)]
+    asked = [
+        SAME_PUSH[push] for push in _asked(evidence) if push in SAME_PUSH and may_push(evidence.notifications, push)
+    ]
     return any(not theirs & {push, *(prefix + push for prefix in CONVERSATIONS_PREFIXES)} for push in asked)
 
 
-def _is_off(facts: Facts) -> bool:
-    return any(push != MEDIA for push in pushes_off(facts))
+def _is_off(evidence: Evidence) -> bool:
+    return any(push != MEDIA for push in pushes_off(evidence))
 
 
-def _is_off_for_media(facts: Facts) -> bool:
-    return MEDIA in pushes_off(facts)
+def _is_off_for_media(evidence: Evidence) -> bool:
+    return MEDIA in pushes_off(evidence)
 
 
-def _asked(facts: Facts) -> list[str]:
+def _asked(evidence: Evidence) -> list[str]:
     """The pushes that the binding asks for, by Chat's plain names; all of them where it does not say."""
-    names = facts.binding.get("message_types")
+    names = evidence.binding.get("message_types")
     plain = {_plain(name) for name in names} if _is_names(names) else {*SAME_PUSH, INVITES}
     return [push for push in (*SAME_PUSH, INVITES) if push in plain]
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from migrate.extract.progress import ExtractProgress
 from migrate.map.rules import Rules
 from migrate.model.errors import UsageError
-from migrate.retire.evidence import Credentials, Row, Sides, listed_facts, now_of, read_credentials, read_sides
+from migrate.retire.evidence import Credentials, Row, Sides, listed_evidence, now_of, read_credentials, read_sides
 from migrate.retire.journal import RetireJournal, read_retire_journal
-from migrate.retire.replacement import Facts, pushes_off, why_needed
+from migrate.retire.replacement import Evidence, pushes_off, why_needed
 from migrate.retire.retirement import Retirement, ServiceRetirement
 from migrate.snapshot.reader import batches
 from migrate.twilio_api.client import TwilioApi
@@ -154,7 +154,7 @@ class _Candidates:
         """Why a candidate is not to be deleted: its fate and the reason; None if it is."""
         if row["sid"] in self._deleted:
             return "earlier", ""
-        needed = why_needed(self._facts(row))
+        needed = why_needed(self._evidence(row))
         return (needed.fate, needed.name) if needed else None
 
     def count(self, services: Sequence[ServiceCoverage]) -> tuple[ServiceRetirement, ...]:
@@ -167,11 +167,11 @@ class _Candidates:
             if fate == "needed":
                 of.reasons[reason] += 1
             if reason in _OFF:
-                of.off |= dict.fromkeys(pushes_off(self._facts(row)))
+                of.off |= dict.fromkeys(pushes_off(self._evidence(row)))
         return tuple(_told(service, counted[service.service_sid]) for service in services)
 
-    def _facts(self, row: Row) -> Facts:
-        return listed_facts(row, self._sides[row["service_sid"]], self._credentials, self._now)
+    def _evidence(self, row: Row) -> Evidence:
+        return listed_evidence(row, self._sides[row["service_sid"]], self._credentials, self._now)
 
 
 @dataclass
