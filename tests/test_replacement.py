@@ -196,7 +196,7 @@ def test_no_condition_rests_on_its_place() -> None:
 
 
 def test_every_reason_has_its_words() -> None:
-    assert set(_REASONS) == {each.name for each in CONDITIONS if each.fate == "needed"}
+    assert set(_REASONS) == {each.name for each in CONDITIONS if each.outcome == "needed"}
 
 
 CHAT = ("new_message", "added_to_channel", "removed_from_channel", "invited_to_channel")

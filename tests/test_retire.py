@@ -104,7 +104,7 @@ def lines(journal: Path) -> list[dict[str, Any]]:
 
 def told(result: Result) -> dict[str, int]:
     found: dict[str, int] = json.loads(result.stdout)["retired"]
-    return {fate: number for fate, number in found.items() if number}
+    return {outcome: number for outcome, number in found.items() if number}
 
 
 # --- what is deleted, and what is not --------------------------------------------------------------------

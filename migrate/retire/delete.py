@@ -79,9 +79,9 @@ class Retirer:
             return Ending("deleted")
 
         ending = self._api.retry(attempt)  # where nothing can be seen it stays open, and is settled by the next run
-        if ending.fate == "gone" and sid in self._journal.begun:
+        if ending.outcome == "gone" and sid in self._journal.begun:
             ending = Ending("deleted")  # it had arrived, and its answer was lost
-        self._settle(sid, "deleted" if ending.fate == "deleted" else "failed")
+        self._settle(sid, "deleted" if ending.outcome == "deleted" else "failed")
         return ending
 
     def _judge(self, row: Row) -> Ending | None:
@@ -90,7 +90,7 @@ class Retirer:
         if evidence is None:
             return Ending("gone")
         needed = why_needed(evidence)
-        return Ending(needed.fate, needed.name) if needed else None
+        return Ending(needed.outcome, needed.name) if needed else None
 
     def _settle(self, sid: str, result: Result) -> None:
         if sid in self._journal.begun:

@@ -73,10 +73,10 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Condition:
-    """One reason for which a binding is left alone: its name, which fate that is, and whether it `holds`."""
+    """One reason for which a binding is left alone: its name, which outcome that is, and whether it `holds`."""
 
     name: str
-    fate: Kind
+    outcome: Kind
     holds: Callable[[Evidence], bool]
 
 

@@ -151,20 +151,20 @@ class _Candidates:
                     yield row
 
     def why_left(self, row: Row) -> tuple[str, str] | None:
-        """Why a candidate is not to be deleted: its fate and the reason; None if it is."""
+        """Why a candidate is not to be deleted: its outcome and the reason; None if it is."""
         if row["sid"] in self._deleted:
             return "earlier", ""
         needed = why_needed(self._evidence(row))
-        return (needed.fate, needed.name) if needed else None
+        return (needed.outcome, needed.name) if needed else None
 
     def count(self, services: Sequence[ServiceCoverage]) -> tuple[ServiceRetirement, ...]:
         """How many of each service's candidates are to be deleted, and why the others are not."""
         counted = {service.service_sid: _Counted() for service in services}
         for row in self.rows(counted):
-            fate, reason = self.why_left(row) or ("deleted", "")
+            outcome, reason = self.why_left(row) or ("deleted", "")
             of = counted[row["service_sid"]]
-            of.fates[fate] += 1
-            if fate == "needed":
+            of.outcomes[outcome] += 1
+            if outcome == "needed":
                 of.reasons[reason] += 1
             if reason in _OFF:
                 of.off |= dict.fromkeys(pushes_off(self._evidence(row)))
@@ -176,23 +176,23 @@ class _Candidates:
 
 @dataclass
 class _Counted:
-    """What is counted over the candidates of a service: by fate, those that are needed by reason, and pushes off."""
+    """What is counted over the candidates of a service: by outcome; the needed ones by reason; and pushes off."""
 
-    fates: Counter[str] = field(default_factory=Counter)
+    outcomes: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     off: dict[str, None] = field(default_factory=dict)
 
 
 def _told(service: ServiceCoverage, counted: _Counted) -> ServiceRetirement:
-    fates = counted.fates
+    outcomes = counted.outcomes
     return ServiceRetirement(
         service_sid=service.service_sid,
         friendly_name=service.friendly_name,
         coverage=service.total,
-        deletions=fates["deleted"],
-        shared=fates["shared"],
-        needed=fates["needed"],
-        earlier=fates["earlier"],
+        deletions=outcomes["deleted"],
+        shared=outcomes["shared"],
+        needed=outcomes["needed"],
+        earlier=outcomes["earlier"],
         reasons=dict(sorted(counted.reasons.items())),
         off=tuple(counted.off),
         rejected=service.rejected,

@@ -273,9 +273,9 @@ def _tell(found: Prepared, coverage: Path, retired: Retired, screen: Screen) -> 
         told["rejected_file"] = str(rejected)
         files.append(("Rejected", f"{rejected} (it holds identities: keep it as the snapshot)"))
     screen.result(told, lambda: retired_view(retired, files))
-    failed = retired.fates["failed"]
+    failed = retired.outcomes["failed"]
     if failed:
-        kind = PartlyAppliedError if retired.fates["deleted"] else MigrateError
+        kind = PartlyAppliedError if retired.outcomes["deleted"] else MigrateError
         raise kind(
             f"{failed:,} of {found.retirement.deletions:,} bindings could not be deleted",
             kept=f"What was deleted is in {journal}",
