@@ -109,7 +109,7 @@ TABLE: list[tuple[str, Evidence]] = [
     ("shared", evidence({}, {"sid": BINDING["sid"]})),
     ("conversations-own", evidence({"message_types": ["new_message", f"{C}new_message"]})),
     ("conversations-own", evidence({"message_types": ["added_to_conversation"]})),
-    ("registration-changed", replace(evidence(), registration=None)),
+    ("registration-changed", replace(evidence(), registration={})),
     *(("registration-changed", since("registration", **{name: "other"})) for name in ("sid", "identity", "endpoint")),
     ("registration-changed", since("registration", credential_sid=OTHER_APN)),
     ("registration-changed", since("registration", message_types=["new_message", f"{C}new_message"])),

@@ -223,14 +223,16 @@ people = st.lists(
 
 
 @settings(max_examples=15, suppress_health_check=list(HealthCheck), deadline=None)
-@given(chats=people, signs=people)
-def test_it_is_what_going_one_by_one_finds(tmp_path: Path, run: Run, serve: Serve, chats: Any, signs: Any) -> None:
+@given(chats=people, registrations=people)
+def test_it_is_what_going_one_by_one_finds(
+    tmp_path: Path, run: Run, serve: Serve, chats: Any, registrations: Any
+) -> None:
     groups = [
         [
             {"identity": who, "endpoint": device, "binding_type": kind, **more, "age_days": age - len(more)}
             for who, device, kind, age in some
         ]
-        for some, more in ((chats, {}), (signs, SIGN))
+        for some, more in ((chats, {}), (registrations, SIGN))
     ]
     server = serve(content(bindings=groups[0], conversations_bindings=groups[1]))
     folder = tmp_path / os.urandom(4).hex()
@@ -238,7 +240,7 @@ def test_it_is_what_going_one_by_one_finds(tmp_path: Path, run: Run, serve: Serv
     before = server.world.services[SERVICE].bindings[:]
     # Where all have expired there is nothing to wait for, and nothing is shown by that.
     assert retire(run, folder).exit_code == (0 if any(age < 365 for *_, age in chats) else 4)
-    devices = {(who, device, kind) for who, device, kind, age in signs if age < 365}
+    devices = {(who, device, kind) for who, device, kind, age in registrations if age < 365}
     day = server.world.now - timedelta(days=365)
 
     def goes(binding: Binding) -> bool:
@@ -248,14 +250,14 @@ def test_it_is_what_going_one_by_one_finds(tmp_path: Path, run: Run, serve: Serv
     assert server.world.services[SERVICE].bindings == [one for one in before if not goes(one)]
 
 
-def one(chat: dict[str, Any], *signs: dict[str, Any], **changes: Any) -> dict[str, Any]:
+def one(chat: dict[str, Any], *registrations: dict[str, Any], **changes: Any) -> dict[str, Any]:
     """A world with one phone in Chat, and registrations in Conversations, which pushes everything."""
     phone = {"identity": "i", "endpoint": "e", "age_days": 9}
     on = {"enabled": True}
     everything = {**PUSHING, "added_to_conversation": on, "removed_from_conversation": on}
     return content(**{
         "bindings": [{**phone, **chat}],
-        "conversations_bindings": [{**phone, **SIGN, **sign} for sign in signs],
+        "conversations_bindings": [{**phone, **SIGN, **registration} for registration in registrations],
         "conversations": everything,
         **changes,
     })  # fmt: skip
@@ -298,7 +300,7 @@ WHO: list[tuple[dict[str, Any], list[dict[str, Any]], int, str]] = [
 
 
 def test_who_is_deleted(tmp_path: Path, run: Run, serve: Serve) -> None:
-    server = serve(several(*(one(chat, *signs) for chat, signs, _, _ in WHO)))
+    server = serve(several(*(one(chat, *registrations) for chat, registrations, _, _ in WHO)))
     assert run("extract", "--out", tmp_path / "s").exit_code == 0
     assert retire(run, tmp_path / "s", "--min-ready", 0).exit_code == 0
     deleted = {write.split("/")[3] for write in server.world.writes}

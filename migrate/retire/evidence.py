@@ -24,7 +24,7 @@ from migrate.twilio_api.resources import (
     find_service,
 )
 
-Row = Mapping[str, Any]  # a binding as the snapshot has it, its `service_sid`, `sign` and `is_shared`
+Row = Mapping[str, Any]  # a binding as the snapshot has it, its `service_sid`, `registration` and `is_shared`
 Credentials = Mapping[str, Mapping[str, Any]]  # by SID
 _TRIES = 3  # of a look, with pauses of a second or so: what was seen before would be old by the time of a late one
 
@@ -56,17 +56,17 @@ def read_binding(api: TwilioApi, row: Row) -> tuple[Object | None, Object]:
 
 def read_evidence(api: TwilioApi, row: Row) -> Evidence | None:
     """What both sides show of a binding just now; None if Chat does not have it any more. Raises `TwilioError`."""
-    service_sid, sign = row["service_sid"], row["sign"]
-    credentials = read_credentials(api, [row["credential_sid"], sign["credential_sid"]])
+    service_sid, listed = row["service_sid"], row["registration"]
+    credentials = read_credentials(api, [row["credential_sid"], listed["credential_sid"]])
     binding, service = read_binding(api, row)
     if binding is None:
         return None
-    twin, registration = (_conversations_binding(api, service_sid, sid) for sid in (row["sid"], sign["sid"]))
+    twin, registration = (_conversations_binding(api, service_sid, sid) for sid in (row["sid"], listed["sid"]))
     return Evidence(
         held=row,
         binding=binding,
-        listed=sign,
-        registration=registration,
+        listed=listed,
+        registration=registration or {},
         is_shared=twin is not None or row["is_shared"],
         chat_service=service.get("sid"),
         notifications=service.get("notifications"),
@@ -85,8 +85,8 @@ def listed_evidence(row: Row, sides: Sides, credentials: Credentials, now: datet
     return Evidence(
         held=row,
         binding=row,
-        listed=row["sign"],
-        registration=row["sign"],
+        listed=row["registration"],
+        registration=row["registration"],
         is_shared=row["is_shared"],
         chat_service=sides.chat_service,
         notifications=sides.notifications,

@@ -48,7 +48,7 @@ class Evidence:
 
     `held` is the binding as the snapshot has it, with its `service_sid`, and `binding` as Chat shows it now. `listed`
     is the registration that may take its place as it was when the list was made, and `registration` as Conversations
-    shows it now; None if it is not there. `is_shared`: Conversations has the binding's own SID too. `notifications`
+    shows it now, empty if it is not there. `is_shared`: Conversations has the binding's own SID too. `notifications`
     and `settings` are those of the service in Chat and in Conversations, as they came; `chat_service` is the SID of
     the service that Chat answered with, None where it has none by the SID asked for. `credentials` are those of the
     two bindings that the account has, by SID. `now` is the source's time.
@@ -57,18 +57,13 @@ class Evidence:
     held: Object
     binding: Object
     listed: Object
-    registration: Object | None
+    registration: Object
     is_shared: bool
     chat_service: Any
     notifications: Any
     settings: Any
     credentials: Mapping[str, Object]
     now: datetime
-
-    @property
-    def sign(self) -> Object:
-        """The registration; an empty one if it is not there."""
-        return self.registration or {}
 
 
 @dataclass(frozen=True)
@@ -122,8 +117,8 @@ def _is_changed(evidence: Evidence) -> bool:
 
 
 def _is_another(evidence: Evidence) -> bool:
-    """What made the registration a sign is gone, or not as it was when the list was made."""
-    return not _are_same(evidence.listed, evidence.sign, ("date_created", "date_updated"))
+    """The registration is gone, or not as it was when the list was made."""
+    return not _are_same(evidence.listed, evidence.registration, ("date_created", "date_updated"))
 
 
 def _are_same(then: Object, now: Object, dates: Sequence[str]) -> bool:
@@ -146,7 +141,7 @@ def _moment(value: Any) -> Any:
 
 def _is_shared(evidence: Evidence) -> bool:
     """What both sides have by one SID may be one object there: deleting one deletes the other."""
-    return evidence.is_shared or evidence.binding.get("sid") == evidence.sign.get("sid")
+    return evidence.is_shared or evidence.binding.get("sid") == evidence.registration.get("sid")
 
 
 def _is_conversations_own(evidence: Evidence) -> bool:
@@ -165,7 +160,7 @@ def _is_of_another_service(evidence: Evidence) -> bool:
     said = (
         evidence.chat_service,
         evidence.binding.get("service_sid"),
-        evidence.sign.get("chat_service_sid"),
+        evidence.registration.get("chat_service_sid"),
         settings.get("chat_service_sid"),
     )
     return any(sid not in (None, service_sid) for sid in said)
@@ -173,19 +168,19 @@ def _is_of_another_service(evidence: Evidence) -> bool:
 
 def _is_another_device(evidence: Evidence) -> bool:
     """A device is known by its identity and endpoint; a user's other device proves nothing of this one."""
-    pairs = [(evidence.binding.get(name), evidence.sign.get(name)) for name in ("identity", "endpoint")]
+    pairs = [(evidence.binding.get(name), evidence.registration.get(name)) for name in ("identity", "endpoint")]
     return any(not chats or not isinstance(chats, str) or chats != theirs for chats, theirs in pairs)
 
 
 def _is_another_platform(evidence: Evidence) -> bool:
-    """GCM is dead: what Chat has comes back as FCM, and what Conversations calls GCM is no sign."""
-    former, now = evidence.binding.get("binding_type"), evidence.sign.get("binding_type")
+    """GCM is dead: what Chat has comes back as FCM, and a registration by GCM in Conversations gets none."""
+    former, now = evidence.binding.get("binding_type"), evidence.registration.get("binding_type")
     return now not in PUSHED_THROUGH or SUCCESSORS.get(str(former), former) != now
 
 
 def _is_not_conversations(evidence: Evidence) -> bool:
     """It is not shown that the Conversations SDK has made the registration; names of Chat's speak against it."""
-    names = evidence.sign.get("message_types")
+    names = evidence.registration.get("message_types")
     if not _has_conversations_name(names):
         return True
     return any(name in CHAT_NAMES or name.startswith(CHAT_PREFIXES) for name in names or ())
@@ -220,7 +215,7 @@ def _is_seen_since(evidence: Evidence) -> bool:
 
 def _registered(evidence: Evidence) -> datetime | None:
     """When the device has registered with Conversations, at the earliest."""
-    dates = (time_of(evidence.sign.get(name)) for name in ("date_created", "date_updated"))
+    dates = (time_of(evidence.registration.get(name)) for name in ("date_created", "date_updated"))
     return max((found for found in dates if found), default=None)
 
 
@@ -228,22 +223,22 @@ def _registered(evidence: Evidence) -> datetime | None:
 
 
 def _lacks_credential(evidence: Evidence) -> bool:
-    return _credential(evidence, evidence.sign) is None
+    return _credential(evidence, evidence.registration) is None
 
 
 def _has_misfit_credential(evidence: Evidence) -> bool:
-    credential = _credential(evidence, evidence.sign)
-    return credential is not None and credential.get("type") != evidence.sign.get("binding_type")
+    credential = _credential(evidence, evidence.registration)
+    return credential is not None and credential.get("type") != evidence.registration.get("binding_type")
 
 
 def _has_unproven_credential(evidence: Evidence) -> bool:
     """Pushes go through another credential than Chat's, and nothing shows that it works for the device: another
     environment of Apple's, or perhaps one of Google's former server keys.
     """
-    new, former = _credential(evidence, evidence.sign), _credential(evidence, evidence.binding)
-    if new is None or evidence.sign.get("credential_sid") == evidence.binding.get("credential_sid"):
+    new, former = _credential(evidence, evidence.registration), _credential(evidence, evidence.binding)
+    if new is None or evidence.registration.get("credential_sid") == evidence.binding.get("credential_sid"):
         return False
-    if evidence.sign.get("binding_type") == "apn":
+    if evidence.registration.get("binding_type") == "apn":
         return former is None or former.get("sandbox") != new.get("sandbox")
     updated = time_of(new.get("date_updated"))
     return updated is None or updated < SERVER_KEYS_ENDED
@@ -280,7 +275,7 @@ def _is_invited(evidence: Evidence) -> bool:
 
 def _is_not_asked_for(evidence: Evidence) -> bool:
     """The registration does not ask for a push that the binding asks for and Chat pushes."""
-    names = evidence.sign.get("message_types")
+    names = evidence.registration.get("message_types")
     theirs = set(names) if _is_names(names) else set()
     asked = [
         SAME_PUSH[push] for push in _asked(evidence) if push in SAME_PUSH and may_push(evidence.notifications, push)

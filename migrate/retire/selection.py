@@ -55,7 +55,7 @@ class Prepared:
         return rejected_beside(kept) if self._candidates.work.rejected else None
 
     def rows(self) -> Iterator[Row]:
-        """The bindings to delete, as the snapshot has them, each with its `service_sid`, `sign` and `is_shared`."""
+        """The bindings to delete as the snapshot has them; with `service_sid`, `registration` and `is_shared`."""
         some = {service.service_sid for service in self.retirement.services if service.deletions}
         for row in self._candidates.rows(some):
             if self._candidates.why_left(row) is None:
@@ -138,7 +138,7 @@ class _Candidates:
         some: dict[str, None] = {}
         for row in self.rows(service_sids):
             some[row["service_sid"]] = None
-            named |= {row["credential_sid"], row["sign"]["credential_sid"]}
+            named |= {row["credential_sid"], row["registration"]["credential_sid"]}
         self._sides = read_sides(api, list(some))
         self._credentials = read_credentials(api, sorted(filter(None, named)), tries=None)
         self._now = now_of(api)

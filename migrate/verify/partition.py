@@ -46,7 +46,7 @@ _SEEN = """
     ) AS judged
     WHERE is_ready OR {is_unclear}
 """
-_SIGNS = "CREATE TEMP VIEW signs AS FROM seen WHERE is_ready"
+_REGISTRATIONS = "CREATE TEMP VIEW registrations AS FROM seen WHERE is_ready"
 _HELD = """
     CREATE TEMP TABLE held AS
     SELECT {device}, {listed} coalesce(epoch_us({last_seen}) < $born_after, false) AS is_expired
@@ -54,16 +54,18 @@ _HELD = """
 """
 # The same device: identity, endpoint and push technology, by which a binding is unique (FACTS.md, "Binding").
 _SAME = """
-    signs.service = held.service AND signs.identity = held.identity AND signs.endpoint = held.endpoint
-        AND signs.platform = held.platform
+    registrations.service = held.service AND registrations.identity = held.identity
+        AND registrations.endpoint = held.endpoint AND registrations.platform = held.platform
 """
-_WAITING = f"CREATE TEMP VIEW waiting AS FROM held WHERE NOT is_expired AND NOT EXISTS (FROM signs WHERE {_SAME})"
+_WAITING = (
+    f"CREATE TEMP VIEW waiting AS FROM held WHERE NOT is_expired AND NOT EXISTS (FROM registrations WHERE {_SAME})"
+)
 _WAITING_COUNTS = """
     CREATE TEMP TABLE wanted AS SELECT service, identity, platform, count(*) AS n FROM waiting GROUP BY ALL
 """
-# A sign that is some binding's own device, be it an expired one's, is not another's successor; and a device is one,
+# A registration of some binding's own device, even an expired one's, is not another's successor; and a device is one,
 # however often it is listed.
-_SPARE = f"CREATE TEMP VIEW spare AS FROM signs WHERE NOT EXISTS (FROM held WHERE {_SAME})"
+_SPARE = f"CREATE TEMP VIEW spare AS FROM registrations WHERE NOT EXISTS (FROM held WHERE {_SAME})"
 _FREE = """
     CREATE TEMP TABLE free AS
     SELECT service, identity, platform, count(DISTINCT endpoint) + count(*) FILTER (endpoint IS NULL) AS n
@@ -98,7 +100,7 @@ _PENDING = """
 # lists the very same binding.
 _READY = """
     WITH devices AS (
-        SELECT service, identity, endpoint, platform, max_by(sid, {latest}) AS sid FROM signs GROUP BY ALL
+        SELECT service, identity, endpoint, platform, max_by(sid, {latest}) AS sid FROM registrations GROUP BY ALL
         HAVING endpoint IS NOT NULL
     ),
     successors AS (
@@ -109,21 +111,22 @@ _READY = """
               GROUP BY service, identity, platform, coalesce(endpoint, sid))
     ),
     found AS (
-        SELECT held.service, held.sid, signs.sid AS sign_sid FROM held JOIN devices AS signs ON {same}
+        SELECT held.service, held.sid, registrations.sid AS registration_sid
+        FROM held JOIN devices AS registrations ON {same}
         WHERE NOT is_expired
         UNION ALL
         SELECT service, ranked.sid, successors.sid
         FROM ranked JOIN successors USING (service, identity, platform, place)
     )
-    SELECT service_sid, source.* EXCLUDE (account_sid, extra, service), {sign} AS sign,
+    SELECT service_sid, source.* EXCLUDE (account_sid, extra, service), {registration} AS registration,
         EXISTS (FROM live AS shared WHERE shared.service = source.service AND shared.sid = source.sid) AS is_shared
     FROM found JOIN services USING (service)
         JOIN source ON source.service = found.service AND source.sid = found.sid
-        JOIN live ON live.service = found.service AND live.sid = sign_sid
+        JOIN live ON live.service = found.service AND live.sid = registration_sid
     {in_order}
 """
-# Of the registration: all that made it a sign.
-_OF_A_SIGN = (
+# Of the registration: all that made it count.
+_OF_A_REGISTRATION = (
     "sid", "identity", "endpoint", "binding_type", "credential_sid", "message_types", "date_created", "date_updated",
 )  # fmt: skip
 
@@ -238,7 +241,7 @@ def verify_partition(partition: Partition) -> dict[str, dict[str | None, Counts]
     """Compare one partition, and count by service and platform.
 
     The pending file has the columns service_sid, identity, endpoint, platform, last_seen, sid; the ready file has
-    service_sid, those of a binding in the snapshot, `sign`, the registration that makes its device ready, and
+    service_sid, those of a binding in the snapshot, `registration`, the registration that makes its device ready, and
     is_shared. Neither the order of the rows nor how they are cut into parts and partitions changes anything. Raises
     `MigrateError` where the disk is full, or memory.
     """
@@ -273,7 +276,7 @@ def add_up(parts: Iterable[Platforms]) -> dict[str | None, Counts]:
 
 
 def _prepare(database: duckdb.DuckDBPyConnection, partition: Partition) -> None:
-    """The tables of both sides: what is held, what is seen, who waits, and which signs are still free."""
+    """The tables of both sides: what is held, what is seen, who waits, and which registrations are still free."""
     terms = partition.terms
     database.execute("SET preserve_insertion_order = false")  # which would cost time, and changes nothing here
     for side in ("source", "live"):
@@ -296,7 +299,7 @@ def _prepare(database: duckdb.DuckDBPyConnection, partition: Partition) -> None:
         _HELD.format(**words, listed=listed if partition.pending or partition.ready else ""),
         {"born_after": _epoch(terms.born_after)},
     )
-    for statement in (_SIGNS, _WAITING, _WAITING_COUNTS, _SPARE, _FREE):
+    for statement in (_REGISTRATIONS, _WAITING, _WAITING_COUNTS, _SPARE, _FREE):
         database.execute(statement)
     if partition.pending or partition.ready:
         database.execute(_RANKED)
@@ -308,7 +311,7 @@ def _ready(*, several: bool) -> str:
         same=_SAME,
         latest="(last_seen IS NOT NULL, last_seen, sid)",  # DuckDB takes a null for the greatest
         in_order="ORDER BY found.service, found.sid" if several else "",
-        sign=f"{{{', '.join(f'{name}: live.{name}' for name in _OF_A_SIGN)}}}",
+        registration=f"{{{', '.join(f'{name}: live.{name}' for name in _OF_A_REGISTRATION)}}}",
     )
 
 
