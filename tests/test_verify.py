@@ -107,13 +107,8 @@ def naively(source: list[Row], live: list[Row]) -> Found:
         return None not in device(one) and device(one) == device(other)
 
     # A device is one, however often it is listed; what has no endpoint is some device of its own.
-    listed = {
-        device(registration) if registration["endpoint"] else registration["sid"]: registration
-        for registration in registrations
-    }
-    free = [
-        registration for registration in listed.values() if not any(same_device(registration, row) for row in source)
-    ]
+    listed = {device(each) if each["endpoint"] else each["sid"]: each for each in registrations}
+    free = [each for each in listed.values() if not any(same_device(each, row) for row in source)]
     # The one that was seen last comes first, the one that never was comes last.
     order = sorted(
         source, key=lambda row: (-(last_seen(row) or datetime(1970, 1, 1, tzinfo=UTC)).timestamp(), row["sid"])
@@ -123,26 +118,19 @@ def naively(source: list[Row], live: list[Row]) -> Found:
         seen, successor = last_seen(row), None
         if seen and seen < TERMS.born_after:
             status = "expired"
-        elif any(same_device(row, registration) for registration in registrations):
+        elif any(same_device(row, each) for each in registrations):
             status = "ready_device"
         else:
             key = (row["identity"], platform_of(row))
             if None not in key:
-                successor = next(
-                    (
-                        registration
-                        for registration in free
-                        if (registration["identity"], platform_of(registration)) == key
-                    ),
-                    None,
-                )
+                successor = next((each for each in free if (each["identity"], platform_of(each)) == key), None)
             status = "ready_platform" if successor else "pending"
         if successor:
             free.remove(successor)
         if status == "pending":
             pending.append(row["sid"])
         tally.update([(platform_of(row), "bindings"), (platform_of(row), status)])
-    tally.update((platform_of(registration), "new") for registration in free)
+    tally.update((platform_of(each), "new") for each in free)
     tally.update((platform_of(row), "unclear") for row in live if is_unclear(row))
     platforms = {platform for platform, _ in tally}
     counts = {each: Counts(**{name: n for (key, name), n in tally.items() if key == each}) for each in platforms}

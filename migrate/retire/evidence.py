@@ -25,7 +25,7 @@ from migrate.twilio_api.resources import (
 )
 
 Row = Mapping[str, Any]  # a binding as the snapshot has it, its `service_sid`, `registration` and `is_shared`
-Credentials = Mapping[str, Mapping[str, Any]]  # by SID
+CredentialsBySid = Mapping[str, Mapping[str, Any]]  # by SID
 _TRIES = 3  # of a look, with pauses of a second or so: what was seen before would be old by the time of a late one
 
 
@@ -57,7 +57,7 @@ def read_binding(api: TwilioApi, row: Row) -> tuple[Object | None, Object]:
 def read_evidence(api: TwilioApi, row: Row) -> Evidence | None:
     """What both sides show of a binding just now; None if Chat does not have it any more. Raises `TwilioError`."""
     service_sid, listed = row["service_sid"], row["registration"]
-    credentials = read_credentials(api, [row["credential_sid"], listed["credential_sid"]])
+    credentials = find_credentials(api, [row["credential_sid"], listed["credential_sid"]])
     binding, service = read_binding(api, row)
     if binding is None:
         return None
@@ -80,7 +80,7 @@ def _conversations_binding(api: TwilioApi, service_sid: str, sid: str) -> Object
     return find_binding(api, "conversations", service_sid, sid, _TRIES) if is_binding_sid(sid) else None
 
 
-def listed_evidence(row: Row, sides: Sides, credentials: Credentials, now: datetime) -> Evidence:
+def listed_evidence(row: Row, sides: Sides, credentials: CredentialsBySid, now: datetime) -> Evidence:
     """The evidence as it was listed: as if nothing had changed since."""
     return Evidence(
         held=row,
@@ -114,7 +114,7 @@ def _sides(api: TwilioApi, service_sid: str) -> Sides:
     return Sides(service.get("sid"), service.get("notifications"), settings)
 
 
-def read_credentials(api: TwilioApi, sids: Sequence[Any], tries: int | None = _TRIES) -> dict[str, dict[str, Any]]:
+def find_credentials(api: TwilioApi, sids: Sequence[Any], tries: int | None = _TRIES) -> dict[str, dict[str, Any]]:
     """Those of some credentials that the account has, by SID; what is not a SID is none. Raises `TwilioError`."""
     found = {}
     for sid in dict.fromkeys(sid for sid in sids if isinstance(sid, str) and is_credential_sid(sid)):

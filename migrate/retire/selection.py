@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any
 from migrate.extract.progress import ExtractProgress
 from migrate.map.rules import Rules
 from migrate.model.errors import UsageError
-from migrate.retire.evidence import Credentials, Row, Sides, listed_evidence, now_of, read_credentials, read_sides
+from migrate.retire.evidence import (
+    CredentialsBySid,
+    Row,
+    Sides,
+    find_credentials,
+    listed_evidence,
+    now_of,
+    read_sides,
+)
 from migrate.retire.journal import RetireJournal, read_retire_journal
 from migrate.retire.replacement import Evidence, pushes_off, why_needed
 from migrate.retire.retirement import Retirement, ServiceRetirement
@@ -129,7 +137,7 @@ class _Candidates:
         self.work = work
         self._deleted = deleted
         self._sides: dict[str, Sides] = {}
-        self._credentials: Credentials = {}
+        self._credentials: CredentialsBySid = {}
         self._now = datetime.max.replace(tzinfo=UTC)
 
     def look(self, api: TwilioApi, service_sids: Collection[str]) -> None:
@@ -140,7 +148,7 @@ class _Candidates:
             some[row["service_sid"]] = None
             named |= {row["credential_sid"], row["registration"]["credential_sid"]}
         self._sides = read_sides(api, list(some))
-        self._credentials = read_credentials(api, sorted(filter(None, named)), tries=None)
+        self._credentials = find_credentials(api, sorted(filter(None, named)), tries=None)
         self._now = now_of(api)
 
     def rows(self, service_sids: Collection[str]) -> Iterator[Row]:
