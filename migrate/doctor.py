@@ -31,8 +31,8 @@ from migrate.twilio_api.client import TwilioApi
 from migrate.twilio_api.connect import ApiSettings, open_api
 from migrate.twilio_api.limits import page_sizes
 from migrate.twilio_api.resources import (
-    CREDENTIALS,
-    SERVICES,
+    CREDENTIALS_PATH,
+    SERVICES_PATH,
     bindings_path,
     get_notifications,
     list_pages,
@@ -110,7 +110,7 @@ class _Twilio:
     def checks(self) -> Iterator[Check]:
         reached = False
         for side in _SIDES:
-            check, services = self._list(side, SERVICES, f"{side} services")
+            check, services = self._list(side, SERVICES_PATH, f"{side} services")
             yield check
             if services:
                 reached, self.service_sid = True, str(services[0]["sid"])
@@ -119,7 +119,7 @@ class _Twilio:
             return
         for side in _SIDES:
             yield self._list(side, bindings_path(self.service_sid), f"{side} bindings")[0]
-        yield self._list("conversations", CREDENTIALS, "push credentials")[0]
+        yield self._list("conversations", CREDENTIALS_PATH, "push credentials")[0]
         yield self._look("conversations", "push settings", self._settings)
         if not self.api.is_account_proven:
             remedy = "Use TWILIO_AUTH_TOKEN before anything is written; retire refuses to delete with this key"
@@ -131,7 +131,7 @@ class _Twilio:
         def look() -> str:
             page = next(list_pages(self.api, side, path, page_sizes(self.api.page_size)))
             found.extend(record for record in page.content if isinstance(record, dict))
-            if path == SERVICES and not all(is_service_sid(record.get("sid")) for record in found):
+            if path == SERVICES_PATH and not all(is_service_sid(record.get("sid")) for record in found):
                 raise TwilioError("The list of services holds something that is no service")
             fewer = page.page_size is not None and page.page_size < self.api.page_size
             most = f", {page.page_size:,} at a time" if fewer else ""

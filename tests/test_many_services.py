@@ -24,7 +24,7 @@ from migrate.map.sharing import read_together
 from migrate.model.errors import InputError
 from migrate.model.schemas import BINDINGS, MAPPED_BINDINGS
 from migrate.verify import partition
-from migrate.verify.partition import Service, partitions, verify_partition
+from migrate.verify.partition import ServiceParts, partitions, verify_partition
 from tests.conftest import Run, service_sid
 from tests.snapshots import AS_OF, binding, write_snapshot
 from tests.test_crowds import Row as Owned
@@ -181,7 +181,7 @@ def test_services_that_are_compared_together_have_what_they_would_have_alone(
 ) -> None:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         services = [
-            Service(service_sid(number), *(written(Path(folder, side), number, rows) for side, rows in zip("ab", pair, strict=True)))
+            ServiceParts(service_sid(number), *(written(Path(folder, side), number, rows) for side, rows in zip("ab", pair, strict=True)))
             for number, pair in enumerate(pairs)
         ]  # fmt: skip
         together = compared(services, Path(folder))
@@ -201,7 +201,7 @@ def written(folder: Path, number: int, rows: Sequence[tuple[Any, ...]]) -> list[
     return [(path, len(rows))]
 
 
-def compared(services: list[Service], folder: Path) -> tuple[Any, ...]:
+def compared(services: list[ServiceParts], folder: Path) -> tuple[Any, ...]:
     """The counts of each service, and its lists."""
     tasks = partitions(services, TERMS, folder, pending="pending", ready="ready")
     counts = {sid: found for task in tasks for sid, found in verify_partition(task).items()}

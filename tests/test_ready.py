@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from migrate.model.schemas import BINDINGS
-from migrate.verify.partition import Service, partitions, verify_partition
+from migrate.verify.partition import ServiceParts, partitions, verify_partition
 from tests.snapshots import AS_OF
 from tests.test_verify import CAME_BACK, NAMES, SERVICE, TERMS, Row, is_registration, last_seen, platform_of, rows_of
 
@@ -34,7 +34,7 @@ def listed(
             pq.write_table(pa.Table.from_pylist(rows, schema=BINDINGS), path)
         return list(zip(paths, map(len, parts), strict=True))
 
-    service = Service(SERVICE, write("source", source), write("live", live))
+    service = ServiceParts(SERVICE, write("source", source), write("live", live))
     tasks = partitions([service], TERMS, folder, ready="ready", rows_a_bucket=rows_a_bucket)
     for task in tasks:
         verify_partition(task)

@@ -30,7 +30,7 @@ from migrate.twilio_api.client import TwilioApi
 from migrate.twilio_api.transports.live import LiveTransport
 from migrate.twilio_api.transports.transport import Answer, Request
 from migrate.verify.coverage import Counts
-from migrate.verify.partition import Service, Terms, add_up, partitions, verify_partition
+from migrate.verify.partition import ServiceParts, Terms, add_up, partitions, verify_partition
 from migrate.verify.verification import SCRATCH, verify_snapshot
 from tests.conftest import DEMO_ACCOUNT, Demo, Run, Serve, service_sid, tiny_world
 from tests.snapshots import AS_OF, binding, write_snapshot
@@ -59,7 +59,7 @@ def compare(
         return found
 
     sides = write("source", source), write("live", live)
-    tasks = partitions([Service(SERVICE, *sides)], TERMS, folder, pending="pending", rows_a_bucket=rows_a_bucket)
+    tasks = partitions([ServiceParts(SERVICE, *sides)], TERMS, folder, pending="pending", rows_a_bucket=rows_a_bucket)
     counts = add_up(verify_partition(task).get(SERVICE, {}) for task in tasks)
     pending = [sid for task in tasks if task.pending for sid in pq.read_table(task.pending)["sid"].to_pylist()]
     return counts, sorted(pending)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from migrate.extract.buffer import Parts, Position
-from migrate.extract.columns import Rows, read_rows
-from migrate.extract.filters import Asked
+from migrate.extract.columns import PageRows, read_rows
+from migrate.extract.filters import AskedFilters
 from migrate.extract.identities import Identities
 from migrate.extract.progress import ExtractProgress
 from migrate.model.errors import TransientTwilioError, TwilioError
@@ -89,13 +89,13 @@ class Walk:
                 self._recover(error, tries)
         logger.info("%s is complete: %d rows", self.chain.id, self._rows)
 
-    def _pages(self, tries: int | None) -> Iterator[Page[Rows]]:
+    def _pages(self, tries: int | None) -> Iterator[Page[PageRows]]:
         """The pages from here to the end of the list that it is in.
 
         Raises `TwilioError` for one that comes twice, `OtherThanAskedError` for one that the filters exclude.
         """
         seen: set[int] = set()  # hashes: to keep the texts of 100,000 pages would take 10 MB
-        empty, asked = 0, Asked.of(self.chain.params(self._at.turn))
+        empty, asked = 0, AskedFilters.of(self.chain.params(self._at.turn))
         for page in self._list(page_sizes(self._most), tries, self._at.next_url):
             asked.refuse_others(page.content)
             if len(page.content):
@@ -109,7 +109,7 @@ class Walk:
                 raise TwilioError(f"Twilio gave more than {MOST_EMPTY_PAGES} pages in a row without a binding")
             yield page
 
-    def _list(self, sizes: tuple[int, ...], tries: int | None, next_url: str | None) -> Iterator[Page[Rows]]:
+    def _list(self, sizes: tuple[int, ...], tries: int | None, next_url: str | None) -> Iterator[Page[PageRows]]:
         return self._api.pages(
             self.chain.api,
             self._path,
@@ -121,7 +121,7 @@ class Walk:
             tries=tries,
         )
 
-    def _take(self, page: Page[Rows]) -> None:
+    def _take(self, page: Page[PageRows]) -> None:
         rows = page.content.table.num_rows
         # Without its host, so that the chain can go on under another address of the same API.
         next_url = page.next_url.removeprefix(self._base) if page.next_url else None

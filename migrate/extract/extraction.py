@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from migrate import __version__
-from migrate.extract.identities import COLUMN, Identities, read_identities
+from migrate.extract.identities import IDENTITY_COLUMN, Identities, read_identities
 from migrate.extract.progress import ExtractProgress
 from migrate.extract.source import (
     BINDING_TYPES,
@@ -60,7 +60,7 @@ class ExtractOptions:
     binding_types: tuple[str, ...] = ()
     identities: tuple[str, ...] = ()
     identity_file: Path | None = None
-    identity_column: str = COLUMN
+    identity_column: str = IDENTITY_COLUMN
     source: SourceChoice = "auto"
     shard: bool = True
     page_size: int = DEFAULT_PAGE_SIZE
@@ -72,7 +72,7 @@ class ExtractOptions:
         for option, values in (("--service", self.services), ("--binding-type", self.binding_types)):
             words += [word for value in values for word in (option, value)]
         words += ["--identity-file", str(self.identity_file)] if self.identity_file else []
-        words += ["--identity-column", self.identity_column] if self.identity_column != COLUMN else []
+        words += ["--identity-column", self.identity_column] if self.identity_column != IDENTITY_COLUMN else []
         words += ["--source", self.source] if self.source != "auto" else []
         words += [] if self.shard else ["--no-shard"]
         return shlex.join([*words, *api.options]) + " --identity …" * len(self.identities)

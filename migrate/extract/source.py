@@ -19,8 +19,8 @@ from migrate.twilio_api.addresses import CANONICAL, Api
 from migrate.twilio_api.client import TwilioApi
 from migrate.twilio_api.limits import FEW_TRIES, page_sizes
 from migrate.twilio_api.resources import (
-    CREDENTIALS,
-    SERVICES,
+    CREDENTIALS_PATH,
+    SERVICES_PATH,
     SWITCHED_OFF,
     get_notifications,
     list_pages,
@@ -92,7 +92,7 @@ def _why_gone(api: TwilioApi, error: TwilioError, wanted: tuple[str, ...]) -> Tw
     if not wanted:
         return error
     try:
-        next(list_pages(api, "chat", SERVICES, page_sizes(1), FEW_TRIES))
+        next(list_pages(api, "chat", SERVICES_PATH, page_sizes(1), FEW_TRIES))
     except TwilioError as problem:
         return problem if _is_gone(api, problem) else None
     return None
@@ -153,7 +153,7 @@ def _services(
     if wanted:
         records: list[Any] = [_service(api, side, sid, tries) for sid in wanted]
     else:
-        records = _records(api, side, SERVICES, page_size, tries)
+        records = _records(api, side, SERVICES_PATH, page_size, tries)
     found = _by_sid(records, lambda record: service_row(record, None), "service")
     return {sid: record for sid, (record, _) in found.items()}
 
@@ -174,7 +174,7 @@ def service_rows(source: Source, notifications: dict[str, dict[str, Any] | None]
 
 def list_credentials(api: TwilioApi, side: Api, page_size: int) -> list[dict[str, Any]]:
     """The rows of credentials.parquet, in the order of their SID; both APIs show the same objects."""
-    records = _records(api, side, CREDENTIALS, page_size)
+    records = _records(api, side, CREDENTIALS_PATH, page_size)
     return [row for _, row in _by_sid(records, credential_row, "credential").values()]
 
 

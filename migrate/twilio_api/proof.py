@@ -8,7 +8,7 @@ from migrate.model.errors import TwilioError
 from migrate.model.sids import is_service_sid
 from migrate.twilio_api.client import TwilioApi
 from migrate.twilio_api.limits import FEW_TRIES, PAGE_SIZES
-from migrate.twilio_api.resources import CREDENTIALS, SERVICES, bindings_path, get_notifications, list_pages
+from migrate.twilio_api.resources import CREDENTIALS_PATH, SERVICES_PATH, bindings_path, get_notifications, list_pages
 
 
 def prove_account(api: TwilioApi, sizes: tuple[int, ...] = PAGE_SIZES) -> bool:
@@ -23,10 +23,10 @@ def prove_account(api: TwilioApi, sizes: tuple[int, ...] = PAGE_SIZES) -> bool:
         return next(list_pages(api, "conversations", path, sizes, FEW_TRIES)).content
 
     def credentials() -> None:
-        first_page(CREDENTIALS)
+        first_page(CREDENTIALS_PATH)
 
     def settings() -> None:
-        records = first_page(SERVICES)
+        records = first_page(SERVICES_PATH)
         services.extend(one["sid"] for one in records if isinstance(one, dict) and is_service_sid(one.get("sid")))
         for sid in services[:1]:
             get_notifications(api, sid, FEW_TRIES)

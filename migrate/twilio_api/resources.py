@@ -28,15 +28,15 @@ if TYPE_CHECKING:
     from migrate.twilio_api.client import TwilioApi
 
 Object = dict[str, Any]  # an object of Twilio's, as its JSON has it
-SERVICES = "/Services"
-CREDENTIALS = "/Credentials"
+SERVICES_PATH = "/Services"
+CREDENTIALS_PATH = "/Credentials"
 SWITCHED_OFF = frozenset({403, 404, 410})  # what Twilio may answer for an API that it has switched off
 _EXPIRED_TOKEN = frozenset({400, 404, 410})  # to a link that was good when it came; which of them is not known
 
 
 def service_path(service_sid: str) -> str:
     """A service."""
-    return f"{SERVICES}/{service_sid}"
+    return f"{SERVICES_PATH}/{service_sid}"
 
 
 def bindings_path(service_sid: str) -> str:
@@ -62,8 +62,8 @@ def notifications_path(service_sid: str) -> str:
 
 
 def credential_path(sid: str) -> str:
-    """A push credential; the list of all is `CREDENTIALS`. Both APIs show the same ones."""
-    return f"{CREDENTIALS}/{sid}"
+    """A push credential; the list of all is `CREDENTIALS_PATH`. Both APIs show the same ones."""
+    return f"{CREDENTIALS_PATH}/{sid}"
 
 
 def list_name(path: str) -> str:
@@ -147,6 +147,6 @@ def is_service_deleted(api: TwilioApi, side: Api, service_sid: str) -> bool:
     """Whether an API lacks a service, and has the list of them."""
     try:
         found = find_service(api, side, service_sid, FEW_TRIES)
-        return found is None and bool(next(list_pages(api, side, SERVICES, page_sizes(1), FEW_TRIES)))
+        return found is None and bool(next(list_pages(api, side, SERVICES_PATH, page_sizes(1), FEW_TRIES)))
     except TwilioError:
         return False

@@ -22,7 +22,7 @@ ROWS_A_BUCKET = 4_000_000  # of both sides: their texts fit into memory
 # Small services are compared together: a database costs more than to compare them.
 ROWS_TOGETHER = 200_000
 SERVICES_TOGETHER = 1_000
-Parts = Sequence[tuple[Path, int]]  # Parquet files, and how many rows each has
+PartFiles = Sequence[tuple[Path, int]]  # Parquet files, and how many rows each has
 Platforms = Mapping[str | None, Counts]
 
 # `service` is a number, which costs less than a SID: a service's place among those of the partition.
@@ -144,12 +144,12 @@ class Terms:
 
 
 @dataclass(frozen=True)
-class Service:
+class ServiceParts:
     """A service to compare: the Parquet parts of its bindings, from the snapshot and as they are now."""
 
     sid: str
-    source: Parts
-    live: Parts
+    source: PartFiles
+    live: PartFiles
 
     @property
     def rows(self) -> int:
@@ -180,7 +180,7 @@ class Partition:
 
 
 def partitions(
-    services: Iterable[Service],
+    services: Iterable[ServiceParts],
     terms: Terms,
     scratch: Path,
     *,
@@ -216,9 +216,9 @@ def partitions(
     ]
 
 
-def _groups(services: Iterable[Service]) -> Iterator[list[Service]]:
+def _groups(services: Iterable[ServiceParts]) -> Iterator[list[ServiceParts]]:
     """Services to compare in one database: small ones, in their order, as many as are small together; or one."""
-    group: list[Service] = []
+    group: list[ServiceParts] = []
     rows = 0
     for service in services:
         if group and (len(group) == SERVICES_TOGETHER or rows + service.rows > ROWS_TOGETHER):
@@ -230,7 +230,7 @@ def _groups(services: Iterable[Service]) -> Iterator[list[Service]]:
         yield group
 
 
-def _buckets(group: Sequence[Service], rows_a_bucket: int) -> list[tuple[int, int]]:
+def _buckets(group: Sequence[ServiceParts], rows_a_bucket: int) -> list[tuple[int, int]]:
     """The buckets of a group, each with how many there are: one for several services, none for no bindings."""
     rows = sum(service.rows for service in group)
     buckets = min(rows, 1) if len(group) > 1 else -(-rows // rows_a_bucket)

@@ -158,11 +158,11 @@ class Comparison:
 
     def run(self, executor: Executor | None, listed: Listed) -> None:
         """Compare everything."""
-        from migrate.verify.partition import Service, add_up, partitions
+        from migrate.verify.partition import ServiceParts, add_up, partitions
 
         names = _names(self.source, self._live)
         tasks = partitions(
-            (Service(sid, self.source.parts(sid), self._live.parts(sid)) for sid in names),
+            (ServiceParts(sid, self.source.parts(sid), self._live.parts(sid)) for sid in names),
             self._terms,
             self.scratch,
             pending="pending" if listed == "pending" else None,
