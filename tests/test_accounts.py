@@ -16,7 +16,7 @@ from migrate.model.errors import OtherAccountError, RefusedError, UsageError
 from migrate.model.plan import Plan
 from migrate.model.sids import is_account_sid, is_api_key_sid, is_binding_sid, is_credential_sid, is_service_sid
 from migrate.snapshot.manifest import Manifest, read_manifest
-from migrate.snapshot.reader import open_snapshot
+from migrate.snapshot.reader import read_snapshot
 from migrate.standin.server import StandInServer
 from migrate.standin.world import World, make_world
 from migrate.twilio_api.connect import ApiSettings, open_api
@@ -486,7 +486,7 @@ def test_a_service_sid_that_somebody_types_may_be_in_capitals(tmp_path: Path, ru
     service.sid, world.services = sid, {sid: service}
     serve(world)
     assert run("extract", "--out", tmp_path / "s", "--service", sid.upper()).exit_code == 0
-    assert [row["sid"] for row in open_snapshot(tmp_path / "s").services()] == [sid]
+    assert [row["sid"] for row in read_snapshot(tmp_path / "s").services()] == [sid]
     assert pq.read_table(tmp_path / "s" / "services.parquet").num_rows == 1
     assert isinstance(read_manifest(tmp_path / "s"), Manifest)
 
@@ -502,6 +502,6 @@ def test_what_an_api_key_records_is_replayed_whole_though_the_account_was_proven
     live = run("extract", "--out", tmp_path / "a", "--record", tmp_path / "c.yaml", *options)
     again = run("extract", "--out", tmp_path / "b", "--replay", tmp_path / "c.yaml", *options)
     assert (live.exit_code, again.exit_code) == (0, 0), again.output
-    one, other = (open_snapshot(tmp_path / name) for name in "ab")
+    one, other = (read_snapshot(tmp_path / name) for name in "ab")
     assert [row["sid"] for row in one.credentials()] == [row["sid"] for row in other.credentials()]
     assert one.manifest.rows == other.manifest.rows > 0

@@ -16,7 +16,7 @@ from migrate.model.plan import Change, Plan
 from migrate.model.push_config import PushConfig, Settings, flatten, in_order, unreadable_of
 from migrate.model.sids import is_service_sid, normal
 from migrate.runtime.workers import Workers, result_of
-from migrate.snapshot.reader import open_snapshot
+from migrate.snapshot.reader import read_snapshot
 from migrate.twilio_api.client import TwilioApi
 from migrate.twilio_api.login import is_one_account
 from migrate.twilio_api.resources import find_notifications
@@ -114,7 +114,7 @@ def _narrowed(mapped: Mapped, services: Collection[str], *, only_credentials: bo
 def _snapshot_findings(mapped: Mapped) -> list[Finding]:
     """What is to be said of the snapshot that was mapped, as it lies there now."""
     try:
-        found = open_snapshot(_snapshot_of(mapped))
+        found = read_snapshot(_snapshot_of(mapped))
     except (MigrateError, OSError):
         return [Finding("snapshot-unverified", None)]
     changed = found.manifest.digest != mapped.summary.snapshot

@@ -27,7 +27,7 @@ from migrate.review.findings import findings_frame, service_names
 from migrate.review.proposals import proposals_frame
 from migrate.review.pushes import After, Pair, Phones, chat_pairs, pushes_frame
 from migrate.review.rows import NONE, Rows, frame
-from migrate.snapshot.reader import open_snapshot
+from migrate.snapshot.reader import read_snapshot
 
 _OUTCOMES = f"""
     SELECT coalesce(binding_type, '{NONE}') AS binding_type, outcome, action, count(*) AS bindings
@@ -221,7 +221,7 @@ class MappedReview(Card):
     def _chat(self) -> dict[str, Mapping[str, Any]]:
         """Chat's `notifications` by service, if the snapshot that was mapped is there still."""
         try:
-            snapshot = open_snapshot(self.folder / self._mapped.summary.source)
+            snapshot = read_snapshot(self.folder / self._mapped.summary.source)
         except MigrateError:
             return {}
         if snapshot.manifest.digest != self._mapped.summary.snapshot:

@@ -21,7 +21,7 @@ from migrate.review.card import Card
 from migrate.review.oddities import oddities
 from migrate.review.rows import NONE, Rows, frame
 from migrate.snapshot.manifest import Filters
-from migrate.snapshot.reader import Snapshot, open_snapshot
+from migrate.snapshot.reader import Snapshot, read_snapshot
 
 # Of some bindings: how many, of how many identities, how many are past their lifetime, and when one was last seen.
 # An identity is one of its service's.
@@ -77,7 +77,7 @@ class SnapshotReview(Card):
     @classmethod
     def open(cls, folder: Path, rules: Rules | None = None, *, show_identities: bool = False) -> Self:
         """Open and verify a snapshot; see `migrate.review.open_snapshot`."""
-        return cls(open_snapshot(folder), rules or default_rules(), show_identities=show_identities)
+        return cls(read_snapshot(folder), rules or default_rules(), show_identities=show_identities)
 
     def __len__(self) -> int:
         return self._snapshot.manifest.rows

@@ -23,7 +23,7 @@ from migrate.model.registration import SUCCESSORS
 from migrate.runtime.interrupts import resumable
 from migrate.runtime.workers import Workers, result_of
 from migrate.snapshot.manifest import Filters, Manifest
-from migrate.snapshot.reader import Snapshot, open_snapshot
+from migrate.snapshot.reader import Snapshot, read_snapshot
 from migrate.snapshot.rejected import REJECTED
 from migrate.snapshot.unfinished import begun_in
 from migrate.storage.files import make_own_folder
@@ -105,12 +105,12 @@ def compared(
     interruption leaves of it the same call goes on with, for a day; but for the list of who is ready, which is made
     to delete by, everything is read anew. `rules` say how long a binding lives and how SDKs
     name message types. `command` is the command line that errors name. Raises `InputError` and `RefusedError` as
-    `open_snapshot` does, `RefusedError` for another account or a live side that lacks a part, and what
+    `read_snapshot` does, `RefusedError` for another account or a live side that lacks a part, and what
     `extract_snapshot` raises.
     """
-    source = open_snapshot(snapshot)
+    source = read_snapshot(snapshot)
     if isinstance(live, Path):
-        other = open_snapshot(live)
+        other = read_snapshot(live)
         _refuse_other_account(source, other.manifest.account_sid, f"{live} is of")
         _refuse_other_server(source, other.manifest.addresses)
         _refuse_unless_covered(source, other)
@@ -241,7 +241,7 @@ def _read_live(
         error.kept = "No coverage was written"
         error.remedy = f"Extract again without {_NARROWED_BY[error.name]}, into another folder, and compare that one"
         raise
-    return open_snapshot(out)
+    return read_snapshot(out)
 
 
 def _live_folder(scratch: Path, source: Snapshot) -> Path:
