@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from migrate.model.clock import SAID_FROM
-from migrate.model.diagnosis import Check, Verdict
+from migrate.model.diagnosis import Check, CheckState
 from migrate.model.errors import (
     InterruptedRunError,
     MigrateError,
@@ -176,5 +176,5 @@ class _Twilio:
         found = f"{size} {'ahead of' if skew > timedelta() else 'behind'} the server's"
         if abs(skew) < SAID_FROM:
             return Check("clock", "fine", found)
-        verdict: Verdict = "wrong" if clock.is_refused else "note"
+        verdict: CheckState = "wrong" if clock.is_refused else "note"
         return Check("clock", verdict, found, "Set this machine's clock; ages are measured by the server's")
