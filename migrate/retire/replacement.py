@@ -12,34 +12,33 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, TypeGuard
+from typing import Any, Literal
 
-from migrate.model.registration import (
-    CHAT_NAMES,
-    CHAT_PREFIXES,
-    CONVERSATIONS_NAMES,
-    CONVERSATIONS_PREFIXES,
-    INVITES,
-    NO_PUSHES,
-    PUSHED_THROUGH,
-    SAME_PUSH,
-    SHARED_NAME,
-    SUCCESSORS,
+from migrate.model.config_check import MEDIA
+from migrate.model.registration import PUSHED_THROUGH, SUCCESSORS
+from migrate.retire.pushes import (
+    asks_for,
+    has_chat_name,
+    has_conversations_name,
+    has_invites,
+    has_unknown_name,
+    has_unknown_push,
+    is_names,
+    off_in_conversations,
+    pushed_by_chat,
 )
 
 Object = Mapping[str, Any]  # an object of Twilio's, with text for dates, or a row of a snapshot, with times
 # Whether something has changed since the list was made, or both sides have the binding, or it is needed.
-Kind = Literal["changed", "shared", "unready", "needed"]
+LeftAlone = Literal["changed", "shared", "unready", "needed"]
 
 LIFETIME = timedelta(days=365)  # of a registration that is not renewed (FACTS.md, "Binding")
 FASTEST_CLOCK = timedelta(days=1)  # how far ahead a date may be and still be one
 # Google's server keys had stopped working by then: a credential not touched since may still hold one (FACTS.md,
 # "Credentials").
 SERVER_KEYS_ENDED = datetime(2024, 5, 15, tzinfo=UTC)
-MEDIA = "new_message.with_media"  # Chat pushes media messages with the others
 
 _IDENTIFYING = ("sid", "identity", "endpoint", "binding_type", "credential_sid")
-_KNOWN_TO_CHAT = ("log_enabled", *SAME_PUSH, INVITES)
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ class Condition:
     """One reason for which a binding is left alone: its name, which outcome that is, and whether it `holds`."""
 
     name: str
-    outcome: Kind
+    outcome: LeftAlone
     holds: Callable[[Evidence], bool]
 
 
@@ -82,18 +81,7 @@ def why_needed(evidence: Evidence, conditions: Sequence[Condition] | None = None
 
 def pushes_off(evidence: Evidence) -> list[str]:
     """What the binding asks for, Chat pushes, or may push, and Conversations does not, in Conversations' names."""
-    wanted = [
-        SAME_PUSH[push] for push in _asked(evidence) if push in SAME_PUSH and may_push(evidence.notifications, push)
-    ]
-    if SHARED_NAME in wanted:
-        wanted.insert(1 + wanted.index(SHARED_NAME), MEDIA)
-    return [push for push in wanted if not _is_on(evidence.settings, push)]
-
-
-def may_push(notifications: Any, push: str) -> bool:
-    """Whether Chat pushes this, as its service's `notifications` say. Only a plain `false` says that it does not."""
-    said = notifications.get(push) if isinstance(notifications, Mapping) else None
-    return not (isinstance(said, Mapping) and said.get("enabled") is False)
+    return off_in_conversations(_pushed_by_chat(evidence), evidence.settings)
 
 
 def time_of(value: Any) -> datetime | None:
@@ -129,7 +117,7 @@ def _are_same(then: Object, now: Object, dates: Sequence[str]) -> bool:
     before, after = then.get("message_types"), now.get("message_types")
     if before is None or after is None:
         return before is after
-    return _is_names(before) and _is_names(after) and sorted(before) == sorted(after)  # their order means nothing
+    return is_names(before) and is_names(after) and sorted(before) == sorted(after)  # their order means nothing
 
 
 def _moment(value: Any) -> Any:
@@ -146,7 +134,7 @@ def _is_shared(evidence: Evidence) -> bool:
 
 def _is_conversations_own(evidence: Evidence) -> bool:
     """Chat's binding was made by the Conversations SDK: it may be the registration itself."""
-    return _has_conversations_name(evidence.binding.get("message_types"))
+    return has_conversations_name(evidence.binding.get("message_types"))
 
 
 def _is_without_service(evidence: Evidence) -> bool:
@@ -181,9 +169,7 @@ def _is_another_platform(evidence: Evidence) -> bool:
 def _is_not_conversations(evidence: Evidence) -> bool:
     """It is not shown that the Conversations SDK has made the registration; names of Chat's speak against it."""
     names = evidence.registration.get("message_types")
-    if not _has_conversations_name(names):
-        return True
-    return any(name in CHAT_NAMES or name.startswith(CHAT_PREFIXES) for name in names or ())
+    return not has_conversations_name(names) or has_chat_name(names)
 
 
 # --- when they were seen ---------------------------------------------------------------------------------
@@ -254,33 +240,21 @@ def _credential(evidence: Evidence, binding: Object) -> Object | None:
 
 
 def _asks_for_unknown(evidence: Evidence) -> bool:
-    """The binding asks for something that no documented push is, or does not say what for."""
-    names = evidence.binding.get("message_types")
-    if not _is_names(names):
-        return True
-    known = (*SAME_PUSH, INVITES, *NO_PUSHES)
-    return any(_plain(name) not in known and not _is_conversations_name(name) for name in names)
+    return has_unknown_name(evidence.binding.get("message_types"))
 
 
 def _pushes_unknown(evidence: Evidence) -> bool:
-    """Chat has a push that is not documented, and does not say that it is off."""
-    said = evidence.notifications if isinstance(evidence.notifications, Mapping) else {}
-    return any(name not in _KNOWN_TO_CHAT and may_push(said, name) for name in said)
+    return has_unknown_push(evidence.notifications)
 
 
 def _is_invited(evidence: Evidence) -> bool:
-    """Conversations has no invites."""
-    return INVITES in _asked(evidence) and may_push(evidence.notifications, INVITES)
+    return has_invites(evidence.binding.get("message_types"), evidence.notifications)
 
 
 def _is_not_asked_for(evidence: Evidence) -> bool:
     """The registration does not ask for a push that the binding asks for and Chat pushes."""
-    names = evidence.registration.get("message_types")
-    theirs = set(names) if _is_names(names) else set()
-    asked = [
-        SAME_PUSH[push] for push in _asked(evidence) if push in SAME_PUSH and may_push(evidence.notifications, push)
-    ]
-    return any(not theirs & {push, *(prefix + push for prefix in CONVERSATIONS_PREFIXES)} for push in asked)
+    theirs = evidence.registration.get("message_types")
+    return not all(asks_for(theirs, push) for push in _pushed_by_chat(evidence))
 
 
 def _is_off(evidence: Evidence) -> bool:
@@ -291,35 +265,8 @@ def _is_off_for_media(evidence: Evidence) -> bool:
     return MEDIA in pushes_off(evidence)
 
 
-def _asked(evidence: Evidence) -> list[str]:
-    """The pushes that the binding asks for, by Chat's plain names; all of them where it does not say."""
-    names = evidence.binding.get("message_types")
-    plain = {_plain(name) for name in names} if _is_names(names) else {*SAME_PUSH, INVITES}
-    return [push for push in (*SAME_PUSH, INVITES) if push in plain]
-
-
-def _is_on(settings: Any, push: str) -> bool:
-    for key in (*push.split("."), "enabled"):
-        settings = settings.get(key) if isinstance(settings, Mapping) else None
-    return settings is True
-
-
-def _plain(name: str) -> str:
-    """A name of Chat's without the prefix that SDKs put before it."""
-    prefix = next((prefix for prefix in CHAT_PREFIXES if name.startswith(prefix)), "")
-    return name.removeprefix(prefix)
-
-
-def _has_conversations_name(names: Any) -> bool:
-    return _is_names(names) and any(map(_is_conversations_name, names))
-
-
-def _is_conversations_name(name: str) -> bool:
-    return name in CONVERSATIONS_NAMES or name.startswith(CONVERSATIONS_PREFIXES)
-
-
-def _is_names(value: Any) -> TypeGuard[list[str]]:
-    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+def _pushed_by_chat(evidence: Evidence) -> list[str]:
+    return pushed_by_chat(evidence.binding.get("message_types"), evidence.notifications)
 
 
 CONDITIONS: tuple[Condition, ...] = (
