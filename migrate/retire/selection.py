@@ -28,9 +28,10 @@ from migrate.retire.replacement import Evidence, pushes_off, why_needed
 from migrate.retire.retirement import Retirement, ServiceRetirement
 from migrate.snapshot.reader import batches
 from migrate.twilio_api.client import TwilioApi
+from migrate.verify.comparison import Comparison
 from migrate.verify.coverage import ServiceCoverage
 from migrate.verify.coverage_folder import rejected_beside, write_coverage
-from migrate.verify.verification import Comparison, compared, told
+from migrate.verify.verification import compared, told
 
 if TYPE_CHECKING:
     from migrate.storage.sid_set import Sids
