@@ -26,11 +26,11 @@ def service(number: int) -> str:
 
 def chat_migrate(url: str, folder: Path, **options: Any) -> Work:
     """This project, through its public functions."""
-    for late in ("twilio.rest", "migrate.twilio_api.http", "migrate.extract.chains"):
+    for late in ("twilio.rest", "migrate.twilio_api.transports.live", "migrate.extract.chains"):
         import_module(late)  # only the work is timed
 
     from migrate.extract.extraction import ExtractOptions, extract_snapshot
-    from migrate.twilio_api.api import ApiSettings, open_api
+    from migrate.twilio_api.connect import ApiSettings, open_api
 
     def work() -> int:
         with open_api(ApiSettings(url, url, environment=ENVIRONMENT)) as api:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from bench.synthetic import AS_OF, fresh_endpoints
 from migrate.model.schemas import BINDINGS
 from migrate.snapshot.checkpoint import Progress
-from migrate.snapshot.reader import open_snapshot
+from migrate.snapshot.reader import read_snapshot
 from migrate.snapshot.writer import open_writer
 
 CAME_BACK, SAME_ENDPOINT = 0.6, 0.5  # shares: of the identities, and of those that came back
@@ -29,7 +29,7 @@ def write_later(folder: Path, earlier: Path, seed: int = 2) -> int:
     60 % of the identities have Conversations' names now, half of those under a new endpoint; the others' bindings
     are still there as they were.
     """
-    source = open_snapshot(earlier)
+    source = read_snapshot(earlier)
     moment = _LATER.isoformat()
     manifest = replace(
         source.manifest, status="unfinished", source="conversations", as_of=moment, started_at=moment,

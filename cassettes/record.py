@@ -9,7 +9,7 @@ from migrate.extract.extraction import ExtractOptions
 from migrate.pipeline import run
 from migrate.standin.server import StandInServer
 from migrate.standin.world import DEMO_WORLD, load_world
-from migrate.twilio_api.api import ApiSettings, open_api
+from migrate.twilio_api.connect import ApiSettings, open_api
 
 CASSETTE = Path(__file__).with_name("demo.yaml")
 PAGE_SIZE = 5  # small, so that every list takes several pages

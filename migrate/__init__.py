@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from migrate.map.mapping import map_snapshot
     from migrate.map.rules_toml import load_rules
     from migrate.model.errors import MigrateError
-    from migrate.twilio_api.api import ApiSettings, open_api
+    from migrate.twilio_api.connect import ApiSettings, open_api
     from migrate.verify.verification import verify_snapshot
 
 _HOMES = {
-    "ApiSettings": "migrate.twilio_api.api",
+    "ApiSettings": "migrate.twilio_api.connect",
     "ExtractOptions": "migrate.extract.extraction",
     "MigrateError": "migrate.model.errors",
     "explain": "migrate.map.explain",
@@ -42,7 +42,7 @@ _HOMES = {
     "load_rules": "migrate.map.rules_toml",
     "make_plan": "migrate.load.planning",
     "map_snapshot": "migrate.map.mapping",
-    "open_api": "migrate.twilio_api.api",
+    "open_api": "migrate.twilio_api.connect",
     "verify_snapshot": "migrate.verify.verification",
     "with_proposals": "migrate.load.proposals",
 }

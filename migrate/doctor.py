@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from migrate.model.clock import SAID_FROM
-from migrate.model.diagnosis import Check, Verdict
+from migrate.model.diagnosis import Check, CheckState
 from migrate.model.errors import (
     InterruptedRunError,
     MigrateError,
@@ -23,19 +23,25 @@ from migrate.model.errors import (
     TwilioError,
 )
 from migrate.model.masking import mask
-from migrate.model.push_config import KEYS, flatten
+from migrate.model.push_config import flatten
 from migrate.model.sids import is_service_sid
 from migrate.model.text import PLAIN_ASCII, lasting, printable
 from migrate.twilio_api.addresses import Api, mixture_remedy
-from migrate.twilio_api.api import ApiSettings, TwilioApi, open_api
+from migrate.twilio_api.client import TwilioApi
+from migrate.twilio_api.connect import ApiSettings, open_api
 from migrate.twilio_api.limits import page_sizes
-from migrate.twilio_api.pages import records_of
-from migrate.twilio_api.resources import CREDENTIALS, SERVICES, bindings_path, notifications_path
+from migrate.twilio_api.resources import (
+    CREDENTIALS_PATH,
+    SERVICES_PATH,
+    bindings_path,
+    get_notifications,
+    list_pages,
+    may_be_switched_off,
+)
 
 PACKAGES = ("twilio", "pyarrow", "duckdb", "pandas", "vcrpy")
 LEAST_SPACE = 2_000_000_000  # bytes; 10,000,000 bindings take some 700 MB, and a comparison of them as much again
 _SIDES: tuple[Api, ...] = ("chat", "conversations")
-_GONE = (403, 404, 410)
 _SID = re.compile(r"\b([A-Z]{2})[0-9a-fA-F]{32}\b")
 _LATER = "Look again later; --retry-budget says how long each check is tried"
 _NO_WRITES = "whether it may write shows only in a write"
@@ -104,7 +110,7 @@ class _Twilio:
     def checks(self) -> Iterator[Check]:
         reached = False
         for side in _SIDES:
-            check, services = self._list(side, SERVICES, "services", f"{side} services")
+            check, services = self._list(side, SERVICES_PATH, f"{side} services")
             yield check
             if services:
                 reached, self.service_sid = True, str(services[0]["sid"])
@@ -112,22 +118,20 @@ class _Twilio:
         if not reached:
             return
         for side in _SIDES:
-            path = bindings_path(self.service_sid)
-            yield self._list(side, path, "bindings", f"{side} bindings")[0]
-        yield self._list("conversations", CREDENTIALS, "credentials", "push credentials")[0]
+            yield self._list(side, bindings_path(self.service_sid), f"{side} bindings")[0]
+        yield self._list("conversations", CREDENTIALS_PATH, "push credentials")[0]
         yield self._look("conversations", "push settings", self._settings)
         if not self.api.is_account_proven:
             remedy = "Use TWILIO_AUTH_TOKEN before anything is written; retire refuses to delete with this key"
             yield Check("account", "unknown", "no answer says whose account the API key is of", remedy)
 
-    def _list(self, side: Api, path: str, key: str, name: str) -> tuple[Check, list[dict[str, Any]]]:
+    def _list(self, side: Api, path: str, name: str) -> tuple[Check, list[dict[str, Any]]]:
         found: list[dict[str, Any]] = []
 
         def look() -> str:
-            sizes = page_sizes(self.api.page_size)
-            page = next(self.api.pages(side, path, read=lambda body: records_of(body, key), sizes=sizes))
+            page = next(list_pages(self.api, side, path, page_sizes(self.api.page_size)))
             found.extend(record for record in page.content if isinstance(record, dict))
-            if key == "services" and not all(is_service_sid(record.get("sid")) for record in found):
+            if path == SERVICES_PATH and not all(is_service_sid(record.get("sid")) for record in found):
                 raise TwilioError("The list of services holds something that is no service")
             fewer = page.page_size is not None and page.page_size < self.api.page_size
             most = f", {page.page_size:,} at a time" if fewer else ""
@@ -136,8 +140,7 @@ class _Twilio:
         return self._look(side, name, look), found
 
     def _settings(self) -> str:
-        path = notifications_path(self.service_sid)
-        unread = sorted(flatten(self.api.get("conversations", path, having=KEYS)).unreadable)
+        unread = sorted(flatten(get_notifications(self.api, self.service_sid)).unreadable)
         if unread:
             raise TwilioError(
                 f"Values of another type than is documented: {', '.join(unread)}",
@@ -158,8 +161,7 @@ class _Twilio:
             return Check(name, "unknown", f"{how}: {_safe(error.what)}", _safe(error.remedy) or _LATER)
         except MigrateError as error:
             said = _safe(error.what)
-            is_twilios = isinstance(error, TwilioError) and error.is_twilios and error.status in _GONE
-            if name.startswith("chat ") and is_twilios:
+            if name.startswith("chat ") and may_be_switched_off(error):
                 remedy = "Programmable Chat may be switched off for this account: use --source conversations"
                 return Check(name, "note", said, remedy)
             return Check(name, "wrong", said, _safe(error.remedy))
@@ -174,5 +176,5 @@ class _Twilio:
         found = f"{size} {'ahead of' if skew > timedelta() else 'behind'} the server's"
         if abs(skew) < SAID_FROM:
             return Check("clock", "fine", found)
-        verdict: Verdict = "wrong" if clock.is_refused else "note"
+        verdict: CheckState = "wrong" if clock.is_refused else "note"
         return Check("clock", verdict, found, "Set this machine's clock; ages are measured by the server's")

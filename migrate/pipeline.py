@@ -10,6 +10,7 @@ from pathlib import Path
 from shlex import quote
 
 from migrate.extract.extraction import ExtractOptions, extract_snapshot
+from migrate.extract.progress import ExtractProgress
 from migrate.load.planning import make_plan
 from migrate.map.mapped_folder import Summary
 from migrate.map.mapped_writer import refuse_unless_free
@@ -18,8 +19,7 @@ from migrate.model.errors import InterruptedRunError, MigrateError
 from migrate.model.plan import Plan
 from migrate.runtime.interrupts import telling
 from migrate.snapshot.manifest import Manifest
-from migrate.twilio_api.api import TwilioApi
-from migrate.twilio_api.progress import Meter
+from migrate.twilio_api.client import TwilioApi
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,11 @@ class Run:
 
 
 def run(
-    api: TwilioApi, out: Path, options: ExtractOptions, meter: Meter | None = None, rules: Rules | None = None
+    api: TwilioApi,
+    out: Path,
+    options: ExtractOptions,
+    progress: ExtractProgress | None = None,
+    rules: Rules | None = None,
 ) -> Run:
     """Make `out/snapshot` and `out/mapped`, and the plan; nothing is written to Twilio.
 
@@ -41,7 +45,7 @@ def run(
     """
     snapshot, mapped = out / "snapshot", out / "mapped"
     refuse_unless_free(mapped)
-    manifest = extract_snapshot(api, snapshot, options, meter)
+    manifest = extract_snapshot(api, snapshot, options, progress)
     load = shlex.join(["chat-migrate", "load", str(mapped), *api.options])
     command = f"chat-migrate map {quote(str(snapshot))} --out {quote(str(mapped))}"
     command += f" --rules {quote(rules.file)}" if rules and rules.file else ""

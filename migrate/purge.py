@@ -20,7 +20,7 @@ from migrate.snapshot.unfinished import BINDINGS_FOLDER
 from migrate.storage.files import PARTIAL
 from migrate.storage.lock import hold
 from migrate.storage.private import is_partial_of
-from migrate.verify.coverage_folder import time_of
+from migrate.verify.coverage_folder import run_time
 
 _FIXED = {NAME, CHECKPOINT, REJECTED, "services.parquet", "credentials.parquet"}
 _SERVICE = r"service_sid=IS[0-9a-fA-F]{32}"
@@ -103,7 +103,7 @@ def _mapped(path: Path) -> Kept:
 
 def _rejected(path: Path) -> Kept:
     """What stands beside a run's coverage, and has its time in its name."""
-    as_of = time_of(path)
+    as_of = run_time(path)
     obstacle = "it is a link" if path.is_symlink() else "" if as_of else "its name does not say its time"
     return Kept(path, "rejected", as_of, path.lstat().st_size, obstacle)
 

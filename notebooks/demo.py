@@ -21,7 +21,7 @@ from migrate.load.plan_file import save_plan
 from migrate.pipeline import run
 from migrate.standin.server import StandInServer
 from migrate.standin.world import DEMO_WORLD, Binding, Service, World, binding_sid, load_world
-from migrate.twilio_api.api import ApiSettings, open_api
+from migrate.twilio_api.connect import ApiSettings, open_api
 from migrate.verify.verification import verify_snapshot
 
 CASSETTE = Path(__file__).parent.parent / "cassettes" / "demo.yaml"

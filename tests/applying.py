@@ -15,7 +15,7 @@ from migrate.model.push_config import flatten
 from migrate.standin import views
 from migrate.standin.world import World
 from migrate.storage.synced_log import SyncedLog
-from migrate.twilio_api.api import TwilioApi
+from migrate.twilio_api.client import TwilioApi
 from tests.conftest import Run
 
 FORCE = ("--force", "blockers", "--force", "switches-off", "--force", "inferred")

@@ -177,7 +177,7 @@ def _serve() -> None:
 
     import migrate.extract.extraction
     import migrate.report.text
-    import migrate.twilio_api.http
+    import migrate.twilio_api.transports.live
 
     assert all((duckdb, migrate, twilio))
     for line in sys.stdin:

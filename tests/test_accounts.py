@@ -16,11 +16,11 @@ from migrate.model.errors import OtherAccountError, RefusedError, UsageError
 from migrate.model.plan import Plan
 from migrate.model.sids import is_account_sid, is_api_key_sid, is_binding_sid, is_credential_sid, is_service_sid
 from migrate.snapshot.manifest import Manifest, read_manifest
-from migrate.snapshot.reader import open_snapshot
+from migrate.snapshot.reader import read_snapshot
 from migrate.standin.server import StandInServer
 from migrate.standin.world import World, make_world
-from migrate.twilio_api.api import ApiSettings, open_api
-from migrate.twilio_api.credentials import Credentials
+from migrate.twilio_api.connect import ApiSettings, open_api
+from migrate.twilio_api.login import Login
 from migrate.twilio_api.pages import records_of
 from migrate.twilio_api.proof import prove_account
 from tests.applying import FORCE
@@ -358,7 +358,7 @@ def test_once_it_is_contradicted_every_thread_is_told_that_and_not_that_it_was_i
         asks: list[Callable[[], object]] = [
             lambda: api.get("chat", "/Services/x"),
             lambda: api.post("conversations", "/Services/x", {"a": "b"}),
-            lambda: api.insist(lambda: api.get("chat", "/Services/x")),
+            lambda: api.retry(lambda: api.get("chat", "/Services/x")),
         ]
         for ask in asks:
             with pytest.raises(OtherAccountError):
@@ -400,9 +400,7 @@ def test_what_is_no_accounts_sid_is_wrong_usage_and_not_shown(
 @pytest.mark.parametrize("value", ["SK1", "AC" + "1" * 32, "sk" + "1" * 32, "SK" + "F" * 32, "SK" + "1" * 31 + "\n/"])
 def test_what_is_no_api_keys_sid_is_wrong_usage_and_not_shown(value: str) -> None:
     with pytest.raises(UsageError, match="TWILIO_API_KEY") as error:
-        Credentials.from_environment(
-            {"TWILIO_ACCOUNT_SID": OURS, "TWILIO_API_KEY": value, "TWILIO_API_SECRET": SECRET}
-        )
+        Login.from_environment({"TWILIO_ACCOUNT_SID": OURS, "TWILIO_API_KEY": value, "TWILIO_API_SECRET": SECRET})
     assert value.strip() not in str(error.value)
 
 
@@ -488,7 +486,7 @@ def test_a_service_sid_that_somebody_types_may_be_in_capitals(tmp_path: Path, ru
     service.sid, world.services = sid, {sid: service}
     serve(world)
     assert run("extract", "--out", tmp_path / "s", "--service", sid.upper()).exit_code == 0
-    assert [row["sid"] for row in open_snapshot(tmp_path / "s").services()] == [sid]
+    assert [row["sid"] for row in read_snapshot(tmp_path / "s").services()] == [sid]
     assert pq.read_table(tmp_path / "s" / "services.parquet").num_rows == 1
     assert isinstance(read_manifest(tmp_path / "s"), Manifest)
 
@@ -504,6 +502,6 @@ def test_what_an_api_key_records_is_replayed_whole_though_the_account_was_proven
     live = run("extract", "--out", tmp_path / "a", "--record", tmp_path / "c.yaml", *options)
     again = run("extract", "--out", tmp_path / "b", "--replay", tmp_path / "c.yaml", *options)
     assert (live.exit_code, again.exit_code) == (0, 0), again.output
-    one, other = (open_snapshot(tmp_path / name) for name in "ab")
+    one, other = (read_snapshot(tmp_path / name) for name in "ab")
     assert [row["sid"] for row in one.credentials()] == [row["sid"] for row in other.credentials()]
     assert one.manifest.rows == other.manifest.rows > 0

@@ -19,7 +19,7 @@ from migrate.snapshot.manifest import read_manifest
 from migrate.standin.faults import Faults
 from migrate.standin.server import StandInServer
 from migrate.twilio_api.addresses import Addresses
-from migrate.twilio_api.http import LiveTransport
+from migrate.twilio_api.transports.live import LiveTransport
 from tests.applying import FORCE
 from tests.conftest import CASSETTE, Run, Serve, said, tiny_world
 from tests.test_retire import content

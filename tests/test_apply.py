@@ -32,7 +32,7 @@ from migrate.standin.faults import Faults
 from migrate.standin.server import StandInServer
 from migrate.standin.world import World
 from migrate.storage.synced_log import SyncedLog
-from migrate.twilio_api.api import TwilioApi
+from migrate.twilio_api.client import TwilioApi
 from tests.applying import FORCE, apply, codes, dying, live, mortal, posts, wanted
 from tests.conftest import CASSETTE, DEMO_ACCOUNT, Run, Serve, said, service_sid
 

@@ -23,10 +23,12 @@ from cassettes.record import record
 from migrate.model.errors import TwilioError
 from migrate.standin.world import World
 from migrate.twilio_api.addresses import Addresses
-from migrate.twilio_api.api import ApiSettings, open_api
-from migrate.twilio_api.cassette import Player, Recorder
-from migrate.twilio_api.credentials import Credentials
-from migrate.twilio_api.http import Answer, LiveTransport, Request
+from migrate.twilio_api.connect import ApiSettings, open_api
+from migrate.twilio_api.login import Login
+from migrate.twilio_api.transports.live import LiveTransport
+from migrate.twilio_api.transports.record import RecordTransport
+from migrate.twilio_api.transports.replay import ReplayTransport
+from migrate.twilio_api.transports.transport import Answer, Request
 from tests.conftest import CASSETTE, DEMO_ACCOUNT, Run, Serve, service_sid, tiny_world
 from tests.scripted import Reply, Scripted, scripted
 
@@ -328,18 +330,18 @@ class Fixed:
 
 ASKED = Request("GET", "https://chat.twilio.com/v2/Services?PageSize=5", {}, None, None)
 TWILIO = Addresses()
-SIGNED = Credentials("AC" + "7" * 32, "AC" + "7" * 32, 'planted/secret-"token')
+SIGNED = Login("AC" + "7" * 32, "AC" + "7" * 32, 'planted/secret-"token')
 
 
 def replayed(body: bytes, addresses: Addresses = TWILIO, asked: Request = ASKED) -> bytes:
     """A body as it comes out of a cassette that was recorded and is played."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "c.yaml"
-        recorder = Recorder(Fixed(body), path, addresses, SIGNED)
+        recorder = RecordTransport(Fixed(body), path, addresses, SIGNED)
         recorder.send(asked)
         recorder.close()
         assert SIGNED.password not in path.read_text("utf-8", "replace")
-        return Player(path).send(ASKED).body
+        return ReplayTransport(path).send(ASKED).body
 
 
 @given(

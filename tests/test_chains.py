@@ -19,13 +19,13 @@ import pytest
 from migrate.extract import buffer, chains
 from migrate.model.errors import InterruptedRunError, RefusedError, TransientTwilioError
 from migrate.snapshot.manifest import Filters, Manifest
-from migrate.snapshot.reader import open_snapshot
+from migrate.snapshot.reader import read_snapshot
 from migrate.snapshot.writer import open_writer
 from migrate.standin.faults import Faults
 from migrate.standin.paging import PageSizes
 from migrate.twilio_api import retry
-from migrate.twilio_api.http import LiveTransport
-from migrate.twilio_api.retry import Patience
+from migrate.twilio_api.retry import RetryPolicy
+from migrate.twilio_api.transports.live import LiveTransport
 from tests.conftest import Run, Serve, service_sid, tiny_world
 from tests.scripted import Reply, Scripted, scripted
 
@@ -297,7 +297,7 @@ def test_pages_do_not_stay_in_hand_for_long(
     monkeypatch.setattr(buffer, "LONGEST_IN_HAND", 0.01)
     assert run("extract", "--out", tmp_path / "s", "--page-size", 2, "--no-shard").exit_code == 0
     assert len(list((tmp_path / "s").glob("bindings/*/*.parquet"))) > 2
-    assert open_snapshot(tmp_path / "s").manifest.rows == 40
+    assert read_snapshot(tmp_path / "s").manifest.rows == 40
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
@@ -337,16 +337,16 @@ def test_ctrl_c_does_not_wait_for_a_server_that_hangs(
 def test_a_slow_body_is_waited_for(tmp_path: Path, run: Run, serve: Serve) -> None:
     serve(tiny_world(bindings=[{"count": 30}]), faults=Faults(bytes_per_second=200_000))
     assert run("extract", "--out", tmp_path / "s").exit_code == 0
-    assert open_snapshot(tmp_path / "s").manifest.rows == 30
+    assert read_snapshot(tmp_path / "s").manifest.rows == 30
 
 
 def test_a_binding_type_that_is_not_documented_comes_without_shards(tmp_path: Path, run: Run, serve: Serve) -> None:
     serve(tiny_world(bindings=[{"count": 3}, {"binding_type": "carrier-pigeon"}]), PageSizes("docs"))
     assert run("extract", "--out", tmp_path / "sharded").exit_code == 0
     assert run("extract", "--out", tmp_path / "whole", "--no-shard").exit_code == 0
-    assert open_snapshot(tmp_path / "sharded").manifest.shards == ("apn", "fcm", "gcm")
-    assert open_snapshot(tmp_path / "whole").manifest.shards == ()
-    rows = [open_snapshot(tmp_path / name).manifest.rows for name in ("sharded", "whole")]
+    assert read_snapshot(tmp_path / "sharded").manifest.shards == ("apn", "fcm", "gcm")
+    assert read_snapshot(tmp_path / "whole").manifest.shards == ()
+    rows = [read_snapshot(tmp_path / name).manifest.rows for name in ("sharded", "whole")]
     assert rows == [3, 4]
 
 
@@ -440,11 +440,11 @@ def test_a_server_that_is_away_is_given_up_by_all_chains_together(
     serve(content)
     clock = [0.0]
 
-    def sleep(self: Patience, seconds: float) -> None:
+    def sleep(self: RetryPolicy, seconds: float) -> None:
         clock[0] += seconds
 
     monkeypatch.setattr(retry, "time", SimpleNamespace(monotonic=lambda: clock[0]))
-    monkeypatch.setattr(Patience, "sleep", sleep)
+    monkeypatch.setattr(RetryPolicy, "sleep", sleep)
     send, refused = LiveTransport.send, []
 
     def away(self: LiveTransport, request: Any) -> Any:

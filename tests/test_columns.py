@@ -16,7 +16,7 @@ from hypothesis import assume, example, given, settings, target
 from hypothesis import strategies as st
 
 from migrate.extract import columns
-from migrate.extract.columns import Rows, read_rows
+from migrate.extract.columns import PageRows, read_rows
 from migrate.model.schemas import BINDINGS
 from migrate.standin import views
 from migrate.standin.world import World
@@ -256,7 +256,7 @@ def bodies(draw: st.DrawFn) -> bytes:
 
 # --- both ways ---------------------------------------------------------------------------------------------
 
-Outcome = tuple[Meta, Rows] | None
+Outcome = tuple[Meta, PageRows] | None
 
 
 def quick(body: bytes) -> Outcome:

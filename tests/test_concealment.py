@@ -23,9 +23,9 @@ import urllib3
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from migrate.twilio_api import http
 from migrate.twilio_api.addresses import public_url
 from migrate.twilio_api.concealment import Sent
+from migrate.twilio_api.transports import failures
 from tests.conftest import Run, service_sid
 from tests.scripted import Reply, Scripted, scripted
 
@@ -272,7 +272,7 @@ def test_a_traceback_says_where_and_not_what(run: Run, signed: pytest.MonkeyPatc
         except ValueError as error:
             raise KeyError(f"{TOKEN} in {NAME}") from error
 
-    signed.setattr("migrate.twilio_api.http.TransportHttpClient.request", fail)
+    signed.setattr("migrate.twilio_api.transports.transport.TransportHttpClient.request", fail)
     output, log, _ = told(run, "http://127.0.0.1:1", tmp_path)
     assert "Unexpected KeyError" in output
     for text in (output, json.loads(log.splitlines()[-1])["traceback"]):
@@ -294,4 +294,4 @@ def test_a_traceback_says_where_and_not_what(run: Run, signed: pytest.MonkeyPatc
     ],
 )
 def test_a_librarys_reason_is_in_plain_words(error: BaseException, reason: str) -> None:
-    assert http._reason(error) in (reason, type(error).__name__)
+    assert failures.reason_of(error) in (reason, type(error).__name__)

@@ -85,7 +85,7 @@ def test_two_machines_at_once_write_nothing_that_is_not_planned(
     tmp_path: Path, run: Run, on: Machine, server: StandInServer, begun: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second applies the same plan between two steps of the first."""
-    from migrate.twilio_api.api import TwilioApi
+    from migrate.twilio_api.client import TwilioApi
 
     shutil.copytree(begun, tmp_path / "two")
     real, codes = TwilioApi.post, list[int]()

@@ -14,10 +14,12 @@ import pytest
 
 from bench.hostile import Hostile
 from migrate.model.errors import InterruptedRunError, TransientTwilioError, TwilioError
-from migrate.twilio_api.api import ApiSettings, TwilioApi, open_api
-from migrate.twilio_api.http import LiveTransport, Request
+from migrate.twilio_api.client import TwilioApi
+from migrate.twilio_api.connect import ApiSettings, open_api
 from migrate.twilio_api.limits import LARGEST_BODY
-from migrate.twilio_api.retry import Patience
+from migrate.twilio_api.retry import RetryPolicy
+from migrate.twilio_api.transports.live import LiveTransport
+from migrate.twilio_api.transports.transport import Request
 from tests.conftest import Run
 from tests.scripted import Reply, Scripted, scripted
 
@@ -110,11 +112,11 @@ def test_a_stop_ends_what_is_under_way_and_begins_nothing(transport: LiveTranspo
 
 
 def test_the_budget_bounds_the_time_of_one_request() -> None:
-    assert Patience(300).seconds_left(time.monotonic()) == 60
-    assert 19 < Patience(20).seconds_left(time.monotonic()) <= 20
-    assert 9 < Patience(300).seconds_left(time.monotonic() - 290) <= 10
+    assert RetryPolicy(300).seconds_left(time.monotonic()) == 60
+    assert 19 < RetryPolicy(20).seconds_left(time.monotonic()) <= 20
+    assert 9 < RetryPolicy(300).seconds_left(time.monotonic() - 290) <= 10
     for budget in (0, 3):
-        assert Patience(budget).seconds_left(time.monotonic()) == 5
+        assert RetryPolicy(budget).seconds_left(time.monotonic()) == 5
 
 
 @pytest.mark.long

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from migrate.extract import buffer
 from migrate.snapshot import deduplicate, writer
 from migrate.snapshot.deduplicate import Keys, without_duplicates
-from migrate.snapshot.reader import open_snapshot
+from migrate.snapshot.reader import read_snapshot
 from tests.conftest import Run, Serve, service_sid, tiny_world
 from tests.test_durability import dies, kill_at
 
@@ -175,7 +175,7 @@ def kept(folder: Path) -> list[tuple[str, str]]:
 
 
 def removed(folder: Path) -> int:
-    snapshot = open_snapshot(folder)
+    snapshot = read_snapshot(folder)
     assert snapshot.manifest.rows == len(kept(folder))
     return snapshot.manifest.duplicates_removed
 

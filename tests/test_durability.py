@@ -22,7 +22,7 @@ from migrate.extract import buffer
 from migrate.extract.chains import MOST_RESTARTS, Walk
 from migrate.snapshot import writer
 from migrate.snapshot.manifest import Manifest
-from migrate.snapshot.reader import open_snapshot
+from migrate.snapshot.reader import read_snapshot
 from migrate.standin.faults import Faults
 from migrate.standin.server import StandInServer
 from migrate.standin.world import Binding
@@ -127,7 +127,7 @@ def test_an_extract_that_dies_at_any_step_is_gone_on_with(
     again = run(*options)
     assert again.exit_code == 0 or (again.exit_code == 4 and "finished snapshot" in again.stderr), again.output
     assert sids(tmp_path / "s") == expected(server)
-    snapshot = open_snapshot(tmp_path / "s")
+    snapshot = read_snapshot(tmp_path / "s")
     assert (snapshot.manifest.rows, snapshot.manifest.duplicates_removed) == (10, 2)
     named = {file.path for file in snapshot.manifest.files} | {"manifest.json"}
     on_disk = {p.relative_to(tmp_path / "s").as_posix() for p in (tmp_path / "s").rglob("*") if p.is_file()}
@@ -179,7 +179,7 @@ def test_a_signal_in_the_middle_loses_nothing(tmp_path: Path, run: Run, serve: S
         assert told.count("\n") <= 1
     assert run("extract", "--out", out).exit_code in (0, 4)
     assert sids(out) == expected(server)
-    assert open_snapshot(out).manifest.rows == 3000
+    assert read_snapshot(out).manifest.rows == 3000
     assert set(codes) <= {-9, 130, 0, 4}
 
 
@@ -223,7 +223,7 @@ def test_a_snapshot_that_another_process_finished_meanwhile_is_left_alone(
         for options in ([], ["--restart"]):
             assert run("extract", "--no-shard", "--out", tmp_path / "s", *options).exit_code == 4
     assert sids(tmp_path / "s") == expected(server)
-    open_snapshot(tmp_path / "s")
+    read_snapshot(tmp_path / "s")
 
 
 def test_a_page_token_that_no_longer_works_restarts_that_chain_alone(
@@ -392,7 +392,7 @@ def test_beginning_anew_takes_nothing_over(
     server = unfinished(tmp_path / "s", run, serve, monkeypatch)
     server.world.services[SERVICE].bindings.clear()
     assert run("extract", "--no-shard", "--out", tmp_path / "s", "--restart").exit_code == 0
-    assert open_snapshot(tmp_path / "s").manifest.rows == 0
+    assert read_snapshot(tmp_path / "s").manifest.rows == 0
     assert not list((tmp_path / "s" / "bindings").iterdir())
 
 
@@ -404,7 +404,7 @@ def test_a_resumed_snapshot_is_of_the_time_when_it_began_and_of_its_account(
     assert run("extract", "--no-shard", "--out", tmp_path / "s").exit_code == 4
     serve({**tiny_world(bindings=[{"count": 7}]), "now": "2026-09-09T00:00:00Z"}, at=others)
     assert run("extract", "--no-shard", "--out", tmp_path / "s").exit_code == 0
-    assert open_snapshot(tmp_path / "s").manifest.as_of == "2026-06-15T08:00:00+00:00"
+    assert read_snapshot(tmp_path / "s").manifest.as_of == "2026-06-15T08:00:00+00:00"
 
 
 def test_rows_and_rejected_records_alike_are_stored_before_they_are_many(

@@ -20,7 +20,7 @@ from migrate.extract import buffer
 from migrate.standin.paging import PageSizes
 from migrate.standin.world import World
 from migrate.storage.synced_log import SyncedLog
-from migrate.twilio_api.api import TwilioApi
+from migrate.twilio_api.client import TwilioApi
 from tests.conftest import Demo, Run, Serve, service_sid, tiny_world
 from tests.scripted import Reply, Scripted, scripted
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from migrate.load.journal import Entry, read_journal
-from migrate.snapshot.reader import open_snapshot
+from migrate.snapshot.reader import read_snapshot
 from migrate.standin.server import StandInServer
 from tests.applying import live, posts
 from tests.conftest import ROOT, Run, Serve, service_sid
@@ -43,7 +43,7 @@ def test_an_unfinished_snapshot_is_resumed_at_the_page_where_it_stood(
         place(f"unfinished/{name}", folder / name, server)
     done = run("extract", "--out", folder, "--no-shard", "--page-size", 2)
     assert done.exit_code == 0, done.output
-    chains = open_snapshot(folder).manifest.chains
+    chains = read_snapshot(folder).manifest.chains
     assert {chain.service_sid[-1]: (chain.pages, chain.requests, chain.rows) for chain in chains} == {
         "1": (3, 3, 5), "2": (3, 3, 5), "3": (3, 3, 5),
     }  # fmt: skip
@@ -70,7 +70,7 @@ def test_a_journal_of_deletes_is_resumed_and_no_delete_is_repeated(tmp_path: Pat
     server = serve(content())
     snapshot, journal = tmp_path / "snapshot", tmp_path / "snapshot.retire.jsonl"
     assert run("extract", "--out", snapshot).exit_code == 0
-    place("retire.jsonl", journal, server, SNAPSHOT=open_snapshot(snapshot).manifest.digest)
+    place("retire.jsonl", journal, server, SNAPSHOT=read_snapshot(snapshot).manifest.digest)
     lines = [json.loads(line) for line in journal.read_text("utf-8").splitlines()[:-1]]
     deleted, begun = lines[1]["intent"], lines[3]["intent"]
     service = server.world.services[service_sid(1)]

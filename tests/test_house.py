@@ -25,7 +25,7 @@ BELOW: dict[str, set[str]] = {
     "map": {"snapshot", "storage", "runtime", "model"},
     "load": {"map", "snapshot", "twilio_api", "storage", "runtime", "model"},
     "verify": {"extract", "map", "snapshot", "twilio_api", "storage", "runtime", "model"},
-    "retire": {"verify", "load", "map", "snapshot", "twilio_api", "storage", "runtime", "model"},
+    "retire": {"verify", "extract", "load", "map", "snapshot", "twilio_api", "storage", "runtime", "model"},
     "rehearse": {"load", "map", "snapshot", "twilio_api", "storage", "runtime", "model"},
     "doctor": {"twilio_api", "model"},
     "purge": {"verify", "map", "snapshot", "storage", "model"},

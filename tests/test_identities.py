@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from migrate.extract import buffer, identities
 from migrate.extract.identities import LANES, MOST_FILTER_CHARACTERS, Identities, read_identities
 from migrate.model.errors import InputError
-from migrate.snapshot.reader import open_snapshot
+from migrate.snapshot.reader import read_snapshot
 from migrate.standin.faults import Faults
 from migrate.standin.server import StandInServer
 from migrate.standin.world import Binding
@@ -392,7 +392,7 @@ def test_one_that_dies_in_the_midst_of_its_lanes_is_gone_on_with(
     result = run(*options)
     assert result.exit_code == 0, result.output
     assert extracted(tmp_path / "s") == expected(server, PEOPLE)
-    assert open_snapshot(tmp_path / "s").manifest.duplicates_removed == 0
+    assert read_snapshot(tmp_path / "s").manifest.duplicates_removed == 0
 
 
 @pytest.mark.usefixtures("short_batches")

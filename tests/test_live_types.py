@@ -124,7 +124,7 @@ def test_what_becomes_unreadable_after_an_apply_is_left_alone_by_a_rollback(
 def test_what_is_read_back_unreadable_was_not_applied(
     tmp_path: Path, run: Run, world: World, mapped: Path, show: Show, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from migrate.twilio_api.api import TwilioApi
+    from migrate.twilio_api.client import TwilioApi
 
     real = TwilioApi.post
 

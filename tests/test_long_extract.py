@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pytest
 import yaml
 
-from migrate.snapshot.reader import open_snapshot
+from migrate.snapshot.reader import read_snapshot
 from migrate.standin.faults import KINDS, Faults
 from migrate.standin.paging import PageSizes
 from migrate.standin.world import Binding, World
@@ -91,7 +91,7 @@ def test_in_chaos_every_binding_arrives_once_and_as_it_is(
     assert sum(COUNTS) == 100_000
     extract(run, "--out", tmp_path / "s", *options)
     assert found_in(whole(tmp_path / "s")) == everything(server.world)
-    chains = open_snapshot(tmp_path / "s").manifest.chains
+    chains = read_snapshot(tmp_path / "s").manifest.chains
     assert sum(chain.retries for chain in chains) > sum(chain.pages for chain in chains) / 5
 
 
@@ -135,5 +135,5 @@ def test_a_million_bindings_need_no_more_than_300_megabytes(tmp_path: Path, envi
     assert kilobytes < 300 * 1024
     sids = whole(tmp_path / "s").column("sid")
     assert pc.count_distinct(sids).as_py() == SCALE
-    counted = Counter(open_snapshot(tmp_path / "s").manifest.rows_by_service)
+    counted = Counter(read_snapshot(tmp_path / "s").manifest.rows_by_service)
     assert counted == {service_sid(number): SCALE // SERVICES for number in range(1, SERVICES + 1)}

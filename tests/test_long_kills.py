@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from migrate.snapshot.reader import open_snapshot
+from migrate.snapshot.reader import read_snapshot
 from migrate.standin.faults import Faults
 from migrate.standin.paging import PageSizes
 from migrate.standin.server import StandInServer
@@ -99,7 +99,7 @@ def test_a_kill_at_any_step_of_the_work_on_the_disk_loses_nothing(
     options = {"shards": [], "one list": ["--no-shard"], "identities": ["--identity-file", str(names)]}[kind]
     options += ["--page-size", "10"]
     expected = undisturbed(run, tmp_path / "undisturbed", *options)
-    assert open_snapshot(tmp_path / "undisturbed").manifest.rejected == 5 * (kind != "identities")
+    assert read_snapshot(tmp_path / "undisturbed").manifest.rejected == 5 * (kind != "identities")
     chance, steps, folders = random.Random(kind), Counter[str](), 0
     with children() as family:
         # Some names are rare, and which come depends on the parts: more of them until each has come.
@@ -131,7 +131,7 @@ def test_a_stop_by_signal_is_one_line_and_what_was_read_is_not_read_again(
     server = serve(account(1_500, 900, 400, 100, 50, 1, 0), faults=Faults(latency=0.02))
     options = ("--page-size", 5, "--concurrency", 4)
     expected = undisturbed(run, tmp_path / "undisturbed", "--page-size", 5)
-    pages = sum(chain.pages for chain in open_snapshot(tmp_path / "undisturbed").manifest.chains)
+    pages = sum(chain.pages for chain in read_snapshot(tmp_path / "undisturbed").manifest.chains)
     needed, out = server.world.requests, tmp_path / "s"
     instants = [1, 6, 14, 40, 90, 120]  # requests after which the signal comes
     for instant in instants:
@@ -146,7 +146,7 @@ def test_a_stop_by_signal_is_one_line_and_what_was_read_is_not_read_again(
         assert f"Go on with: chat-migrate extract --out {out}" in said
     assert run("extract", "--out", out, *options).exit_code == 0
     assert whole(out).equals(expected)
-    assert sum(chain.pages for chain in open_snapshot(out).manifest.chains) == pages
+    assert sum(chain.pages for chain in read_snapshot(out).manifest.chains) == pages
     # Each run asks for the services and credentials again, and what was on the wire when it was stopped is lost.
     beginnings = 14 * (len(instants) + 1)
     assert server.world.requests - 2 * needed < beginnings + 8 * len(instants)

@@ -28,7 +28,7 @@ from migrate.model.errors import InputError
 from migrate.model.schemas import BINDINGS, MAPPED_BINDINGS, PENDING
 from migrate.storage.database import FullMemoryError
 from migrate.verify import partition
-from migrate.verify.partition import Service, partitions, verify_partition
+from migrate.verify.partition import ServiceParts, partitions, verify_partition
 from migrate.verify.pending import write_pending
 from tests.conftest import Run, service_sid
 from tests.snapshots import AS_OF, binding, write_snapshot
@@ -213,7 +213,7 @@ def test_services_that_are_compared_together_have_what_they_would_have_alone(
 ) -> None:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         services = [
-            Service(service_sid(number), *(written(Path(folder, side), number, rows) for side, rows in zip("ab", pair, strict=True)))
+            ServiceParts(service_sid(number), *(written(Path(folder, side), number, rows) for side, rows in zip("ab", pair, strict=True)))
             for number, pair in enumerate(pairs)
         ]  # fmt: skip
         together = compared(services, Path(folder))
@@ -233,7 +233,7 @@ def written(folder: Path, number: int, rows: Sequence[tuple[Any, ...]]) -> list[
     return [(path, len(rows))]
 
 
-def compared(services: list[Service], folder: Path, **options: Any) -> tuple[Any, ...]:
+def compared(services: list[ServiceParts], folder: Path, **options: Any) -> tuple[Any, ...]:
     """The counts of each service, and its lists."""
     tasks = partitions(services, TERMS, folder, pending="pending", ready="ready", **options)
     counts = {sid: found for task in tasks for sid, found in verify_partition(task).items()}
@@ -325,7 +325,7 @@ def test_texts_that_are_too_long_for_the_memory_are_compared_by_fewer_services(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parts = long_texts(tmp_path, 8, 60_000)
-    services = [Service(sid, [(path, 20) for path in paths], []) for sid, paths in parts.items()]
+    services = [ServiceParts(sid, [(path, 20) for path in paths], []) for sid, paths in parts.items()]
     expected = compared(services, tmp_path)
     opened: list[int] = []
     compare = partition._compare

@@ -149,7 +149,7 @@ def test_a_bundle_that_goes_missing_is_not_a_snapshot_that_cannot_be_written(
         bundle.unlink(missing_ok=True)
         return place
 
-    signed.setattr("migrate.twilio_api.surroundings._bundle", lambda environment: gone(str(bundle)))
+    signed.setattr("migrate.twilio_api.transports.surroundings._bundle", lambda environment: gone(str(bundle)))
     assert "Cannot ask https://127.0.0.1" in told(extract(run, tmp_path))
 
 
@@ -290,7 +290,7 @@ def test_a_407_to_a_request_without_tls_is_not_taken_for_the_page_size(
 def test_an_address_that_is_no_proxys_is_wrong_usage(
     tmp_path: Path, run: Run, behind: dict[str, str], signed: pytest.MonkeyPatch, address: str, reason: str
 ) -> None:
-    signed.setattr("migrate.twilio_api.surroundings.find_spec", lambda name: None)
+    signed.setattr("migrate.twilio_api.transports.surroundings.find_spec", lambda name: None)
     with proxy({}, behind) as found:
         signed.setenv("HTTPS_PROXY", address.format(found.address))
         result = extract(run, tmp_path, "--log-file", tmp_path / "log")

@@ -17,7 +17,7 @@ from migrate.model.errors import TransientTwilioError, TwilioError
 from migrate.standin import credentials
 from migrate.standin.server import StandInServer
 from migrate.standin.world import Credential, make_world
-from migrate.twilio_api.api import TwilioApi
+from migrate.twilio_api.client import TwilioApi
 from tests.conftest import Run, Serve, tiny_world
 from tests.keys import service_account
 

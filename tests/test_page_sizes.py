@@ -14,8 +14,9 @@ import pytest
 
 from migrate.model.errors import InterruptedRunError, TransientTwilioError, TwilioError
 from migrate.standin.paging import PageSizes
-from migrate.twilio_api.http import Answer, LiveTransport, Request
 from migrate.twilio_api.sizes import PageSizes as Sizes
+from migrate.twilio_api.transports.live import LiveTransport
+from migrate.twilio_api.transports.transport import Answer, Request
 from tests.conftest import Run, Serve, tiny_world
 
 Asked = list[tuple[str, str, int]]  # the name of a list, the size, the status of the answer

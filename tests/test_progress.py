@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from migrate.cli import progress
+from migrate.cli import progress as views
 from migrate.cli.console import Screen
 from migrate.cli.progress import bars, lines
+from migrate.extract.progress import ExtractProgress
 from migrate.standin.faults import Faults
-from migrate.twilio_api.progress import Meter
-from migrate.twilio_api.retry import Patience
+from migrate.twilio_api.retry import RetryPolicy
 from tests.conftest import Run, Serve, service_sid, tiny_world
 
 ONE, TWO = service_sid(1), service_sid(2)
@@ -65,16 +65,16 @@ class Reader:
 @pytest.fixture
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """A line is due at nearly every moment."""
-    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.005)
+    monkeypatch.setattr(views, "SECONDS_BETWEEN_LINES", 0.005)
 
 
 @pytest.mark.usefixtures("often")
 def test_a_line_has_the_numbers_of_all_services_together() -> None:
-    meter = Meter({ONE: 4000, TWO: 1000})
-    meter.requests_now = lambda: 7
-    meter.add(ONE, rows=1200, read=1200, pages=12, retries=3, chains=3, chains_done=1)
-    meter.add(TWO, rows=34, read=34, pages=1, chains=1, chains_done=1)
-    with lines(said := Reader(1), meter):
+    progress = ExtractProgress({ONE: 4000, TWO: 1000})
+    progress.requests_now = lambda: 7
+    progress.add(ONE, rows=1200, read=1200, pages=12, retries=3, chains=3, chains_done=1)
+    progress.add(TWO, rows=34, read=34, pages=1, chains=1, chains_done=1)
+    with lines(said := Reader(1), progress):
         said.wait()
     found = read(said.lines[0])
     assert (number(found["rows"]), number(found["expected"])) == (1234, 5000)
@@ -90,12 +90,12 @@ def test_a_line_has_the_numbers_of_all_services_together() -> None:
 
 @pytest.mark.usefixtures("often")
 def test_lines_go_on_with_what_has_changed_and_end_with_the_run() -> None:
-    meter = Meter()
-    meter.add(ONE, rows=1, read=1, pages=1, chains=2)
-    with lines(said := Reader(2), meter):
+    progress = ExtractProgress()
+    progress.add(ONE, rows=1, read=1, pages=1, chains=2)
+    with lines(said := Reader(2), progress):
         said.wait()
-        meter.add(ONE, rows=1, read=1, pages=1, chains_done=1)
-        meter.trouble = lambda: "a storm"
+        progress.add(ONE, rows=1, read=1, pages=1, chains_done=1)
+        progress.trouble = lambda: "a storm"
         after = len(said.lines)
         while len(said.lines) < after + 2:
             threading.Event().wait(0.001)
@@ -110,44 +110,44 @@ def test_lines_go_on_with_what_has_changed_and_end_with_the_run() -> None:
 
 @pytest.mark.usefixtures("often")
 def test_thousands_of_chains_are_told_as_other_numbers_are() -> None:
-    meter = Meter()
-    meter.add(ONE, chains=1800, chains_done=1700)
-    with lines(said := Reader(1), meter):
+    progress = ExtractProgress()
+    progress.add(ONE, chains=1800, chains_done=1700)
+    with lines(said := Reader(1), progress):
         said.wait()
     assert " · 1,700 of 1,800 chains complete · " in said.lines[0]
 
 
 def test_once_all_has_come_a_line_is_not_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.001)
-    meter, due = Meter(), threading.Semaphore(0)
+    monkeypatch.setattr(views, "SECONDS_BETWEEN_LINES", 0.001)
+    progress, due = ExtractProgress(), threading.Semaphore(0)
 
     def requests_now() -> int:
         due.release()  # it is asked for each line, said or not
         return 0
 
-    meter.requests_now = requests_now
-    meter.add(ONE, rows=5, read=5, chains=1)
+    progress.requests_now = requests_now
+    progress.add(ONE, rows=5, read=5, chains=1)
     said: list[str] = []
 
     def wait(times: int) -> None:
         for _ in range(times):
             assert due.acquire(timeout=SECONDS)
 
-    with lines(said.append, meter):
+    with lines(said.append, progress):
         wait(4)
         assert len(said) >= 3, "while something is to come it goes on"
-        meter.add(ONE, chains_done=1)
+        progress.add(ONE, chains_done=1)
         wait(8)
         before = len(said)
         wait(5)
         assert len(said) == before
-        meter.add(ONE, rows=-1)
+        progress.add(ONE, rows=-1)
         wait(3)
     assert [read(line)["rows"] for line in said if read(line)["done"] == "1"] == ["5", "4"]
 
 
 def test_what_is_over_before_a_line_is_due_gets_none() -> None:
-    with lines(said := Reader(1), Meter()):
+    with lines(said := Reader(1), ExtractProgress()):
         pass
     assert said.lines == []
 
@@ -160,7 +160,7 @@ def test_lines_end_with_a_run_that_fails_too() -> None:
         said.wait()
         raise OSError("full")
 
-    with pytest.raises(OSError, match="full"), lines(said, Meter()):
+    with pytest.raises(OSError, match="full"), lines(said, ExtractProgress()):
         fail()
     assert not [thread for thread in threading.enumerate() if thread.name == "progress"]
 
@@ -246,7 +246,7 @@ def wait_for_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
             told.set()
 
     monkeypatch.setattr(Screen, "say", heard)
-    monkeypatch.setattr(Patience, "sleep", lambda self, seconds: told.wait(SECONDS))
+    monkeypatch.setattr(RetryPolicy, "sleep", lambda self, seconds: told.wait(SECONDS))
 
 
 @pytest.mark.usefixtures("often")
@@ -273,13 +273,15 @@ def test_what_a_request_waits_for_is_shown_and_names_nobody(
 # --- bars, where it is one ----------------------------------------------------------------------------------
 
 
-def drawn(meter: Meter, monkeypatch: pytest.MonkeyPatch, *, seconds: float = 10, width: int = 160) -> list[str]:
+def drawn(
+    progress: ExtractProgress, monkeypatch: pytest.MonkeyPatch, *, seconds: float = 10, width: int = 160
+) -> list[str]:
     """The last picture on a terminal without colours, so many seconds after the beginning: its lines."""
     clock = iter([1000.0])
-    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(clock, 1000.0 + seconds)))
+    monkeypatch.setattr(views, "time", SimpleNamespace(monotonic=lambda: next(clock, 1000.0 + seconds)))
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=width, height=40, no_color=True, markup=False, emoji=False)
-    with bars(console, meter):
+    with bars(console, progress):
         pass
     shown = out.getvalue()
     assert "\x1b[" in shown
@@ -292,11 +294,11 @@ def line_of(picture: list[str], service: str) -> str:
 
 
 def test_a_bar_has_a_services_numbers_and_what_is_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
-    meter = Meter({ONE: 4000})
-    meter.add(ONE, rows=1000, read=1000, pages=12, retries=3, chains=2, chains_done=1)
-    meter.add(TWO, rows=7, read=7, pages=1, chains=1)
-    meter.requests_now = lambda: 5
-    picture = drawn(meter, monkeypatch)
+    progress = ExtractProgress({ONE: 4000})
+    progress.add(ONE, rows=1000, read=1000, pages=12, retries=3, chains=2, chains_done=1)
+    progress.add(TWO, rows=7, read=7, pages=1, chains=1)
+    progress.requests_now = lambda: 5
+    picture = drawn(progress, monkeypatch)
     line = line_of(picture, ONE)
     for shown in ("1,000 bindings", "100/s", "12 pages", "3 retries", "about 30 s left"):
         assert shown in line
@@ -306,10 +308,10 @@ def test_a_bar_has_a_services_numbers_and_what_is_to_come(monkeypatch: pytest.Mo
 
 
 def test_on_80_columns_services_are_told_apart_and_no_number_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    meter = Meter({ONE: 400_000, TWO: 400_000})
-    meter.add(ONE, rows=100_000, read=100_000, pages=100, retries=3, chains=2)
-    meter.add(TWO, rows=100_000, read=100_000, pages=100, retries=3, chains=2)
-    picture = drawn(meter, monkeypatch, seconds=90, width=80)
+    progress = ExtractProgress({ONE: 400_000, TWO: 400_000})
+    progress.add(ONE, rows=100_000, read=100_000, pages=100, retries=3, chains=2)
+    progress.add(TWO, rows=100_000, read=100_000, pages=100, retries=3, chains=2)
+    picture = drawn(progress, monkeypatch, seconds=90, width=80)
     assert max(map(len, picture)) <= 80
     for ending in ("000001", "000002"):
         line = line_of(picture, f"IS…{ending}")
@@ -321,10 +323,10 @@ def test_on_80_columns_services_are_told_apart_and_no_number_is_cut(monkeypatch:
 def test_at_every_width_services_are_told_apart_and_no_number_is_cut(
     monkeypatch: pytest.MonkeyPatch, width: int
 ) -> None:
-    meter = Meter({ONE: 9_876_543, TWO: 9_876_543})
+    progress = ExtractProgress({ONE: 9_876_543, TWO: 9_876_543})
     for service in (ONE, TWO):
-        meter.add(service, rows=5_234_567, read=1_234_567, pages=12_346, retries=1_204, chains=2)
-    picture = drawn(meter, monkeypatch, seconds=300, width=width)
+        progress.add(service, rows=5_234_567, read=1_234_567, pages=12_346, retries=1_204, chains=2)
+    picture = drawn(progress, monkeypatch, seconds=300, width=width)
     rows = {line for line in picture if line.startswith("IS")}
     assert max(map(len, picture)) <= width
     assert {line.split()[0][-6:] for line in rows} == {"000001", "000002"}
@@ -340,72 +342,72 @@ def test_at_every_width_services_are_told_apart_and_no_number_is_cut(
 
 
 def test_what_is_narrower_than_any_form_is_cut_at_the_edge(monkeypatch: pytest.MonkeyPatch) -> None:
-    meter = Meter()
-    meter.add(ONE, rows=1_234_567, chains=1)
-    assert max(map(len, drawn(meter, monkeypatch, width=20))) <= 20
+    progress = ExtractProgress()
+    progress.add(ONE, rows=1_234_567, chains=1)
+    assert max(map(len, drawn(progress, monkeypatch, width=20))) <= 20
 
 
 def test_of_more_services_than_the_screen_has_lines_the_others_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    meter = Meter()
+    progress = ExtractProgress()
     for number in range(1, 1_601):
-        meter.add(service_sid(number), chains=1)
-    meter.trouble = lambda: "Twilio answered 429"
-    picture = drawn(meter, monkeypatch)
+        progress.add(service_sid(number), chains=1)
+    progress.trouble = lambda: "Twilio answered 429"
+    picture = drawn(progress, monkeypatch)
     assert len({line for line in picture if line.startswith("IS")}) == 37
     assert "and 1,563 more services · 0 requests under way" in picture
     assert "Twilio answered 429" in picture
 
 
 def test_the_time_left_is_told_by_the_speed_of_this_run_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    meter = Meter({ONE: 5000})
-    meter.add(ONE, rows=4000, chains=1)  # from before an interruption
-    assert "left" not in line_of(drawn(meter, monkeypatch), ONE)
-    meter.add(ONE, rows=500, read=500, pages=1)
-    line = line_of(drawn(meter, monkeypatch, seconds=60), ONE)
+    progress = ExtractProgress({ONE: 5000})
+    progress.add(ONE, rows=4000, chains=1)  # from before an interruption
+    assert "left" not in line_of(drawn(progress, monkeypatch), ONE)
+    progress.add(ONE, rows=500, read=500, pages=1)
+    line = line_of(drawn(progress, monkeypatch, seconds=60), ONE)
     assert "about 1 min left" in line
     assert "8/s" in line
 
 
 def test_a_service_that_has_grown_since_is_not_a_negative_time_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    meter = Meter({ONE: 10})
-    meter.add(ONE, rows=500, read=500, pages=1, chains=1)
-    assert "about 0 s left" in line_of(drawn(meter, monkeypatch), ONE)
+    progress = ExtractProgress({ONE: 10})
+    progress.add(ONE, rows=500, read=500, pages=1, chains=1)
+    assert "about 0 s left" in line_of(drawn(progress, monkeypatch), ONE)
 
 
 def test_a_service_all_of_whose_chains_have_ended_is_complete(monkeypatch: pytest.MonkeyPatch) -> None:
-    meter = Meter({ONE: 4000, TWO: 0})
-    meter.add(ONE, rows=1000, read=1000, pages=12, chains=2, chains_done=2)
-    meter.add(TWO, chains=1, chains_done=1)
+    progress = ExtractProgress({ONE: 4000, TWO: 0})
+    progress.add(ONE, rows=1000, read=1000, pages=12, chains=2, chains_done=2)
+    progress.add(TWO, chains=1, chains_done=1)
     for service in (ONE, TWO):
-        line = line_of(drawn(meter, monkeypatch), service)
+        line = line_of(drawn(progress, monkeypatch), service)
         assert line.endswith("complete")
         assert line.count("━") == 20
         assert "left" not in line
 
 
 def test_what_is_complete_goes_below_what_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    meter = Meter()
-    meter.add(ONE, rows=1, chains=1, chains_done=1)
-    meter.add(TWO, rows=1, chains=1)
-    services = [line[:34] for line in drawn(meter, monkeypatch) if line.startswith("IS")]
+    progress = ExtractProgress()
+    progress.add(ONE, rows=1, chains=1, chains_done=1)
+    progress.add(TWO, rows=1, chains=1)
+    services = [line[:34] for line in drawn(progress, monkeypatch) if line.startswith("IS")]
     assert services[:2] == [TWO, ONE]
 
 
 def test_before_anything_has_come_there_is_a_picture_already(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert drawn(Meter(), monkeypatch, seconds=0)
-    meter = Meter({ONE: 100})
-    meter.add(ONE, chains=1)
-    assert "0 bindings" in line_of(drawn(meter, monkeypatch, seconds=0), ONE)
+    assert drawn(ExtractProgress(), monkeypatch, seconds=0)
+    progress = ExtractProgress({ONE: 100})
+    progress.add(ONE, chains=1)
+    assert "0 bindings" in line_of(drawn(progress, monkeypatch, seconds=0), ONE)
 
 
 @pytest.mark.parametrize("width", [160, 60])
 def test_what_a_request_waits_for_is_shown_in_one_line_whatever_it_says(
     monkeypatch: pytest.MonkeyPatch, width: int
 ) -> None:
-    meter = Meter()
-    meter.add(ONE, chains=1)
-    meter.trouble = lambda: "[red]https://chat.twilio.com[/red] answered 503 :warning: " + "and more " * 50
-    picture = drawn(meter, monkeypatch, width=width)
+    progress = ExtractProgress()
+    progress.add(ONE, chains=1)
+    progress.trouble = lambda: "[red]https://chat.twilio.com[/red] answered 503 :warning: " + "and more " * 50
+    picture = drawn(progress, monkeypatch, width=width)
     (trouble,) = {line for line in picture if "answered" in line or "[red]" in line}
     assert trouble.startswith("[red]https://chat.twilio.com[/red] answered 503"[: width - 1])
     assert len(trouble) <= width
@@ -415,23 +417,25 @@ def test_what_a_request_waits_for_is_shown_in_one_line_whatever_it_says(
 @pytest.mark.parametrize("total", [None, 4000])
 def test_a_bar_draws_on_however_the_numbers_change(monkeypatch: pytest.MonkeyPatch, total: int | None) -> None:
     """Also when a chain begins anew, and takes its rows away again."""
-    meter = Meter({ONE: total} if total else {})
-    meter.add(ONE, rows=100, read=100, pages=1, chains=1)
-    meter.add(ONE, rows=-100)
-    assert "0 bindings" in line_of(drawn(meter, monkeypatch), ONE)
+    progress = ExtractProgress({ONE: total} if total else {})
+    progress.add(ONE, rows=100, read=100, pages=1, chains=1)
+    progress.add(ONE, rows=-100)
+    assert "0 bindings" in line_of(drawn(progress, monkeypatch), ONE)
 
 
 def test_bars_end_with_a_run_that_fails_too() -> None:
     console = Console(file=io.StringIO(), force_terminal=True)
-    with pytest.raises(OSError, match="full"), bars(console, Meter()):
+    with pytest.raises(OSError, match="full"), bars(console, ExtractProgress()):
         raise OSError("full")
-    with bars(console, Meter()):  # the screen is free again
+    with bars(console, ExtractProgress()):  # the screen is free again
         pass
 
 
-def said(meter: Meter, monkeypatch: pytest.MonkeyPatch, then: Callable[[], None] = lambda: None) -> list[str]:
+def said(
+    progress: ExtractProgress, monkeypatch: pytest.MonkeyPatch, then: Callable[[], None] = lambda: None
+) -> list[str]:
     """Two lines of progress; `then` happens between them."""
-    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.05)
+    monkeypatch.setattr(views, "SECONDS_BETWEEN_LINES", 0.05)
     told: list[str] = []
     enough = threading.Event()
 
@@ -441,24 +445,24 @@ def said(meter: Meter, monkeypatch: pytest.MonkeyPatch, then: Callable[[], None]
         if len(told) > 1:
             enough.set()
 
-    with progress.lines(say, meter):
+    with views.lines(say, progress):
         assert enough.wait(20)
     return told
 
 
 def test_the_speed_is_that_of_this_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    meter = Meter()
-    meter.add(service_sid(1), rows=1_000_000, chains=1)  # stored before an interruption
-    assert said(meter, monkeypatch)[0].endswith(" 0 bindings/s")
+    progress = ExtractProgress()
+    progress.add(service_sid(1), rows=1_000_000, chains=1)  # stored before an interruption
+    assert said(progress, monkeypatch)[0].endswith(" 0 bindings/s")
 
 
 def test_a_chain_that_begins_anew_is_not_read_backwards(monkeypatch: pytest.MonkeyPatch) -> None:
-    meter = Meter()
-    meter.add(service_sid(1), rows=1_000, read=1_000, chains=1)
-    assert "-" not in said(meter, monkeypatch, lambda: meter.add(service_sid(1), rows=-100))[1]
+    progress = ExtractProgress()
+    progress.add(service_sid(1), rows=1_000, read=1_000, chains=1)
+    assert "-" not in said(progress, monkeypatch, lambda: progress.add(service_sid(1), rows=-100))[1]
 
 
 def test_only_what_is_asked_for_is_expected(monkeypatch: pytest.MonkeyPatch) -> None:
-    meter = Meter({service_sid(1): 10, service_sid(2): 10})
-    meter.add(service_sid(1), chains=1)
-    assert said(meter, monkeypatch)[0].startswith("0 of about 10 bindings")
+    progress = ExtractProgress({service_sid(1): 10, service_sid(2): 10})
+    progress.add(service_sid(1), chains=1)
+    assert said(progress, monkeypatch)[0].startswith("0 of about 10 bindings")

@@ -23,8 +23,8 @@ from migrate.standin.faults import Faults
 from migrate.standin.paging import ProblemError
 from migrate.standin.server import StandInServer
 from migrate.standin.world import Credential, World, make_world
-from migrate.twilio_api.api import TwilioApi
-from migrate.twilio_api.http import LiveTransport
+from migrate.twilio_api.client import TwilioApi
+from migrate.twilio_api.transports.live import LiveTransport
 from tests.applying import codes, dying, mortal
 from tests.conftest import Run, Serve, said, tiny_world
 from tests.keys import certificate, private_key, service_account

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from migrate.model.schemas import BINDINGS
-from migrate.verify.partition import Service, partitions, verify_partition
+from migrate.verify.partition import ServiceParts, partitions, verify_partition
 from tests.snapshots import AS_OF
-from tests.test_verify import CAME_BACK, NAMES, SERVICE, TERMS, Row, is_sign, last_seen, platform_of, rows_of
+from tests.test_verify import CAME_BACK, NAMES, SERVICE, TERMS, Row, is_registration, last_seen, platform_of, rows_of
 
 LEFT_OUT = ("account_sid", "extra")  # what a comparison before a delete does not need
 EVERYTHING = [*CAME_BACK, "added_to_conversation", "twilio.conversations.removed_from_conversation"]
@@ -34,7 +34,7 @@ def listed(
             pq.write_table(pa.Table.from_pylist(rows, schema=BINDINGS), path)
         return list(zip(paths, map(len, parts), strict=True))
 
-    service = Service(SERVICE, write("source", source), write("live", live))
+    service = ServiceParts(SERVICE, write("source", source), write("live", live))
     tasks = partitions([service], TERMS, folder, ready="ready", rows_a_bucket=rows_a_bucket)
     for task in tasks:
         verify_partition(task)
@@ -48,7 +48,7 @@ def listed(
 class Found:
     """What the list says of a binding beside what the snapshot has."""
 
-    sign_sid: str
+    registration_sid: str
     is_shared: bool
 
 
@@ -64,25 +64,25 @@ def naively(source: list[Row], live: list[Row]) -> dict[str, Found]:
     def latest_first(rows: list[Row]) -> list[Row]:
         return sorted(rows, key=lambda row: (-(last_seen(row) or BEGINNING).timestamp(), row["sid"]))
 
-    signs = [row for row in live if is_sign(row) and (last_seen(row) or AS_OF) >= TERMS.live_after]
+    registrations = [row for row in live if is_registration(row) and (last_seen(row) or AS_OF) >= TERMS.live_after]
     # By device the latest; of the same time, that with the greatest SID. Without an endpoint each is one of its own.
     latest = {
         device(row) if row["endpoint"] else (row["sid"],): row
-        for row in sorted(signs, key=lambda row: (last_seen(row) or BEGINNING, row["sid"]))
+        for row in sorted(registrations, key=lambda row: (last_seen(row) or BEGINNING, row["sid"]))
     }
     taken = {device(row) for row in source if None not in device(row)}
-    spare = latest_first([sign for sign in latest.values() if device(sign) not in taken])
+    spare = latest_first([registration for registration in latest.values() if device(registration) not in taken])
     sids, found = {row["sid"] for row in live}, {}
     for row in latest_first(source):
         seen = last_seen(row)
         if seen and seen < TERMS.born_after:
             continue
-        sign = latest.get(device(row)) if None not in device(row) else None
-        if sign is None and None not in key(row):
-            sign = next((one for one in spare if key(one) == key(row)), None)
-            spare = [one for one in spare if one is not sign]
-        if sign:
-            found[row["sid"]] = Found(sign["sid"], row["sid"] in sids)
+        registration = latest.get(device(row)) if None not in device(row) else None
+        if registration is None and None not in key(row):
+            registration = next((one for one in spare if key(one) == key(row)), None)
+            spare = [one for one in spare if one is not registration]
+        if registration:
+            found[row["sid"]] = Found(registration["sid"], row["sid"] in sids)
     return found
 
 
@@ -101,11 +101,13 @@ def test_the_list_is_what_going_row_by_row_finds(
     with tempfile.TemporaryDirectory() as folder:
         found = listed(Path(folder), source, live, rows_a_bucket)
     rows = {row["sid"]: row for part in source for row in part}
-    told = {sid: Found(row["sign"]["sid"], row["is_shared"]) for sid, row in found.items()}
+    told = {sid: Found(row["registration"]["sid"], row["is_shared"]) for sid, row in found.items()}
     assert told == naively(list(rows.values()), [row for part in live for row in part])
-    signs = {row["sid"]: row for part in live for row in part}
+    registrations = {row["sid"]: row for part in live for row in part}
     for row in found.values():
-        assert row["sign"] == {name: signs[row["sign"]["sid"]].get(name) for name in row["sign"]}
+        assert row["registration"] == {
+            name: registrations[row["registration"]["sid"]].get(name) for name in row["registration"]
+        }
     for sid, row in found.items():
         kept = {name: rows[sid].get(name) for name in BINDINGS.names if name not in LEFT_OUT}
         assert {name: row[name] for name in kept} == kept
@@ -120,11 +122,11 @@ def test_one_that_stands_in_conversations_under_another_user_is_shared(tmp_path:
     names = [f"user-{number}" for number in range(24)]
     plain: Row = {"endpoint": "phone", "binding_type": "apn"}
     source = [{**plain, "sid": f"s{number}", "identity": name} for number, name in enumerate(names)]
-    signs = [{**row, "sid": f"l{row['sid']}", "message_types": CAME_BACK} for row in source]
+    registrations = [{**row, "sid": f"l{row['sid']}", "message_types": CAME_BACK} for row in source]
     others = [{**row, "identity": f"other of {row['identity']}"} for row in source]
-    found = listed(tmp_path, [source], [signs, others], 8)
+    found = listed(tmp_path, [source], [registrations, others], 8)
     assert len(found) == 24
-    assert all(row["is_shared"] and row["sign"]["endpoint"] == "phone" for row in found.values())
+    assert all(row["is_shared"] and row["registration"]["endpoint"] == "phone" for row in found.values())
 
 
 def test_a_registration_without_a_date_is_not_the_latest(tmp_path: Path) -> None:
@@ -136,4 +138,4 @@ def test_a_registration_without_a_date_is_not_the_latest(tmp_path: Path) -> None
     moved = {**chat, "sid": "s2", "endpoint": "former", "identity": "b"}
     theirs = [{**row, "sid": row["sid"] + "b", "identity": "b"} for row in (dated, undated)]
     found = listed(tmp_path, [[chat, moved]], [[dated, undated, *theirs]], 1000)
-    assert {sid: row["sign"]["sid"] for sid, row in found.items()} == {"s1": "l1", "s2": "l1b"}
+    assert {sid: row["registration"]["sid"] for sid, row in found.items()} == {"s1": "l1", "s2": "l1b"}

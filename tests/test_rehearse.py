@@ -212,7 +212,7 @@ def test_where_nothing_may_be_retired_the_point_is_skipped_and_says_why(run: Run
 
 # How a loader could be wrong, and the point at which that shows. Each is run at the start of every child.
 _EACH_POST = """
-from migrate.twilio_api.api import TwilioApi
+from migrate.twilio_api.client import TwilioApi
 real = TwilioApi.post
 def post(api, name, path, form):
     {}
@@ -283,7 +283,7 @@ MORE = {
     "journals too late": ("kill", """
 from migrate.load import journal
 from migrate.storage.synced_log import SyncedLog
-from migrate.twilio_api.api import TwilioApi
+from migrate.twilio_api.client import TwilioApi
 begin, post, append, late = journal.Journal.begin, TwilioApi.post, SyncedLog.append, []
 def later(self, *arguments):
     SyncedLog.append = lambda *line: late.append(line)
@@ -307,9 +307,9 @@ def foreign(change, wanted, live, *, begun):
 apply._foreign = foreign
 """),
     "writes again without a look": ("count", """
-from migrate.twilio_api.api import TwilioApi
+from migrate.twilio_api.client import TwilioApi
 once = TwilioApi.post
-TwilioApi.post = lambda api, *rest: api.insist(lambda: once(api, *rest))
+TwilioApi.post = lambda api, *rest: api.retry(lambda: once(api, *rest))
 """),
     "deletes what it does not journal": ("retire", """
 from migrate.retire import journal

@@ -1,4 +1,4 @@
-"""The rule by which a binding may be deleted: every combination of facts, and no condition of it is without effect."""
+"""The rule by which a binding may be deleted: every combination of evidence, and no condition of it is without effect."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from migrate.report.retirement import _REASONS
-from migrate.retire.replacement import CONDITIONS, Facts, why_needed
+from migrate.retire.replacement import CONDITIONS, Evidence, why_needed
 
 NOW = datetime(2026, 6, 15, 8, tzinfo=UTC)
 SERVICE = "IS" + "1" * 32
@@ -43,10 +43,12 @@ REGISTRATION = {
 SETTINGS = {"new_message": {**ON, "with_media": ON}, "added_to_conversation": ON, "removed_from_conversation": ON}
 
 
-def facts(binding: dict[str, Any] | None = None, registration: dict[str, Any] | None = None, **changes: Any) -> Facts:
-    """Facts of a binding that is replaced, but for these changes; nothing is otherwise than it was listed."""
+def evidence(
+    binding: dict[str, Any] | None = None, registration: dict[str, Any] | None = None, **changes: Any
+) -> Evidence:
+    """Evidence of a binding that is replaced, but for these changes; nothing is otherwise than it was listed."""
     chats, theirs = {**BINDING, **(binding or {})}, {**REGISTRATION, **(registration or {})}
-    as_listed = Facts(
+    as_listed = Evidence(
         held={**chats, "service_sid": SERVICE},
         binding={**chats, "service_sid": SERVICE},
         listed=theirs,
@@ -61,32 +63,32 @@ def facts(binding: dict[str, Any] | None = None, registration: dict[str, Any] | 
     return replace(as_listed, **changes)
 
 
-def since(side: str, **changes: Any) -> Facts:
+def since(side: str, **changes: Any) -> Evidence:
     """The same, where something has changed since the list was made."""
-    changed: dict[str, Any] = {side: {**getattr(facts(), side), **changes}}
-    return replace(facts(), **changed)
+    changed: dict[str, Any] = {side: {**getattr(evidence(), side), **changes}}
+    return replace(evidence(), **changed)
 
 
-def pushes(types: Any, notifications: Any, theirs: Any, **changes: Any) -> Facts:
-    return facts({"message_types": types}, {"message_types": theirs}, notifications=notifications, **changes)
+def pushes(types: Any, notifications: Any, theirs: Any, **changes: Any) -> Evidence:
+    return evidence({"message_types": types}, {"message_types": theirs}, notifications=notifications, **changes)
 
 
 NEW, C = ["new_message"], "twilio.conversations."
-# The name of the condition for which a binding is needed (none if it may be deleted), and facts with which it is.
-TABLE: list[tuple[str, Facts]] = [
-    ("", facts()),
-    ("", facts({"message_types": []})),
-    ("", facts({"message_types": ["twilio.channel.new_message", "twilio.ipmsg.typing_indicator"]})),
-    ("", facts({"message_types": ["consumption_update"]})),
-    ("", facts({"binding_type": "gcm", "credential_sid": GCM}, {"binding_type": "fcm", "credential_sid": FCM})),
-    ("", facts({"binding_type": "fcm", "credential_sid": OLD_FCM}, {"binding_type": "fcm", "credential_sid": OLD_FCM})),
-    ("", facts({"binding_type": "fcm", "credential_sid": OLD_FCM}, {"binding_type": "fcm", "credential_sid": FCM})),
-    ("", facts({}, {"credential_sid": OTHER_APN})),
-    ("", facts({}, {"message_types": ["new_message", "added_to_conversation", f"{C}reaction"]})),
-    ("", facts({}, {"date_created": None})),
-    ("", facts({}, {"date_updated": None})),
-    ("", facts({"date_created": None})),
-    ("", facts(now=NOW - timedelta(hours=40))),  # another clock, by less than a day
+# The name of the condition for which a binding is needed (none if it may be deleted), and evidence with which it is.
+TABLE: list[tuple[str, Evidence]] = [
+    ("", evidence()),
+    ("", evidence({"message_types": []})),
+    ("", evidence({"message_types": ["twilio.channel.new_message", "twilio.ipmsg.typing_indicator"]})),
+    ("", evidence({"message_types": ["consumption_update"]})),
+    ("", evidence({"binding_type": "gcm", "credential_sid": GCM}, {"binding_type": "fcm", "credential_sid": FCM})),
+    ("", evidence({"binding_type": "fcm", "credential_sid": OLD_FCM}, {"binding_type": "fcm", "credential_sid": OLD_FCM})),
+    ("", evidence({"binding_type": "fcm", "credential_sid": OLD_FCM}, {"binding_type": "fcm", "credential_sid": FCM})),
+    ("", evidence({}, {"credential_sid": OTHER_APN})),
+    ("", evidence({}, {"message_types": ["new_message", "added_to_conversation", f"{C}reaction"]})),
+    ("", evidence({}, {"date_created": None})),
+    ("", evidence({}, {"date_updated": None})),
+    ("", evidence({"date_created": None})),
+    ("", evidence(now=NOW - timedelta(hours=40))),  # another clock, by less than a day
     ("", since("binding", url="x", message_types=["new_message"], date_updated="2026-06-06T10:00:00+02:00")),
     ("", since("registration", chat_service_sid=None, extra=1)),
     ("", pushes(NEW, {"new_message": ON, "more": OFF}, [f"{C}new_message"])),
@@ -103,81 +105,81 @@ TABLE: list[tuple[str, Facts]] = [
     ("changed", since("binding", date_updated=None)),
     ("changed", since("binding", date_updated=7)),
     ("changed", since("binding", date_updated="never")),
-    ("shared", facts(is_shared=True)),
-    ("shared", facts({}, {"sid": BINDING["sid"]})),
-    ("conversations-own", facts({"message_types": ["new_message", f"{C}new_message"]})),
-    ("conversations-own", facts({"message_types": ["added_to_conversation"]})),
-    ("registration-changed", replace(facts(), registration=None)),
+    ("shared", evidence(is_shared=True)),
+    ("shared", evidence({}, {"sid": BINDING["sid"]})),
+    ("conversations-own", evidence({"message_types": ["new_message", f"{C}new_message"]})),
+    ("conversations-own", evidence({"message_types": ["added_to_conversation"]})),
+    ("registration-changed", replace(evidence(), registration={})),
     *(("registration-changed", since("registration", **{name: "other"})) for name in ("sid", "identity", "endpoint")),
     ("registration-changed", since("registration", credential_sid=OTHER_APN)),
     ("registration-changed", since("registration", message_types=["new_message", f"{C}new_message"])),
     ("registration-changed", since("registration", date_updated=days(0))),
     ("registration-changed", since("registration", date_created=None)),
-    ("registration-changed", facts({}, {"message_types": "new_message"})),  # what is no list is the same as nothing
-    ("no-service", facts(chat_service=None)),
-    ("other-service", facts(chat_service="IS" + "2" * 32)),
-    ("other-service", facts(chat_service=7)),
+    ("registration-changed", evidence({}, {"message_types": "new_message"})),  # what is no list is the same as nothing
+    ("no-service", evidence(chat_service=None)),
+    ("other-service", evidence(chat_service="IS" + "2" * 32)),
+    ("other-service", evidence(chat_service=7)),
     ("other-service", since("registration", chat_service_sid="IS" + "2" * 32)),
     ("other-service", since("binding", service_sid="IS" + "2" * 32)),
-    ("other-service", facts(settings={**SETTINGS, "chat_service_sid": "IS" + "2" * 32})),
-    ("other-device", facts({}, {"endpoint": "iPad"})),
-    ("other-device", facts({}, {"identity": "another"})),
-    ("other-device", facts({"endpoint": ""}, {"endpoint": ""})),
-    ("other-device", facts({"identity": None}, {"identity": None})),
-    ("other-device", facts({"identity": ["i"]}, {"identity": ["i"]})),
-    ("other-platform", facts({"binding_type": "gcm"}, {"binding_type": "gcm", "credential_sid": GCM})),
-    ("other-platform", facts({"binding_type": "fcm"}, {"binding_type": "gcm", "credential_sid": GCM})),
-    ("other-platform", facts({"binding_type": "fcm"})),
-    ("other-platform", facts({"binding_type": None})),
-    ("not-conversations", facts({"message_types": []}, {"message_types": ["new_message"]})),
-    ("not-conversations", facts({"message_types": []}, {"message_types": None})),
-    ("not-conversations", facts({}, {"message_types": [f"{C}new_message", "twilio.channel.new_message"]})),
-    ("not-conversations", facts({}, {"message_types": [f"{C}new_message", "added_to_channel"]})),
-    ("undated", facts({}, {"date_created": None, "date_updated": None})),
-    ("undated", facts({}, {"date_created": "long ago", "date_updated": 7})),
-    ("expired", facts({"date_created": days(500), "date_updated": days(380)}, {"date_created": days(370), "date_updated": days(366)})),
-    ("future", facts({}, {"date_updated": days(-700)})),
-    ("seen-since", facts({"date_updated": days(0.5)})),
-    ("seen-since", facts({"date_updated": days(1)})),  # at the same time is not since
-    ("seen-since", facts({"date_created": days(0)})),
-    ("seen-since", facts({"date_updated": None})),
-    ("no-credential", facts({}, {"credential_sid": None})),
-    ("no-credential", facts({}, {"credential_sid": "CR" + "9" * 32})),
-    ("no-credential", facts({}, {"credential_sid": ["CR"]})),
-    ("no-credential", facts(credentials={})),
-    ("no-credential", facts(credentials={APN: CREDENTIALS[SANDBOX]})),
-    ("credential-type", facts({"credential_sid": FCM}, {"credential_sid": FCM})),
-    ("credential-type", facts(credentials={APN: {"sid": APN}})),
-    ("credential-unproven", facts({}, {"credential_sid": SANDBOX})),
-    ("credential-unproven", facts({"credential_sid": None})),
-    ("credential-unproven", facts({"credential_sid": "CR" + "9" * 32})),
-    ("credential-unproven", facts({"binding_type": "gcm"}, {"binding_type": "fcm", "credential_sid": OLD_FCM})),
-    ("unknown-message-type", facts({"message_types": None})),
-    ("unknown-message-type", facts({"message_types": ["new_message", "reaction_added"]})),
-    ("unknown-message-type", facts({"message_types": ["twilio.channel.pinned"]})),
-    ("unknown-message-type", facts({"message_types": ["acme.new_message"]})),
+    ("other-service", evidence(settings={**SETTINGS, "chat_service_sid": "IS" + "2" * 32})),
+    ("other-device", evidence({}, {"endpoint": "iPad"})),
+    ("other-device", evidence({}, {"identity": "another"})),
+    ("other-device", evidence({"endpoint": ""}, {"endpoint": ""})),
+    ("other-device", evidence({"identity": None}, {"identity": None})),
+    ("other-device", evidence({"identity": ["i"]}, {"identity": ["i"]})),
+    ("other-platform", evidence({"binding_type": "gcm"}, {"binding_type": "gcm", "credential_sid": GCM})),
+    ("other-platform", evidence({"binding_type": "fcm"}, {"binding_type": "gcm", "credential_sid": GCM})),
+    ("other-platform", evidence({"binding_type": "fcm"})),
+    ("other-platform", evidence({"binding_type": None})),
+    ("not-conversations", evidence({"message_types": []}, {"message_types": ["new_message"]})),
+    ("not-conversations", evidence({"message_types": []}, {"message_types": None})),
+    ("not-conversations", evidence({}, {"message_types": [f"{C}new_message", "twilio.channel.new_message"]})),
+    ("not-conversations", evidence({}, {"message_types": [f"{C}new_message", "added_to_channel"]})),
+    ("undated", evidence({}, {"date_created": None, "date_updated": None})),
+    ("undated", evidence({}, {"date_created": "long ago", "date_updated": 7})),
+    ("expired", evidence({"date_created": days(500), "date_updated": days(380)}, {"date_created": days(370), "date_updated": days(366)})),
+    ("future", evidence({}, {"date_updated": days(-700)})),
+    ("seen-since", evidence({"date_updated": days(0.5)})),
+    ("seen-since", evidence({"date_updated": days(1)})),  # at the same time is not since
+    ("seen-since", evidence({"date_created": days(0)})),
+    ("seen-since", evidence({"date_updated": None})),
+    ("no-credential", evidence({}, {"credential_sid": None})),
+    ("no-credential", evidence({}, {"credential_sid": "CR" + "9" * 32})),
+    ("no-credential", evidence({}, {"credential_sid": ["CR"]})),
+    ("no-credential", evidence(credentials={})),
+    ("no-credential", evidence(credentials={APN: CREDENTIALS[SANDBOX]})),
+    ("credential-type", evidence({"credential_sid": FCM}, {"credential_sid": FCM})),
+    ("credential-type", evidence(credentials={APN: {"sid": APN}})),
+    ("credential-unproven", evidence({}, {"credential_sid": SANDBOX})),
+    ("credential-unproven", evidence({"credential_sid": None})),
+    ("credential-unproven", evidence({"credential_sid": "CR" + "9" * 32})),
+    ("credential-unproven", evidence({"binding_type": "gcm"}, {"binding_type": "fcm", "credential_sid": OLD_FCM})),
+    ("unknown-message-type", evidence({"message_types": None})),
+    ("unknown-message-type", evidence({"message_types": ["new_message", "reaction_added"]})),
+    ("unknown-message-type", evidence({"message_types": ["twilio.channel.pinned"]})),
+    ("unknown-message-type", evidence({"message_types": ["acme.new_message"]})),
     ("unknown-push", pushes(NEW, {"new_message": ON, "reaction_added": ON}, [f"{C}new_message"])),
     ("unknown-push", pushes(NEW, {"new_message": ON, "reaction_added": "yes"}, [f"{C}new_message"])),
     ("invites", pushes([*NEW, "invited_to_channel"], {"new_message": ON, "invited_to_channel": ON}, [f"{C}new_message"])),
     ("invites", pushes(["twilio.channel.invited_to_channel"], {}, [f"{C}new_message"])),
     ("not-asked-for", pushes(["added_to_channel"], {}, [f"{C}new_message"])),
     ("not-asked-for", pushes(NEW, {}, ["added_to_conversation"])),
-    ("push-off", facts(settings={"new_message": {"enabled": False, "with_media": ON}})),
-    ("push-off", facts(settings={"new_message": {"enabled": "true", "with_media": ON}})),
-    ("push-off", facts(settings=None)),
-    ("push-off", facts(settings=[])),
-    ("media-off", facts(settings={"new_message": ON})),
-    ("media-off", facts(settings={"new_message": {**ON, "with_media": "on"}})),
+    ("push-off", evidence(settings={"new_message": {"enabled": False, "with_media": ON}})),
+    ("push-off", evidence(settings={"new_message": {"enabled": "true", "with_media": ON}})),
+    ("push-off", evidence(settings=None)),
+    ("push-off", evidence(settings=[])),
+    ("media-off", evidence(settings={"new_message": ON})),
+    ("media-off", evidence(settings={"new_message": {**ON, "with_media": "on"}})),
 ]  # fmt: skip
 
 
-def needed(given: Facts, without: str = "") -> str:
+def needed(given: Evidence, without: str = "") -> str:
     found = why_needed(given, tuple(each for each in CONDITIONS if each.name != without))
     return found.name if found else ""
 
 
 @pytest.mark.parametrize(("expected", "given"), TABLE, ids=[f"{i}-{name}" for i, (name, _) in enumerate(TABLE)])
-def test_what_is_needed_and_why(expected: str, given: Facts) -> None:
+def test_what_is_needed_and_why(expected: str, given: Evidence) -> None:
     assert needed(given) == expected
 
 
@@ -194,7 +196,7 @@ def test_no_condition_rests_on_its_place() -> None:
 
 
 def test_every_reason_has_its_words() -> None:
-    assert set(_REASONS) == {each.name for each in CONDITIONS if each.fate == "needed"}
+    assert set(_REASONS) == {each.name for each in CONDITIONS if each.outcome == "needed"}
 
 
 CHAT = ("new_message", "added_to_channel", "removed_from_channel", "invited_to_channel")
@@ -263,6 +265,6 @@ def test_every_combination_of_the_other_facts() -> None:
         for others in itertools.product(*OTHERS.values()):
             changes: dict[str, Any] = {key: value for change, _ in others for key, value in change.items()}
             shown = all(good for _, good in (*sides, *others))
-            assert (needed(facts({}, registration, **changes)) == "") == shown, (registration, changes)
+            assert (needed(evidence({}, registration, **changes)) == "") == shown, (registration, changes)
             number += 1
     assert number == 3 * 2 * 3 * 4 * 3 * 5 * 2 * (2 * 3 * 2)

@@ -26,8 +26,9 @@ from migrate.standin.faults import Faults
 from migrate.standin.server import StandInServer
 from migrate.standin.world import Binding, World, make_world
 from migrate.storage.synced_log import SyncedLog
-from migrate.twilio_api.api import TwilioApi
-from migrate.twilio_api.http import Answer, LiveTransport
+from migrate.twilio_api.client import TwilioApi
+from migrate.twilio_api.transports.live import LiveTransport
+from migrate.twilio_api.transports.transport import Answer
 from tests.applying import dying, mortal
 from tests.conftest import ROOT, Run, Serve, said, service_sid, tiny_world
 
@@ -103,7 +104,7 @@ def lines(journal: Path) -> list[dict[str, Any]]:
 
 def told(result: Result) -> dict[str, int]:
     found: dict[str, int] = json.loads(result.stdout)["retired"]
-    return {fate: number for fate, number in found.items() if number}
+    return {outcome: number for outcome, number in found.items() if number}
 
 
 # --- what is deleted, and what is not --------------------------------------------------------------------
@@ -182,7 +183,7 @@ def test_it_is_looked_at_once_more_just_before(run: Run, server: StandInServer, 
     """Since the list was made, one re-registered, one went, one showed up in Conversations by its own SID, and what
     made one ready has gone.
     """
-    real, world = TwilioApi.rested, server.world
+    real, world = TwilioApi.reset_budget, server.world
     service = world.services[SERVICE]
 
     def meanwhile(api: TwilioApi) -> None:
@@ -193,7 +194,7 @@ def test_it_is_looked_at_once_more_just_before(run: Run, server: StandInServer, 
         real(api)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TwilioApi, "rested", meanwhile)
+        patch.setattr(TwilioApi, "reset_budget", meanwhile)
         done = retire(run, snapshot, "--json")
     assert (done.exit_code, world.writes) == (0, [])
     assert told(done) == {"gone": 1, "changed": 1, "shared": 1, "unready": 1}
@@ -222,14 +223,16 @@ people = st.lists(
 
 
 @settings(max_examples=15, suppress_health_check=list(HealthCheck), deadline=None)
-@given(chats=people, signs=people)
-def test_it_is_what_going_one_by_one_finds(tmp_path: Path, run: Run, serve: Serve, chats: Any, signs: Any) -> None:
+@given(chats=people, registrations=people)
+def test_it_is_what_going_one_by_one_finds(
+    tmp_path: Path, run: Run, serve: Serve, chats: Any, registrations: Any
+) -> None:
     groups = [
         [
             {"identity": who, "endpoint": device, "binding_type": kind, **more, "age_days": age - len(more)}
             for who, device, kind, age in some
         ]
-        for some, more in ((chats, {}), (signs, SIGN))
+        for some, more in ((chats, {}), (registrations, SIGN))
     ]
     server = serve(content(bindings=groups[0], conversations_bindings=groups[1]))
     folder = tmp_path / os.urandom(4).hex()
@@ -237,7 +240,7 @@ def test_it_is_what_going_one_by_one_finds(tmp_path: Path, run: Run, serve: Serv
     before = server.world.services[SERVICE].bindings[:]
     # Where all have expired there is nothing to wait for, and nothing is shown by that.
     assert retire(run, folder).exit_code == (0 if any(age < 365 for *_, age in chats) else 4)
-    devices = {(who, device, kind) for who, device, kind, age in signs if age < 365}
+    devices = {(who, device, kind) for who, device, kind, age in registrations if age < 365}
     day = server.world.now - timedelta(days=365)
 
     def goes(binding: Binding) -> bool:
@@ -247,14 +250,14 @@ def test_it_is_what_going_one_by_one_finds(tmp_path: Path, run: Run, serve: Serv
     assert server.world.services[SERVICE].bindings == [one for one in before if not goes(one)]
 
 
-def one(chat: dict[str, Any], *signs: dict[str, Any], **changes: Any) -> dict[str, Any]:
+def one(chat: dict[str, Any], *registrations: dict[str, Any], **changes: Any) -> dict[str, Any]:
     """A world with one phone in Chat, and registrations in Conversations, which pushes everything."""
     phone = {"identity": "i", "endpoint": "e", "age_days": 9}
     on = {"enabled": True}
     everything = {**PUSHING, "added_to_conversation": on, "removed_from_conversation": on}
     return content(**{
         "bindings": [{**phone, **chat}],
-        "conversations_bindings": [{**phone, **SIGN, **sign} for sign in signs],
+        "conversations_bindings": [{**phone, **SIGN, **registration} for registration in registrations],
         "conversations": everything,
         **changes,
     })  # fmt: skip
@@ -297,7 +300,7 @@ WHO: list[tuple[dict[str, Any], list[dict[str, Any]], int, str]] = [
 
 
 def test_who_is_deleted(tmp_path: Path, run: Run, serve: Serve) -> None:
-    server = serve(several(*(one(chat, *signs) for chat, signs, _, _ in WHO)))
+    server = serve(several(*(one(chat, *registrations) for chat, registrations, _, _ in WHO)))
     assert run("extract", "--out", tmp_path / "s").exit_code == 0
     assert retire(run, tmp_path / "s", "--min-ready", 0).exit_code == 0
     deleted = {write.split("/")[3] for write in server.world.writes}
@@ -319,7 +322,7 @@ def test_a_registration_that_has_changed_since_the_list_makes_no_device_ready(
 ) -> None:
     server = serve(several(*(one({}, {}) for _ in [*CHANGES, {}])))
     assert run("extract", "--out", tmp_path / "s").exit_code == 0
-    real = TwilioApi.rested
+    real = TwilioApi.reset_budget
 
     def meanwhile(api: TwilioApi) -> None:
         for service, change in zip(server.world.services.values(), CHANGES, strict=False):
@@ -327,7 +330,7 @@ def test_a_registration_that_has_changed_since_the_list_makes_no_device_ready(
                 setattr(service.conversations_bindings[0], name, value)
         real(api)
 
-    environment.setattr(TwilioApi, "rested", meanwhile)
+    environment.setattr(TwilioApi, "reset_budget", meanwhile)
     done = retire(run, tmp_path / "s", "--json")
     assert (done.exit_code, told(done)) == (0, {"deleted": 1, "unready": len(CHANGES)})
     assert server.world.writes[0].split("/")[3] == service_sid(len(CHANGES) + 1)
@@ -958,9 +961,9 @@ def test_there_is_one_way_to_delete_and_one_caller() -> None:
     sources = {path.relative_to(PACKAGE).as_posix(): path.read_text("utf-8") for path in PACKAGE.rglob("*.py")}
     sources = {name: text for name, text in sources.items() if not name.startswith("standin/")}  # the other side
     verbs = {name for name, text in sources.items() if re.search(r"\"DELETE\"|'DELETE'|\bmethod=\"delete", text)}
-    assert verbs == {"twilio_api/api.py"}
+    assert verbs == {"twilio_api/client.py"}
     clients = {name for name, text in sources.items() if "_client.request(" in text or "session.send(" in text}
-    assert clients == {"twilio_api/api.py", "twilio_api/http.py"}
+    assert clients == {"twilio_api/client.py", "twilio_api/transports/live.py"}
     callers = {name for name, text in sources.items() if re.search(r"api\.delete\(", text)}
     assert callers == {"retire/delete.py"}
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from migrate.standin.server import StandInServer
-from migrate.twilio_api.http import Answer, LiveTransport, Request
+from migrate.twilio_api.transports.live import LiveTransport
+from migrate.twilio_api.transports.transport import Answer, Request
 from tests.conftest import Run, Serve, tiny_world
 from tests.test_retire import chat, journal_of, lines, one, retire, server, several, snapshot, told, world
 

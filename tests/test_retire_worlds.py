@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 
 from migrate.cli.commands.retire import LIMITS
-from migrate.retire.replacement import CONDITIONS, Facts
+from migrate.retire.replacement import CONDITIONS, Evidence
 from migrate.standin import views
 from migrate.standin.deliveries import lost_with
 from migrate.standin.world import Binding, Credential, Service, World, binding_sid
-from migrate.twilio_api.api import TwilioApi
+from migrate.twilio_api.client import TwilioApi
 from tests.conftest import SEED, TOKEN, Run, Serve, service_sid
 
 NOW = datetime(2026, 6, 15, 8, tzinfo=UTC)
@@ -190,12 +190,12 @@ class Worlds:
 # --- the rule beside the oracle --------------------------------------------------------------------------
 
 
-def facts_of(world: World, service: Service, binding: Binding, registration: Binding) -> Facts:
+def evidence_of(world: World, service: Service, binding: Binding, registration: Binding) -> Evidence:
     """What both APIs show, with nothing changed since it was listed."""
     chats = views.chat_binding(world, service, binding, "")
     theirs = views.conversations_binding(world, service, registration, "")
     shown = [views.credential(world, credential, "") for credential in world.credentials.values()]
-    return Facts(
+    return Evidence(
         held={**chats, "service_sid": service.sid},
         binding=chats,
         listed=theirs,
@@ -221,8 +221,8 @@ def test_the_rule_deletes_what_the_oracle_sees_replaced_and_no_condition_is_in_v
     for service in world.services.values():
         for binding in service.bindings:
             for registration in service.conversations_bindings:
-                facts = facts_of(world, service, binding, registration)
-                holding = [each.name for each in CONDITIONS if each.holds(facts)]
+                evidence = evidence_of(world, service, binding, registration)
+                holding = [each.name for each in CONDITIONS if each.holds(evidence)]
                 lost = lost_with(world, service, binding)
                 assert holding or not lost, (service, binding, registration, lost)
                 counted["deleted" if not holding else "lost" if lost else "kept in vain"] += 1
@@ -244,7 +244,7 @@ def retire_all(
     server = serve(worlds.make(many))
     world = server.world
     assert run("extract", "--out", folder / "s", "--no-shard").exit_code == 0
-    rested, delete = TwilioApi.rested, TwilioApi.delete
+    rested, delete = TwilioApi.reset_budget, TwilioApi.delete
     chance = Random(seed)
 
     def meanwhile(api: TwilioApi) -> None:
@@ -260,7 +260,7 @@ def retire_all(
 
     forced = [item for name in LIMITS for item in ("--force", name)]
     with patch.context() as patched:
-        patched.setattr(TwilioApi, "rested", meanwhile)
+        patched.setattr(TwilioApi, "reset_budget", meanwhile)
         patched.setattr(TwilioApi, "delete", then)
         patched.setattr(TwilioApi, "pause", lambda api, seconds: None)
         options = ["--coverage", folder / "c", "--apply", "--yes", *forced, "--concurrency", 1, "--json"]
@@ -298,6 +298,6 @@ def test_a_rule_that_goes_by_the_list_alone_loses_pushes(
     tmp_path: Path, run: Run, serve: Serve, environment: pytest.MonkeyPatch
 ) -> None:
     """The worlds are such that it shows: what happens between the list and a delete costs pushes."""
-    environment.setattr("migrate.retire.delete.why_needed", lambda facts: None)
+    environment.setattr("migrate.retire.delete.why_needed", lambda evidence: None)
     world, _ = retire_all(tmp_path, run, serve, environment, SEED, 200)
     assert any(world.losses.values())

@@ -15,7 +15,7 @@ import pytest
 from migrate.model.errors import InputError, MigrateError, RefusedError
 from migrate.model.masking import mask
 from migrate.review import open_snapshot
-from migrate.review.rows import Rows
+from migrate.review.rows import ReviewRows
 from migrate.review.snapshot import SnapshotReview
 from tests.conftest import Demo
 from tests.markup import HARMLESS, text_in
@@ -87,7 +87,7 @@ def test_a_disk_that_is_full_is_told_as_such(review: SnapshotReview, monkeypatch
     def full(*_: object, **__: object) -> None:
         raise duckdb.OutOfMemoryException("Out of Memory Error: it is full")
 
-    monkeypatch.setattr(Rows, "_selection", full)
+    monkeypatch.setattr(ReviewRows, "_selection", full)
     with pytest.raises(MigrateError, match="Free some space") as caught:
         review.by_platform()
     assert not isinstance(caught.value, InputError)

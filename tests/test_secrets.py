@@ -99,7 +99,7 @@ def test_a_crash_tells_no_secret_not_even_with_its_traceback(
     def crash(self: Any, request: Any) -> Any:
         raise RuntimeError("a mistake in the program")
 
-    signed.setattr("migrate.twilio_api.http.LiveTransport.send", crash)
+    signed.setattr("migrate.twilio_api.transports.live.LiveTransport.send", crash)
     with caplog.at_level(logging.DEBUG):
         logs = ["-v", "-v", "--log-file", tmp_path / "log.jsonl"]
         urls = ["--chat-url", "http://127.0.0.1:1", "--conversations-url", "http://127.0.0.1:1"]

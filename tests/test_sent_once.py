@@ -12,8 +12,9 @@ from migrate.load.journal import Entry, read_journal
 from migrate.model.errors import TransientTwilioError, TwilioError
 from migrate.standin.server import StandInServer
 from migrate.standin.world import World
-from migrate.twilio_api.api import TwilioApi
-from migrate.twilio_api.http import Answer, LiveTransport, Request
+from migrate.twilio_api.client import TwilioApi
+from migrate.twilio_api.transports.live import LiveTransport
+from migrate.twilio_api.transports.transport import Answer, Request
 from tests.applying import apply, live, posts, wanted
 from tests.conftest import Run, Serve, service_sid
 

@@ -6,12 +6,12 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from migrate.standin.world import World
-from migrate.twilio_api.api import TwilioApi
+from migrate.twilio_api.transports.live import LiveTransport
+from migrate.twilio_api.transports.transport import Answer, Request
 from tests.conftest import Run, Serve, said, service_sid, tiny_world
 
 ONE, OTHER, NEW = service_sid(1), service_sid(2), "IS" + "f" * 32
@@ -107,14 +107,14 @@ def test_between_verify_and_retire_nothing_of_it_is_deleted(
 
 
 def while_bindings_are_read(monkeypatch: pytest.MonkeyPatch, world: World, goes: Goes) -> None:
-    real = TwilioApi._fetch
+    real = LiveTransport.send
 
-    def fetch(api: TwilioApi, url: str, tries: int | None) -> Any:
-        if "Bindings" in url:
+    def send(transport: LiveTransport, request: Request) -> Answer:
+        if "Bindings" in request.url:
             goes(world)
-        return real(api, url, tries)
+        return real(transport, request)
 
-    monkeypatch.setattr(TwilioApi, "_fetch", fetch)
+    monkeypatch.setattr(LiveTransport, "send", send)
 
 
 def test_within_an_extract_the_line_says_so_and_the_command_that_it_names_works(
@@ -151,22 +151,20 @@ def test_where_everything_is_404_no_service_is_called_deleted(
 ) -> None:
     """Chat is switched off in the middle of an extract."""
     while_bindings_are_read(monkeypatch, world, is_deleted)
-    monkeypatch.setattr("migrate.extract.source._pages", _refuse(monkeypatch))
+    refuse_further_lists(monkeypatch)
     broken = run("extract", "--out", tmp_path / "s")
     assert (broken.exit_code, "was deleted" in broken.stderr) == (1, False)
     assert "Go on with: chat-migrate extract" in broken.stderr
 
 
-def _refuse(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    from migrate.extract import source
-    from migrate.model.errors import TwilioError
+def refuse_further_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The list of services comes once; from then on it is 404, too."""
+    real, asked = LiveTransport.send, [0]
 
-    real, asked = source._pages, [0]
+    def send(transport: LiveTransport, request: Request) -> Answer:
+        asked[0] += "/Services?" in request.url
+        if "/Services?" in request.url and asked[0] > 1:
+            return Answer(404, b'{"code": 20404, "message": "gone", "status": 404}', {})
+        return real(transport, request)
 
-    def pages(api: TwilioApi, side: Any, key: str, *rest: Any) -> Any:
-        asked[0] += key == "services"
-        if asked[0] > 1:
-            raise TwilioError("gone", status=404, is_twilios=True)
-        return real(api, side, key, *rest)
-
-    return pages
+    monkeypatch.setattr(LiveTransport, "send", send)

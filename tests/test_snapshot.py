@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from migrate.model.errors import RefusedError
 from migrate.model.schemas import BINDINGS, CREDENTIALS, SERVICES
-from migrate.snapshot.reader import open_snapshot
+from migrate.snapshot.reader import read_snapshot
 from migrate.storage.parquet import table_of
 from tests.conftest import CASSETTE, Demo, Run
 
@@ -72,7 +72,7 @@ def test_all_damage_is_told_at_once_but_not_endlessly(snapshot: Path) -> None:
     for part in parts:
         part.unlink()
     with pytest.raises(RefusedError, match=f"and {len(parts) - 3} more"):
-        open_snapshot(snapshot)
+        read_snapshot(snapshot)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path, run: R
 
 def test_equal_snapshots_have_equal_digests_whenever_they_were_made(tmp_path: Path, run: Run, demo: Demo) -> None:
     assert run("extract", "--out", tmp_path / "s", "--replay", CASSETTE).exit_code == 0
-    again, first = open_snapshot(tmp_path / "s"), open_snapshot(demo.folder / "snapshot")
+    again, first = read_snapshot(tmp_path / "s"), read_snapshot(demo.folder / "snapshot")
     assert again.manifest.digest == first.manifest.digest
     assert again.manifest.started_at != first.manifest.started_at
     assert [row["sid"] for row in again.credentials()] == [f"CR{number:032d}" for number in range(1, 7)]

@@ -14,7 +14,7 @@ import requests
 
 from migrate.model.documents import builtins
 from migrate.model.errors import InputError, RefusedError
-from migrate.snapshot.reader import open_snapshot
+from migrate.snapshot.reader import read_snapshot
 from migrate.snapshot.writer import file_record
 from migrate.standin.faults import Faults
 from migrate.standin.from_snapshot import AUTH_TOKEN, world_of
@@ -43,7 +43,7 @@ def test_an_extract_from_a_snapshot_that_is_served_gives_the_same_snapshot(
 ) -> None:
     source = demo.folder / "snapshot"
     seeded = world_of(source)
-    assert (seeded.world.now, seeded.unknown) == (open_snapshot(source).as_of, ())
+    assert (seeded.world.now, seeded.unknown) == (read_snapshot(source).as_of, ())
     serve(seeded.world)
     assert run("run", "--out", tmp_path / "run").exit_code == 0
     for name in ("bindings", "services", "credentials"):

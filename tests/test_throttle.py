@@ -15,7 +15,7 @@ import pytest
 
 from migrate.model.errors import InterruptedRunError
 from migrate.standin.faults import Faults
-from migrate.twilio_api import api
+from migrate.twilio_api import connect
 from migrate.twilio_api import throttle as throttle_module
 from migrate.twilio_api.throttle import TOO_MANY, Throttle
 from tests.conftest import Run, Serve, service_sid, tiny_world
@@ -234,7 +234,7 @@ class Watched(Throttle):
 @pytest.fixture(autouse=True)
 def _watched(monkeypatch: pytest.MonkeyPatch) -> None:
     Watched.made = []
-    monkeypatch.setattr(api, "Throttle", Watched)
+    monkeypatch.setattr(connect, "Throttle", Watched)
 
 
 def many_services(count: int, rows: int) -> dict[str, Any]:

@@ -12,10 +12,10 @@ import pytest
 from migrate.model.errors import InterruptedRunError, RefusedError, TransientTwilioError, TwilioError, UsageError
 from migrate.standin.world import World
 from migrate.twilio_api.addresses import Addresses, public_url
-from migrate.twilio_api.api import ApiSettings, open_api
-from migrate.twilio_api.credentials import Credentials
+from migrate.twilio_api.connect import ApiSettings, open_api
+from migrate.twilio_api.login import Login
 from migrate.twilio_api.pages import records_of
-from migrate.twilio_api.retry import FIRST_WAIT, LONGEST_WAIT, Patience
+from migrate.twilio_api.retry import FIRST_WAIT, LONGEST_WAIT, RetryPolicy
 from tests.conftest import Serve, service_sid
 from tests.scripted import Reply, Scripted, scripted
 
@@ -97,7 +97,7 @@ def test_what_is_no_base_url_is_wrong_usage(url: str) -> None:
     ],
 )
 def test_an_api_key_goes_before_the_auth_token(environment: dict[str, str], expected: tuple[str, str]) -> None:
-    found = Credentials.from_environment({"TWILIO_ACCOUNT_SID": ACCOUNT, **environment})
+    found = Login.from_environment({"TWILIO_ACCOUNT_SID": ACCOUNT, **environment})
     assert (found.username, found.password, found.account_sid) == (*expected, ACCOUNT)
     assert (
         expected[1] not in repr(found).replace("Credentials", "").replace("password", "").replace("username", "")
@@ -118,7 +118,7 @@ def test_an_api_key_goes_before_the_auth_token(environment: dict[str, str], expe
 )
 def test_missing_credentials_are_wrong_usage(environment: dict[str, str]) -> None:
     with pytest.raises(UsageError, match="TWILIO_"):
-        Credentials.from_environment(environment)
+        Login.from_environment(environment)
 
 
 def test_an_address_is_shown_without_personal_data_and_tokens() -> None:
@@ -184,7 +184,7 @@ def test_what_may_pass_is_tried_again_and_nothing_else(status: int, tries: int) 
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The pauses that are made from now on, in seconds."""
     made: list[float] = []
-    monkeypatch.setattr(Patience, "sleep", lambda self, seconds: made.append(seconds))
+    monkeypatch.setattr(RetryPolicy, "sleep", lambda self, seconds: made.append(seconds))
     return made
 
 
@@ -269,12 +269,12 @@ def test_requests_say_who_asks() -> None:
 
 def test_trouble_that_is_over_is_told_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
-    monkeypatch.setattr(Patience, "sleep", lambda self, seconds: seen.append(self.trouble))
-    patience = Patience(300.0)
+    monkeypatch.setattr(RetryPolicy, "sleep", lambda self, seconds: seen.append(self.trouble))
+    policy = RetryPolicy(300.0)
 
     def fail() -> None:
         raise TransientTwilioError("gone wrong")
 
     with pytest.raises(TransientTwilioError):
-        patience.ask(fail, 3)
-    assert (seen, patience.trouble) == (["gone wrong"] * 2, "")
+        policy.call(fail, 3)
+    assert (seen, policy.trouble) == (["gone wrong"] * 2, "")

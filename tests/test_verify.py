@@ -26,10 +26,11 @@ from hypothesis import strategies as st
 from migrate.model.schemas import BINDINGS, COVERAGE
 from migrate.snapshot.manifest import Filters, IdentityFile
 from migrate.standin.world import World
-from migrate.twilio_api.api import TwilioApi
-from migrate.twilio_api.http import Answer, LiveTransport, Request
+from migrate.twilio_api.client import TwilioApi
+from migrate.twilio_api.transports.live import LiveTransport
+from migrate.twilio_api.transports.transport import Answer, Request
 from migrate.verify.coverage import Counts
-from migrate.verify.partition import Service, Terms, add_up, partitions, verify_partition
+from migrate.verify.partition import ServiceParts, Terms, add_up, partitions, verify_partition
 from migrate.verify.verification import SCRATCH, verify_snapshot
 from tests.conftest import DEMO_ACCOUNT, Demo, Run, Serve, service_sid, tiny_world
 from tests.snapshots import AS_OF, binding, write_snapshot
@@ -58,7 +59,7 @@ def compare(
         return found
 
     sides = write("source", source), write("live", live)
-    tasks = partitions([Service(SERVICE, *sides)], TERMS, folder, pending="pending", rows_a_bucket=rows_a_bucket)
+    tasks = partitions([ServiceParts(SERVICE, *sides)], TERMS, folder, pending="pending", rows_a_bucket=rows_a_bucket)
     counts = add_up(verify_partition(task).get(SERVICE, {}) for task in tasks)
     pending = [sid for task in tasks if task.pending for sid in pq.read_table(task.pending)["sid"].to_pylist()]
     return counts, sorted(pending)
@@ -68,7 +69,7 @@ def platform_of(row: Row) -> str | None:
     return "fcm" if row["binding_type"] == "gcm" else row["binding_type"]
 
 
-def is_sign(row: Row) -> bool:
+def is_registration(row: Row) -> bool:
     if row.get("binding_type") == "gcm":
         return False  # GCM is gone: what Conversations lists of it reaches no device
     names = [name for name in row["message_types"] or () if name]
@@ -77,8 +78,8 @@ def is_sign(row: Row) -> bool:
 
 
 def is_unclear(row: Row) -> bool:
-    if is_sign(row) or row["message_types"] is None:
-        return not is_sign(row)
+    if is_registration(row) or row["message_types"] is None:
+        return not is_registration(row)
     names = [name for name in row["message_types"] if name]
     chats = [name for name in names if name.endswith("_channel") or name.startswith(("twilio.ch", "twilio.ip"))]
     return "new_message" in names and not chats
@@ -97,7 +98,7 @@ def naively(source: list[Row], live: list[Row]) -> Found:
         for rows in (source, live)
     )
     live = [row for row in live if (last_seen(row) or AS_OF) >= TERMS.live_after]  # what is dead proves nothing
-    signs = [row for row in live if is_sign(row)]
+    registrations = [row for row in live if is_registration(row)]
 
     def device(row: Row) -> tuple[str | None, ...]:
         return row["identity"], row["endpoint"], platform_of(row)
@@ -106,8 +107,8 @@ def naively(source: list[Row], live: list[Row]) -> Found:
         return None not in device(one) and device(one) == device(other)
 
     # A device is one, however often it is listed; what has no endpoint is some device of its own.
-    listed = {device(sign) if sign["endpoint"] else sign["sid"]: sign for sign in signs}
-    free = [sign for sign in listed.values() if not any(same_device(sign, row) for row in source)]
+    listed = {device(each) if each["endpoint"] else each["sid"]: each for each in registrations}
+    free = [each for each in listed.values() if not any(same_device(each, row) for row in source)]
     # The one that was seen last comes first, the one that never was comes last.
     order = sorted(
         source, key=lambda row: (-(last_seen(row) or datetime(1970, 1, 1, tzinfo=UTC)).timestamp(), row["sid"])
@@ -117,19 +118,19 @@ def naively(source: list[Row], live: list[Row]) -> Found:
         seen, successor = last_seen(row), None
         if seen and seen < TERMS.born_after:
             status = "expired"
-        elif any(same_device(row, sign) for sign in signs):
+        elif any(same_device(row, each) for each in registrations):
             status = "ready_device"
         else:
             key = (row["identity"], platform_of(row))
             if None not in key:
-                successor = next((sign for sign in free if (sign["identity"], platform_of(sign)) == key), None)
+                successor = next((each for each in free if (each["identity"], platform_of(each)) == key), None)
             status = "ready_platform" if successor else "pending"
         if successor:
             free.remove(successor)
         if status == "pending":
             pending.append(row["sid"])
         tally.update([(platform_of(row), "bindings"), (platform_of(row), status)])
-    tally.update((platform_of(sign), "new") for sign in free)
+    tally.update((platform_of(each), "new") for each in free)
     tally.update((platform_of(row), "unclear") for row in live if is_unclear(row))
     platforms = {platform for platform, _ in tally}
     counts = {each: Counts(**{name: n for (key, name), n in tally.items() if key == each}) for each in platforms}
@@ -187,9 +188,9 @@ def test_the_comparison_is_what_going_row_by_row_finds(
     )
     for counts in found.values():
         assert counts.ready + counts.pending + counts.expired == counts.bindings
-    signs = sum(is_sign(row) for part in live for row in part)
-    # No sign makes two ready but as the same device.
-    assert sum(counts.ready_platform + counts.new for counts in found.values()) <= signs
+    registrations = sum(is_registration(row) for part in live for row in part)
+    # No registration makes two ready but as the same device.
+    assert sum(counts.ready_platform + counts.new for counts in found.values()) <= registrations
 
 
 @given(st.randoms(use_true_random=False), st.sampled_from([11, 50]))

@@ -16,7 +16,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from migrate.snapshot.manifest import Manifest
-from migrate.snapshot.reader import open_snapshot
+from migrate.snapshot.reader import read_snapshot
 from tests.conftest import ROOT, tiny_world
 
 _BY_SERVICE = ds.partitioning(pa.schema([("service_sid", pa.string())]), flavor="hive")
@@ -46,7 +46,7 @@ def rows(folder: Path) -> pa.Table:
 
 def whole(folder: Path) -> pa.Table:
     """All rows of a finished snapshot, sorted by sid, once it is certain that nothing is amiss with it."""
-    manifest = open_snapshot(folder).manifest  # verifies every checksum
+    manifest = read_snapshot(folder).manifest  # verifies every checksum
     named = {file.path for file in manifest.files} | {"manifest.json"}
     assert {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} == named
     table = rows(folder)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from migrate.twilio_api.progress import Meter
+    from migrate.extract.progress import ExtractProgress
 
 MOST_LOGGED = 200  # messages of one kind that -v shows
 COLUMNS = 80  # of what is no terminal
@@ -103,15 +103,15 @@ class Screen:
         click.echo(message, err=True)
 
     @contextmanager
-    def progress(self, meter: Meter) -> Iterator[None]:
+    def progress(self, progress: ExtractProgress) -> Iterator[None]:
         """Show how far an extract is: bars on a terminal, else a plain line every few seconds."""
         from migrate.cli.progress import bars, lines
 
         console = self._console(stderr=True) if _may_be_terminal(sys.stderr) else None  # it takes rich, which is slow
         if console and console.is_terminal and not console.is_dumb_terminal:
-            shown = bars(console, meter)
+            shown = bars(console, progress)
         else:
-            shown = lines(self.say, meter)
+            shown = lines(self.say, progress)
         with shown:
             yield
 

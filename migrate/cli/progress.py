@@ -1,4 +1,4 @@
-"""How far an extract is, for a person: bars on a terminal, plain lines elsewhere. They only read the meter."""
+"""How far an extract is, for a person: bars on a terminal, plain lines elsewhere. They only read."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from migrate.model.text import lasting
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from migrate.twilio_api.progress import Meter, Reading
+    from migrate.extract.progress import ExtractProgress, ServiceProgress
 
 SECONDS_BETWEEN_LINES = 5.0
 _DISPENSABLE = ("retries", "pages", "bar", "speed", "left")  # what a row goes without where it has no room, in turn
 
 
 @contextmanager
-def bars(console: Console, meter: Meter) -> Iterator[None]:
+def bars(console: Console, progress: ExtractProgress) -> Iterator[None]:
     """One bar a service: rows, rows a second, pages, retries, and the time left where that can be told."""
     from rich.live import Live
 
     began = time.monotonic()
 
     def draw() -> RenderableType:
-        return _table(meter, time.monotonic() - began, *console.size)
+        return _table(progress, time.monotonic() - began, *console.size)
 
     with Live(get_renderable=draw, console=console, transient=True, refresh_per_second=4):
         yield
 
 
-def _table(meter: Meter, seconds: float, width: int, height: int) -> RenderableType:
+def _table(progress: ExtractProgress, seconds: float, width: int, height: int) -> RenderableType:
     from rich.console import Group
     from rich.progress_bar import ProgressBar
     from rich.table import Table
     from rich.text import Text
 
     # What is complete goes below: of many services the screen shows the first, and up to three lines more.
-    readings = sorted(meter.read().items(), key=lambda item: item[1].is_complete)
+    readings = sorted(progress.read().items(), key=lambda item: item[1].is_complete)
     shown = readings[: max(1, height - 3)]
     rows, gap = _fitting(shown, seconds, width)
     table = Table.grid(padding=(0, gap))
@@ -53,11 +53,15 @@ def _table(meter: Meter, seconds: float, width: int, height: int) -> RenderableT
         bar = ProgressBar(total=total, completed=done, width=len(row.get("bar", "")), pulse=total is None)
         table.add_row(*(bar if name == "bar" else cell for name, cell in row.items()))
     more = f"and {len(readings) - len(shown):,} more services · " if len(readings) > len(shown) else ""
-    below = f"{more}{meter.requests_now():,} requests under way"
-    return Group(table, Text(below, no_wrap=True), Text(meter.trouble(), "yellow", overflow="ellipsis", no_wrap=True))
+    below = f"{more}{progress.requests_now():,} requests under way"
+    return Group(
+        table, Text(below, no_wrap=True), Text(progress.trouble(), "yellow", overflow="ellipsis", no_wrap=True)
+    )
 
 
-def _fitting(readings: Sequence[tuple[str, Reading]], seconds: float, width: int) -> tuple[list[dict[str, str]], int]:
+def _fitting(
+    readings: Sequence[tuple[str, ServiceProgress]], seconds: float, width: int
+) -> tuple[list[dict[str, str]], int]:
     """The rows of the widest form that fits, or of the narrowest, and the cells between two columns."""
     for is_wide, without in ((True, 0), *((False, many) for many in range(len(_DISPENSABLE) + 1))):
         gap = 2 if is_wide else 1
@@ -69,7 +73,7 @@ def _fitting(readings: Sequence[tuple[str, Reading]], seconds: float, width: int
     return rows, gap
 
 
-def _cells(service: str, reading: Reading, seconds: float, *, is_wide: bool) -> dict[str, str]:
+def _cells(service: str, reading: ServiceProgress, seconds: float, *, is_wide: bool) -> dict[str, str]:
     """A row, column by column; in the place of its bar what is as long."""
     left = _left(reading, seconds)
     return {
@@ -84,7 +88,7 @@ def _cells(service: str, reading: Reading, seconds: float, *, is_wide: bool) -> 
     }
 
 
-def _left(reading: Reading, seconds: float) -> str:
+def _left(reading: ServiceProgress, seconds: float) -> str:
     """How long a service will take yet, at its speed so far, if it has as many rows as the earlier snapshot."""
     if reading.is_complete:
         return "complete"
@@ -95,7 +99,7 @@ def _left(reading: Reading, seconds: float) -> str:
 
 
 @contextmanager
-def lines(say: Callable[[str], None], meter: Meter) -> Iterator[None]:
+def lines(say: Callable[[str], None], progress: ExtractProgress) -> Iterator[None]:
     """A line every few seconds, over all services; none for what is over before the first is due."""
     over = threading.Event()
 
@@ -103,9 +107,9 @@ def lines(say: Callable[[str], None], meter: Meter) -> Iterator[None]:
         said, read, then = "", 0, time.monotonic()
         while not over.wait(SECONDS_BETWEEN_LINES):
             now, before = time.monotonic(), read
-            line, read = _line(meter)
+            line, read = _line(progress)
             # All has come: what is done with it yet moves no number. While something is to come, silence would alarm.
-            if line != said or not _is_complete(meter):
+            if line != said or not _is_complete(progress):
                 say(f"{line} · {(read - before) / (now - then):,.0f} bindings/s")
             said, then = line, now
 
@@ -118,14 +122,14 @@ def lines(say: Callable[[str], None], meter: Meter) -> Iterator[None]:
         thread.join()
 
 
-def _is_complete(meter: Meter) -> bool:
-    readings = meter.read().values()
+def _is_complete(progress: ExtractProgress) -> bool:
+    readings = progress.read().values()
     return bool(readings) and all(reading.is_complete for reading in readings)
 
 
-def _line(meter: Meter) -> tuple[str, int]:
+def _line(progress: ExtractProgress) -> tuple[str, int]:
     """All services' numbers in one line, and the rows that this run has read."""
-    readings = list(meter.read().values())
+    readings = list(progress.read().values())
 
     def total(name: str) -> int:
         return sum(getattr(reading, name) for reading in readings)
@@ -133,6 +137,8 @@ def _line(meter: Meter) -> tuple[str, int]:
     rows, expected = total("rows"), sum(reading.expected or 0 for reading in readings)
     of = f" of about {expected:,}" if expected else ""
     chains = f"{total('chains_done'):,} of {total('chains'):,} chains complete"
-    details = f"{total('pages'):,} pages, {total('retries'):,} retries, {meter.requests_now():,} requests under way"
-    trouble = f" · waiting: {meter.trouble()}" if meter.trouble() else ""
+    details = (
+        f"{total('pages'):,} pages, {total('retries'):,} retries, {progress.requests_now():,} requests under way"
+    )
+    trouble = f" · waiting: {progress.trouble()}" if progress.trouble() else ""
     return f"{rows:,}{of} bindings · {chains} · {details}{trouble}", total("read")

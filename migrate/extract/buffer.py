@@ -11,7 +11,7 @@ from typing import Self
 
 import pyarrow as pa
 
-from migrate.extract.columns import Rows
+from migrate.extract.columns import PageRows
 from migrate.model.errors import InterruptedRunError
 from migrate.model.schemas import BINDINGS
 from migrate.snapshot.checkpoint import ChainState, Progress
@@ -87,7 +87,7 @@ class Parts:
         """What is stored of a chain."""
         return self._writer.chain(chain_id, service_sid)
 
-    def add(self, chain_id: str, rows: Rows, requests: int, page_size: int, at: Position) -> None:
+    def add(self, chain_id: str, rows: PageRows, requests: int, page_size: int, at: Position) -> None:
         """Take a page of a chain, which stands `at` a position after it. Waits while the chain's last part is not yet
         being written. Raises `InterruptedRunError` once nothing is taken any more.
         """

@@ -8,23 +8,21 @@ from dataclasses import dataclass
 from functools import partial
 
 from migrate.extract.buffer import Parts, Position
-from migrate.extract.columns import Rows, read_rows
-from migrate.extract.filters import Asked
+from migrate.extract.columns import PageRows, read_rows
+from migrate.extract.filters import AskedFilters
 from migrate.extract.identities import Identities
+from migrate.extract.progress import ExtractProgress
 from migrate.model.errors import TransientTwilioError, TwilioError
 from migrate.twilio_api.addresses import Api
-from migrate.twilio_api.api import TwilioApi, kind_of_list
+from migrate.twilio_api.client import TwilioApi, kind_of_list
 from migrate.twilio_api.limits import FEW_TRIES, page_sizes
-from migrate.twilio_api.pages import Circle, Page
-from migrate.twilio_api.progress import Meter
-from migrate.twilio_api.resources import bindings_path
+from migrate.twilio_api.pages import Page
+from migrate.twilio_api.resources import bindings_path, may_be_expired_token
 from migrate.twilio_api.sizes import may_be_the_size
 
 logger = logging.getLogger(__name__)
 MOST_RESTARTS = 5  # of one list in one run
 MOST_EMPTY_PAGES = 100  # in a row
-# What may answer a link that was good when it came. Which it is for an expired token is not known.
-_DEAD_TOKEN = frozenset({400, 404, 410})
 
 
 @dataclass(frozen=True)
@@ -63,11 +61,11 @@ class Chain:
 class Walk:
     """One chain under way, in one thread."""
 
-    def __init__(self, chain: Chain, api: TwilioApi, parts: Parts, page_size: int, meter: Meter) -> None:
+    def __init__(self, chain: Chain, api: TwilioApi, parts: Parts, page_size: int, progress: ExtractProgress) -> None:
         self.chain = chain
         self._api = api
         self._parts = parts
-        self._meter = meter
+        self._progress = progress
         self._path = bindings_path(chain.service_sid)
         self._base = api.addresses.base(chain.api)
         self._most = page_size  # rows to ask for
@@ -76,7 +74,7 @@ class Walk:
         state = parts.state(chain.id, chain.service_sid)
         self._at = Position(state.turn, state.next_url, state.done)
         self._size, self._rows = state.page_size, state.rows
-        meter.add(chain.service_sid, chains=1, chains_done=int(state.done), rows=state.rows, pages=state.pages)
+        progress.add(chain.service_sid, chains=1, chains_done=int(state.done), rows=state.rows, pages=state.pages)
 
     def run(self) -> None:
         """Read from where the chain stands to its end. Raises `TwilioError` where that cannot be reached, and
@@ -91,22 +89,27 @@ class Walk:
                 self._recover(error, tries)
         logger.info("%s is complete: %d rows", self.chain.id, self._rows)
 
-    def _pages(self, tries: int | None) -> Iterator[Page[Rows]]:
+    def _pages(self, tries: int | None) -> Iterator[Page[PageRows]]:
         """The pages from here to the end of the list that it is in.
 
         Raises `TwilioError` for one that comes twice, `OtherThanAskedError` for one that the filters exclude.
         """
-        circle, empty, asked = Circle(), 0, Asked.of(self.chain.params(self._at.turn))
+        seen: set[int] = set()  # hashes: to keep the texts of 100,000 pages would take 10 MB
+        empty, asked = 0, AskedFilters.of(self.chain.params(self._at.turn))
         for page in self._list(page_sizes(self._most), tries, self._at.next_url):
             asked.refuse_others(page.content)
-            empty = 0 if len(page.content) else empty + 1
-            if len(page.content) and circle.closes_at(page.content.mark):
-                raise TwilioError("Twilio gave the same page twice, under different addresses")
+            if len(page.content):
+                empty, mark = 0, hash(page.content.mark)
+                if mark in seen:
+                    raise TwilioError("Twilio gave the same page twice, under different addresses")
+                seen.add(mark)
+            else:
+                empty += 1
             if empty > MOST_EMPTY_PAGES:
                 raise TwilioError(f"Twilio gave more than {MOST_EMPTY_PAGES} pages in a row without a binding")
             yield page
 
-    def _list(self, sizes: tuple[int, ...], tries: int | None, next_url: str | None) -> Iterator[Page[Rows]]:
+    def _list(self, sizes: tuple[int, ...], tries: int | None, next_url: str | None) -> Iterator[Page[PageRows]]:
         return self._api.pages(
             self.chain.api,
             self._path,
@@ -118,7 +121,7 @@ class Walk:
             tries=tries,
         )
 
-    def _take(self, page: Page[Rows]) -> None:
+    def _take(self, page: Page[PageRows]) -> None:
         rows = page.content.table.num_rows
         # Without its host, so that the chain can go on under another address of the same API.
         next_url = page.next_url.removeprefix(self._base) if page.next_url else None
@@ -133,7 +136,7 @@ class Walk:
         if next_url is None:
             self._restarts = 0  # they count for a list
         done, retries = int(at.done), page.requests - 1
-        self._meter.add(self.chain.service_sid, rows=rows, read=rows, pages=1, retries=retries, chains_done=done)
+        self._progress.add(self.chain.service_sid, rows=rows, read=rows, pages=1, retries=retries, chains_done=done)
 
     @property
     def _tries(self) -> int | None:
@@ -155,7 +158,7 @@ class Walk:
                 self._api.sizes.learn(kind_of_list(self.chain.api, self._path), smaller)
             else:
                 self._patient = True
-        elif error.status in _DEAD_TOKEN and self._at.next_url and self._restarts < MOST_RESTARTS and self._begins():
+        elif may_be_expired_token(error) and self._at.next_url and self._restarts < MOST_RESTARTS and self._begins():
             self._begin_anew(f"its page token no longer works ({error})")
         else:
             raise error
@@ -188,5 +191,5 @@ class Walk:
             self._at = Position(self._at.turn)
             return
         self._parts.start_over(self.chain.id)
-        self._meter.add(self.chain.service_sid, rows=-self._rows)
+        self._progress.add(self.chain.service_sid, rows=-self._rows)
         self._at, self._rows = Position(), 0

@@ -53,7 +53,7 @@ _FIRST, _LAST = (
 
 
 @dataclass(frozen=True)
-class Rows:
+class PageRows:
     """The rows of some pages in the form of the `BINDINGS` schema, and the records that did not fit, each a line of
     JSON with the `record` and the `reason`.
     """
@@ -78,7 +78,7 @@ class Rows:
         return int(self.table.num_rows) + len(self.lines)
 
 
-def read_rows(body: bytes, service_sid: str, *, is_lenient: bool = False) -> tuple[Meta, Rows]:
+def read_rows(body: bytes, service_sid: str, *, is_lenient: bool = False) -> tuple[Meta, PageRows]:
     """A page of a service's bindings; where `is_lenient`, a record that is no JSON is set aside, and else makes it no
     page. Raises `NotAPageError` for what is no page.
     """
@@ -93,7 +93,7 @@ class _NotColumnarError(ValueError):
     """A page that must be read record by record."""
 
 
-def _columnar(body: bytes, service_sid: str) -> tuple[Meta, Rows]:
+def _columnar(body: bytes, service_sid: str) -> tuple[Meta, PageRows]:
     """The quick way. Raises `_NotColumnarError` or `pa.ArrowException` for what it cannot take."""
     if not body.lstrip().startswith(b"{"):
         raise _NotColumnarError("no object")  # Arrow's reader does not survive a bare null (apache/arrow#47409)
@@ -125,7 +125,7 @@ def _columnar(body: bytes, service_sid: str) -> tuple[Meta, Rows]:
     columns["extra"] = pa.nulls(len(columns["sid"]), _TEXT)
     table = pa.Table.from_arrays([columns[name] for name in BINDINGS.names], schema=BINDINGS)
     accounts = frozenset(value for value in columns["account_sid"].unique().to_pylist() if value is not None)
-    return replace(_meta(found, body), accounts=accounts), Rows(table)
+    return replace(_meta(found, body), accounts=accounts), PageRows(table)
 
 
 def _meta(found: pa.Table, body: bytes) -> Meta:
@@ -136,7 +136,7 @@ def _meta(found: pa.Table, body: bytes) -> Meta:
     return meta
 
 
-def _tolerant(body: bytes, service_sid: str, *, is_lenient: bool = False) -> tuple[Meta, Rows]:
+def _tolerant(body: bytes, service_sid: str, *, is_lenient: bool = False) -> tuple[Meta, PageRows]:
     meta, records = records_of(body, KEY, is_lenient=is_lenient)
     rows: list[dict[str, Any]] = []
     lines: list[bytes] = []
@@ -145,7 +145,7 @@ def _tolerant(body: bytes, service_sid: str, *, is_lenient: bool = False) -> tup
             rows.append(binding_row(record, service_sid))
         except UnfitError as error:
             lines.append(rejected_line(record, str(error)))
-    return meta, Rows(table_of(rows, BINDINGS), tuple(lines))
+    return meta, PageRows(table_of(rows, BINDINGS), tuple(lines))
 
 
 def _kind(reason: Exception) -> str:

@@ -11,15 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from migrate import __version__
-from migrate.extract.identities import COLUMN, Identities, read_identities
+from migrate.extract.identities import IDENTITY_COLUMN, Identities, read_identities
+from migrate.extract.progress import ExtractProgress
 from migrate.extract.source import (
     BINDING_TYPES,
     Source,
     SourceChoice,
-    is_deleted,
     list_credentials,
     open_source,
-    says_missing,
     service_rows,
     target_notifications,
 )
@@ -36,10 +35,10 @@ from migrate.runtime.interrupts import resumable
 from migrate.runtime.workers import Workers
 from migrate.snapshot.manifest import Filters, Manifest
 from migrate.snapshot.unfinished import begun_in, refuse_other_address, refuse_unless_unfinished
-from migrate.twilio_api.api import TwilioApi
+from migrate.twilio_api.client import TwilioApi
 from migrate.twilio_api.limits import DEFAULT_PAGE_SIZE, page_sizes
-from migrate.twilio_api.progress import Meter
 from migrate.twilio_api.proof import prove_account
+from migrate.twilio_api.resources import is_missing, is_service_deleted
 
 if TYPE_CHECKING:  # what brings Arrow is imported where it is needed, which is after the first request
     from migrate.extract.chains import Chain, Walk
@@ -61,7 +60,7 @@ class ExtractOptions:
     binding_types: tuple[str, ...] = ()
     identities: tuple[str, ...] = ()
     identity_file: Path | None = None
-    identity_column: str = COLUMN
+    identity_column: str = IDENTITY_COLUMN
     source: SourceChoice = "auto"
     shard: bool = True
     page_size: int = DEFAULT_PAGE_SIZE
@@ -73,19 +72,19 @@ class ExtractOptions:
         for option, values in (("--service", self.services), ("--binding-type", self.binding_types)):
             words += [word for value in values for word in (option, value)]
         words += ["--identity-file", str(self.identity_file)] if self.identity_file else []
-        words += ["--identity-column", self.identity_column] if self.identity_column != COLUMN else []
+        words += ["--identity-column", self.identity_column] if self.identity_column != IDENTITY_COLUMN else []
         words += ["--source", self.source] if self.source != "auto" else []
         words += [] if self.shard else ["--no-shard"]
         return shlex.join([*words, *api.options]) + " --identity …" * len(self.identities)
 
 
 def extract_snapshot(
-    api: TwilioApi, out: Path, options: ExtractOptions, meter: Meter | None = None, *, command: str = ""
+    api: TwilioApi, out: Path, options: ExtractOptions, progress: ExtractProgress | None = None, *, command: str = ""
 ) -> Manifest:
     """Page every binding of every (named) service into the snapshot folder `out`; an unfinished one is resumed.
 
-    `meter` is kept up to date meanwhile; `command` is the one that goes on after an interruption, where that is not
-    `chat-migrate extract`. Returns the manifest of the finished snapshot. Raises `RefusedError` where
+    `progress` is kept up to date meanwhile; `command` is the one that resumes after an interruption, where that is
+    not `chat-migrate extract`. Returns the manifest of the finished snapshot. Raises `RefusedError` where
     the folder is finished or foreign, `TwilioError` where Twilio did not give what was asked, `InterruptedRunError`
     on Ctrl-C; then the snapshot is unfinished and the same call goes on with it.
     """
@@ -97,7 +96,7 @@ def extract_snapshot(
 
     try:
         with resumable(kept=kept, remedy=remedy):
-            return _Extract(api, out, options, meter or Meter(), command).run()
+            return _Extract(api, out, options, progress or ExtractProgress(), command).run()
     except OSError as error:
         raise MigrateError(_unwritable(error, out), kept=kept(), remedy=remedy) from error
 
@@ -105,15 +104,17 @@ def extract_snapshot(
 class _Extract:
     """One extract, from the list of services to the finished manifest."""
 
-    def __init__(self, api: TwilioApi, out: Path, options: ExtractOptions, meter: Meter, command: str) -> None:
+    def __init__(
+        self, api: TwilioApi, out: Path, options: ExtractOptions, progress: ExtractProgress, command: str
+    ) -> None:
         self.api = api
         self.out = out
         self.options = options
         self.command = command
         self.page_size = min(options.page_size, api.page_size)
-        self.meter = meter
-        meter.requests_now = lambda: api.throttle.running
-        meter.trouble = lambda: api.trouble
+        self.progress = progress
+        progress.requests_now = lambda: api.throttle.running
+        progress.trouble = lambda: api.trouble
 
     def run(self) -> Manifest:
         refuse_unless_unfinished(self.out)
@@ -248,7 +249,7 @@ class _Extract:
 
         many = min(THREADS_A_REQUEST * self.api.throttle.most, len(chains)) or 1
         with Parts(writer, part_rows(many), self.api.stop) as parts:
-            walks = [Walk(chain, self.api, parts, self.page_size, self.meter) for chain in chains]
+            walks = [Walk(chain, self.api, parts, self.page_size, self.progress) for chain in chains]
             failures = self._side_by_side(self._walk_one, walks, many)
         if parts.failure:
             raise self._told("Stopped", parts.failure, writer, chains)
@@ -261,7 +262,7 @@ class _Extract:
 
     def _deleted(self, chain: Chain, error: BaseException) -> ServiceGoneError | None:
         """The error for a chain whose service is not there any more, as Twilio says of both."""
-        if not (says_missing(error) and is_deleted(self.api, chain.api, chain.service_sid)):
+        if not (is_missing(error) and is_service_deleted(self.api, chain.api, chain.service_sid)):
             return None
         return ServiceGoneError(
             f"service {chain.service_sid} was deleted while it was read",

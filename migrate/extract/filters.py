@@ -14,7 +14,7 @@ from migrate.model.text import alike, printable
 from migrate.twilio_api.addresses import FILTERS
 
 if TYPE_CHECKING:
-    from migrate.extract.columns import Rows
+    from migrate.extract.columns import PageRows
 
 _COLUMNS = dict(zip(FILTERS, ("binding_type", "identity"), strict=True))
 _REMEDIES = {
@@ -34,7 +34,7 @@ class OtherThanAskedError(RefusedError):
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedFilters:
     """The values of each filter of one list; a filter that was not set is left out."""
 
     values: dict[str, frozenset[str]]
@@ -45,7 +45,7 @@ class Asked:
         found = {name: frozenset(value for key, value in params if key == name) for name in FILTERS}
         return cls({name: values for name, values in found.items() if values})
 
-    def refuse_others(self, rows: Rows) -> None:
+    def refuse_others(self, rows: PageRows) -> None:
         """Raise `OtherThanAskedError` where a page holds a record that the filters exclude.
 
         A record that does not say is no evidence. How Twilio compares identities is not documented, so one that
@@ -60,7 +60,7 @@ class Asked:
                     name,
                 )
 
-    def _others(self, column: str, values: frozenset[str], rows: Rows) -> list[str]:
+    def _others(self, column: str, values: frozenset[str], rows: PageRows) -> list[str]:
         """The values in a page that were not asked for; nearly always none."""
         found = [*rows.table.column(column).unique().to_pylist()]
         found += [_said(record, column) for record in rows.rejected]

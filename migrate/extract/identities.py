@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # an extract without such a file has sent its first request b
 MOST_FILTER_CHARACTERS = 4000
 MOST_ALONE = 7000  # for one identity by itself
 LANES = 32  # chains for one service: twice the default concurrency, so that none of it is idle at the end
-COLUMN = "identity"
+IDENTITY_COLUMN = "identity"
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _LINES_AT_A_TIME = 100_000
 
@@ -59,7 +59,7 @@ class Identities:
         return IdentityFile(len(self.values), sha.hexdigest())
 
 
-def read_identities(path: Path, column: str = COLUMN) -> Identities:
+def read_identities(path: Path, column: str = IDENTITY_COLUMN) -> Identities:
     """The identities in a text file (one a line), or in a column of a CSV file, a Parquet file, or a snapshot.
 
     Raises `InputError` for what cannot be read, and where there is none in it.

@@ -9,19 +9,24 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal
 
 from migrate.extract.records import UnfitError, credential_row, service_row
 from migrate.model.address import is_twilios
 from migrate.model.errors import HostNotFoundError, TransientTwilioError, TwilioError
-from migrate.model.push_config import KEYS
 from migrate.model.text import printable
 from migrate.twilio_api.addresses import CANONICAL, Api
-from migrate.twilio_api.api import TwilioApi
+from migrate.twilio_api.client import TwilioApi
 from migrate.twilio_api.limits import FEW_TRIES, page_sizes
-from migrate.twilio_api.pages import records_of
-from migrate.twilio_api.resources import notifications_path, service_path
+from migrate.twilio_api.resources import (
+    CREDENTIALS_PATH,
+    SERVICES_PATH,
+    SWITCHED_OFF,
+    get_notifications,
+    list_pages,
+    may_be_switched_off,
+    service_path,
+)
 
 logger = logging.getLogger(__name__)
 SourceChoice = Literal["auto", "chat", "conversations"]
@@ -31,7 +36,6 @@ BINDING_TYPES: dict[Api, tuple[str, ...]] = {
     "conversations": ("apn", "fcm", "gcm", "twilsock"),
 }
 _PLAIN = (CANONICAL["chat"], "https://ip-messaging.twilio.com")  # Chat's own host, and its alias
-_GONE = frozenset({403, 404, 410})
 _OUTRIGHT = "or decide it outright with --source conversations, which shows none of Chat's push settings"
 
 
@@ -88,31 +92,10 @@ def _why_gone(api: TwilioApi, error: TwilioError, wanted: tuple[str, ...]) -> Tw
     if not wanted:
         return error
     try:
-        next(_pages(api, "chat", "services", page_sizes(1), FEW_TRIES))
+        next(list_pages(api, "chat", SERVICES_PATH, page_sizes(1), FEW_TRIES))
     except TwilioError as problem:
         return problem if _is_gone(api, problem) else None
     return None
-
-
-def says_missing(error: BaseException) -> bool:
-    """Whether Twilio says, and not something on the way, that there is no such thing."""
-    return isinstance(error, TwilioError) and error.status == 404 and error.is_twilios
-
-
-def is_deleted(api: TwilioApi, side: Api, service_sid: str) -> bool:
-    """Whether an API lacks a service, and has the list of them: where all is switched off it says 404, too."""
-    try:
-        api.get(side, service_path(service_sid), FEW_TRIES, having=("sid",))
-    except TwilioError as error:
-        if not says_missing(error):
-            return False
-    else:
-        return False
-    try:
-        next(_pages(api, side, "services", page_sizes(1), FEW_TRIES))
-    except TwilioError:
-        return False
-    return True
 
 
 def _is_gone(api: TwilioApi, error: TwilioError) -> bool:
@@ -123,7 +106,7 @@ def _is_gone(api: TwilioApi, error: TwilioError) -> bool:
     """
     if _is_elsewhere(api):
         return False
-    return error.is_twilios and error.status in _GONE and not (error.status == 403 and api.is_signed_by_key)
+    return may_be_switched_off(error) and not (error.status == 403 and api.is_signed_by_key)
 
 
 def _is_elsewhere(api: TwilioApi) -> bool:
@@ -145,7 +128,7 @@ def _doubted(api: TwilioApi, error: TwilioError) -> TwilioError:
     """An error that may look as if Chat were gone, and shows nothing of that, with what else may have answered."""
     address, proxy = api.addresses.chat, api.proxy("chat")
     no_answer = isinstance(error, TransientTwilioError) and (error.status is None or proxy)
-    of_others = error.status in (*_GONE, 407) and (not error.is_twilios or _is_elsewhere(api))
+    of_others = error.status in (*SWITCHED_OFF, 407) and (not error.is_twilios or _is_elsewhere(api))
     if not (no_answer or of_others):
         return error
     if proxy and error.status == 407:
@@ -170,7 +153,7 @@ def _services(
     if wanted:
         records: list[Any] = [_service(api, side, sid, tries) for sid in wanted]
     else:
-        records = _records(api, side, "services", page_size, tries)
+        records = _records(api, side, SERVICES_PATH, page_size, tries)
     found = _by_sid(records, lambda record: service_row(record, None), "service")
     return {sid: record for sid, (record, _) in found.items()}
 
@@ -191,7 +174,7 @@ def service_rows(source: Source, notifications: dict[str, dict[str, Any] | None]
 
 def list_credentials(api: TwilioApi, side: Api, page_size: int) -> list[dict[str, Any]]:
     """The rows of credentials.parquet, in the order of their SID; both APIs show the same objects."""
-    records = _records(api, side, "credentials", page_size)
+    records = _records(api, side, CREDENTIALS_PATH, page_size)
     return [row for _, row in _by_sid(records, credential_row, "credential").values()]
 
 
@@ -201,20 +184,16 @@ def target_notifications(api: TwilioApi, service_sid: str) -> dict[str, Any] | N
     It is a courtesy of the snapshot: what cannot be read is None, and does not keep the bindings waiting.
     """
     try:
-        found = api.get("conversations", notifications_path(service_sid), FEW_TRIES, having=KEYS)
+        found = get_notifications(api, service_sid, FEW_TRIES)
     except TwilioError as error:
         logger.warning("The snapshot goes without %s's settings in Conversations: %s", service_sid, error)
         return None
     return {key: found[key] for key in found if key not in ("account_sid", "chat_service_sid", "url")}
 
 
-def _records(api: TwilioApi, side: Api, key: str, page_size: int, tries: int | None = None) -> list[Any]:
-    pages = _pages(api, side, key, page_sizes(page_size), tries)
+def _records(api: TwilioApi, side: Api, path: str, page_size: int, tries: int | None = None) -> list[Any]:
+    pages = list_pages(api, side, path, page_sizes(page_size), tries)
     return [record for page in pages for record in page.content]
-
-
-def _pages(api: TwilioApi, side: Api, key: str, sizes: tuple[int, ...], tries: int | None) -> Any:
-    return api.pages(side, f"/{key.title()}", read=partial(records_of, key=key), sizes=sizes, tries=tries)
 
 
 def _by_sid(

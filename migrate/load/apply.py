@@ -28,7 +28,7 @@ from migrate.model.plan import Change, Plan
 from migrate.model.push_config import FIELD_BY_PATH, Settings, form_value, unreadable_of
 from migrate.model.push_credential import CredentialChange
 from migrate.model.text import is_encodable
-from migrate.twilio_api.api import TwilioApi
+from migrate.twilio_api.client import TwilioApi
 from migrate.twilio_api.resources import notifications_path
 
 
@@ -155,7 +155,7 @@ class Applier:
             return self._read_back(change, wanted)
 
         form = {FIELD_BY_PATH[path].form: form_value(value) for path, value in wanted.items()}
-        return self._api.insist(attempt)
+        return self._api.retry(attempt)
 
     def _refused(self, change: Change, number: int, wanted: Settings) -> None:
         """Journal what is live after a write that Twilio has refused; where nothing can be seen, it stays open."""

@@ -19,9 +19,9 @@ from migrate.model.finding import Finding
 from migrate.model.push_config import form_value
 from migrate.model.push_credential import CredentialChange, CredentialConfig, LiveCredential
 from migrate.model.sids import is_credential_sid
-from migrate.twilio_api.api import TwilioApi
+from migrate.twilio_api.client import TwilioApi
 from migrate.twilio_api.pages import Meta, NotAPageError, records_of
-from migrate.twilio_api.resources import CREDENTIALS, credential_path
+from migrate.twilio_api.resources import CREDENTIALS_PATH, credential_path, find_credential
 
 _DOUBT = (
     "none is made again: find out which one it is, name its sid in push-config.yaml, move this plan and its journal "
@@ -33,7 +33,7 @@ Look = Callable[[str | None], Found]  # what is there; the SID is the one that T
 
 def read_credentials(api: TwilioApi) -> list[LiveCredential]:
     """All credentials of the account, as Conversations lists them. Raises `TwilioError`."""
-    return [found for page in api.pages("conversations", CREDENTIALS, read=_read_page) for found in page.content]
+    return [found for page in api.pages("conversations", CREDENTIALS_PATH, read=_read_page) for found in page.content]
 
 
 def _read_page(body: bytes) -> tuple[Meta, list[LiveCredential]]:
@@ -122,7 +122,7 @@ class CredentialWriter:
         def look(sid: str | None) -> Found:
             return self._found(config, read_credentials(self._api), sid, seen)
 
-        found = self._post(config, number, CREDENTIALS, form, look, [])
+        found = self._post(config, number, CREDENTIALS_PATH, form, look, [])
         return self._end(change, number, found)
 
     def _update(self, change: CredentialChange, existing: LiveCredential, secrets: Form) -> Outcome:
@@ -179,7 +179,7 @@ class CredentialWriter:
                 self._journal.note(number, shown)
             return self._patiently(look, sid, before)
 
-        return self._api.insist(attempt)
+        return self._api.retry(attempt)
 
     def _patiently(self, look: Look, sid: str | None, before: Found) -> Found:
         """What is seen, some times more where nothing has changed: it may lag behind."""
@@ -227,14 +227,11 @@ class CredentialWriter:
         return [found for found in read_credentials(self._api) if found.sid == sid]
 
     def _one(self, sid: str) -> Found:
+        found = find_credential(self._api, sid)
         try:
-            return [LiveCredential.from_twilio(self._api.get("conversations", credential_path(sid), having=("sid",)))]
+            return [LiveCredential.from_twilio(found)] if found else []
         except (LookupError, TypeError, AttributeError, ValueError):
             return []
-        except TwilioError as error:
-            if error.status == 404 and error.is_twilios:
-                return []
-            raise
 
 
 def _flaw(config: CredentialConfig, found: Sequence[LiveCredential]) -> str:

@@ -15,13 +15,13 @@ from migrate.model.address import is_twilios
 from migrate.model.errors import MigrateError, RefusedError, TwilioError, UsageError
 from migrate.model.finding import Finding
 from migrate.model.plan import Change, Plan
-from migrate.model.push_config import KEYS, PushConfig, Settings, flatten, in_order, unreadable_of
+from migrate.model.push_config import PushConfig, Settings, flatten, in_order, unreadable_of
 from migrate.model.sids import is_service_sid, normal
 from migrate.runtime.workers import Workers, result_of
-from migrate.snapshot.reader import open_snapshot
-from migrate.twilio_api.api import TwilioApi
-from migrate.twilio_api.credentials import is_one_account
-from migrate.twilio_api.resources import notifications_path
+from migrate.snapshot.reader import read_snapshot
+from migrate.twilio_api.client import TwilioApi
+from migrate.twilio_api.login import is_one_account
+from migrate.twilio_api.resources import find_notifications
 
 
 def make_plan(
@@ -116,7 +116,7 @@ def _narrowed(mapped: Mapped, services: Collection[str], *, only_credentials: bo
 def _snapshot_findings(mapped: Mapped) -> list[Finding]:
     """What is to be said of the snapshot that was mapped, as it lies there now."""
     try:
-        found = open_snapshot(_snapshot_of(mapped))
+        found = read_snapshot(_snapshot_of(mapped))
     except (MigrateError, OSError):
         return [Finding("snapshot-unverified", None)]
     changed = found.manifest.digest != mapped.summary.snapshot
@@ -142,12 +142,9 @@ def read_all(api: TwilioApi, service_sids: Sequence[str]) -> list[Settings | Non
 
 def read_live(api: TwilioApi, service_sid: str) -> Settings | None:
     """The live notification settings of a Conversations service; None if there is no such service."""
-    try:
-        found = api.get("conversations", notifications_path(service_sid), having=KEYS)
-    except TwilioError as error:
-        if error.status == 404 and error.is_twilios:  # a proxy's 404 says nothing of a service
-            return None
-        raise
+    found = find_notifications(api, service_sid)
+    if found is None:
+        return None
     named = found.get("chat_service_sid")
     if is_service_sid(named) and normal(str(named)) != normal(service_sid):
         raise TwilioError(

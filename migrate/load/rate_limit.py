@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from migrate.twilio_api.api import TwilioApi
+from migrate.twilio_api.client import TwilioApi
 
 READ_AGAIN = (0.3, 1.0, 3.0)  # seconds between looks at a write that does not show yet
 WRITES_PER_SECOND = 25  # Chat takes 30 mutations a second (FACTS.md, "REST behaviour")

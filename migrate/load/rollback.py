@@ -11,7 +11,7 @@ from migrate.model.digest import digest
 from migrate.model.finding import Finding
 from migrate.model.plan import Change, Plan
 from migrate.model.push_config import FIELD_BY_PATH, Settings, in_order
-from migrate.twilio_api.api import TwilioApi
+from migrate.twilio_api.client import TwilioApi
 
 
 @dataclass(frozen=True)

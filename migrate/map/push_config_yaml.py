@@ -1,6 +1,6 @@
 """push-config.yaml: the push configuration as a file that people review and edit. Text in, text out.
 
-Each value carries a comment that says where it comes from. Reading checks every key and every value, and
+Each value carries a comment that says where it comes from. ServiceProgress checks every key and every value, and
 an error names the line and, for a misspelt key, what was probably meant.
 """
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 # fine; note: worth knowing; wrong: a migration would fail by it; unknown: it could not be looked at, which may pass.
-Verdict = Literal["fine", "note", "wrong", "unknown"]
+CheckState = Literal["fine", "note", "wrong", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Check:
     """
 
     name: str
-    verdict: Verdict
+    verdict: CheckState
     found: str
     remedy: str = ""
 

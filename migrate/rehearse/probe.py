@@ -12,10 +12,11 @@ from urllib.parse import urlencode
 from migrate.model.push_config import FIELD_BY_PATH, Settings, Value, form_value
 from migrate.twilio_api.addresses import Addresses
 from migrate.twilio_api.answers import raise_for_status
-from migrate.twilio_api.credentials import Credentials
-from migrate.twilio_api.http import LiveTransport, Request
+from migrate.twilio_api.login import Login
 from migrate.twilio_api.resources import notifications_path
-from migrate.twilio_api.retry import Patience
+from migrate.twilio_api.retry import RetryPolicy
+from migrate.twilio_api.transports.live import LiveTransport
+from migrate.twilio_api.transports.transport import Request
 
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 _SERVICE = re.compile(r"/Services/(IS\w+)")
@@ -44,9 +45,9 @@ class Oracle:
     def __init__(self, variables: Mapping[str, str]) -> None:
         url = variables["CHAT_MIGRATE_CONVERSATIONS_URL"]
         self._addresses = Addresses(url, url)
-        self._credentials = Credentials.from_environment(variables)
+        self._login = Login.from_environment(variables)
         self._transport = LiveTransport(direct=True)
-        self._patience = Patience(_BUDGET)
+        self._retry_policy = RetryPolicy(_BUDGET)
         self._strangers: Counter[str] = Counter()
 
     def look(self) -> Seen:
@@ -73,16 +74,16 @@ class Oracle:
 
     def meddle(self, service_sid: str, path: str, value: Value) -> None:
         """Somebody else sets a field, as often as it takes to get through. The service must be nobody else's now."""
-        self._patience.rested()
+        self._retry_policy.reset_budget()
         before = self.look().writes.count(service_sid)
         url = self._addresses.url("conversations", notifications_path(service_sid))
         body = urlencode({FIELD_BY_PATH[path].form: form_value(value)}).encode()
-        self._patience.ask(lambda: self._ask("POST", url, body))
+        self._retry_policy.call(lambda: self._ask("POST", url, body))
         self._strangers[service_sid] += self.look().writes.count(service_sid) - before
 
     def stop(self) -> None:
         """End what is under way, soon, and ask nothing more."""
-        self._patience.stopped.set()
+        self._retry_policy.stopped.set()
         self._transport.stop()
 
     def close(self) -> None:
@@ -90,9 +91,9 @@ class Oracle:
         self._transport.close()
 
     def _ask(self, method: str, url: str, body: bytes | None = None) -> bytes:
-        auth = (self._credentials.username, self._credentials.password)
+        auth = (self._login.username, self._login.password)
         answer = self._transport.send(Request(method, url, _FORM if body else {}, body, auth))
-        raise_for_status(answer, url, self._credentials)
+        raise_for_status(answer, url, self._login)
         return answer.body
 
 

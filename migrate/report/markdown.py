@@ -15,7 +15,7 @@ from migrate.report.pushes import Push, push_changes
 from migrate.report.wording import (
     NO_TEXT,
     PROPOSED,
-    PUSHES,
+    PUSH_NAMES,
     WRITTEN,
     FindingGroup,
     Refusals,
@@ -162,7 +162,7 @@ def _change(change: Change) -> list[str]:
         for path in change.fields
     ]
     pushes = [
-        f"| {PUSHES[pair.push]} | {_phone(pair.before)} | {_phone(pair.after)} |" for pair in push_changes(change)
+        f"| {PUSH_NAMES[pair.push]} | {_phone(pair.before)} | {_phone(pair.after)} |" for pair in push_changes(change)
     ]
     return [
         f"### {escape(name(change.friendly_name))} (`{change.service_sid}`)",

@@ -11,7 +11,7 @@ from migrate.report.coverage import rejected_row
 from migrate.report.layout import BREAK, COLUMN, grid, table
 from migrate.report.limit import first, more
 from migrate.report.wording import count, name, share
-from migrate.retire.retirement import FATES, Retired, Retirement, ServiceRetirement
+from migrate.retire.retirement import RETIRE_OUTCOMES, Retired, Retirement, ServiceRetirement
 from migrate.verify.coverage import total
 
 _MINUTE = 60  # seconds
@@ -118,11 +118,13 @@ def _needed(reasons: Mapping[str, int]) -> Text:
 def retired_view(retired: Retired, files: Sequence[tuple[str, str]]) -> Text:
     """What became of the bindings that were to be deleted."""
     text = Text()
-    for fate in FATES[1:]:
-        if retired.fates[fate]:
-            text.append(f"{fate:8}", "yellow").append(f" {count(retired.fates[fate], 'binding')} {_MEANING[fate]}\n")
+    for outcome in RETIRE_OUTCOMES[1:]:
+        if retired.outcomes[outcome]:
+            text.append(f"{outcome:8}", "yellow").append(
+                f" {count(retired.outcomes[outcome], 'binding')} {_MEANING[outcome]}\n"
+            )
     text.append(_needed(retired.reasons))
     if retired.failure:
         text.append(f"         {printable(retired.failure)}\n", "dim")
     text.append(table(files)).append("\n")
-    return text.append("Done: ", "bold").append(f"{count(retired.fates['deleted'], 'binding')} deleted.\n")
+    return text.append("Done: ", "bold").append(f"{count(retired.outcomes['deleted'], 'binding')} deleted.\n")

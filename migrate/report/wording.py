@@ -15,11 +15,11 @@ from migrate.model.push_config import FIELDS, Settings, Value
 from migrate.model.push_credential import REFERENCES, CredentialChange
 from migrate.model.text import printable
 
-LONGEST_NAME = 60  # characters of a friendly name that a view shows
-SEVERITIES: Mapping[Severity, str] = {"blocker": "Blockers", "warning": "Warnings", "info": "Notes"}
+LONGEST_SHOWN_NAME = 60  # characters of a friendly name that a view shows
+SEVERITY_HEADINGS: Mapping[Severity, str] = {"blocker": "Blockers", "warning": "Warnings", "info": "Notes"}
 # What phones show where no text of one's own is pushed; and when each push comes.
 NO_TEXT: Mapping[str, str] = {"off": "no push", "default": "Twilio's default text"}
-PUSHES: Mapping[str, str] = {
+PUSH_NAMES: Mapping[str, str] = {
     "new_message": "a new message",
     "new_message.with_media": "a new message with media",
     "added_to_conversation": "added to a conversation",
@@ -30,7 +30,7 @@ PUSHES: Mapping[str, str] = {
 def name(text: str) -> str:
     """A friendly name for one line: printable, and cut where it is very long."""
     shown = printable(text) if text.strip() else "(no name)"
-    return shown if len(shown) <= LONGEST_NAME else shown[: _boundary(shown, LONGEST_NAME - 1)] + "…"
+    return shown if len(shown) <= LONGEST_SHOWN_NAME else shown[: _boundary(shown, LONGEST_SHOWN_NAME - 1)] + "…"
 
 
 def _boundary(text: str, longest: int) -> int:

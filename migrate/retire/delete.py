@@ -13,12 +13,12 @@ from concurrent.futures import Future
 from migrate.load.rate_limit import Pace
 from migrate.model.errors import InterruptedRunError, TransientTwilioError, TwilioError
 from migrate.model.sids import is_binding_sid, is_service_sid
-from migrate.retire.evidence import Row, read_binding, read_facts
+from migrate.retire.evidence import Row, read_binding, read_evidence
 from migrate.retire.journal import Result, RetireJournal
 from migrate.retire.replacement import why_needed
 from migrate.retire.retirement import Ending, Retired
 from migrate.runtime.workers import Workers, result_of
-from migrate.twilio_api.api import TwilioApi
+from migrate.twilio_api.client import TwilioApi
 from migrate.twilio_api.resources import binding_path
 
 _AHEAD = 4  # bindings in hand for each request at a time
@@ -78,19 +78,19 @@ class Retirer:
                     raise
             return Ending("deleted")
 
-        ending = self._api.insist(attempt)  # where nothing can be seen it stays open, and is settled by the next run
-        if ending.fate == "gone" and sid in self._journal.begun:
+        ending = self._api.retry(attempt)  # where nothing can be seen it stays open, and is settled by the next run
+        if ending.outcome == "gone" and sid in self._journal.begun:
             ending = Ending("deleted")  # it had arrived, and its answer was lost
-        self._settle(sid, "deleted" if ending.fate == "deleted" else "failed")
+        self._settle(sid, "deleted" if ending.outcome == "deleted" else "failed")
         return ending
 
     def _judge(self, row: Row) -> Ending | None:
         """Why a binding must not be deleted as things are now; None if its registration replaces it."""
-        facts = read_facts(self._api, row)
-        if facts is None:
+        evidence = read_evidence(self._api, row)
+        if evidence is None:
             return Ending("gone")
-        needed = why_needed(facts)
-        return Ending(needed.fate, needed.name) if needed else None
+        needed = why_needed(evidence)
+        return Ending(needed.outcome, needed.name) if needed else None
 
     def _settle(self, sid: str, result: Result) -> None:
         if sid in self._journal.begun:

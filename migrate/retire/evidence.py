@@ -11,16 +11,21 @@ from datetime import UTC, datetime
 from typing import Any
 
 from migrate.model.errors import TransientTwilioError, TwilioError
-from migrate.model.push_config import KEYS
 from migrate.model.sids import is_binding_sid, is_credential_sid
-from migrate.retire.replacement import Facts
+from migrate.retire.replacement import Evidence
 from migrate.runtime.workers import Workers, result_of
-from migrate.twilio_api.addresses import Api
-from migrate.twilio_api.api import TwilioApi
-from migrate.twilio_api.resources import binding_path, credential_path, notifications_path, service_path
+from migrate.twilio_api.client import TwilioApi
+from migrate.twilio_api.resources import (
+    Object,
+    find_binding,
+    find_binding_in_service,
+    find_credential,
+    find_notifications,
+    find_service,
+)
 
-Row = Mapping[str, Any]  # a binding as the snapshot has it, its `service_sid`, `sign` and `is_shared`
-Credentials = Mapping[str, Mapping[str, Any]]  # by SID
+Row = Mapping[str, Any]  # a binding as the snapshot has it, its `service_sid`, `registration` and `is_shared`
+CredentialsBySid = Mapping[str, Mapping[str, Any]]  # by SID
 _TRIES = 3  # of a look, with pauses of a second or so: what was seen before would be old by the time of a late one
 
 
@@ -41,53 +46,47 @@ def now_of(api: TwilioApi) -> datetime:
     return api.server_time or datetime.now(UTC)
 
 
-def read_binding(api: TwilioApi, row: Row) -> tuple[Any, dict[str, Any]]:
+def read_binding(api: TwilioApi, row: Row) -> tuple[Object | None, Object]:
     """A binding as Chat shows it now, None if Chat does not have it any more; and its service in Chat.
 
-    A Chat that was switched off may answer 404 to everything (FACTS.md, "The two APIs"): then nothing is known, and
-    `TwilioError` is raised, as where Twilio cannot be asked.
+    Raises `TwilioError` where Chat lacks the service or is switched off: then nothing is known.
     """
-    service_sid = row["service_sid"]
-    binding = _read(api, "chat", binding_path(service_sid, row["sid"]))
-    service = _read(api, "chat", service_path(service_sid))
-    if service is None:
-        raise TwilioError(f"Chat lacks service {service_sid}, or is switched off: it says nothing of bindings")
-    return binding, service
+    return find_binding_in_service(api, "chat", row["service_sid"], row["sid"], _TRIES)
 
 
-def read_facts(api: TwilioApi, row: Row) -> Facts | None:
+def read_evidence(api: TwilioApi, row: Row) -> Evidence | None:
     """What both sides show of a binding just now; None if Chat does not have it any more. Raises `TwilioError`."""
-    service_sid, sign = row["service_sid"], row["sign"]
-    credentials = read_credentials(api, [row["credential_sid"], sign["credential_sid"]])
+    service_sid, listed = row["service_sid"], row["registration"]
+    credentials = find_credentials(api, [row["credential_sid"], listed["credential_sid"]])
     binding, service = read_binding(api, row)
     if binding is None:
         return None
-    twin, registration = (_conversations_binding(api, service_sid, sid) for sid in (row["sid"], sign["sid"]))
-    return Facts(
+    twin, registration = (_conversations_binding(api, service_sid, sid) for sid in (row["sid"], listed["sid"]))
+    return Evidence(
         held=row,
         binding=binding,
-        listed=sign,
-        registration=registration,
+        listed=listed,
+        registration=registration or {},
         is_shared=twin is not None or row["is_shared"],
         chat_service=service.get("sid"),
         notifications=service.get("notifications"),
-        settings=_read(api, "conversations", notifications_path(service_sid), KEYS),
+        settings=find_notifications(api, service_sid, _TRIES),
         credentials=credentials,
         now=now_of(api),
     )
 
 
-def _conversations_binding(api: TwilioApi, service_sid: str, sid: str) -> dict[str, Any] | None:
-    return _read(api, "conversations", binding_path(service_sid, sid)) if is_binding_sid(sid) else None
+def _conversations_binding(api: TwilioApi, service_sid: str, sid: str) -> Object | None:
+    return find_binding(api, "conversations", service_sid, sid, _TRIES) if is_binding_sid(sid) else None
 
 
-def listed_facts(row: Row, sides: Sides, credentials: Credentials, now: datetime) -> Facts:
-    """The facts as they were listed: nothing has changed since."""
-    return Facts(
+def listed_evidence(row: Row, sides: Sides, credentials: CredentialsBySid, now: datetime) -> Evidence:
+    """The evidence as it was listed: as if nothing had changed since."""
+    return Evidence(
         held=row,
         binding=row,
-        listed=row["sign"],
-        registration=row["sign"],
+        listed=row["registration"],
+        registration=row["registration"],
         is_shared=row["is_shared"],
         chat_service=sides.chat_service,
         notifications=sides.notifications,
@@ -106,32 +105,20 @@ def read_sides(api: TwilioApi, service_sids: Sequence[str]) -> dict[str, Sides]:
 
 def _sides(api: TwilioApi, service_sid: str) -> Sides:
     try:
-        service = _read(api, "chat", service_path(service_sid), tries=None) or {}
+        service = find_service(api, "chat", service_sid) or {}
     except TransientTwilioError:
         raise
     except TwilioError:  # Chat is switched off, or closed to these credentials: what it pushes is not known
         service = {}
-    settings = _read(api, "conversations", notifications_path(service_sid), KEYS, tries=None)
+    settings = find_notifications(api, service_sid)
     return Sides(service.get("sid"), service.get("notifications"), settings)
 
 
-def read_credentials(api: TwilioApi, sids: Sequence[Any], tries: int | None = _TRIES) -> dict[str, dict[str, Any]]:
+def find_credentials(api: TwilioApi, sids: Sequence[Any], tries: int | None = _TRIES) -> dict[str, dict[str, Any]]:
     """Those of some credentials that the account has, by SID; what is not a SID is none. Raises `TwilioError`."""
     found = {}
     for sid in dict.fromkeys(sid for sid in sids if isinstance(sid, str) and is_credential_sid(sid)):
-        credential = _read(api, "conversations", credential_path(sid), tries=tries)
+        credential = find_credential(api, sid, tries)
         if credential is not None:
             found[sid] = credential
     return found
-
-
-def _read(
-    api: TwilioApi, side: Api, path: str, having: Sequence[str] = ("sid",), tries: int | None = _TRIES
-) -> dict[str, Any] | None:
-    """An object as an API shows it now."""
-    try:
-        return api.get(side, path, tries, having=having)
-    except TwilioError as error:
-        if error.status == 404 and error.is_twilios:
-            return None
-        raise

@@ -1,7 +1,7 @@
 """Replacement: whether a registration in Conversations is shown to give a device all that a binding of Chat gives it.
 
 A deleted binding cannot be brought back. So it counts as needed until every condition here speaks for the opposite,
-and what is unknown speaks for nothing. The rule is a function of facts: whoever asks has read them. Each condition
+and what is unknown speaks for nothing. The rule is a function of evidence, which its caller has read. Each condition
 names one way in which a push would be lost; none relies on another, or on its place.
 
 What pushes look like (text, sound, badge) is no part of it: settings can be written again, a binding cannot.
@@ -12,43 +12,42 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, TypeGuard
+from typing import Any, Literal
 
-from migrate.model.registration import (
-    CHAT_NAMES,
-    CHAT_PREFIXES,
-    CONVERSATIONS_NAMES,
-    CONVERSATIONS_PREFIXES,
-    INVITES,
-    NO_PUSHES,
-    PUSHED_THROUGH,
-    SAME_PUSH,
-    SHARED_NAME,
-    SUCCESSORS,
+from migrate.model.config_check import MEDIA
+from migrate.model.registration import PUSHED_THROUGH, SUCCESSORS
+from migrate.retire.pushes import (
+    asks_for,
+    has_chat_name,
+    has_conversations_name,
+    has_invites,
+    has_unknown_name,
+    has_unknown_push,
+    is_names,
+    off_in_conversations,
+    pushed_by_chat,
 )
 
 Object = Mapping[str, Any]  # an object of Twilio's, with text for dates, or a row of a snapshot, with times
 # Whether something has changed since the list was made, or both sides have the binding, or it is needed.
-Kind = Literal["changed", "shared", "unready", "needed"]
+LeftAlone = Literal["changed", "shared", "unready", "needed"]
 
 LIFETIME = timedelta(days=365)  # of a registration that is not renewed (FACTS.md, "Binding")
 FASTEST_CLOCK = timedelta(days=1)  # how far ahead a date may be and still be one
 # Google's server keys had stopped working by then: a credential not touched since may still hold one (FACTS.md,
 # "Credentials").
 SERVER_KEYS_ENDED = datetime(2024, 5, 15, tzinfo=UTC)
-MEDIA = "new_message.with_media"  # Chat pushes media messages with the others
 
 _IDENTIFYING = ("sid", "identity", "endpoint", "binding_type", "credential_sid")
-_KNOWN_TO_CHAT = ("log_enabled", *SAME_PUSH, INVITES)
 
 
 @dataclass(frozen=True)
-class Facts:
+class Evidence:
     """All that decides whether a binding of Chat may be deleted.
 
     `held` is the binding as the snapshot has it, with its `service_sid`, and `binding` as Chat shows it now. `listed`
     is the registration that may take its place as it was when the list was made, and `registration` as Conversations
-    shows it now; None if it is not there. `is_shared`: Conversations has the binding's own SID too. `notifications`
+    shows it now, empty if it is not there. `is_shared`: Conversations has the binding's own SID too. `notifications`
     and `settings` are those of the service in Chat and in Conversations, as they came; `chat_service` is the SID of
     the service that Chat answered with, None where it has none by the SID asked for. `credentials` are those of the
     two bindings that the account has, by SID. `now` is the source's time.
@@ -57,7 +56,7 @@ class Facts:
     held: Object
     binding: Object
     listed: Object
-    registration: Object | None
+    registration: Object
     is_shared: bool
     chat_service: Any
     notifications: Any
@@ -65,38 +64,24 @@ class Facts:
     credentials: Mapping[str, Object]
     now: datetime
 
-    @property
-    def sign(self) -> Object:
-        """The registration; an empty one if it is not there."""
-        return self.registration or {}
-
 
 @dataclass(frozen=True)
 class Condition:
-    """One reason for which a binding is left alone: its name, which fate that is, and whether it `holds`."""
+    """One reason for which a binding is left alone: its name, which outcome that is, and whether it `holds`."""
 
     name: str
-    fate: Kind
-    holds: Callable[[Facts], bool]
+    outcome: LeftAlone
+    holds: Callable[[Evidence], bool]
 
 
-def why_needed(facts: Facts, conditions: Sequence[Condition] | None = None) -> Condition | None:
+def why_needed(evidence: Evidence, conditions: Sequence[Condition] | None = None) -> Condition | None:
     """The first condition for which a binding must be left alone; None if the registration replaces it."""
-    return next((each for each in conditions or CONDITIONS if each.holds(facts)), None)
+    return next((each for each in conditions or CONDITIONS if each.holds(evidence)), None)
 
 
-def pushes_off(facts: Facts) -> list[str]:
+def pushes_off(evidence: Evidence) -> list[str]:
     """What the binding asks for, Chat pushes, or may push, and Conversations does not, in Conversations' names."""
-    wanted = [SAME_PUSH[push] for push in _asked(facts) if push in SAME_PUSH and may_push(facts.notifications, push)]
-    if SHARED_NAME in wanted:
-        wanted.insert(1 + wanted.index(SHARED_NAME), MEDIA)
-    return [push for push in wanted if not _is_on(facts.settings, push)]
-
-
-def may_push(notifications: Any, push: str) -> bool:
-    """Whether Chat pushes this, as its service's `notifications` say. Only a plain `false` says that it does not."""
-    said = notifications.get(push) if isinstance(notifications, Mapping) else None
-    return not (isinstance(said, Mapping) and said.get("enabled") is False)
+    return off_in_conversations(_pushed_by_chat(evidence), evidence.settings)
 
 
 def time_of(value: Any) -> datetime | None:
@@ -114,14 +99,14 @@ def time_of(value: Any) -> datetime | None:
 # --- the two sides as they were, and as they are ---------------------------------------------------------
 
 
-def _is_changed(facts: Facts) -> bool:
+def _is_changed(evidence: Evidence) -> bool:
     """The binding is not as the snapshot has it: its device has been seen since, or it is another's."""
-    return not _are_same(facts.held, facts.binding, ("date_updated",))
+    return not _are_same(evidence.held, evidence.binding, ("date_updated",))
 
 
-def _is_another(facts: Facts) -> bool:
-    """What made the registration a sign is gone, or not as it was when the list was made."""
-    return not _are_same(facts.listed, facts.sign, ("date_created", "date_updated"))
+def _is_another(evidence: Evidence) -> bool:
+    """The registration is gone, or not as it was when the list was made."""
+    return not _are_same(evidence.listed, evidence.registration, ("date_created", "date_updated"))
 
 
 def _are_same(then: Object, now: Object, dates: Sequence[str]) -> bool:
@@ -132,7 +117,7 @@ def _are_same(then: Object, now: Object, dates: Sequence[str]) -> bool:
     before, after = then.get("message_types"), now.get("message_types")
     if before is None or after is None:
         return before is after
-    return _is_names(before) and _is_names(after) and sorted(before) == sorted(after)  # their order means nothing
+    return is_names(before) and is_names(after) and sorted(before) == sorted(after)  # their order means nothing
 
 
 def _moment(value: Any) -> Any:
@@ -142,185 +127,146 @@ def _moment(value: Any) -> Any:
 # --- whose they are --------------------------------------------------------------------------------------
 
 
-def _is_shared(facts: Facts) -> bool:
+def _is_shared(evidence: Evidence) -> bool:
     """What both sides have by one SID may be one object there: deleting one deletes the other."""
-    return facts.is_shared or facts.binding.get("sid") == facts.sign.get("sid")
+    return evidence.is_shared or evidence.binding.get("sid") == evidence.registration.get("sid")
 
 
-def _is_conversations_own(facts: Facts) -> bool:
+def _is_conversations_own(evidence: Evidence) -> bool:
     """Chat's binding was made by the Conversations SDK: it may be the registration itself."""
-    return _has_conversations_name(facts.binding.get("message_types"))
+    return has_conversations_name(evidence.binding.get("message_types"))
 
 
-def _is_without_service(facts: Facts) -> bool:
+def _is_without_service(evidence: Evidence) -> bool:
     """Chat does not show the service: it is switched off, or another's. What it pushes is not known."""
-    return facts.chat_service is None
+    return evidence.chat_service is None
 
 
-def _is_of_another_service(facts: Facts) -> bool:
-    service_sid = facts.held.get("service_sid")
-    settings = facts.settings if isinstance(facts.settings, Mapping) else {}
+def _is_of_another_service(evidence: Evidence) -> bool:
+    service_sid = evidence.held.get("service_sid")
+    settings = evidence.settings if isinstance(evidence.settings, Mapping) else {}
     said = (
-        facts.chat_service,
-        facts.binding.get("service_sid"),
-        facts.sign.get("chat_service_sid"),
+        evidence.chat_service,
+        evidence.binding.get("service_sid"),
+        evidence.registration.get("chat_service_sid"),
         settings.get("chat_service_sid"),
     )
     return any(sid not in (None, service_sid) for sid in said)
 
 
-def _is_another_device(facts: Facts) -> bool:
+def _is_another_device(evidence: Evidence) -> bool:
     """A device is known by its identity and endpoint; a user's other device proves nothing of this one."""
-    pairs = [(facts.binding.get(name), facts.sign.get(name)) for name in ("identity", "endpoint")]
+    pairs = [(evidence.binding.get(name), evidence.registration.get(name)) for name in ("identity", "endpoint")]
     return any(not chats or not isinstance(chats, str) or chats != theirs for chats, theirs in pairs)
 
 
-def _is_another_platform(facts: Facts) -> bool:
-    """GCM is dead: what Chat has comes back as FCM, and what Conversations calls GCM is no sign."""
-    former, now = facts.binding.get("binding_type"), facts.sign.get("binding_type")
+def _is_another_platform(evidence: Evidence) -> bool:
+    """GCM is dead: what Chat has comes back as FCM, and a registration by GCM in Conversations gets none."""
+    former, now = evidence.binding.get("binding_type"), evidence.registration.get("binding_type")
     return now not in PUSHED_THROUGH or SUCCESSORS.get(str(former), former) != now
 
 
-def _is_not_conversations(facts: Facts) -> bool:
+def _is_not_conversations(evidence: Evidence) -> bool:
     """It is not shown that the Conversations SDK has made the registration; names of Chat's speak against it."""
-    names = facts.sign.get("message_types")
-    if not _has_conversations_name(names):
-        return True
-    return any(name in CHAT_NAMES or name.startswith(CHAT_PREFIXES) for name in names or ())
+    names = evidence.registration.get("message_types")
+    return not has_conversations_name(names) or has_chat_name(names)
 
 
 # --- when they were seen ---------------------------------------------------------------------------------
 
 
-def _is_undated(facts: Facts) -> bool:
-    return _registered(facts) is None
+def _is_undated(evidence: Evidence) -> bool:
+    return _registered(evidence) is None
 
 
-def _is_expired(facts: Facts) -> bool:
-    registered = _registered(facts)
-    return registered is not None and registered < facts.now - LIFETIME
+def _is_expired(evidence: Evidence) -> bool:
+    registered = _registered(evidence)
+    return registered is not None and registered < evidence.now - LIFETIME
 
 
-def _is_in_the_future(facts: Facts) -> bool:
+def _is_in_the_future(evidence: Evidence) -> bool:
     """A date from a wrong clock is later than any, and so says nothing."""
-    registered = _registered(facts)
-    return registered is not None and registered > facts.now + FASTEST_CLOCK
+    registered = _registered(evidence)
+    return registered is not None and registered > evidence.now + FASTEST_CLOCK
 
 
-def _is_seen_since(facts: Facts) -> bool:
+def _is_seen_since(evidence: Evidence) -> bool:
     """Chat has seen the device since it registered with Conversations, or nothing shows that it has not."""
-    registered, updated = _registered(facts), time_of(facts.binding.get("date_updated"))
+    registered, updated = _registered(evidence), time_of(evidence.binding.get("date_updated"))
     if updated is None:
         return True
-    created = time_of(facts.binding.get("date_created"))
+    created = time_of(evidence.binding.get("date_created"))
     return registered is not None and registered <= max(updated, created or updated)
 
 
-def _registered(facts: Facts) -> datetime | None:
+def _registered(evidence: Evidence) -> datetime | None:
     """When the device has registered with Conversations, at the earliest."""
-    dates = (time_of(facts.sign.get(name)) for name in ("date_created", "date_updated"))
+    dates = (time_of(evidence.registration.get(name)) for name in ("date_created", "date_updated"))
     return max((found for found in dates if found), default=None)
 
 
 # --- the credential --------------------------------------------------------------------------------------
 
 
-def _lacks_credential(facts: Facts) -> bool:
-    return _credential(facts, facts.sign) is None
+def _lacks_credential(evidence: Evidence) -> bool:
+    return _credential(evidence, evidence.registration) is None
 
 
-def _has_misfit_credential(facts: Facts) -> bool:
-    credential = _credential(facts, facts.sign)
-    return credential is not None and credential.get("type") != facts.sign.get("binding_type")
+def _has_misfit_credential(evidence: Evidence) -> bool:
+    credential = _credential(evidence, evidence.registration)
+    return credential is not None and credential.get("type") != evidence.registration.get("binding_type")
 
 
-def _has_unproven_credential(facts: Facts) -> bool:
+def _has_unproven_credential(evidence: Evidence) -> bool:
     """Pushes go through another credential than Chat's, and nothing shows that it works for the device: another
     environment of Apple's, or perhaps one of Google's former server keys.
     """
-    new, former = _credential(facts, facts.sign), _credential(facts, facts.binding)
-    if new is None or facts.sign.get("credential_sid") == facts.binding.get("credential_sid"):
+    new, former = _credential(evidence, evidence.registration), _credential(evidence, evidence.binding)
+    if new is None or evidence.registration.get("credential_sid") == evidence.binding.get("credential_sid"):
         return False
-    if facts.sign.get("binding_type") == "apn":
+    if evidence.registration.get("binding_type") == "apn":
         return former is None or former.get("sandbox") != new.get("sandbox")
     updated = time_of(new.get("date_updated"))
     return updated is None or updated < SERVER_KEYS_ENDED
 
 
-def _credential(facts: Facts, binding: Object) -> Object | None:
+def _credential(evidence: Evidence, binding: Object) -> Object | None:
     sid = binding.get("credential_sid")
-    found = facts.credentials.get(sid) if isinstance(sid, str) else None
+    found = evidence.credentials.get(sid) if isinstance(sid, str) else None
     return found if isinstance(found, Mapping) and found.get("sid") == sid else None
 
 
 # --- the pushes ------------------------------------------------------------------------------------------
 
 
-def _asks_for_unknown(facts: Facts) -> bool:
-    """The binding asks for something that no documented push is, or does not say what for."""
-    names = facts.binding.get("message_types")
-    if not _is_names(names):
-        return True
-    known = (*SAME_PUSH, INVITES, *NO_PUSHES)
-    return any(_plain(name) not in known and not _is_conversations_name(name) for name in names)
+def _asks_for_unknown(evidence: Evidence) -> bool:
+    return has_unknown_name(evidence.binding.get("message_types"))
 
 
-def _pushes_unknown(facts: Facts) -> bool:
-    """Chat has a push that is not documented, and does not say that it is off."""
-    said = facts.notifications if isinstance(facts.notifications, Mapping) else {}
-    return any(name not in _KNOWN_TO_CHAT and may_push(said, name) for name in said)
+def _pushes_unknown(evidence: Evidence) -> bool:
+    return has_unknown_push(evidence.notifications)
 
 
-def _is_invited(facts: Facts) -> bool:
-    """Conversations has no invites."""
-    return INVITES in _asked(facts) and may_push(facts.notifications, INVITES)
+def _is_invited(evidence: Evidence) -> bool:
+    return has_invites(evidence.binding.get("message_types"), evidence.notifications)
 
 
-def _is_not_asked_for(facts: Facts) -> bool:
+def _is_not_asked_for(evidence: Evidence) -> bool:
     """The registration does not ask for a push that the binding asks for and Chat pushes."""
-    names = facts.sign.get("message_types")
-    theirs = set(names) if _is_names(names) else set()
-    asked = [SAME_PUSH[push] for push in _asked(facts) if push in SAME_PUSH and may_push(facts.notifications, push)]
-    return any(not theirs & {push, *(prefix + push for prefix in CONVERSATIONS_PREFIXES)} for push in asked)
+    theirs = evidence.registration.get("message_types")
+    return not all(asks_for(theirs, push) for push in _pushed_by_chat(evidence))
 
 
-def _is_off(facts: Facts) -> bool:
-    return any(push != MEDIA for push in pushes_off(facts))
+def _is_off(evidence: Evidence) -> bool:
+    return any(push != MEDIA for push in pushes_off(evidence))
 
 
-def _is_off_for_media(facts: Facts) -> bool:
-    return MEDIA in pushes_off(facts)
+def _is_off_for_media(evidence: Evidence) -> bool:
+    return MEDIA in pushes_off(evidence)
 
 
-def _asked(facts: Facts) -> list[str]:
-    """The pushes that the binding asks for, by Chat's plain names; all of them where it does not say."""
-    names = facts.binding.get("message_types")
-    plain = {_plain(name) for name in names} if _is_names(names) else {*SAME_PUSH, INVITES}
-    return [push for push in (*SAME_PUSH, INVITES) if push in plain]
-
-
-def _is_on(settings: Any, push: str) -> bool:
-    for key in (*push.split("."), "enabled"):
-        settings = settings.get(key) if isinstance(settings, Mapping) else None
-    return settings is True
-
-
-def _plain(name: str) -> str:
-    """A name of Chat's without the prefix that SDKs put before it."""
-    prefix = next((prefix for prefix in CHAT_PREFIXES if name.startswith(prefix)), "")
-    return name.removeprefix(prefix)
-
-
-def _has_conversations_name(names: Any) -> bool:
-    return _is_names(names) and any(map(_is_conversations_name, names))
-
-
-def _is_conversations_name(name: str) -> bool:
-    return name in CONVERSATIONS_NAMES or name.startswith(CONVERSATIONS_PREFIXES)
-
-
-def _is_names(value: Any) -> TypeGuard[list[str]]:
-    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+def _pushed_by_chat(evidence: Evidence) -> list[str]:
+    return pushed_by_chat(evidence.binding.get("message_types"), evidence.notifications)
 
 
 CONDITIONS: tuple[Condition, ...] = (

@@ -11,18 +11,27 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
+from migrate.extract.progress import ExtractProgress
 from migrate.map.rules import Rules
 from migrate.model.errors import UsageError
-from migrate.retire.evidence import Credentials, Row, Sides, listed_facts, now_of, read_credentials, read_sides
+from migrate.retire.evidence import (
+    CredentialsBySid,
+    Row,
+    Sides,
+    find_credentials,
+    listed_evidence,
+    now_of,
+    read_sides,
+)
 from migrate.retire.journal import RetireJournal, read_retire_journal
-from migrate.retire.replacement import Facts, pushes_off, why_needed
+from migrate.retire.replacement import Evidence, pushes_off, why_needed
 from migrate.retire.retirement import Retirement, ServiceRetirement
 from migrate.snapshot.reader import batches
-from migrate.twilio_api.api import TwilioApi
-from migrate.twilio_api.progress import Meter
+from migrate.twilio_api.client import TwilioApi
+from migrate.verify.comparison import Comparison
 from migrate.verify.coverage import ServiceCoverage
 from migrate.verify.coverage_folder import rejected_beside, write_coverage
-from migrate.verify.verification import Comparison, compared, told
+from migrate.verify.verification import compared, told
 
 if TYPE_CHECKING:
     from migrate.storage.sid_set import Sids
@@ -55,7 +64,7 @@ class Prepared:
         return rejected_beside(kept) if self._candidates.work.rejected else None
 
     def rows(self) -> Iterator[Row]:
-        """The bindings to delete, as the snapshot has them, each with its `service_sid`, `sign` and `is_shared`."""
+        """The bindings to delete as the snapshot has them; with `service_sid`, `registration` and `is_shared`."""
         some = {service.service_sid for service in self.retirement.services if service.deletions}
         for row in self._candidates.rows(some):
             if self._candidates.why_left(row) is None:
@@ -71,7 +80,7 @@ def prepared(
     services: Collection[str] = (),
     *,
     rules: Rules | None = None,
-    meter: Meter | None = None,
+    progress: ExtractProgress | None = None,
     command: str = "",
 ) -> Iterator[Prepared]:
     """Compare a snapshot with what is live in Conversations, and say which of its bindings are to be deleted: of some
@@ -86,7 +95,7 @@ def prepared(
     command = command or f"chat-migrate retire {quote(str(snapshot))} --coverage {quote(str(coverage))}"
     was_there = coverage.exists()
     try:
-        with compared(snapshot, coverage, api, "ready", rules=rules, meter=meter, command=command) as work:
+        with compared(snapshot, coverage, api, "ready", rules=rules, progress=progress, command=command) as work:
             with told(command):
                 found = _prepare(work, snapshot, coverage, journal, api, services, command)
             yield found
@@ -129,7 +138,7 @@ class _Candidates:
         self.work = work
         self._deleted = deleted
         self._sides: dict[str, Sides] = {}
-        self._credentials: Credentials = {}
+        self._credentials: CredentialsBySid = {}
         self._now = datetime.max.replace(tzinfo=UTC)
 
     def look(self, api: TwilioApi, service_sids: Collection[str]) -> None:
@@ -138,9 +147,9 @@ class _Candidates:
         some: dict[str, None] = {}
         for row in self.rows(service_sids):
             some[row["service_sid"]] = None
-            named |= {row["credential_sid"], row["sign"]["credential_sid"]}
+            named |= {row["credential_sid"], row["registration"]["credential_sid"]}
         self._sides = read_sides(api, list(some))
-        self._credentials = read_credentials(api, sorted(filter(None, named)), tries=None)
+        self._credentials = find_credentials(api, sorted(filter(None, named)), tries=None)
         self._now = now_of(api)
 
     def rows(self, service_sids: Collection[str]) -> Iterator[Row]:
@@ -151,48 +160,48 @@ class _Candidates:
                     yield row
 
     def why_left(self, row: Row) -> tuple[str, str] | None:
-        """Why a candidate is not to be deleted: its fate and the reason; None if it is."""
+        """Why a candidate is not to be deleted: its outcome and the reason; None if it is."""
         if row["sid"] in self._deleted:
             return "earlier", ""
-        needed = why_needed(self._facts(row))
-        return (needed.fate, needed.name) if needed else None
+        needed = why_needed(self._evidence(row))
+        return (needed.outcome, needed.name) if needed else None
 
     def count(self, services: Sequence[ServiceCoverage]) -> tuple[ServiceRetirement, ...]:
         """How many of each service's candidates are to be deleted, and why the others are not."""
         counted = {service.service_sid: _Counted() for service in services}
         for row in self.rows(counted):
-            fate, reason = self.why_left(row) or ("deleted", "")
+            outcome, reason = self.why_left(row) or ("deleted", "")
             of = counted[row["service_sid"]]
-            of.fates[fate] += 1
-            if fate == "needed":
+            of.outcomes[outcome] += 1
+            if outcome == "needed":
                 of.reasons[reason] += 1
             if reason in _OFF:
-                of.off |= dict.fromkeys(pushes_off(self._facts(row)))
+                of.off |= dict.fromkeys(pushes_off(self._evidence(row)))
         return tuple(_told(service, counted[service.service_sid]) for service in services)
 
-    def _facts(self, row: Row) -> Facts:
-        return listed_facts(row, self._sides[row["service_sid"]], self._credentials, self._now)
+    def _evidence(self, row: Row) -> Evidence:
+        return listed_evidence(row, self._sides[row["service_sid"]], self._credentials, self._now)
 
 
 @dataclass
 class _Counted:
-    """What is counted over the candidates of a service: by fate, those that are needed by reason, and pushes off."""
+    """What is counted over the candidates of a service: by outcome; the needed ones by reason; and pushes off."""
 
-    fates: Counter[str] = field(default_factory=Counter)
+    outcomes: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     off: dict[str, None] = field(default_factory=dict)
 
 
 def _told(service: ServiceCoverage, counted: _Counted) -> ServiceRetirement:
-    fates = counted.fates
+    outcomes = counted.outcomes
     return ServiceRetirement(
         service_sid=service.service_sid,
         friendly_name=service.friendly_name,
         coverage=service.total,
-        deletions=fates["deleted"],
-        shared=fates["shared"],
-        needed=fates["needed"],
-        earlier=fates["earlier"],
+        deletions=outcomes["deleted"],
+        shared=outcomes["shared"],
+        needed=outcomes["needed"],
+        earlier=outcomes["earlier"],
         reasons=dict(sorted(counted.reasons.items())),
         off=tuple(counted.off),
         rejected=service.rejected,

@@ -18,8 +18,8 @@ from migrate.model.errors import InputError
 from migrate.model.masked_column import mask_column
 from migrate.model.schemas import COVERAGE, TIMESTAMP
 from migrate.report.wording import count, name
-from migrate.review.card import Card
 from migrate.review.forecast import forecast
+from migrate.review.html_repr import HtmlRepr
 from migrate.review.rows import NONE, frame, to_pandas
 from migrate.verify.pending import read_pending
 
@@ -39,7 +39,7 @@ _FORECAST = {
 }
 
 
-class CoverageReview(Card):
+class CoverageReview(HtmlRepr):
     """What runs of `verify` found. Coverage holds numbers and SIDs only; a list of who is pending holds identities.
 
     Of the snapshot's `bindings`, `expected` are those that had not expired. `ready` of them can be reached through

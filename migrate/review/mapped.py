@@ -22,12 +22,12 @@ from migrate.model.proposal import Proposal
 from migrate.model.push_config import Settings
 from migrate.model.schemas import MAPPED_BINDINGS
 from migrate.report.wording import count, counts, name, severities, undecided
-from migrate.review.card import Card
 from migrate.review.findings import findings_frame, service_names
+from migrate.review.html_repr import HtmlRepr
 from migrate.review.proposals import proposals_frame
-from migrate.review.pushes import After, Pair, Phones, chat_pairs, pushes_frame
-from migrate.review.rows import NONE, Rows, frame
-from migrate.snapshot.reader import open_snapshot
+from migrate.review.pushes import After, Phones, PushPair, chat_pairs, pushes_frame
+from migrate.review.rows import NONE, ReviewRows, frame
+from migrate.snapshot.reader import read_snapshot
 
 _OUTCOMES = f"""
     SELECT coalesce(binding_type, '{NONE}') AS binding_type, outcome, action, count(*) AS bindings
@@ -35,7 +35,7 @@ _OUTCOMES = f"""
 """  # noqa: S608  # a name of ours
 
 
-class MappedReview(Card):
+class MappedReview(HtmlRepr):
     """A mapped folder as it stands now: push-config.yaml may have been edited since.
 
     A binding has one `outcome`: `carried`, `reduced` (a message type has no equivalent), `expired` (past its
@@ -189,7 +189,7 @@ class MappedReview(Card):
         return {service["service_sid"]: service["conversations"] for service in self._mapped.summary.services}
 
     @cached_property
-    def _rows(self) -> Rows:
+    def _rows(self) -> ReviewRows:
         parts = sorted((self.folder / BINDINGS).glob("service_sid=*/*.parquet"))
         try:
             found = [pq.read_metadata(path) for path in parts]
@@ -201,16 +201,16 @@ class MappedReview(Card):
             raise InputError(
                 f"The bindings in {self.folder} are not as they were mapped", remedy="Map the snapshot anew"
             )
-        return Rows(parts, MAPPED_BINDINGS, {}, show_identities=self._show_identities)
+        return ReviewRows(parts, MAPPED_BINDINGS, {}, show_identities=self._show_identities)
 
     @cached_property
-    def _pairs(self) -> list[Pair]:
+    def _pairs(self) -> list[PushPair]:
         chat, rules = self._chat(), self.rules
         desired = {config.service_sid: config.settings for config in self._mapped.configs}
         proposed: dict[str, list[Proposal]] = {}
         for proposal in self._waiting:
             proposed.setdefault(proposal.service_sid, []).append(proposal)
-        pairs: list[Pair] = []
+        pairs: list[PushPair] = []
         for service in self._mapped.summary.services:
             sid = service["service_sid"]
             # What is left out, or not stated, stays as it is there.
@@ -221,7 +221,7 @@ class MappedReview(Card):
     def _chat(self) -> dict[str, Mapping[str, Any]]:
         """Chat's `notifications` by service, if the snapshot that was mapped is there still."""
         try:
-            snapshot = open_snapshot(self.folder / self._mapped.summary.source)
+            snapshot = read_snapshot(self.folder / self._mapped.summary.source)
         except MigrateError:
             return {}
         if snapshot.manifest.digest != self._mapped.summary.snapshot:

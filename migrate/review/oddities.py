@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from migrate.map.decision import translate_message_type
 from migrate.map.rules import Rules
-from migrate.review.rows import Rows, frame
+from migrate.review.rows import ReviewRows, frame
 from migrate.snapshot.manifest import Manifest
 
 _LONGEST_EXTRACT = timedelta(days=1)  # what registers meanwhile is dated after the snapshot's time, and is not odd
@@ -62,7 +62,7 @@ _MEANINGS = {
 }
 
 
-def oddities(rows: Rows, manifest: Manifest, rules: Rules) -> pd.DataFrame:
+def oddities(rows: ReviewRows, manifest: Manifest, rules: Rules) -> pd.DataFrame:
     """The oddities of a snapshot's bindings: see `SnapshotReview.oddities`. One of them may stand in several rows."""
     limit = rules.bindings_per_identity
     latest = datetime.fromisoformat(manifest.as_of) + _LONGEST_EXTRACT
@@ -79,7 +79,7 @@ def oddities(rows: Rows, manifest: Manifest, rules: Rules) -> pd.DataFrame:
     return frame({"oddity": pa.string(), "bindings": pa.int64(), "meaning": pa.string()}, lines)
 
 
-def _unknown_names(rows: Rows, rules: Rules) -> int:
+def _unknown_names(rows: ReviewRows, rules: Rules) -> int:
     """How many subscribe to a message type that the rules do not know."""
     names = rows.query(_NAMES).column("name").to_pylist()
     unknown = [
@@ -90,5 +90,5 @@ def _unknown_names(rows: Rows, rules: Rules) -> int:
     return _one(rows, _UNKNOWN, names=unknown) if unknown else 0
 
 
-def _one(rows: Rows, sql: str, **values: Any) -> int:
+def _one(rows: ReviewRows, sql: str, **values: Any) -> int:
     return int(rows.query(sql, **values).column("found")[0].as_py())

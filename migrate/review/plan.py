@@ -19,7 +19,7 @@ from migrate.model.plan import Change, Plan
 from migrate.model.proposal import Proposal
 from migrate.report.pushes import proposed_pushes, push_changes, push_of
 from migrate.report.wording import (
-    PUSHES,
+    PUSH_NAMES,
     counts,
     name,
     readiness,
@@ -30,14 +30,14 @@ from migrate.report.wording import (
     verdict,
     was,
 )
-from migrate.review.card import Card
 from migrate.review.findings import findings_frame, service_names
+from migrate.review.html_repr import HtmlRepr
 from migrate.review.proposals import proposals_frame
-from migrate.review.pushes import Pair, Phones, pushes_frame
+from migrate.review.pushes import Phones, PushPair, pushes_frame
 from migrate.review.rows import frame
 
 
-class PlanReview(Card):
+class PlanReview(HtmlRepr):
     """A saved plan. It holds no personal data, and no secret."""
 
     def __init__(self, plan: Plan, path: Path) -> None:
@@ -135,7 +135,7 @@ class PlanReview(Card):
         return found[off].reset_index(drop=True)
 
     @cached_property
-    def _pairs(self) -> list[Pair]:
+    def _pairs(self) -> list[PushPair]:
         changes = {change.service_sid: change for change in self.plan.changes}
         proposed = {
             sid: [proposal for proposal in self.plan.proposals if proposal.service_sid == sid]
@@ -147,7 +147,7 @@ class PlanReview(Card):
             for pair in self._pairs_of(changes.get(sid), sid, proposed.get(sid, []))
         ]
 
-    def _pairs_of(self, change: Change | None, sid: str, proposals: list[Proposal]) -> list[Pair]:
+    def _pairs_of(self, change: Change | None, sid: str, proposals: list[Proposal]) -> list[PushPair]:
         """The pushes of a service that would change, and those that something is proposed for."""
         service = self._names.get(sid, "")
         changed = {pair.push: pair for pair in push_changes(change)} if change else {}
@@ -155,11 +155,11 @@ class PlanReview(Card):
         then = {**live, **(change.desired if change else {})}
         ideas = proposed_pushes(proposals, then)
         pairs = []
-        for push in PUSHES:
+        for push in PUSH_NAMES:
             if push in changed or push in ideas:
                 pair = changed.get(push)
                 before, after = (pair.before, pair.after) if pair else (push_of(push, live), push_of(push, then))
-                pairs.append(Pair(sid, service, push, before, after, ideas.get(push)))
+                pairs.append(PushPair(sid, service, push, before, after, ideas.get(push)))
         return pairs
 
     def _title(self) -> str:

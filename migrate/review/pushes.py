@@ -15,7 +15,7 @@ from migrate.model.push_config import Settings
 from migrate.model.templates import VARIABLE
 from migrate.model.text import printable
 from migrate.report.pushes import Piece, Push, proposed_pushes, push_of
-from migrate.review.card import shown
+from migrate.review.html_repr import html_text
 from migrate.review.rows import frame
 
 WITH_MEDIA = "new_message.with_media"
@@ -33,7 +33,7 @@ _CELL = "text-align:left;vertical-align:top;padding:.3em 1em .3em 0"
 
 
 @dataclass(frozen=True)
-class Pair:
+class PushPair:
     """One push of a service before and after a change; `push` is its name. A side that is not known is None.
 
     `proposed` is what would be shown instead if what is proposed for it were written; None if nothing is.
@@ -50,7 +50,7 @@ class Pair:
     def differs(self) -> bool:
         """Whether phones show another text after it. What is not known before, and nothing after, is no change."""
         known = self.before is not None or (self.after is not None and self.after.state != "off")
-        return known and text_of(self.before) != text_of(self.after)
+        return known and push_text(self.before) != push_text(self.after)
 
 
 @dataclass(frozen=True)
@@ -79,20 +79,22 @@ class After:
 class Phones:
     """Some pushes side by side, for Jupyter: `before` and `after` are the headings of the columns."""
 
-    def __init__(self, pairs: Sequence[Pair], before: str, after: str) -> None:
+    def __init__(self, pairs: Sequence[PushPair], before: str, after: str) -> None:
         self._pairs = tuple(pairs)
         self._headings = before, after
 
     def __repr__(self) -> str:
         lines = [
-            f"{pair.service}, {pair.push}: {text_of(pair.before)} → {text_of(pair.after)}"
-            + (f" (proposed: {text_of(pair.proposed)})" if pair.proposed else "")
+            f"{pair.service}, {pair.push}: {push_text(pair.before)} → {push_text(pair.after)}"
+            + (f" (proposed: {push_text(pair.proposed)})" if pair.proposed else "")
             for pair in self._pairs
         ]
         return "\n".join(lines) or "(no pushes)"
 
     def _repr_html_(self) -> str:
-        heads = "".join(f'<th scope="col" style="{_CELL}">{shown(text)}</th>' for text in ("push", *self._headings))
+        heads = "".join(
+            f'<th scope="col" style="{_CELL}">{html_text(text)}</th>' for text in ("push", *self._headings)
+        )
         body = "".join(self._sections())
         return f"<table><thead><tr>{heads}</tr></thead>{body}</table>" if body else "<p>No pushes.</p>"
 
@@ -101,16 +103,16 @@ class Phones:
         for pair in self._pairs:
             if pair.service_sid != former:
                 former = pair.service_sid
-                title = f"<strong><bdi>{shown(pair.service)}</bdi></strong> <code>{shown(former)}</code>"
+                title = f"<strong><bdi>{html_text(pair.service)}</bdi></strong> <code>{html_text(former)}</code>"
                 yield f'<tr><th scope="rowgroup" colspan="3" style="{_CELL}">{title}</th></tr>'
             idea = f"<div>proposed: {_bubble(pair.proposed)}</div>" if pair.proposed else ""
             cells = (
                 f'<td style="{_CELL}">{_bubble(pair.before)}</td><td style="{_CELL}">{_bubble(pair.after)}{idea}</td>'
             )
-            yield f'<tr><th scope="row" style="{_CELL}">{shown(pair.push)}</th>{cells}</tr>'
+            yield f'<tr><th scope="row" style="{_CELL}">{html_text(pair.push)}</th>{cells}</tr>'
 
 
-def text_of(push: Push | None) -> str:
+def push_text(push: Push | None) -> str:
     """What a phone shows, or in brackets why it is no text; `…` where Twilio cuts it at 178 characters."""
     if push is None:
         return NOT_KNOWN
@@ -119,10 +121,10 @@ def text_of(push: Push | None) -> str:
     return printable(push.text) + ("…" if push.cut else "")
 
 
-def pushes_frame(pairs: Iterable[Pair]) -> pd.DataFrame:
+def pushes_frame(pairs: Iterable[PushPair]) -> pd.DataFrame:
     """Pushes, a row each: `service_sid`, `service`, `push`, `before`, `after`, `differs`, and `proposed`.
 
-    The texts are those of `text_of`; `proposed` is missing where nothing is proposed for the push.
+    The texts are those of `push_text`; `proposed` is missing where nothing is proposed for the push.
     """
     kinds = {
         **dict.fromkeys(("service_sid", "service", "push", "before", "after"), pa.string()),
@@ -133,8 +135,8 @@ def pushes_frame(pairs: Iterable[Pair]) -> pd.DataFrame:
         kinds,
         [
             [
-                *(pair.service_sid, pair.service, pair.push, text_of(pair.before), text_of(pair.after)),
-                *(pair.differs, text_of(pair.proposed) if pair.proposed else None),
+                *(pair.service_sid, pair.service, pair.push, push_text(pair.before), push_text(pair.after)),
+                *(pair.differs, push_text(pair.proposed) if pair.proposed else None),
             ]
             for pair in pairs
         ],
@@ -143,19 +145,19 @@ def pushes_frame(pairs: Iterable[Pair]) -> pd.DataFrame:
 
 def chat_pairs(
     service_sid: str, service: str, chat: Mapping[str, Any] | None, after: After, rules: Rules
-) -> list[Pair]:
+) -> list[PushPair]:
     """What phones show of a service's pushes today, through Chat, beside what they show in Conversations.
 
     `chat` is Chat's `notifications`, None if nobody knows. By the rules several of its pushes may become one.
     """
-    pairs: list[Pair] = []
+    pairs: list[PushPair] = []
     for chats, target in rules.message_types.items():
         now = _chat_push(chats, chat, rules)
         # Chat pushes media messages like all others.
         for theirs in (target, WITH_MEDIA) if chats == "new_message" else (target,):
             then = Push("off") if theirs == DROP else after.push(theirs)
             title = f"{chats} → {'nothing' if theirs == DROP else theirs}"
-            pairs.append(Pair(service_sid, service, title, now, then, after.proposed(theirs)))
+            pairs.append(PushPair(service_sid, service, title, now, then, after.proposed(theirs)))
     return pairs
 
 
@@ -178,10 +180,10 @@ def _chat_push(name: str, chat: Mapping[str, Any] | None, rules: Rules) -> Push 
 
 def _bubble(push: Push | None) -> str:
     if push is None or push.state != "own":
-        return f"<em>{shown(text_of(push))}</em>"
+        return f"<em>{html_text(push_text(push))}</em>"
     return f'<span style="{_BUBBLE}"><bdi>{"".join(map(_piece, push.pieces))}</bdi>{"…" if push.cut else ""}</span>'
 
 
 def _piece(piece: Piece) -> str:
     # What Twilio does not fill in shows on phones as it stands.
-    return f"<mark>{shown(piece.text)}</mark>" if piece.kept else shown(piece.text)
+    return f"<mark>{html_text(piece.text)}</mark>" if piece.kept else html_text(piece.text)

@@ -32,7 +32,7 @@ _FEW_VALUES = frozenset(
 )
 
 
-class Rows:
+class ReviewRows:
     """Some Parquet parts of one schema, in the folders of their services.
 
     To SQL they are the view `rows`: the columns of the schema, `service_sid`, and those in `derived`, which are SQL

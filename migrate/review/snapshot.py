@@ -17,11 +17,11 @@ from migrate.model.errors import InputError
 from migrate.model.schemas import BINDINGS, TIMESTAMP
 from migrate.model.text import printable
 from migrate.report.wording import count, counts, name
-from migrate.review.card import Card
+from migrate.review.html_repr import HtmlRepr
 from migrate.review.oddities import oddities
-from migrate.review.rows import NONE, Rows, frame
+from migrate.review.rows import NONE, ReviewRows, frame
 from migrate.snapshot.manifest import Filters
-from migrate.snapshot.reader import Snapshot, open_snapshot
+from migrate.snapshot.reader import Snapshot, read_snapshot
 
 # Of some bindings: how many, of how many identities, how many are past their lifetime, and when one was last seen.
 # An identity is one of its service's.
@@ -45,7 +45,7 @@ _AGES = f"""
         END AS bin
     FROM aged GROUP BY ALL ORDER BY binding_type, bin
 """  # noqa: S608  # a name of ours
-_CARD = f"""
+_FACTS = f"""
     SELECT coalesce(binding_type, '{NONE}') AS binding_type, count(*) AS bindings,
         count(*) FILTER (is_expired) AS expired
     FROM rows GROUP BY ALL ORDER BY ALL
@@ -54,7 +54,7 @@ _COUNTS = ["bindings", "identities", "expired"]
 _EPOCH, _MICROSECOND, _DAY = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1), timedelta(days=1)
 
 
-class SnapshotReview(Card):
+class SnapshotReview(HtmlRepr):
     """A finished snapshot. A method reads what its question needs, and gives a new DataFrame.
 
     In all counts `bindings` are rows, `identities` distinct ones within their service, `expired` those bindings that
@@ -72,12 +72,12 @@ class SnapshotReview(Card):
             "age_days": f"({as_of} - epoch_us(last_seen)) / {_DAY // _MICROSECOND}",
             "is_expired": f"coalesce(epoch_us(last_seen) < {born_after}, false)",
         }
-        self._rows = Rows(parts, BINDINGS, derived, show_identities=show_identities)
+        self._rows = ReviewRows(parts, BINDINGS, derived, show_identities=show_identities)
 
     @classmethod
     def open(cls, folder: Path, rules: Rules | None = None, *, show_identities: bool = False) -> Self:
         """Open and verify a snapshot; see `migrate.review.open_snapshot`."""
-        return cls(open_snapshot(folder), rules or default_rules(), show_identities=show_identities)
+        return cls(read_snapshot(folder), rules or default_rules(), show_identities=show_identities)
 
     def __len__(self) -> int:
         return self._snapshot.manifest.rows
@@ -220,7 +220,7 @@ class SnapshotReview(Card):
 
     def _facts(self) -> dict[str, str]:
         manifest = self._snapshot.manifest
-        found = self._rows.query(_CARD).to_pylist()
+        found = self._rows.query(_FACTS).to_pylist()
         numbers = {row["binding_type"]: row["bindings"] for row in found}
         expired = sum(row["expired"] for row in found)
         facts = {

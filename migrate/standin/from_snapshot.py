@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from migrate.model.errors import InputError
 from migrate.model.push_config import flatten
-from migrate.snapshot.reader import Snapshot, batches, open_snapshot
+from migrate.snapshot.reader import Snapshot, batches, read_snapshot
 from migrate.standin.world import Binding, Credential, Service, World
 
 AUTH_TOKEN = "stand-in"  # noqa: S105  # made up: a snapshot holds no secret
@@ -40,10 +40,10 @@ class Seeded:
 def world_of(folder: Path, *, most_bindings: int | None = None) -> Seeded:
     """The world that a snapshot describes, with the snapshot's time as its clock.
 
-    Its bindings are kept in memory, all or the first `most_bindings` of each service. Raises what `open_snapshot`
+    Its bindings are kept in memory, all or the first `most_bindings` of each service. Raises what `read_snapshot`
     raises, and `InputError` for a snapshot whose rows cannot be served.
     """
-    snapshot = open_snapshot(folder)
+    snapshot = read_snapshot(folder)
     account = snapshot.manifest.account_sid
     try:
         rows = snapshot.services()

@@ -12,7 +12,7 @@ from typing import Any
 
 from migrate.model.errors import OtherAccountError, RefusedError
 from migrate.model.sids import ACCOUNT, kind_of, normal
-from migrate.twilio_api.credentials import Credentials
+from migrate.twilio_api.login import Login
 
 
 class Account:
@@ -22,11 +22,11 @@ class Account:
     recording is an account of its own, whatever its SID: its answers must agree with each other.
     """
 
-    def __init__(self, credentials: Credentials) -> None:
-        self.sid = credentials.account_sid
-        self.proven = not credentials.is_api_key
-        self._credentials = credentials
-        self._expected = "" if credentials.is_replay else self.sid
+    def __init__(self, login: Login) -> None:
+        self.sid = login.account_sid
+        self.proven = not login.is_api_key
+        self._login = login
+        self._expected = "" if login.is_replay else self.sid
         self._other = ""  # the account that an answer has named in its place
 
     def hear(self, said: Iterable[Any]) -> None:
@@ -61,11 +61,11 @@ class Account:
     def contradiction(self) -> OtherAccountError:
         """The error that says so: both accounts, and the remedy."""
         ours, theirs = self._expected, self._other
-        if self._credentials.is_replay:
+        if self._login.is_replay:
             return OtherAccountError(
                 f"The recording has answers of two accounts, {ours} and {theirs}", remedy="Record it again"
             )
-        if self._credentials.is_api_key:
+        if self._login.is_api_key:
             return OtherAccountError(
                 f"TWILIO_API_KEY is a key of account {theirs}, and TWILIO_ACCOUNT_SID is {ours}",
                 remedy=f"Use a key that was made in {ours}; or, if you mean the other account, set "

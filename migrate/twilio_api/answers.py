@@ -9,7 +9,7 @@ from migrate.model.errors import TransientTwilioError, TwilioError
 from migrate.model.push_credential import SECRET_FIELDS
 from migrate.twilio_api.addresses import public_url
 from migrate.twilio_api.concealment import Sent
-from migrate.twilio_api.credentials import Credentials
+from migrate.twilio_api.login import Login
 from migrate.twilio_api.pages import NotAPageError, decode
 
 _TRANSIENT = frozenset({429, 500, 502, 503, 504})
@@ -31,7 +31,7 @@ _REFUSED = "Twilio has refused the certificate, private key or secret of this cr
 _CHECK = "Check that it is the one of this app and not revoked, and apply the same plan again"
 
 
-def raise_for_status(answer: Any, url: str, credentials: Credentials, form: Mapping[str, str] | None = None) -> None:
+def raise_for_status(answer: Any, url: str, login: Login, form: Mapping[str, str] | None = None) -> None:
     """Raise unless the status is 200, 201 or 204: `TransientTwilioError` where it may pass, else `TwilioError`.
 
     Of what a server says only plain words are told, and none that it was sent; see `Sent`. Where a `form` has the
@@ -46,7 +46,7 @@ def raise_for_status(answer: Any, url: str, credentials: Credentials, form: Mapp
         body = None
     said = body if isinstance(body, dict) else {}
     number = said["code"] if isinstance(said.get("code"), int) else None
-    sent, is_secret = Sent(url, credentials.secrets, form.values()), bool(SECRET_FIELDS & set(form))
+    sent, is_secret = Sent(url, login.secrets, form.values()), bool(SECRET_FIELDS & set(form))
     words = sent.conceal(said["message"]) if isinstance(said.get("message"), str) and not is_secret else ""
     code, meaning = sent.code(number)
     what = f"{public_url(url)} answered {status}{code}{f': {words or meaning}' if words or meaning else ''}"
@@ -55,7 +55,7 @@ def raise_for_status(answer: Any, url: str, credentials: Credentials, form: Mapp
     is_twilios = _is_twilios(body, status)
     if is_secret and status == 400:
         raise TwilioError(f"{_REFUSED}: {what}", status=status, code=number, is_twilios=is_twilios, remedy=_CHECK)
-    remedy = _REMEDIES.get(status, "").format(credential=credentials.shown)
+    remedy = _REMEDIES.get(status, "").format(credential=login.shown)
     if not is_twilios and status in _OF_OTHERS:
         what, remedy = f"{what}, and not in the form of Twilio's errors", f"{_SOMEBODY_ELSE}. {remedy}".strip(" .")
     raise TwilioError(what, status=status, code=number, is_twilios=is_twilios, remedy=remedy)

@@ -196,22 +196,3 @@ def _pieces(text: bytes, opening: bytes) -> list[bytes]:
             found.append(text[begin:start])
             begin = token.end()
     raise NotAPageError("it is no JSON")
-
-
-class Circle:
-    """Notices a walk that comes back to where it was, however long the way, in little memory (Brent's way: the
-    landmark is set anew at the 1st, 2nd, 4th, 8th … step).
-    """
-
-    def __init__(self) -> None:
-        self._landmark = ""
-        self._steps, self._until = 0, 1
-
-    def closes_at(self, place: str) -> bool:
-        """Whether the walk, coming to this place, has been there before; if not at once, then some time later."""
-        if place == self._landmark:
-            return True
-        self._steps += 1
-        if self._steps == self._until:
-            self._landmark, self._steps, self._until = place, 0, self._until * 2
-        return False

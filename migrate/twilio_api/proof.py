@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
+from typing import Any
 
 from migrate.model.errors import TwilioError
-from migrate.model.push_config import KEYS
 from migrate.model.sids import is_service_sid
-from migrate.twilio_api.addresses import Api
-from migrate.twilio_api.api import TwilioApi
+from migrate.twilio_api.client import TwilioApi
 from migrate.twilio_api.limits import FEW_TRIES, PAGE_SIZES
-from migrate.twilio_api.pages import records_of
-from migrate.twilio_api.resources import CREDENTIALS, SERVICES, bindings_path, notifications_path
+from migrate.twilio_api.resources import CREDENTIALS_PATH, SERVICES_PATH, bindings_path, get_notifications, list_pages
 
 
 def prove_account(api: TwilioApi, sizes: tuple[int, ...] = PAGE_SIZES) -> bool:
@@ -22,18 +19,21 @@ def prove_account(api: TwilioApi, sizes: tuple[int, ...] = PAGE_SIZES) -> bool:
     """
     services: list[str] = []
 
+    def first_page(path: str) -> list[Any]:
+        return next(list_pages(api, "conversations", path, sizes, FEW_TRIES)).content
+
     def credentials() -> None:
-        _first_page(api, "conversations", CREDENTIALS, sizes)
+        first_page(CREDENTIALS_PATH)
 
     def settings() -> None:
-        records = _first_page(api, "conversations", SERVICES, sizes)
-        services.extend(str(record["sid"]) for record in records if is_service_sid(record.get("sid")))
+        records = first_page(SERVICES_PATH)
+        services.extend(one["sid"] for one in records if isinstance(one, dict) and is_service_sid(one.get("sid")))
         for sid in services[:1]:
-            api.get("conversations", notifications_path(sid), FEW_TRIES, having=KEYS)
+            get_notifications(api, sid, FEW_TRIES)
 
     def bindings() -> None:
         for sid in services[:1]:
-            _first_page(api, "conversations", bindings_path(sid), sizes)
+            first_page(bindings_path(sid))
 
     for read in (credentials, settings, bindings):
         if api.is_account_proven:
@@ -43,9 +43,3 @@ def prove_account(api: TwilioApi, sizes: tuple[int, ...] = PAGE_SIZES) -> bool:
         except TwilioError:
             continue
     return api.is_account_proven
-
-
-def _first_page(api: TwilioApi, side: Api, path: str, sizes: tuple[int, ...]) -> list[dict[str, object]]:
-    key = path.rpartition("/")[2].lower()
-    page = next(api.pages(side, path, read=partial(records_of, key=key), sizes=sizes, tries=FEW_TRIES))
-    return [record for record in page.content if isinstance(record, dict)]

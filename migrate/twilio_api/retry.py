@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, TypeVar
 
 from migrate.model.errors import InterruptedRunError, TransientTwilioError
@@ -22,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass
-class Patience:
+class RetryPolicy:
     """How long a request is tried again: for `budget` seconds from its beginning; not at all where none has
     succeeded for so long. `stopped` ends every pause; a replay does not make any.
     """
@@ -38,7 +39,7 @@ class Patience:
         """What some request is waiting for to pass; empty if none is."""
         return next(iter(list(self._waiting.values())), "")
 
-    def rested(self) -> None:
+    def reset_budget(self) -> None:
         """Count the time without a success from now on."""
         self._succeeded = time.monotonic()
 
@@ -51,38 +52,39 @@ class Patience:
         """How long a request may take that is made now, where the first try began at a (monotonic) time."""
         return min(LONGEST_REQUEST, max(SHORTEST_LIMIT, began + self.budget - time.monotonic()))
 
-    def ask(self, once: Callable[[], T], tries: int | None = None) -> tuple[T, int]:
+    def call(self, once: Callable[[], T], tries: int | None = None) -> tuple[T, int]:
         """Call `once` until it succeeds; its result, and how many calls it took.
 
-        Raises its error where that is none that may pass, when the budget is spent, or after so many `tries`. A
-        repeated read changes nothing; a write is not repeated so: whoever writes looks first at what is there now.
+        Raises its error where that will not pass, when the budget is spent, or after so many `tries`. A
+        repeated read changes nothing; a write is not repeated this way: its caller first looks at what is there.
         """
         began = time.monotonic()
         try:
-            result = once()  # as nearly always; what tenacity keeps count of costs more than the call
+            result = once()
         except TransientTwilioError as error:
-            failed: list[TransientTwilioError] = [error]
-        else:
+            failure = error
+        else:  # nearly always: tenacity's bookkeeping would cost more than the call itself
             self._succeeded = time.monotonic()
             return result, 1
 
-        import tenacity  # it brings asyncio with it, and is rarely needed
+        import tenacity  # imports asyncio, so only once a request has failed
 
-        def call() -> T:
-            if failed:
-                raise failed.pop()
-            return once()
+        def first() -> T:
+            raise failure
 
+        attempts = chain(
+            (first,), repeat(once)
+        )  # the call above was the first one: tenacity waits and counts from it
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(TransientTwilioError),
             wait=_pause,
             stop=lambda state: self._is_spent(state, began) or (tries is not None and state.attempt_number >= tries),
             sleep=self.sleep,
-            before_sleep=self._tell,
+            before_sleep=self._note_wait,
             reraise=True,
         )
         try:
-            result = retrying(call)
+            result = retrying(lambda: next(attempts)())
             self._succeeded = time.monotonic()
         finally:
             self._waiting.pop(threading.get_ident(), None)
@@ -92,7 +94,7 @@ class Patience:
         waited = max(state.idle_for, time.monotonic() - min(began, self._succeeded))
         return waited + state.upcoming_sleep > self.budget
 
-    def _tell(self, state: tenacity.RetryCallState) -> None:
+    def _note_wait(self, state: tenacity.RetryCallState) -> None:
         trouble = str(state.outcome.exception()) if state.outcome else ""
         self._waiting[threading.get_ident()] = trouble
         logger.info("To be tried again in %.1f s: %s", state.upcoming_sleep, trouble)

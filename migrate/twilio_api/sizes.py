@@ -52,7 +52,9 @@ class PageSizes:
                 found = self._try(kind, sizes, tries, fetch) if sizes[1:] else None
             if found is not None:
                 return found
-        return fetch(self._left(kind, sizes)[0], tries)  # with all patience, while the others go their ways
+        return fetch(
+            self._left(kind, sizes)[0], tries
+        )  # as long as the budget allows, while the others go their ways
 
     def _try(self, kind: Hashable, sizes: tuple[int, ...], tries: int | None, fetch: Fetch[T]) -> T | None:
         """A page at the first size that works, or None where it is not the size. Raises the failure of the largest

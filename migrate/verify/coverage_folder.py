@@ -66,7 +66,7 @@ def rejected_beside(coverage: Path) -> Path:
     return coverage.with_suffix(f".{REJECTED}")
 
 
-def time_of(path: Path) -> datetime | None:
+def run_time(path: Path) -> datetime | None:
     """The live side's time that a run's files are named by, in UTC; None for a name that is none of theirs."""
     found = _NAMED.match(path.name)
     try:

@@ -15,119 +15,32 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from migrate.model.registration import CHAT_NAMES, CONVERSATIONS_NAMES, SHARED_NAME, SUCCESSORS
+from migrate.model.registration import CHAT_NAMES, CONVERSATIONS_NAMES
 from migrate.storage.database import MEMORY_LIMIT, FullMemoryError, over_views
 from migrate.verify.coverage import Counts
+from migrate.verify.queries import (
+    COUNTS,
+    FREE,
+    PENDING,
+    RANKED,
+    REGISTRATIONS,
+    SPARE,
+    WAITING,
+    WAITING_COUNTS,
+    has_prefixed,
+    held,
+    ready,
+    rows_of,
+    seen,
+)
 
 ROWS_A_BUCKET = 4_000_000  # of both sides: their texts fit into memory
 # Small services are compared together: a database costs more than to compare them.
 ROWS_TOGETHER = 200_000
 SERVICES_TOGETHER = 1_000
 BYTES_TOGETHER = 64 << 20  # of Parquet: texts can be long, too
-Parts = Sequence[tuple[Path, int]]  # Parquet files, and how many rows each has
+PartFiles = Sequence[tuple[Path, int]]  # Parquet files, and how many rows each has
 Platforms = Mapping[str | None, Counts]
-
-# `service` is a number, which costs less than a SID: a service's place among those of the partition.
-_ONE_SERVICE = "CREATE TEMP VIEW {side} AS SELECT *, 0 AS service FROM {side}_parts"
-_SOME_SERVICES = """
-    CREATE TEMP TABLE {side} AS
-    SELECT {side}_parts.* EXCLUDE (service_sid), service FROM {side}_parts JOIN services USING (service_sid)
-"""
-# What is gone comes back as its successor; that Conversations still lists it makes no device ready.
-_PLATFORM = "CASE binding_type {} ELSE binding_type END".format(
-    " ".join(f"WHEN '{former}' THEN '{successor}'" for former, successor in SUCCESSORS.items())
-)
-# What is empty is nobody's, and no device: as null.
-_DEVICE = f"service, nullif(identity, '') AS identity, nullif(endpoint, '') AS endpoint, {_PLATFORM} AS platform"
-_LAST_SEEN = "coalesce(date_updated, date_created)"
-_SEEN = """
-    CREATE TEMP TABLE seen AS
-    SELECT {device}, {listed} is_ready FROM (
-        SELECT *, coalesce({is_ready} AND {reaches}, false) AS is_ready FROM live
-        WHERE {bucket} AND NOT coalesce(epoch_us({last_seen}) < $live_after, false)
-    ) AS judged
-    WHERE is_ready OR {is_unclear}
-"""
-_SIGNS = "CREATE TEMP VIEW signs AS FROM seen WHERE is_ready"
-_HELD = """
-    CREATE TEMP TABLE held AS
-    SELECT {device}, {listed} coalesce(epoch_us({last_seen}) < $born_after, false) AS is_expired
-    FROM source WHERE {bucket}
-"""
-# The same device: identity, endpoint and push technology, by which a binding is unique (FACTS.md, "Binding").
-_SAME = """
-    signs.service = held.service AND signs.identity = held.identity AND signs.endpoint = held.endpoint
-        AND signs.platform = held.platform
-"""
-_WAITING = f"CREATE TEMP VIEW waiting AS FROM held WHERE NOT is_expired AND NOT EXISTS (FROM signs WHERE {_SAME})"
-_WAITING_COUNTS = """
-    CREATE TEMP TABLE wanted AS SELECT service, identity, platform, count(*) AS n FROM waiting GROUP BY ALL
-"""
-# A sign that is some binding's own device, be it an expired one's, is not another's successor; and a device is one,
-# however often it is listed.
-_SPARE = f"CREATE TEMP VIEW spare AS FROM signs WHERE NOT EXISTS (FROM held WHERE {_SAME})"
-_FREE = """
-    CREATE TEMP TABLE free AS
-    SELECT service, identity, platform, count(DISTINCT endpoint) + count(*) FILTER (endpoint IS NULL) AS n
-    FROM spare GROUP BY ALL
-"""
-_COUNTS = {
-    "bindings": "SELECT service, platform, count(*) FROM held GROUP BY ALL",
-    "expired": "SELECT service, platform, count(*) FROM held WHERE is_expired GROUP BY ALL",
-    "waiting": "SELECT service, platform, sum(n)::BIGINT FROM wanted GROUP BY ALL",
-    "free": "SELECT service, platform, sum(n)::BIGINT FROM free GROUP BY ALL",
-    "unclear": "SELECT service, platform, count(*) FROM seen WHERE NOT is_ready GROUP BY ALL",
-    # One to one: two phones and one that came back make one ready, and one that is still waited for.
-    "ready_platform": """
-        SELECT service, platform, sum(least(wanted.n, free.n))::BIGINT
-        FROM wanted JOIN free USING (service, identity, platform) GROUP BY ALL
-    """,
-}
-# Of several devices the ones seen last are taken for those that came back; the others are pending.
-_RANKED = """
-    CREATE TEMP VIEW ranked AS SELECT *,
-        row_number() OVER (PARTITION BY service, identity, platform ORDER BY last_seen DESC NULLS LAST, sid) AS place
-    FROM waiting
-"""
-_PENDING = """
-    SELECT service_sid, ranked.identity, endpoint, ranked.platform, last_seen, sid
-    FROM ranked JOIN services ON services.service = ranked.service
-    LEFT JOIN free ON ranked.service = free.service AND ranked.identity = free.identity
-        AND ranked.platform = free.platform
-    WHERE place > coalesce(free.n, 0)
-"""
-# Who is ready, as the snapshot has it; by which registration, the latest of its device; and whether Conversations
-# lists the very same binding.
-_READY = """
-    WITH devices AS (
-        SELECT service, identity, endpoint, platform, max_by(sid, {latest}) AS sid FROM signs GROUP BY ALL
-        HAVING endpoint IS NOT NULL
-    ),
-    successors AS (
-        SELECT *, row_number() OVER (
-            PARTITION BY service, identity, platform ORDER BY last_seen DESC NULLS LAST, sid
-        ) AS place
-        FROM (SELECT service, identity, platform, max_by(sid, {latest}) AS sid, max(last_seen) AS last_seen FROM spare
-              GROUP BY service, identity, platform, coalesce(endpoint, sid))
-    ),
-    found AS (
-        SELECT held.service, held.sid, signs.sid AS sign_sid FROM held JOIN devices AS signs ON {same}
-        WHERE NOT is_expired
-        UNION ALL
-        SELECT service, ranked.sid, successors.sid
-        FROM ranked JOIN successors USING (service, identity, platform, place)
-    )
-    SELECT service_sid, source.* EXCLUDE (account_sid, extra, service), {sign} AS sign,
-        EXISTS (FROM live AS shared WHERE shared.service = source.service AND shared.sid = source.sid) AS is_shared
-    FROM found JOIN services USING (service)
-        JOIN source ON source.service = found.service AND source.sid = found.sid
-        JOIN live ON live.service = found.service AND live.sid = sign_sid
-    {in_order}
-"""
-# Of the registration: all that made it a sign.
-_OF_A_SIGN = (
-    "sid", "identity", "endpoint", "binding_type", "credential_sid", "message_types", "date_created", "date_updated",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -143,12 +56,12 @@ class Terms:
 
 
 @dataclass(frozen=True)
-class Service:
+class ServiceParts:
     """A service to compare: the Parquet parts of its bindings, from the snapshot and as they are now."""
 
     sid: str
-    source: Parts
-    live: Parts
+    source: PartFiles
+    live: PartFiles
 
     @property
     def rows(self) -> int:
@@ -184,7 +97,7 @@ class Partition:
 
 
 def partitions(
-    services: Iterable[Service],
+    services: Iterable[ServiceParts],
     terms: Terms,
     scratch: Path,
     *,
@@ -220,9 +133,9 @@ def partitions(
     ]
 
 
-def _groups(services: Iterable[Service]) -> Iterator[list[Service]]:
+def _groups(services: Iterable[ServiceParts]) -> Iterator[list[ServiceParts]]:
     """Services to compare in one database: small ones, in their order, as many as are small together; or one."""
-    group: list[Service] = []
+    group: list[ServiceParts] = []
     rows = size = 0
     for service in services:
         many, large = service.rows, service.bytes
@@ -237,7 +150,7 @@ def _groups(services: Iterable[Service]) -> Iterator[list[Service]]:
         yield group
 
 
-def _buckets(group: Sequence[Service], rows_a_bucket: int) -> list[tuple[int, int]]:
+def _buckets(group: Sequence[ServiceParts], rows_a_bucket: int) -> list[tuple[int, int]]:
     """The buckets of a group, each with how many there are: one for several services, none for no bindings."""
     rows = sum(service.rows for service in group)
     buckets = min(rows, 1) if len(group) > 1 else -(-rows // rows_a_bucket)
@@ -248,7 +161,7 @@ def verify_partition(partition: Partition) -> dict[str, dict[str | None, Counts]
     """Compare one partition, and count by service and platform.
 
     The pending file has the columns service_sid, identity, endpoint, platform, last_seen, sid; the ready file has
-    service_sid, those of a binding in the snapshot, `sign`, the registration that makes its device ready, and
+    service_sid, those of a binding in the snapshot, `registration`, the registration that makes its device ready, and
     is_shared. Neither the order of the rows nor how they are cut into parts and partitions changes anything. Several
     services are compared by halves where their texts are too long for the memory. Raises `MigrateError` where the
     disk is full, or memory.
@@ -311,12 +224,12 @@ def _compare(partition: Partition) -> dict[str, dict[str | None, Counts]]:
         _prepare(database, partition)
         found = {
             name: {(service, platform): number for service, platform, number in database.execute(query).fetchall()}
-            for name, query in _COUNTS.items()
+            for name, query in COUNTS.items()
         }
         if partition.pending:
-            database.sql(_PENDING).write_parquet(str(partition.pending), compression="zstd")
+            database.sql(PENDING).write_parquet(str(partition.pending), compression="zstd")
         if partition.ready:
-            database.sql(_ready(several=several)).write_parquet(str(partition.ready), compression="zstd")
+            database.sql(ready(several=several)).write_parquet(str(partition.ready), compression="zstd")
     counts: dict[str, dict[str | None, Counts]] = {}
     for service, platform in {key for numbers in found.values() for key in numbers}:
         numbers = {name: numbers.get((service, platform), 0) for name, numbers in found.items()}
@@ -334,63 +247,24 @@ def add_up(parts: Iterable[Platforms]) -> dict[str | None, Counts]:
 
 
 def _prepare(database: duckdb.DuckDBPyConnection, partition: Partition) -> None:
-    """The tables of both sides: what is held, what is seen, who waits, and which signs are still free."""
+    """The tables of both sides: what is held, what is seen, who waits, and which registrations are still free."""
     terms = partition.terms
     database.execute("SET preserve_insertion_order = false")  # which would cost time, and changes nothing here
     for side in ("source", "live"):
-        database.execute((_SOME_SERVICES if len(partition.services) > 1 else _ONE_SERVICE).format(side=side))
-    is_chats = _has_prefixed(CHAT_NAMES, terms.chat_prefixes)
-    shares = f"(message_types IS NULL OR list_contains(message_types, '{SHARED_NAME}'))"
-    listed = f"sid, {_LAST_SEEN} AS last_seen,"
-    words = {
-        "device": _DEVICE,
-        "last_seen": _LAST_SEEN,
-        "bucket": f"hash(identity) % {partition.buckets} = {partition.bucket}" if partition.buckets > 1 else "true",
-        "is_ready": _is_conversations(terms),
-        "reaches": f"coalesce(binding_type NOT IN ({', '.join(map(_quoted, SUCCESSORS))}), true)",
-        "is_unclear": f"({shares} AND NOT coalesce({is_chats}, false))",
-    }
-    database.execute(
-        _SEEN.format(**words, listed=listed if partition.ready else ""), {"live_after": _epoch(terms.live_after)}
-    )
-    database.execute(
-        _HELD.format(**words, listed=listed if partition.pending or partition.ready else ""),
-        {"born_after": _epoch(terms.born_after)},
-    )
-    for statement in (_SIGNS, _WAITING, _WAITING_COUNTS, _SPARE, _FREE):
+        database.execute(rows_of(side, several=len(partition.services) > 1))
+    bucket = f"hash(identity) % {partition.buckets} = {partition.bucket}" if partition.buckets > 1 else "true"
+    is_ready = has_prefixed(CONVERSATIONS_NAMES, terms.conversations_prefixes)
+    is_chats = has_prefixed(CHAT_NAMES, terms.chat_prefixes)
+    listed = bool(partition.ready)
+    database.execute(seen(bucket, is_ready, is_chats, listed=listed), {"live_after": _epoch(terms.live_after)})
+    listed = bool(partition.pending or partition.ready)
+    database.execute(held(bucket, listed=listed), {"born_after": _epoch(terms.born_after)})
+    for statement in (REGISTRATIONS, WAITING, WAITING_COUNTS, SPARE, FREE, *((RANKED,) if listed else ())):
         database.execute(statement)
-    if partition.pending or partition.ready:
-        database.execute(_RANKED)
-
-
-def _ready(*, several: bool) -> str:
-    """The query for who is ready; of several services, in their order."""
-    return _READY.format(
-        same=_SAME,
-        latest="(last_seen IS NOT NULL, last_seen, sid)",  # DuckDB takes a null for the greatest
-        in_order="ORDER BY found.service, found.sid" if several else "",
-        sign=f"{{{', '.join(f'{name}: live.{name}' for name in _OF_A_SIGN)}}}",
-    )
 
 
 def _epoch(time: datetime) -> int:
     return int(time.timestamp()) * 1_000_000 + time.microsecond
-
-
-def _is_conversations(terms: Terms) -> str:
-    """SQL: whether message types are such as only the Conversations SDK registers. Null for no list."""
-    return _has_prefixed(CONVERSATIONS_NAMES, terms.conversations_prefixes)
-
-
-def _has_prefixed(names: Sequence[str], prefixes: Sequence[str]) -> str:
-    """SQL: whether message types have one of these names, or one with such a prefix. Null for no list."""
-    tests = [f"name IN ({', '.join(map(_quoted, names))})"]
-    tests += [f"starts_with(name, {_quoted(prefix)})" for prefix in prefixes]
-    return f"len([name FOR name IN message_types IF {' OR '.join(tests)}]) > 0"
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _counts(numbers: dict[str, int]) -> Counts:

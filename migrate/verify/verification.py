@@ -2,40 +2,34 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 from migrate.extract.extraction import ExtractOptions, extract_snapshot
 from migrate.extract.filters import OtherThanAskedError
+from migrate.extract.progress import ExtractProgress
 from migrate.map.rules import Rules
 from migrate.model.address import is_twilios, other_address
 from migrate.model.errors import InputError, MigrateError, RefusedError, ServiceGoneError
 from migrate.model.registration import SUCCESSORS
 from migrate.runtime.interrupts import resumable
-from migrate.runtime.workers import Workers, result_of
-from migrate.snapshot.manifest import Filters, Manifest
-from migrate.snapshot.reader import Snapshot, open_snapshot
-from migrate.snapshot.rejected import REJECTED
+from migrate.snapshot.manifest import Manifest
+from migrate.snapshot.reader import Snapshot, read_snapshot
 from migrate.snapshot.unfinished import begun_in
 from migrate.storage.files import make_own_folder
-from migrate.twilio_api.api import TwilioApi
-from migrate.twilio_api.credentials import is_one_account
-from migrate.twilio_api.progress import Meter
-from migrate.verify.coverage import Coverage, ServiceCoverage
+from migrate.twilio_api.client import TwilioApi
+from migrate.twilio_api.login import is_one_account
+from migrate.verify.comparison import Comparison, Listed
+from migrate.verify.coverage import Coverage
 from migrate.verify.coverage_folder import coverage_folder, rejected_beside, write_coverage
 
-if TYPE_CHECKING:  # what brings DuckDB is imported where it is needed, which is after the first request
-    from migrate.verify.partition import Partition, Platforms
-
-Listed = Literal["pending", "ready"] | None  # of whom there is to be a list
 SCRATCH = ".chat-migrate-verify"  # within the coverage folder; readers of Parquet folders pass over such a name
 _NARROWED_BY = {"BindingType": "--binding-type", "Identity": "--identity and --identity-file"}
 STALE = timedelta(days=1)  # a reading that was broken off so long ago is begun anew: it would not be of one time
@@ -61,7 +55,7 @@ def verify_snapshot(
     *,
     rules: Rules | None = None,
     pending: Path | None = None,
-    meter: Meter | None = None,
+    progress: ExtractProgress | None = None,
     executor: Executor | None = None,
     command: str = "",
 ) -> Verified:
@@ -71,7 +65,7 @@ def verify_snapshot(
     """
     command = command or f"chat-migrate verify {quote(str(snapshot))} --coverage {quote(str(coverage))}"
     listed: Listed = "pending" if pending else None
-    options: dict[str, Any] = {"rules": rules, "meter": meter, "executor": executor, "command": command}
+    options: dict[str, Any] = {"rules": rules, "progress": progress, "executor": executor, "command": command}
     with compared(snapshot, coverage, live, listed, **options) as work, told(command):
         names = {service.service_sid: service.friendly_name for service in work.coverage.services}
         rows = _list_pending(pending, names, work) if pending else None
@@ -95,7 +89,7 @@ def compared(
     listed: Listed,
     *,
     rules: Rules | None,
-    meter: Meter | None,
+    progress: ExtractProgress | None,
     executor: Executor | None = None,
     command: str,
 ) -> Iterator[Comparison]:
@@ -105,12 +99,12 @@ def compared(
     interruption leaves of it the same call goes on with, for a day; but for the list of who is ready, which is made
     to delete by, everything is read anew. `rules` say how long a binding lives and how SDKs
     name message types. `command` is the command line that errors name. Raises `InputError` and `RefusedError` as
-    `open_snapshot` does, `RefusedError` for another account or a live side that lacks a part, and what
+    `read_snapshot` does, `RefusedError` for another account or a live side that lacks a part, and what
     `extract_snapshot` raises.
     """
-    source = open_snapshot(snapshot)
+    source = read_snapshot(snapshot)
     if isinstance(live, Path):
-        other = open_snapshot(live)
+        other = read_snapshot(live)
         _refuse_other_account(source, other.manifest.account_sid, f"{live} is of")
         _refuse_other_server(source, other.manifest.addresses)
         _refuse_unless_covered(source, other)
@@ -121,7 +115,7 @@ def compared(
     with coverage_folder(coverage), _scratch(coverage / SCRATCH, source) as scratch:
         with told(command):
             if not isinstance(live, Path):
-                other = _read_live(live, source, scratch, meter, command, anew=listed == "ready")
+                other = _read_live(live, source, scratch, progress, command, anew=listed == "ready")
             from migrate.map.rules_toml import default_rules
 
             work = Comparison(source, other, rules or default_rules(), scratch / "work")
@@ -129,93 +123,8 @@ def compared(
         yield work
 
 
-class Comparison:
-    """Two snapshots beside each other, service by service.
-
-    Once it was run, `coverage` has the numbers, and `lists` has the files of who is pending or ready, whichever was
-    asked for, in the order of the services; a row names its `service_sid`. `rejected` is the live side's file of
-    records that do not fit, if it has one.
-    """
-
-    coverage: Coverage
-
-    def __init__(self, source: Snapshot, live: Snapshot, rules: Rules, scratch: Path) -> None:
-        from migrate.verify.partition import Terms
-
-        names = rules.tables["message_type_names"]
-        self.source = source
-        self._live = live
-        self._terms = Terms(
-            born_after=source.as_of - rules.lifetime,
-            live_after=live.as_of - rules.lifetime,
-            chat_prefixes=tuple(names["chat_prefixes"]),
-            conversations_prefixes=tuple(names["conversations_prefixes"]),
-        )
-        self.scratch = scratch
-        self.rejected = live.folder / REJECTED if live.manifest.rejected else None
-        self.lists: list[Path] = []
-        make_own_folder(scratch)
-
-    def run(self, executor: Executor | None, listed: Listed) -> None:
-        """Compare everything."""
-        from migrate.verify.partition import Service, add_up, partitions
-
-        names = _names(self.source, self._live)
-        tasks = partitions(
-            (Service(sid, self.source.parts(sid), self._live.parts(sid)) for sid in names),
-            self._terms,
-            self.scratch,
-            pending="pending" if listed == "pending" else None,
-            ready="ready" if listed == "ready" else None,
-        )
-        found: dict[str, list[Platforms]] = {sid: [] for sid in names}
-        for counts in _side_by_side(tasks, executor):
-            for sid, platforms in counts.items():
-                found[sid].append(platforms)
-        ours, theirs = self.source.manifest, self._live.manifest
-        rejected = theirs.rejected_by_service
-        self.lists = [path for task in tasks for path in (task.pending, task.ready) if path]
-        self.coverage = Coverage(
-            account_sid=ours.account_sid,
-            snapshot=ours.digest,
-            snapshot_as_of=ours.as_of,
-            live_source=theirs.source,
-            live_as_of=theirs.as_of,
-            live_bindings=theirs.rows,
-            narrowed=ours.filters != Filters(),
-            services=tuple(
-                ServiceCoverage(sid, names[sid], add_up(parts), rejected.get(sid, 0)) for sid, parts in found.items()
-            ),
-            rejected=ours.rejected,
-        )
-
-
-def _side_by_side(tasks: Sequence[Partition], executor: Executor | None) -> Iterator[Mapping[str, Platforms]]:
-    """The counts of each partition, in any order, by `executor`, else by a few threads of this process.
-
-    Without one, a partition of a huge service has all threads of DuckDB and the memory to itself. Of small services
-    the time goes into opening files, one by one, so several partitions of them are worked on at a time.
-    """
-    from migrate.verify.partition import verify_partition
-
-    if executor:
-        yield from executor.map(verify_partition, tasks)
-        return
-    with Workers(os.cpu_count() or 1, "verify") as workers:
-        small = [workers.submit(verify_partition, task) for task in tasks if len(task.services) > 1]
-        yield from map(result_of, small)
-    yield from map(verify_partition, (task for task in tasks if len(task.services) == 1))
-
-
-def _names(source: Snapshot, live: Snapshot) -> dict[str, str]:
-    """The services to compare, by SID and in its order: the snapshot's; and others, if it was for all there were."""
-    found = {} if source.manifest.filters.services else {row["sid"]: row for row in live.services()}
-    found |= {row["sid"]: row for row in source.services()}
-    return {sid: found[sid]["friendly_name"] or "" for sid in sorted(found)}
-
-
 def _read_live(
-    api: TwilioApi, source: Snapshot, scratch: Path, meter: Meter | None, command: str, *, anew: bool
+    api: TwilioApi, source: Snapshot, scratch: Path, progress: ExtractProgress | None, command: str, *, anew: bool
 ) -> Snapshot:
     """Read what the snapshot covers through Conversations; as one list a service, which has all types."""
     filters, out = source.manifest.filters, _live_folder(scratch, source)
@@ -230,7 +139,7 @@ def _read_live(
         restart=anew or begun is None or not _is_from(begun, api),
     )
     try:
-        extract_snapshot(api, out, options, meter, command=command)
+        extract_snapshot(api, out, options, progress, command=command)
     except ServiceGoneError as error:
         shutil.rmtree(out)  # else the next run would resume it, and end in the same way
         error.kept, error.remedy = "No coverage was written", f"Start over with: {command}"
@@ -241,7 +150,7 @@ def _read_live(
         error.kept = "No coverage was written"
         error.remedy = f"Extract again without {_NARROWED_BY[error.name]}, into another folder, and compare that one"
         raise
-    return open_snapshot(out)
+    return read_snapshot(out)
 
 
 def _live_folder(scratch: Path, source: Snapshot) -> Path:

@@ -27,7 +27,7 @@ from migrate.runtime.interrupts import resumable
 if TYPE_CHECKING:
     from migrate.load.secrets import Form
     from migrate.model.plan import Plan
-    from migrate.twilio_api.api import TwilioApi
+    from migrate.twilio_api.client import TwilioApi
     from migrate.verify.coverage import Counts
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -195,7 +195,7 @@ def _apply(
 
     if not options.yes:
         ask(len(plan.objects), _what(plan))
-    api.rested()
+    api.reset_budget()
     with open_journal(journal, plan, plan_id) as kept:
         if kept.finished:
             raise RefusedError(

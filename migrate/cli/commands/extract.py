@@ -14,8 +14,8 @@ from migrate.cli.paths import OutFolder
 
 if TYPE_CHECKING:
     from migrate.extract.extraction import ExtractOptions
-    from migrate.twilio_api.api import ApiSettings
-    from migrate.twilio_api.progress import Meter
+    from migrate.extract.progress import ExtractProgress
+    from migrate.twilio_api.connect import ApiSettings
 
 
 @click.command()
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 @extract_options
 @api_options
 @common_options
-def extract(out: Path, options: ExtractOptions, meter: Meter, settings: ApiSettings, screen: Screen) -> None:
+def extract(
+    out: Path, options: ExtractOptions, progress: ExtractProgress, settings: ApiSettings, screen: Screen
+) -> None:
     """Copy all bindings, services and credentials into a snapshot.
 
     An unfinished snapshot is gone on with; a finished one is never overwritten.
@@ -34,10 +36,10 @@ def extract(out: Path, options: ExtractOptions, meter: Meter, settings: ApiSetti
     """
     from migrate.extract.extraction import extract_snapshot
     from migrate.snapshot.reader import Snapshot, said_of
-    from migrate.twilio_api.api import open_api
+    from migrate.twilio_api.connect import open_api
 
-    with open_api(settings) as api, screen.progress(meter):
-        manifest = extract_snapshot(api, out, options, meter)
+    with open_api(settings) as api, screen.progress(progress):
+        manifest = extract_snapshot(api, out, options, progress)
     warn_of_account(api, screen)
     warn_of_clock(api, screen)
     from migrate.map.rules_toml import default_rules

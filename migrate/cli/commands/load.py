@@ -24,7 +24,8 @@ from migrate.model.plan import JOURNAL, ROLLBACK
 if TYPE_CHECKING:
     from migrate.model.plan import Plan
     from migrate.report.wording import Refusals
-    from migrate.twilio_api.api import ApiSettings, TwilioApi
+    from migrate.twilio_api.client import TwilioApi
+    from migrate.twilio_api.connect import ApiSettings
 
 CHANGES_PENDING = 3
 # What a saved plan makes superfluous.
@@ -77,7 +78,7 @@ def load(
       chat-migrate load --plan plan.json --apply
     """
     from migrate.load.plan_file import journal_of, plan_beside, save_plan, stale_objects
-    from migrate.twilio_api.api import open_api
+    from migrate.twilio_api.connect import open_api
 
     _check_usage(mapped, plan_file, services, only_credentials=only_credentials)
     with open_api(settings) as api, alone(api, screen, applying):
@@ -197,8 +198,8 @@ def rollback(journal_file: Path, applying: ApplyOptions, settings: ApiSettings, 
     """
     from migrate.load.journal import written_journal
     from migrate.load.rollback import plan_rollback
-    from migrate.twilio_api.api import open_api
-    from migrate.twilio_api.credentials import is_one_account
+    from migrate.twilio_api.connect import open_api
+    from migrate.twilio_api.login import is_one_account
 
     with open_api(settings) as api, alone(api, screen, applying):
         undone = written_journal(journal_file)

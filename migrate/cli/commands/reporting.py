@@ -14,7 +14,8 @@ from migrate.model.errors import InputError, TwilioError
 if TYPE_CHECKING:
     from migrate.model.plan import Plan
     from migrate.report.wording import Refusals
-    from migrate.twilio_api.api import ApiSettings, TwilioApi
+    from migrate.twilio_api.client import TwilioApi
+    from migrate.twilio_api.connect import ApiSettings
 
 
 def ground_now(api: TwilioApi, plan: Plan, max_services: int = MOST_SERVICES) -> Ground:

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from migrate.map.rules import Rules
     from migrate.retire.selection import Prepared
     from migrate.snapshot.manifest import Manifest
-    from migrate.twilio_api.api import ApiSettings, TwilioApi
+    from migrate.twilio_api.client import TwilioApi
+    from migrate.twilio_api.connect import ApiSettings
 
 MIN_READY = 90.0
 MOST_BINDINGS = 1_000
@@ -88,23 +89,23 @@ def retire(
       chat-migrate retire snapshot
       chat-migrate retire snapshot --apply
     """
+    from migrate.extract.progress import ExtractProgress
     from migrate.retire.selection import prepared
     from migrate.snapshot.manifest import read_manifest
-    from migrate.twilio_api.api import open_api
-    from migrate.twilio_api.progress import Meter
+    from migrate.twilio_api.connect import open_api
 
     if apply and settings.replay:
         raise click.UsageError("--apply and --replay exclude each other: a recording cannot be written to")
     journal = journal or snapshot.resolve().with_name(snapshot.resolve().name + JOURNAL)
     manifest = read_manifest(snapshot)
-    meter = Meter(manifest.rows_by_service)
+    progress = ExtractProgress(manifest.rows_by_service)
     with open_api(settings) as api, ExitStack() as stack:
         if apply:
             api.addresses.refuse_mixture()
             refuse(_elsewhere(manifest, api), lifted, _firm(api))
-        with screen.progress(meter):
+        with screen.progress(progress):
             found = stack.enter_context(
-                prepared(api, snapshot, coverage, journal, services, rules=rules, meter=meter, command=_again())
+                prepared(api, snapshot, coverage, journal, services, rules=rules, progress=progress, command=_again())
             )
         warn_of_clock(api, screen)
         _show(found, snapshot, screen, is_dry=not apply)
@@ -238,7 +239,7 @@ def _delete(api: TwilioApi, found: Prepared, screen: Screen, *, yes: bool) -> Re
         warn_of_addresses(api, screen)
         if not yes:
             ask(found.retirement.deletions, "bindings that are to be deleted for good")
-        api.rested()
+        api.reset_budget()
         kept, remedy = f"What was deleted is in {journal.path}", f"Go on with: {_again()}"
 
         def what_is_done() -> str:
@@ -273,9 +274,9 @@ def _tell(found: Prepared, coverage: Path, retired: Retired, screen: Screen) -> 
         told["rejected_file"] = str(rejected)
         files.append(("Rejected", f"{rejected} (it holds identities: keep it as the snapshot)"))
     screen.result(told, lambda: retired_view(retired, files))
-    failed = retired.fates["failed"]
+    failed = retired.outcomes["failed"]
     if failed:
-        kind = PartlyAppliedError if retired.fates["deleted"] else MigrateError
+        kind = PartlyAppliedError if retired.outcomes["deleted"] else MigrateError
         raise kind(
             f"{failed:,} of {found.retirement.deletions:,} bindings could not be deleted",
             kept=f"What was deleted is in {journal}",

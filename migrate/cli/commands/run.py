@@ -16,9 +16,9 @@ from migrate.cli.paths import OutFolder
 
 if TYPE_CHECKING:
     from migrate.extract.extraction import ExtractOptions
+    from migrate.extract.progress import ExtractProgress
     from migrate.map.rules import Rules
-    from migrate.twilio_api.api import ApiSettings
-    from migrate.twilio_api.progress import Meter
+    from migrate.twilio_api.connect import ApiSettings
 
 
 @click.command()
@@ -31,7 +31,12 @@ if TYPE_CHECKING:
 @api_options
 @common_options
 def run(
-    out: Path, rules: Rules | None, options: ExtractOptions, meter: Meter, settings: ApiSettings, screen: Screen
+    out: Path,
+    rules: Rules | None,
+    options: ExtractOptions,
+    progress: ExtractProgress,
+    settings: ApiSettings,
+    screen: Screen,
 ) -> None:
     """Extract, map, and show what would change, in one go. Writes nothing to Twilio.
 
@@ -40,11 +45,11 @@ def run(
       chat-migrate run --out migration
     """
     from migrate.pipeline import run as run_pipeline
-    from migrate.twilio_api.api import open_api
+    from migrate.twilio_api.connect import open_api
 
     mapped, plan_file, reports = out / "mapped", out / "plan.json", (out / "report.html", out / "report.md")
-    with open_api(settings) as api, screen.progress(meter):
-        done = run_pipeline(api, out, options, meter, rules)
+    with open_api(settings) as api, screen.progress(progress):
+        done = run_pipeline(api, out, options, progress, rules)
         refused = refusals_now(settings, ground_now(api, done.plan))
         warn_of_account(api, screen)
         warn_of_clock(api, screen)

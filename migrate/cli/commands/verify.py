@@ -16,7 +16,7 @@ from migrate.model.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
     from migrate.map.rules import Rules
-    from migrate.twilio_api.api import ApiSettings
+    from migrate.twilio_api.connect import ApiSettings
     from migrate.verify.verification import Verified
 
 
@@ -96,17 +96,19 @@ def _verify(
     settings: ApiSettings,
     screen: Screen,
 ) -> Verified:
+    from migrate.extract.progress import ExtractProgress
     from migrate.snapshot.manifest import read_manifest
-    from migrate.twilio_api.api import open_api
-    from migrate.twilio_api.progress import Meter
+    from migrate.twilio_api.connect import open_api
     from migrate.verify.verification import verify_snapshot
 
     command = same_command(without=("record",))  # what was recorded is not overwritten
     if against:
         return verify_snapshot(snapshot, coverage, against, rules=rules, pending=pending, command=command)
-    meter = Meter(read_manifest(snapshot).rows_by_service)
-    with open_api(settings) as api, screen.progress(meter):
-        done = verify_snapshot(snapshot, coverage, api, rules=rules, pending=pending, meter=meter, command=command)
+    progress = ExtractProgress(read_manifest(snapshot).rows_by_service)
+    with open_api(settings) as api, screen.progress(progress):
+        done = verify_snapshot(
+            snapshot, coverage, api, rules=rules, pending=pending, progress=progress, command=command
+        )
         warn_of_account(api, screen)
         warn_of_clock(api, screen)
         return done

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from migrate.cli.console import Screen
 
 if TYPE_CHECKING:
-    from migrate.twilio_api.api import TwilioApi
+    from migrate.twilio_api.client import TwilioApi
 
 
 def warn_of_addresses(api: TwilioApi, screen: Screen) -> None:

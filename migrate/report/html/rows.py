@@ -79,7 +79,7 @@ class FindingRow:
 
 
 @dataclass(frozen=True)
-class Rows:
+class ReportRows:
     """All rows of a page; findings by code."""
 
     services: Sequence[ServiceRow]
@@ -87,10 +87,10 @@ class Rows:
     proposals: Sequence[ProposalRow]
     findings: Mapping[str, Sequence[FindingRow]]
 
-    def worst_first(self, findings: Iterable[Finding]) -> Rows:
+    def worst_first(self, findings: Iterable[Finding]) -> ReportRows:
         """The same rows, the worst first, as a long report begins with some of them."""
         ranks = severity_ranks(findings)
-        return Rows(
+        return ReportRows(
             sorted(self.services, key=lambda row: ranks[row.place.sid]),
             sorted(self.changes, key=lambda row: ranks[row.place.sid]),
             sorted(self.proposals, key=lambda row: -row.bindings),
@@ -102,10 +102,10 @@ class Rows:
         return len(self.services) + len(self.changes) + len(self.proposals) + found
 
 
-def rows_of(plan: Plan, findings: Iterable[wording.FindingGroup]) -> Rows:
+def rows_of(plan: Plan, findings: Iterable[wording.FindingGroup]) -> ReportRows:
     """The rows of a plan, whose findings come by their code."""
     places = _Places(plan)
-    return Rows(
+    return ReportRows(
         _services(plan, places),
         [_change(change, places) for change in plan.changes],
         _proposals(plan, places),
@@ -159,7 +159,7 @@ def _change(change: Change, places: _Places) -> ChangeRow:
             (path, wording.setting(change.existing, path), wording.setting(change.desired, path))
             for path in change.fields
         ),
-        tuple((wording.PUSHES[pair.push], pair.before, pair.after) for pair in push_changes(change)),
+        tuple((wording.PUSH_NAMES[pair.push], pair.before, pair.after) for pair in push_changes(change)),
     )
 
 
@@ -184,7 +184,7 @@ def _finding(finding: Finding, places: _Places) -> FindingRow:
     return FindingRow(places[finding.service_sid], finding.subject, finding.count, summary, finding.examples)
 
 
-def as_json(rows: Rows) -> str:
+def as_json(rows: ReportRows) -> str:
     """All rows as JSON that can stand in a script element: in ASCII, and without a character of markup.
 
     Rows are lists; a text is its place in `texts`, a service its place in `places` (the account: -1), a push its

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
-class Reading:
+class ServiceProgress:
     """What one service has brought so far: all its rows, and those `read` in this run; `expected` is how many rows it
     had in an earlier snapshot.
     """
@@ -28,23 +28,23 @@ class Reading:
 
 
 @dataclass
-class Meter:
+class ExtractProgress:
     """The readings of all services, by SID. Written by several threads, read by any."""
 
     expected: dict[str, int] = field(default_factory=dict)
     requests_now: Callable[[], int] = lambda: 0
     trouble: Callable[[], str] = str  # what requests are waiting for to pass; empty while all is well
-    _readings: dict[str, Reading] = field(default_factory=dict)
+    _readings: dict[str, ServiceProgress] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, service_sid: str, **amounts: int) -> None:
         """Add to a service's numbers; a start over takes rows away again."""
         with self._lock:
-            now = self._readings.get(service_sid) or Reading(expected=self.expected.get(service_sid))
+            now = self._readings.get(service_sid) or ServiceProgress(expected=self.expected.get(service_sid))
             grown = {name: getattr(now, name) + amount for name, amount in amounts.items()}
             self._readings[service_sid] = replace(now, **grown)
 
-    def read(self) -> dict[str, Reading]:
+    def read(self) -> dict[str, ServiceProgress]:
         """All services' numbers now."""
         with self._lock:
             return dict(self._readings)

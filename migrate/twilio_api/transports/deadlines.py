@@ -19,7 +19,7 @@ import requests
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from migrate.twilio_api.surroundings import signed
+from migrate.twilio_api.transports.surroundings import signed
 
 _TICK = 0.2  # seconds between two looks at the clock
 _current = threading.local()  # the attempt that this thread makes

@@ -12,7 +12,7 @@ _STYLE = "border:1px solid #8888;border-radius:6px;padding:.6em 1em;max-width:60
 _CELL = "text-align:left;vertical-align:top;padding:.1em 1em .1em 0;background:none"
 
 
-class Card(ABC):
+class HtmlRepr(ABC):
     """A base: whoever inherits from it says its title, its facts, and its methods that are worth a call."""
 
     def __repr__(self) -> str:
@@ -20,13 +20,13 @@ class Card(ABC):
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f'<tr style="background:none"><th scope="row" style="{_CELL}">{shown(name)}</th>'
-            f'<td style="{_CELL}">{shown(fact)}</td></tr>'
+            f'<tr style="background:none"><th scope="row" style="{_CELL}">{html_text(name)}</th>'
+            f'<td style="{_CELL}">{html_text(fact)}</td></tr>'
             for name, fact in self._facts().items()
         )
-        questions = " ".join(f"<code>.{shown(name)}()</code>" for name in self._questions())
+        questions = " ".join(f"<code>.{html_text(name)}()</code>" for name in self._questions())
         return (
-            f'<div style="{_STYLE}"><strong>{shown(self._title())}</strong>'
+            f'<div style="{_STYLE}"><strong>{html_text(self._title())}</strong>'
             f"<table>{rows}</table><div>Ask: {questions}</div></div>"
         )
 
@@ -40,6 +40,6 @@ class Card(ABC):
     def _questions(self) -> tuple[str, ...]: ...
 
 
-def shown(text: str) -> str:
+def html_text(text: str) -> str:
     """Other people's words as HTML text: nothing in them acts."""
     return escape(printable(text))

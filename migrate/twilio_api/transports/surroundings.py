@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import socket
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
@@ -86,3 +87,21 @@ def _bundle(environment: Mapping[str, str]) -> str | bool:
             f"{name} names {place}, which cannot be read: {reason}", remedy=f"Name another file, or unset {name}"
         ) from None
     return place
+
+
+def proxy_for(url: str, proxies: Mapping[str, str] | None = None) -> str:
+    """The proxy that is asked for a URL, without a user and a password; empty if none is.
+
+    Without `proxies` it is as the environment says, by requests' own rules (HTTPS_PROXY, ALL_PROXY, NO_PROXY, …).
+    """
+    found = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url) if proxies is None else proxies)
+    return found.rpartition("@")[2].rpartition("//")[2].rstrip("/") if found else ""
+
+
+def is_known_host(url: str) -> bool:
+    """Whether this machine's name service knows the host of a URL."""
+    parts = urlsplit(url)
+    try:
+        return bool(socket.getaddrinfo(parts.hostname, parts.port or 443))
+    except OSError:
+        return False

@@ -1,81 +1,40 @@
-"""One open connection to the two APIs: requests, pages, and errors that tell the operator what helps."""
+"""The client of the two APIs: it reads one object, writes one, or walks a list; and its errors say what helps."""
 
 from __future__ import annotations
 
 import logging
-import os
 import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
 from typing import Any, TypeVar
 
 from migrate.model.clock import Clock
 from migrate.model.errors import (
     InterruptedRunError,
-    MigrateError,
     OtherAccountError,
     RefusedError,
     TransientTwilioError,
     TwilioError,
-    UsageError,
 )
-from migrate.model.sids import is_binding_sid, is_service_sid
-from migrate.runtime.interrupts import stopped_by
-from migrate.runtime.workers import Workers
 from migrate.twilio_api.account import Account
 from migrate.twilio_api.addresses import CANONICAL, Addresses, Api, public_url
 from migrate.twilio_api.answers import count_of, raise_for_status
 from migrate.twilio_api.clocks import clock_of
-from migrate.twilio_api.credentials import Credentials
-from migrate.twilio_api.limits import (
-    DEFAULT_CONCURRENCY,
-    DEFAULT_PAGE_SIZE,
-    DEFAULT_RETRY_BUDGET,
-    FEW_TRIES,
-    PAGE_SIZES,
-)
-from migrate.twilio_api.pages import Circle, Meta, NotAPageError, Page, Reader, accounts_of, decode, peek
-from migrate.twilio_api.retry import Patience
+from migrate.twilio_api.limits import DEFAULT_PAGE_SIZE, PAGE_SIZES
+from migrate.twilio_api.login import Login
+from migrate.twilio_api.page_walk import Fetched, PageWalk
+from migrate.twilio_api.pages import NotAPageError, Page, Reader, accounts_of, decode
+from migrate.twilio_api.resources import is_binding_path, list_name
+from migrate.twilio_api.retry import RetryPolicy
 from migrate.twilio_api.sizes import PageSizes
 from migrate.twilio_api.throttle import Throttle
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 _PLAIN = re.compile(r"(/[A-Za-z0-9]+)+")  # a path of names and SIDs
-_READERS = min(4, os.cpu_count() or 1)  # threads that read pages while others are on the wire
-
-
-@dataclass(frozen=True)
-class ApiSettings:
-    """How to reach the APIs.
-
-    `record` and `replay` name a cassette and exclude each other; `demo` is the recorded demo that comes with the
-    program, unless there is a file of that name. `concurrency` is the most requests at a time, `retry_budget` how
-    many seconds one request is tried again, `page_size` the most records to ask for at a time.
-    """
-
-    chat_url: str = CANONICAL["chat"]
-    conversations_url: str = CANONICAL["conversations"]
-    record: Path | None = None
-    replay: Path | None = None
-    concurrency: int = DEFAULT_CONCURRENCY
-    retry_budget: float = DEFAULT_RETRY_BUDGET
-    page_size: int = DEFAULT_PAGE_SIZE
-    environment: Any = field(default_factory=lambda: os.environ)
-
-
-@dataclass(frozen=True)
-class _Fetched:
-    """A body that has come, and how many requests it took."""
-
-    url: str
-    body: bytes
-    requests: int
 
 
 class TwilioApi:
@@ -85,26 +44,26 @@ class TwilioApi:
         self,
         client: Any,
         addresses: Addresses,
-        credentials: Credentials,
+        login: Login,
         throttle: Throttle,
-        patience: Patience,
+        retry_policy: RetryPolicy,
         readers: Executor,
         page_size: int = DEFAULT_PAGE_SIZE,
         places: Mapping[str, str] | None = None,
         options: tuple[str, ...] = (),
     ) -> None:
         self._client = client
-        self._credentials = credentials
-        self._patience = patience
+        self._login = login
+        self._retry_policy = retry_policy
         self._readers = readers
-        self._account = Account(credentials)
+        self._account = Account(login)
         self.page_size = page_size  # the most records to ask for at a time
-        self.sizes = PageSizes(patience.stopped.is_set, lambda: patience.is_spent)
+        self.sizes = PageSizes(retry_policy.stopped.is_set, lambda: retry_policy.is_spent)
         self.addresses = addresses
         # Where answers come from: the addresses; for a recording, which one it is.
         self.places: Mapping[str, str] = places or {api: addresses.base(api) for api in CANONICAL}
         self.options = options  # by which another command reaches the same servers, or the same cassette
-        self.account_sid = credentials.account_sid
+        self.account_sid = login.account_sid
         self.throttle = throttle
         self.server_time: datetime | None = None  # as the first answer's Date header had it
         self._clocks: dict[Api, Clock] = {}
@@ -112,7 +71,7 @@ class TwilioApi:
     @property
     def trouble(self) -> str:
         """What some request is waiting for to pass, if any is; safe to show."""
-        return self._patience.trouble
+        return self._retry_policy.trouble
 
     @property
     def clock(self) -> Clock | None:
@@ -122,7 +81,7 @@ class TwilioApi:
     @property
     def is_signed_by_key(self) -> bool:
         """Whether requests are signed with an API key, which may lack permissions that the auth token has."""
-        return self._credentials.is_api_key
+        return self._login.is_api_key
 
     @property
     def is_account_proven(self) -> bool:
@@ -131,13 +90,13 @@ class TwilioApi:
 
     def proxy(self, api: Api) -> str:
         """The proxy that is asked for one of the APIs, as the environment says; empty if none is."""
-        from migrate.twilio_api.http import proxy_for
+        from migrate.twilio_api.transports.surroundings import proxy_for
 
         return proxy_for(self.addresses.base(api))
 
     def is_known(self, api: Api) -> bool:
         """Whether this machine's name service knows the host of one of the APIs."""
-        from migrate.twilio_api.http import is_known_host
+        from migrate.twilio_api.transports.surroundings import is_known_host
 
         return is_known_host(self.addresses.base(api))
 
@@ -145,13 +104,13 @@ class TwilioApi:
         """End all waiting, and soon the requests under way, and begin none: what is asked from now on raises
         `InterruptedRunError`.
         """
-        self._patience.stopped.set()
+        self._retry_policy.stopped.set()
         self.throttle.stop()
         self._client.http_client.transport.stop()
 
     def is_given_up(self, error: TwilioError) -> bool:
         """Whether waiting for answers that do not come has taken all the time there is: another way takes as long."""
-        return error.status is None and self._patience.is_spent
+        return error.status is None and self._retry_policy.is_spent
 
     def get(self, api: Api, path: str, tries: int | None = None, *, having: Collection[str] = ()) -> dict[str, Any]:
         """Fetch one object, such as `/Services/IS…`. Raises `TwilioError` for any answer but 200.
@@ -198,26 +157,24 @@ class TwilioApi:
         `TransientTwilioError` it may have been done or not: that is to be looked at. Raises `RefusedError` while
         nothing shows whose account it is.
         """
-        words = path.split("/")
-        is_binding = words[1::2] == ["Services", "Bindings"] and len(words) == 5
-        if not (is_binding and is_service_sid(words[2]) and is_binding_sid(words[4])):
+        if not is_binding_path(path):
             raise ValueError("nothing but bindings is ever deleted")
         self._account.refuse_unless_proven()
         self._ask(self._url(api, path), bytes, tries=1, method="DELETE")
 
-    def insist(self, once: Callable[[], T]) -> T:
-        """Do something that asks Twilio, and again as long as it fails in a way that may pass and patience lasts."""
+    def retry(self, once: Callable[[], T]) -> T:
+        """Do something that asks Twilio; again while it fails in a way that may pass, and the budget lasts."""
         with self._ended_by_contradiction():
-            return self._patience.ask(once)[0]
+            return self._retry_policy.call(once)[0]
 
-    def rested(self) -> None:
+    def reset_budget(self) -> None:
         """Say that nothing was asked for a while, and not because nothing succeeded."""
-        self._patience.rested()
+        self._retry_policy.reset_budget()
 
     def pause(self, seconds: float) -> None:
         """Wait. Raises `InterruptedRunError` as soon as the run is stopped."""
         with self._ended_by_contradiction():
-            self._patience.sleep(seconds)
+            self._retry_policy.sleep(seconds)
 
     def pages(
         self,
@@ -240,54 +197,13 @@ class TwilioApi:
         how often a request is repeated, beside the budget of time. Raises `RefusedError` before any request to a
         foreign host or another list, and `TwilioError` for what is not a page, or pages that link in a circle.
         """
-        circle = Circle()
 
         def follow(link: str) -> str:
             return self.addresses.next_page(api, link, path, params)
 
-        fetched = self._fetch(follow(start), tries) if start else self._first(api, path, params, sizes, tries)
-        while True:
-            reading = self._readers.submit(read, fetched.body)
-            ahead = self._look_ahead(follow, fetched, tries)
-            requests = fetched.requests
-            try:
-                meta, content = reading.result()
-            except NotAPageError as problem:
-                logger.info("%s did not answer with a page: %s", public_url(fetched.url), problem)
-                (meta, content), again = self._ask_again(fetched.url, read, lenient, tries)
-                requests += again
-            self._hear(meta.accounts)
-            next_url = follow(meta.next_page_url) if meta.next_page_url else None
-            yield Page(content, meta.page_size, next_url, requests)
-            if next_url is None:
-                return
-            if circle.closes_at(next_url):
-                raise TwilioError(f"The pages of {public_url(next_url)} link in a circle")
-            if isinstance(ahead, MigrateError):
-                raise ahead
-            fetched = ahead if ahead and ahead.url == next_url else self._fetch(next_url, tries)
-
-    def _ask_again(
-        self, url: str, read: Reader[T], lenient: Reader[T] | None, tries: int | None
-    ) -> tuple[tuple[Meta, T], int]:
-        """A page whose first body was none, and how many requests it took.
-
-        One that is no page time and again, and no other failure between, is not cut short on its way, but so.
-        """
-        bodies: list[bytes] = []
-
-        def noting(body: bytes) -> tuple[Meta, T]:
-            bodies.append(body)
-            return read(body)
-
-        if lenient is not None:
-            try:
-                return self._ask(url, noting, min(tries or FEW_TRIES, FEW_TRIES))
-            except TransientTwilioError:
-                if len(bodies) == min(tries or FEW_TRIES, FEW_TRIES):
-                    with suppress(NotAPageError):
-                        return lenient(bodies[-1]), len(bodies)
-        return self._ask(url, read, tries)
+        walk = PageWalk(self._ask, self._hear, follow, self._readers, read, lenient, tries)
+        first = walk.fetch(follow(start), tries) if start else self._first(walk, api, path, params, sizes)
+        yield from walk.pages(first)
 
     def _note_time(self, url: str, headers: Mapping[str, str]) -> None:
         """Keep the time of the first answer, and of each API its clock where it was furthest from this machine's."""
@@ -297,36 +213,17 @@ class TwilioApi:
             if side not in self._clocks or abs(clock.ahead) > abs(self._clocks[side].ahead):
                 self._clocks[side] = clock
 
-    def _look_ahead(
-        self, follow: Callable[[str], str], fetched: _Fetched, tries: int | None
-    ) -> _Fetched | MigrateError | None:
-        """Ask for the page after this one, where this one says at its beginning which that is.
-
-        A failure is kept for its turn: the page before it is good.
-        """
-        meta = peek(fetched.body)
-        if meta is None or not meta.next_page_url:
-            return None
-        try:
-            return self._fetch(follow(meta.next_page_url), tries)
-        except MigrateError as error:
-            return error
-
     def _first(
-        self, api: Api, path: str, params: tuple[tuple[str, str], ...], sizes: tuple[int, ...], tries: int | None
-    ) -> _Fetched:
+        self, walk: PageWalk[T], api: Api, path: str, params: tuple[tuple[str, str], ...], sizes: tuple[int, ...]
+    ) -> Fetched:
         """The first page, at the largest size that the server takes for such lists."""
 
-        def fetch(size: int, tries: int | None) -> _Fetched:
-            return self._fetch(self._url(api, path, (*params, ("PageSize", str(size)))), tries)
+        def fetch(size: int, tries: int | None) -> Fetched:
+            return walk.fetch(self._url(api, path, (*params, ("PageSize", str(size)))), tries)
 
         capped = tuple(dict.fromkeys(min(size, self.page_size) for size in sizes))
         with self._ended_by_contradiction():  # a walk that waits for another's size is stopped there
-            return self.sizes.first(kind_of_list(api, path), capped, tries, fetch)
-
-    def _fetch(self, url: str, tries: int | None) -> _Fetched:
-        body, requests = self._ask(url, bytes, tries)
-        return _Fetched(url, body, requests)
+            return self.sizes.first(kind_of_list(api, path), capped, walk.tries, fetch)
 
     def _ask(
         self,
@@ -343,12 +240,12 @@ class TwilioApi:
 
         def once() -> T:
             with self.throttle.turn() as turn:
-                seconds = self._patience.seconds_left(began)
+                seconds = self._retry_policy.seconds_left(began)
                 answer = self._client.request(method, url, data=form, timeout=seconds)
                 running = count_of(answer.headers.get("twilio-concurrent-requests"))
                 self.throttle.note(turn, answer.status_code, running)
             logger.debug("%s %s: %s, %d bytes", method, public_url(url), answer.status_code, len(answer.body))
-            raise_for_status(answer, url, self._credentials, form)
+            raise_for_status(answer, url, self._login, form)
             if method == "DELETE" and answer.status_code != 204:  # a sign-in page, for one
                 raise TransientTwilioError(f"{public_url(url)} answered {answer.status_code} to a deletion, not 204")
             try:
@@ -361,7 +258,7 @@ class TwilioApi:
             return found
 
         with self._ended_by_contradiction():
-            return self._patience.ask(once, tries)
+            return self._retry_policy.call(once, tries)
 
     def _url(self, api: Api, path: str, params: tuple[tuple[str, str], ...] = ()) -> str:
         """The URL of a path. Raises `RefusedError` for one with anything in the place of a name or a SID that would
@@ -397,67 +294,6 @@ class TwilioApi:
             raise
 
 
-def _options(settings: ApiSettings, addresses: Addresses) -> tuple[str, ...]:
-    """The options of a command that resumes. `--record` is not among them: a recording is never overwritten."""
-    if settings.replay:
-        return ("--replay", str(settings.replay))
-    usual = Addresses.resolve(CANONICAL["chat"], CANONICAL["conversations"], settings.environment)
-    chat = ("--chat-url", addresses.chat) if addresses.chat != usual.chat else ()
-    other = addresses.conversations != usual.conversations
-    return (*chat, *(("--conversations-url", addresses.conversations) if other else ()))
-
-
 def kind_of_list(api: Api, path: str) -> tuple[Api, str]:
     """What has one page size, whichever service a list is of: the API, and the list's name."""
-    return api, path.rpartition("/")[2]
-
-
-@contextmanager
-def open_api(settings: ApiSettings) -> Iterator[TwilioApi]:
-    """Open the APIs live, live and recording, or replaying; the stages cannot tell which.
-
-    Raises `UsageError` for missing credentials and unusable addresses, `InputError` for an unreadable cassette.
-    """
-    if settings.record and settings.replay:
-        raise UsageError("--record and --replay exclude each other")
-    from twilio.rest import Client
-
-    from migrate import __version__
-    from migrate.twilio_api.http import LiveTransport, Transport, TransportHttpClient
-
-    transport: Transport
-    places: Mapping[str, str] | None = None
-    if settings.replay:
-        from migrate.twilio_api.cassette import Player, name_of
-        from migrate.twilio_api.demo import cassette_file
-
-        addresses, credentials = Addresses(), Credentials.for_replay()
-        cassette = cassette_file(settings.replay)
-        transport = Player(cassette)
-        places = dict.fromkeys(map(str, CANONICAL), name_of(cassette))
-    else:
-        credentials = Credentials.from_environment(settings.environment)
-        addresses = Addresses.resolve(settings.chat_url, settings.conversations_url, settings.environment)
-        transport = LiveTransport()
-        if settings.record:
-            from migrate.twilio_api.cassette import Recorder
-
-            transport = Recorder(transport, settings.record, addresses, credentials)
-    client = Client(  # type: ignore[no-untyped-call]
-        credentials.username,
-        credentials.password or "-",  # a replay has none, and older clients insist on one
-        credentials.account_sid,
-        http_client=TransportHttpClient(transport),
-        environment={"-": ""},  # an empty one would mean os.environ; the region is in the addresses already
-        user_agent_extensions=[f"chat-migrate/{__version__}"],
-    )
-    throttle, patience = Throttle(settings.concurrency), Patience(settings.retry_budget, pauses=not settings.replay)
-    readers = Workers(_READERS, "reader")
-    way = places, _options(settings, addresses)
-    api = TwilioApi(client, addresses, credentials, throttle, patience, readers, settings.page_size, *way)
-    try:
-        with stopped_by(api.stop):
-            yield api
-    finally:
-        readers.shutdown(wait=False, cancel_futures=True)
-        transport.close()
+    return api, list_name(path)

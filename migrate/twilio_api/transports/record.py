@@ -1,4 +1,4 @@
-"""Cassettes: recordings of the two APIs in vcrpy's format, made and played below twilio's client.
+"""Recording a cassette: the two APIs as they answer, in vcrpy's format, made below twilio's client.
 
 vcrpy gives the format, its safe loader and its writer. Its patching of `http.client` is left out: it is
 process-wide and switches itself off while a request is under way, which parallel chains would fall through.
@@ -10,55 +10,42 @@ stands whole; and the answer to a write that holds a credential's secret is left
 
 from __future__ import annotations
 
-import hashlib
 import json
 import threading
-from collections import defaultdict, deque
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
-import yaml
 from requests.utils import get_environ_proxies
-from vcr.persisters.filesystem import CassetteDecodeError, CassetteNotFoundError, FilesystemPersister
 from vcr.request import Request as RecordedRequest
 from vcr.serialize import serialize
 from vcr.serializers import yamlserializer
 
-from migrate.model.address import RECORDING
 from migrate.model.clock import RECORDED_AT
-from migrate.model.errors import InputError, RefusedError
+from migrate.model.errors import RefusedError
 from migrate.model.push_credential import SECRET_FIELDS
 from migrate.storage.private import Unfinished
-from migrate.twilio_api.addresses import CANONICAL, VERSION, Addresses, public_url
+from migrate.twilio_api.addresses import CANONICAL, VERSION, Addresses
 from migrate.twilio_api.clocks import clock_of
 from migrate.twilio_api.concealment import Sent
-from migrate.twilio_api.credentials import REPLAY_ACCOUNT_SID, Credentials
-from migrate.twilio_api.http import Answer, Request, Transport
+from migrate.twilio_api.login import REPLAY_ACCOUNT_SID, Login
 from migrate.twilio_api.pages import NotAPageError, decode
-from migrate.twilio_api.surroundings import signed
+from migrate.twilio_api.transports.surroundings import signed
+from migrate.twilio_api.transports.transport import Answer, Request, Transport
 
 # `Date` is the source's clock: the age of a binding is measured by it. `Retry-After` steers the client.
 _KEPT_HEADERS = ("content-type", "date", "retry-after")
 _PAGING = ("Page", "PageSize", "PageToken")
-
-
 # What is shorter may stand anywhere in an answer, and to replace it there would change what was answered.
 SHORTEST_SECRET = 12
 
 
-class CassetteMissError(InputError):
-    """A replay asked for something that the cassette does not hold."""
-
-    is_final = True
-
-
-class Recorder:
+class RecordTransport:
     """Passes requests on to a transport and keeps each exchange; `close` writes the cassette."""
 
-    def __init__(self, inner: Transport, path: Path, addresses: Addresses, credentials: Credentials) -> None:
-        self._secrets = _concealable(addresses, credentials)
+    def __init__(self, inner: Transport, path: Path, addresses: Addresses, login: Login) -> None:
+        self._secrets = _concealable(addresses, login)
         if path.exists():
             raise RefusedError(
                 f"The cassette {path} is there already", remedy="Move it away, or record under another name"
@@ -67,7 +54,7 @@ class Recorder:
         self._unfinished = Unfinished(path)
         self._inner = inner
         self._addresses = addresses
-        self._credentials = credentials
+        self._login = login
         self._exchanges: list[tuple[RecordedRequest, dict[str, Any]]] = []
         self._lock = threading.Lock()
 
@@ -122,59 +109,21 @@ class Recorder:
         said = found if isinstance(found, dict) else {}
         kept = {name: said[name] for name in ("code", "status") if isinstance(said.get(name), int)}
         if isinstance(said.get("message"), str):
-            kept["message"] = Sent(url, self._credentials.secrets).conceal(said["message"])
+            kept["message"] = Sent(url, self._login.secrets).conceal(said["message"])
         return json.dumps(kept).encode()
 
     def _anonymous(self, data: bytes) -> bytes:
         for secret in self._secrets:  # a server may say what it was sent
             data = data.replace(secret.encode(), b"hidden")
-        return data.replace(self._credentials.account_sid.encode(), REPLAY_ACCOUNT_SID.encode())
+        return data.replace(self._login.account_sid.encode(), REPLAY_ACCOUNT_SID.encode())
 
 
-class Player:
-    """Answers from a cassette, each recorded exchange once, in the order of its recording. Opens no socket."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = threading.Lock()
-        self._answers: defaultdict[tuple[str, str, bytes], deque[Answer]] = defaultdict(deque)
-        for request, response in _load(path):
-            headers = {name.lower(): values[0] for name, values in response["headers"].items()}
-            headers.setdefault(RECORDED_AT, headers.get("date", ""))  # then the clocks were one
-            answer = Answer(response["status"]["code"], response["body"]["string"], headers)
-            self._answers[_match_key(request.method, request.uri, request.body)].append(answer)
-
-    def send(self, request: Request) -> Answer:
-        """The recorded answer. Raises `CassetteMissError` if there is none, or none left."""
-        key = _match_key(request.method, request.url, request.body)
-        with self._lock:
-            waiting = self._answers.get(key)
-            if waiting:
-                return waiting.popleft()
-        problem = "has no recording of" if waiting is None else "has no further recording of"
-        raise CassetteMissError(
-            f"The cassette {self._path} {problem} {request.method} {public_url(request.url)}",
-            remedy="Replay the command and options that it was recorded with, or record it again",
-        )
-
-    def stop(self) -> None:
-        """Nothing is under way: what is recorded is there at once."""
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-
-def name_of(path: Path) -> str:
-    """What tells a cassette from others, in the place of an address: the SHA-256 of its content."""
-    return f"{RECORDING}{hashlib.sha256(path.read_bytes()).hexdigest()}"
-
-
-def _concealable(addresses: Addresses, credentials: Credentials) -> tuple[str, ...]:
+def _concealable(addresses: Addresses, login: Login) -> tuple[str, ...]:
     """The secrets that requests carry, each in the forms in which an answer may have it, the longest first.
 
     Raises `RefusedError` for one that is too short to be told from other text.
     """
-    carried = {credentials.secret_name: credentials.password, "TWILIO_ACCOUNT_SID": credentials.account_sid}
+    carried = {login.secret_name: login.password, "TWILIO_ACCOUNT_SID": login.account_sid}
     carried |= _proxy_passwords(addresses)
     for name, value in carried.items():
         if len(value) < SHORTEST_SECRET:
@@ -186,7 +135,7 @@ def _concealable(addresses: Addresses, credentials: Credentials) -> tuple[str, .
             )
     del carried["TWILIO_ACCOUNT_SID"]  # it is no secret, and has a place-holder of its own
     forms = {form for value in carried.values() for form in (value, quote(value, safe=""), json.dumps(value)[1:-1])}
-    forms |= {*credentials.secrets, *(signed(proxy) for proxy in _proxies(addresses) if _password_of(proxy))}
+    forms |= {*login.secrets, *(signed(proxy) for proxy in _proxies(addresses) if _password_of(proxy))}
     return tuple(sorted(forms, key=lambda form: (-len(form), form)))
 
 
@@ -214,44 +163,6 @@ def _without_secrets(form: bytes) -> tuple[bytes, list[str]]:
     secrets = [value for name, value in pairs if name in SECRET_FIELDS]
     hidden = [(name, "hidden" if name in SECRET_FIELDS else value) for name, value in pairs]
     return (urlencode(hidden).encode() if secrets else form), secrets
-
-
-def _load(path: Path) -> list[tuple[RecordedRequest, dict[str, Any]]]:
-    try:
-        requests, responses, *_ = FilesystemPersister.load_cassette(path, yamlserializer)
-        exchanges = list(zip(requests, responses, strict=True))
-        for request, response in exchanges:
-            if not _is_exchange(request, response):
-                raise InputError(f"Cannot read the cassette {path}: an interaction is incomplete")
-    except CassetteNotFoundError:
-        raise InputError(f"There is no cassette {path}, or it is empty") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" line {mark.line + 1}" if mark else ""
-        raise InputError(f"Cannot read the cassette {path}{line}: not valid YAML") from None
-    except (CassetteDecodeError, OSError, RecursionError, ValueError, LookupError, TypeError, AttributeError):
-        raise InputError(f"Cannot read the cassette {path}: not a recording in vcrpy's format") from None
-    return exchanges
-
-
-def _is_exchange(request: RecordedRequest, response: dict[str, Any]) -> bool:
-    headers = response["headers"]
-    return (
-        isinstance(request.method, str)
-        and isinstance(request.uri, str)
-        and isinstance(request.body, bytes | str | None)
-        and isinstance(response["body"]["string"], bytes)
-        and isinstance(response["status"]["code"], int)
-        and all(isinstance(name, str) and isinstance(value[0], str) for name, value in headers.items())
-    )
-
-
-def _match_key(method: str, url: str, body: bytes | str | None) -> tuple[str, str, bytes]:
-    """What makes two requests the same. The page size is the server's to decide, and the recording says how."""
-    parts = urlsplit(url)
-    query = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] != "PageSize"]
-    data = body.encode() if isinstance(body, str) else body or b""
-    return method, urlunsplit((parts.scheme, parts.netloc, parts.path, urlencode(sorted(query)), "")), data
 
 
 def _chain_key(url: str) -> tuple[str, str, str]:

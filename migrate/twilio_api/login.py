@@ -1,4 +1,4 @@
-"""Credentials: taken from the environment alone, never from arguments or files."""
+"""The login to Twilio: taken from the environment alone, never from arguments or files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def is_one_account(*sids: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Credentials:
+class Login:
     """What a request is signed with. The password never shows in a representation or an error.
 
     `is_replay` says that nothing is signed: a recording answers.
@@ -31,7 +31,7 @@ class Credentials:
     is_replay: bool = False
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> Credentials:
+    def from_environment(cls, environment: Mapping[str, str]) -> Login:
         """An API key where there is one, else the account's auth token.
 
         Raises `UsageError` if neither is set, and for SIDs that have not the form of one. It does not show what
@@ -89,7 +89,7 @@ class Credentials:
         return f"API key {self.username} (TWILIO_API_KEY)" if self.is_api_key else "TWILIO_AUTH_TOKEN"
 
     @classmethod
-    def for_replay(cls) -> Credentials:
+    def for_replay(cls) -> Login:
         """Stand-ins for a replay, which needs none."""
         return cls(REPLAY_ACCOUNT_SID, REPLAY_ACCOUNT_SID, "", is_replay=True)
 

@@ -1,0 +1,104 @@
+"""Opening a connection to the two APIs: to Twilio, to Twilio while it is recorded, or to a recording."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from migrate.model.errors import UsageError
+from migrate.runtime.interrupts import stopped_by
+from migrate.runtime.workers import Workers
+from migrate.twilio_api.addresses import CANONICAL, Addresses
+from migrate.twilio_api.client import TwilioApi
+from migrate.twilio_api.limits import DEFAULT_CONCURRENCY, DEFAULT_PAGE_SIZE, DEFAULT_RETRY_BUDGET
+from migrate.twilio_api.login import Login
+from migrate.twilio_api.retry import RetryPolicy
+from migrate.twilio_api.throttle import Throttle
+
+_READERS = min(4, os.cpu_count() or 1)  # threads that read pages while others are on the wire
+
+
+@dataclass(frozen=True)
+class ApiSettings:
+    """How to reach the APIs.
+
+    `record` and `replay` name a cassette and exclude each other; `demo` is the recorded demo that comes with the
+    program, unless there is a file of that name. `concurrency` is the most requests at a time, `retry_budget` how
+    many seconds one request is tried again, `page_size` the most records to ask for at a time.
+    """
+
+    chat_url: str = CANONICAL["chat"]
+    conversations_url: str = CANONICAL["conversations"]
+    record: Path | None = None
+    replay: Path | None = None
+    concurrency: int = DEFAULT_CONCURRENCY
+    retry_budget: float = DEFAULT_RETRY_BUDGET
+    page_size: int = DEFAULT_PAGE_SIZE
+    environment: Any = field(default_factory=lambda: os.environ)
+
+
+def _options(settings: ApiSettings, addresses: Addresses) -> tuple[str, ...]:
+    """The options of a command that resumes. `--record` is not among them: a recording is never overwritten."""
+    if settings.replay:
+        return ("--replay", str(settings.replay))
+    usual = Addresses.resolve(CANONICAL["chat"], CANONICAL["conversations"], settings.environment)
+    chat = ("--chat-url", addresses.chat) if addresses.chat != usual.chat else ()
+    other = addresses.conversations != usual.conversations
+    return (*chat, *(("--conversations-url", addresses.conversations) if other else ()))
+
+
+@contextmanager
+def open_api(settings: ApiSettings) -> Iterator[TwilioApi]:
+    """Open the APIs live, live and recording, or replaying; the stages cannot tell which.
+
+    Raises `UsageError` for missing credentials and unusable addresses, `InputError` for an unreadable cassette.
+    """
+    if settings.record and settings.replay:
+        raise UsageError("--record and --replay exclude each other")
+    from twilio.rest import Client
+
+    from migrate import __version__
+    from migrate.twilio_api.transports.live import LiveTransport
+    from migrate.twilio_api.transports.transport import Transport, TransportHttpClient
+
+    transport: Transport
+    places: Mapping[str, str] | None = None
+    if settings.replay:
+        from migrate.twilio_api.demo import cassette_file
+        from migrate.twilio_api.transports.replay import ReplayTransport, name_of
+
+        addresses, login = Addresses(), Login.for_replay()
+        cassette = cassette_file(settings.replay)
+        transport = ReplayTransport(cassette)
+        places = dict.fromkeys(map(str, CANONICAL), name_of(cassette))
+    else:
+        login = Login.from_environment(settings.environment)
+        addresses = Addresses.resolve(settings.chat_url, settings.conversations_url, settings.environment)
+        transport = LiveTransport()
+        if settings.record:
+            from migrate.twilio_api.transports.record import RecordTransport
+
+            transport = RecordTransport(transport, settings.record, addresses, login)
+    client = Client(  # type: ignore[no-untyped-call]
+        login.username,
+        login.password or "-",  # a replay has none, and older clients insist on one
+        login.account_sid,
+        http_client=TransportHttpClient(transport),
+        environment={"-": ""},  # an empty one would mean os.environ; the region is in the addresses already
+        user_agent_extensions=[f"chat-migrate/{__version__}"],
+    )
+    throttle = Throttle(settings.concurrency)
+    retry_policy = RetryPolicy(settings.retry_budget, pauses=not settings.replay)
+    readers = Workers(_READERS, "reader")
+    way = places, _options(settings, addresses)
+    api = TwilioApi(client, addresses, login, throttle, retry_policy, readers, settings.page_size, *way)
+    try:
+        with stopped_by(api.stop):
+            yield api
+    finally:
+        readers.shutdown(wait=False, cancel_futures=True)
+        transport.close()
