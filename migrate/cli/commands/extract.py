@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from migrate.cli.commands.warnings import warn_of_account, warn_of_clock
+from migrate.cli.commands.warnings import warn
 from migrate.cli.console import Screen
 from migrate.cli.options import FOLDER, api_options, common_options, extract_options
+from migrate.cli.spelling import extract_command, spelled
 
 if TYPE_CHECKING:
     from migrate.extract.extraction import ExtractOptions
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 def extract(out: Path, options: ExtractOptions, meter: Meter, settings: ApiSettings, screen: Screen) -> None:
     """Copy all bindings, services and credentials into a snapshot.
 
-    An unfinished snapshot is gone on with; a finished one is never overwritten.
+    An unfinished snapshot is resumed; a finished one is never overwritten.
 
     \b
     Example:
@@ -34,11 +35,11 @@ def extract(out: Path, options: ExtractOptions, meter: Meter, settings: ApiSetti
     from migrate.extract.extraction import extract_snapshot
     from migrate.snapshot.reader import Snapshot, said_of
     from migrate.twilio_api.api import open_api
+    from migrate.twilio_api.doubts import doubt_of_account, doubt_of_clock
 
-    with open_api(settings) as api, screen.progress(meter):
+    with open_api(settings) as api, spelled(extract_command(out, options, api)), screen.progress(meter):
         manifest = extract_snapshot(api, out, options, meter)
-    warn_of_account(api, screen)
-    warn_of_clock(api, screen)
+    warn(screen, doubt_of_account(api), doubt_of_clock(api))
     from migrate.map.rules_toml import default_rules
     from migrate.report.text import extract_view
 

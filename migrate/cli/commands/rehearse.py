@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from migrate.cli.console import Screen
-from migrate.cli.options import FOLDER, FormatFile, common_options, same_command
+from migrate.cli.options import FOLDER, FormatFile, common_options
 from migrate.load.proposals import INFERRED
-from migrate.model.errors import MigrateError
+from migrate.model.errors import AGAIN, MigrateError
 
 if TYPE_CHECKING:
     from migrate.rehearse.points import Rehearsal
@@ -57,20 +57,19 @@ def rehearse(
     Example:
       chat-migrate rehearse mapped --snapshot snapshot --report rehearsal.md
     """
-    from migrate.rehearse.rehearsal import rehearse as hold
+    from migrate.rehearse.rehearsal import rehearse_load
     from migrate.report.rehearsal import rehearsal_view
 
     def begin(name: str) -> None:
         if _is_terminal():
             screen.say(f"Rehearsing: {name}")
 
-    held = hold(
+    held = rehearse_load(
         mapped,
         snapshot,
         seed=seed,
         fault_rate=fault_rate,
         begin=begin,
-        command=same_command(),
         inferred=bool(forced),
     )
     screen.result(held.to_json(), lambda: rehearsal_view(held))
@@ -81,7 +80,7 @@ def rehearse(
         raise MigrateError(
             f"The rehearsal failed at: {failed.name}",
             kept=f"The plan, the journals and what was said are kept in {held.kept}",
-            remedy=f"Do not load before it passes: {same_command()}",
+            remedy=("Do not load before it passes: ", AGAIN),
         )
 
 
