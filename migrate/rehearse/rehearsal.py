@@ -40,9 +40,9 @@ def rehearse_load(
 
     `fault_rate` is the share of requests that fail, at most 0.5; `begin` is told the name of each point as it begins;
     with `inferred`, what is only proposed is written too. Nothing is read from Twilio or written to it, and nothing
-    into the two folders. Raises what `open_snapshot` and `open_mapped` raise, `RefusedError` for two
-    accounts, `MigrateError` where no stand-in comes up, `InterruptedRunError` on Ctrl-C. What failed is no error: it
-    is told.
+    into the two folders. Raises what `open_snapshot` and `open_mapped` raise, `RefusedError` for two accounts,
+    `InterruptedRunError` on Ctrl-C, and `MigrateError` where no stand-in comes up, or where a point has failed: then
+    its `result` is the `Rehearsal`.
     """
     opened, source = open_snapshot(snapshot), open_mapped(mapped)
     _refuse_other_account(opened, source)
@@ -58,7 +58,10 @@ def rehearse_load(
     finally:
         if not kept:
             shutil.rmtree(work, ignore_errors=True)
-    return replace(held, notes=(*_notes(opened, source), *held.notes), kept=kept)
+    held = replace(held, notes=(*_notes(opened, source), *held.notes), kept=kept)
+    if failure := held.failure():
+        raise failure
+    return held
 
 
 def _hold(
