@@ -99,13 +99,17 @@ def terms_of(options: ApplyOptions, screen: Screen, where: str) -> dict[str, Any
 
     `where` says where the whole plan is.
     """
-    from migrate.report.text import plan_view
+
+    def view(plan: Plan) -> Text:
+        from migrate.report.text import plan_view
+
+        return plan_view(plan, where=where, dry_run=False)
 
     return {
         "force": options.lifted,
         "confirm": lambda plan: options.yes or ask(len(plan.objects), _what(plan)),
         "max_services": options.max_services,
-        "observer": Saying(screen, lambda plan: plan_view(plan, where=where, dry_run=False)),
+        "observer": Saying(screen, view),
     }
 
 
