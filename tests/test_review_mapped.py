@@ -298,7 +298,7 @@ def test_parts_that_are_not_as_they_were_mapped_are_refused(folder: Path, change
 
 
 def test_what_is_no_mapped_folder_is_refused(folder: Path, demo: Demo) -> None:
-    with pytest.raises(InputError, match=r"Make one with: map\(snapshot=SNAPSHOT, out="):
+    with pytest.raises(InputError, match="chat-migrate map SNAPSHOT"):
         open_mapped(demo.folder / "snapshot")
     edit(folder, "enabled: false", "enabled: perhaps")
     with pytest.raises(InputError, match=r"push-config\.yaml.* line \d+"):

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 
 from migrate.load.credentials import stale_credentials
-from migrate.load.journal import begun_journal
 from migrate.load.limits import LIMITS, MOST_SERVICES, Ground, unliftable, violations
 from migrate.load.planning import read_live
 from migrate.model.errors import InputError, TwilioError
@@ -60,17 +58,3 @@ def _without_secret(plan: Plan, now: datetime) -> Iterator[tuple[str, str]]:
             secret_forms([change], now)
         except InputError as error:
             yield "secrets", error.what
-
-
-def overtaken(plan: Plan, plan_id: str, stale: Sequence[str], journal: Path) -> list[tuple[str, str]]:
-    """What has become of a plan since it was made, if an apply ends with that; its journal knows it by `plan_id`."""
-    begun = begun_journal(journal)
-    another = "name another file with --journal"
-    if begun and begun.plan_id != plan_id:
-        return [("other-journal", f"{journal} is the journal of another plan; {another}")]
-    if begun and begun.finished:
-        return [("applied", f"it was applied already: {journal}; to apply it once more, {another}")]
-    if stale:
-        what = f"somebody has changed {len(stale):,} of {len(plan.objects):,} since it was made"
-        return [("stale", f"{what}: an apply leaves those alone, writes the others, and exits with 5; make it anew")]
-    return []

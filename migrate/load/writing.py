@@ -7,12 +7,12 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from migrate.load.account_lock import only_loader
 from migrate.model.errors import AGAIN, RefusedError
 from migrate.runtime.interrupts import resumable
+from migrate.storage.state import state_folder
 
 if TYPE_CHECKING:
     from migrate.twilio_api.api import TwilioApi
@@ -75,12 +75,10 @@ def only_writer(api: TwilioApi, say: Callable[[str], None]) -> Iterator[None]:
 @contextmanager
 def account_lock(api: TwilioApi, say: Callable[[str], None]) -> Iterator[None]:
     """Hold the account's lock, if the caller does not yet. Raises `RefusedError` while another process does."""
-    from click import get_app_dir
-
     if api.account_sid in _held.get():
         yield
         return
-    with only_loader(Path(get_app_dir("chat-migrate")), api.account_sid) as said:
+    with only_loader(state_folder(), api.account_sid) as said:
         if said:
             say(said)
         token = _held.set(_held.get() | {api.account_sid})

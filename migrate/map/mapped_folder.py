@@ -13,7 +13,7 @@ from typing import Any
 from migrate.model.config_check import CODES, check_config
 from migrate.model.credential import Credential
 from migrate.model.digest import canonical_json, digest
-from migrate.model.errors import InputError, Step
+from migrate.model.errors import InputError
 from migrate.model.finding import Finding
 from migrate.model.proposal import Proposal, waiting
 from migrate.model.push_config import PushConfig, ServiceConfig, Settings
@@ -220,7 +220,7 @@ def open_mapped(folder: Path) -> Mapped:
         name = Path(error.filename).name
         raise InputError(
             f"{folder} is not a mapped folder: it has no {name}",
-            remedy=("Make one with: ", Step("map", {"snapshot": "SNAPSHOT", "out": folder})),
+            remedy=f"Make one with: chat-migrate map SNAPSHOT --out {folder}",
         ) from None
     except NotADirectoryError:
         raise InputError(f"{folder} is not a folder") from None

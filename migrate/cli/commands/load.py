@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from migrate.cli.commands.applying import ApplyOptions, apply_options, show_applied, terms_of
-from migrate.cli.commands.reporting import write_report
+from migrate.cli.commands.reporting import overtaken, write_report
 from migrate.cli.commands.warnings import warn
 from migrate.cli.console import Screen
 from migrate.cli.options import FILE, FOLDER, FormatFile, ServiceSid, api_options, common_options
@@ -75,7 +75,7 @@ def load(
     """
     from migrate.load.apply import apply_plan
     from migrate.load.plan_file import journal_of, save_plan, stale_objects
-    from migrate.load.preview import ground_now, overtaken, refusals_now
+    from migrate.load.preview import ground_now, refusals_now
     from migrate.load.writing import only_writer
     from migrate.twilio_api.api import open_api
     from migrate.twilio_api.doubts import doubt_of_clock
@@ -202,7 +202,7 @@ def rollback(journal_file: Path, applying: ApplyOptions, settings: ApiSettings, 
       chat-migrate rollback plan.journal.jsonl
       chat-migrate rollback plan.journal.jsonl --apply
     """
-    from migrate.load.preview import ground_now, overtaken, refusals_now
+    from migrate.load.preview import ground_now, refusals_now
     from migrate.load.rollback import journal_to_undo, plan_rollback, rollback_id, rollback_plan, undo_of
     from migrate.load.writing import only_writer
     from migrate.twilio_api.api import open_api

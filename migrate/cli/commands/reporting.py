@@ -1,13 +1,30 @@
-"""Reports of a plan."""
+"""Reports of a plan, and what has become of it since it was made."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from migrate.model.plan import Plan
     from migrate.report.wording import Refusals
+
+
+def overtaken(plan: Plan, plan_id: str, stale: Sequence[str], journal: Path) -> list[tuple[str, str]]:
+    """What has become of a plan since it was made, if an apply ends with that; its journal knows it by `plan_id`."""
+    from migrate.load.journal import begun_journal
+
+    begun = begun_journal(journal)
+    another = "name another file with --journal"
+    if begun and begun.plan_id != plan_id:
+        return [("other-journal", f"{journal} is the journal of another plan; {another}")]
+    if begun and begun.finished:
+        return [("applied", f"it was applied already: {journal}; to apply it once more, {another}")]
+    if stale:
+        what = f"somebody has changed {len(stale):,} of {len(plan.objects):,} since it was made"
+        return [("stale", f"{what}: an apply leaves those alone, writes the others, and exits with 5; make it anew")]
+    return []
 
 
 def write_report(plan: Plan, path: Path, suffix: str, refusals: Refusals, *, dry_run: bool = True) -> None:
