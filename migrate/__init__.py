@@ -44,11 +44,11 @@ if TYPE_CHECKING:
     from migrate.model.errors import MigrateError
     from migrate.rehearse.rehearsal import rehearse_load
     from migrate.retire.delete import retire_bindings
-    from migrate.twilio_api.api import ApiSettings, open_api
+    from migrate.twilio_api.connect import ApiSettings, open_api
     from migrate.verify.verification import verify_snapshot
 
 _HOMES = {
-    "ApiSettings": "migrate.twilio_api.api",
+    "ApiSettings": "migrate.twilio_api.connect",
     "ExtractOptions": "migrate.extract.extraction",
     "MigrateError": "migrate.model.errors",
     "Observer": "migrate.load.writing",
@@ -58,7 +58,7 @@ _HOMES = {
     "load_rules": "migrate.map.rules_toml",
     "make_plan": "migrate.load.planning",
     "map_snapshot": "migrate.map.mapping",
-    "open_api": "migrate.twilio_api.api",
+    "open_api": "migrate.twilio_api.connect",
     "read_plan": "migrate.load.plan_file",
     "rehearse_load": "migrate.rehearse.rehearsal",
     "retire_bindings": "migrate.retire.delete",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from migrate.extract.extraction import ExtractOptions, extract_snapshot
+from migrate.extract.progress import ExtractProgress
 from migrate.load.planning import make_plan
 from migrate.map.mapped_folder import Summary
 from migrate.map.mapped_writer import refuse_unless_free
@@ -16,8 +17,7 @@ from migrate.model.errors import InterruptedRunError, MigrateError, Step
 from migrate.model.plan import Plan
 from migrate.runtime.interrupts import telling
 from migrate.snapshot.manifest import Manifest
-from migrate.twilio_api.api import TwilioApi
-from migrate.twilio_api.progress import Meter
+from migrate.twilio_api.client import TwilioApi
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,11 @@ class Run:
 
 
 def run(
-    api: TwilioApi, out: Path, options: ExtractOptions, meter: Meter | None = None, rules: Rules | None = None
+    api: TwilioApi,
+    out: Path,
+    options: ExtractOptions,
+    progress: ExtractProgress | None = None,
+    rules: Rules | None = None,
 ) -> Run:
     """Make `out/snapshot` and `out/mapped`, and the plan; nothing is written to Twilio.
 
@@ -39,7 +43,7 @@ def run(
     """
     snapshot, mapped = out / "snapshot", out / "mapped"
     refuse_unless_free(mapped)
-    manifest = extract_snapshot(api, snapshot, options, meter)
+    manifest = extract_snapshot(api, snapshot, options, progress)
     to_map = Step("map", {"snapshot": snapshot, "out": mapped, "rules": (rules and rules.file) or None})
     with _done_before(f"The snapshot is finished in {snapshot}", to_map):
         from migrate.map.mapping import map_snapshot  # it brings DuckDB, long after the first request

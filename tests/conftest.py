@@ -21,7 +21,7 @@ from migrate.standin.faults import Faults
 from migrate.standin.paging import PageSizes
 from migrate.standin.server import StandInServer
 from migrate.standin.world import DEMO_WORLD, World, make_world
-from migrate.twilio_api.retry import Patience
+from migrate.twilio_api.retry import RetryPolicy
 from migrate.twilio_api.surroundings import BUNDLES
 
 # The first example of a run builds hypothesis's tables, and other work on the machine makes it slow.
@@ -100,7 +100,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, state: Path) -> pytest.MonkeyPa
 @pytest.fixture(autouse=True)
 def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries happen as often as ever, and count what they would have waited; the pauses are left out."""
-    monkeypatch.setattr(Patience, "sleep", lambda self, seconds: None)
+    monkeypatch.setattr(RetryPolicy, "sleep", lambda self, seconds: None)
 
 
 @pytest.fixture(autouse=True)

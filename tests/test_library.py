@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 import pytest
+from migrate.twilio_api.client import TwilioApi
 
 import migrate
 from migrate.load.account_lock import only_loader
@@ -18,7 +19,6 @@ from migrate.load.applied import Applied
 from migrate.model.errors import AGAIN, MigrateError, PartlyAppliedError, RefusedError, StaleError, Step
 from migrate.standin.separate import separate
 from migrate.standin.world import World
-from migrate.twilio_api.api import TwilioApi
 from tests.conftest import ROOT, Serve, service_sid, tiny_world
 
 SCRIPT = re.search(r"```python\n(.*?)```", (ROOT / "docs" / "library.md").read_text("utf-8"), re.DOTALL)

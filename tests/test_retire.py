@@ -16,6 +16,9 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from migrate.twilio_api.client import TwilioApi
+from migrate.twilio_api.transports.live import LiveTransport
+from migrate.twilio_api.transports.transport import Answer
 
 from migrate.cli.app import cli
 from migrate.load.account_lock import only_loader
@@ -26,8 +29,6 @@ from migrate.standin.faults import Faults
 from migrate.standin.server import StandInServer
 from migrate.standin.world import Binding, World, make_world
 from migrate.storage import files
-from migrate.twilio_api.api import TwilioApi
-from migrate.twilio_api.http import Answer, LiveTransport
 from tests.applying import dying, mortal
 from tests.conftest import ROOT, Run, Serve, said, service_sid, tiny_world
 
@@ -103,7 +104,7 @@ def lines(journal: Path) -> list[dict[str, Any]]:
 
 def told(result: Result) -> dict[str, int]:
     found: dict[str, int] = json.loads(result.stdout)["retired"]
-    return {fate: number for fate, number in found.items() if number}
+    return {outcome: number for outcome, number in found.items() if number}
 
 
 # --- what is deleted, and what is not --------------------------------------------------------------------

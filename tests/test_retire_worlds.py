@@ -14,13 +14,13 @@ from random import Random
 from typing import Any
 
 import pytest
+from migrate.twilio_api.client import TwilioApi
 
 from migrate.retire.limits import LIMITS
-from migrate.retire.replacement import CONDITIONS, Facts
+from migrate.retire.replacement import CONDITIONS, Evidence
 from migrate.standin import views
 from migrate.standin.deliveries import lost_with
 from migrate.standin.world import Binding, Credential, Service, World, binding_sid
-from migrate.twilio_api.api import TwilioApi
 from tests.conftest import SEED, TOKEN, Run, Serve, service_sid
 
 NOW = datetime(2026, 6, 15, 8, tzinfo=UTC)
@@ -190,12 +190,12 @@ class Worlds:
 # --- the rule beside the oracle --------------------------------------------------------------------------
 
 
-def facts_of(world: World, service: Service, binding: Binding, registration: Binding) -> Facts:
+def facts_of(world: World, service: Service, binding: Binding, registration: Binding) -> Evidence:
     """What both APIs show, with nothing changed since it was listed."""
     chats = views.chat_binding(world, service, binding, "")
     theirs = views.conversations_binding(world, service, registration, "")
     shown = [views.credential(world, credential, "") for credential in world.credentials.values()]
-    return Facts(
+    return Evidence(
         held={**chats, "service_sid": service.sid},
         binding=chats,
         listed=theirs,

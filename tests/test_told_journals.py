@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from migrate.twilio_api.client import TwilioApi
 
 from migrate.load.journal import read_journal
 from migrate.model.errors import TwilioError
 from migrate.standin.server import StandInServer
 from migrate.standin.world import World
-from migrate.twilio_api.api import TwilioApi
 from tests.applying import FORCE, apply, dying, live, mortal, posts, wanted
 from tests.conftest import Run, Serve, said, service_sid
 from tests.test_told_refusals import told

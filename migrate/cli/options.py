@@ -192,7 +192,7 @@ def api_options(command: Command) -> Command:
             raise click.UsageError("--record and --replay exclude each other")
         if replay == DEMO:
             click.echo(f"Replaying {said_of_demo()}", err=True)
-        from migrate.twilio_api.api import ApiSettings
+        from migrate.twilio_api.connect import ApiSettings
 
         settings = ApiSettings(chat_url, conversations_url, record, replay, concurrency, retry_budget, page_size)
         return command(*args, settings=settings, **kwargs)
@@ -201,7 +201,7 @@ def api_options(command: Command) -> Command:
 
 
 def extract_options(command: Command) -> Command:
-    """What to extract; the command gets `options` and a `meter`."""
+    """What to extract; the command gets `options` and a `progress`."""
 
     @click.option("--service", "services", type=ServiceSid(), multiple=True, help="Only this service. Repeatable.")
     @click.option(
@@ -232,15 +232,15 @@ def extract_options(command: Command) -> Command:
         if kwargs["identities"] and kwargs["identity_file"]:
             raise click.UsageError("--identity and --identity-file exclude each other")
         from migrate.extract.extraction import ExtractOptions
+        from migrate.extract.progress import ExtractProgress
         from migrate.snapshot.manifest import read_manifest
-        from migrate.twilio_api.progress import Meter
 
         earlier = read_manifest(expect) if expect else None
         if earlier and earlier.status != "finished":
             raise UsageError(f"--expect: the snapshot {expect} is unfinished")
-        meter = Meter(earlier.rows_by_service if earlier else {})
+        progress = ExtractProgress(earlier.rows_by_service if earlier else {})
         names = [field.name for field in fields(ExtractOptions) if field.name != "page_size"]  # one of `api_options`
         options = ExtractOptions(**{name: kwargs.pop(name) for name in names})
-        return command(*args, options=options, meter=meter, **kwargs)
+        return command(*args, options=options, progress=progress, **kwargs)
 
     return wrapped  # type: ignore[return-value]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from migrate.extract.extraction import ExtractOptions
-    from migrate.twilio_api.api import TwilioApi
+    from migrate.twilio_api.client import TwilioApi
 
 _PROGRAM = "chat-migrate"
 _ARGUMENTS = ("snapshot", "mapped", "journal")  # what a step is called with that is no option of its command

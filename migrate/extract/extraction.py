@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from migrate import __version__
 from migrate.extract.identities import COLUMN, Identities, read_identities
+from migrate.extract.progress import ExtractProgress
 from migrate.extract.source import (
     BINDING_TYPES,
     Source,
@@ -38,9 +39,8 @@ from migrate.runtime.interrupts import resumable
 from migrate.runtime.workers import Workers
 from migrate.snapshot.manifest import Filters, Manifest
 from migrate.snapshot.unfinished import begun_in, refuse_other_address, refuse_unless_unfinished
-from migrate.twilio_api.api import TwilioApi
+from migrate.twilio_api.client import TwilioApi
 from migrate.twilio_api.limits import DEFAULT_PAGE_SIZE, page_sizes
-from migrate.twilio_api.progress import Meter
 from migrate.twilio_api.proof import prove_account
 
 if TYPE_CHECKING:  # what brings Arrow is imported where it is needed, which is after the first request
@@ -71,10 +71,12 @@ class ExtractOptions:
     restart: bool = False
 
 
-def extract_snapshot(api: TwilioApi, out: Path, options: ExtractOptions, meter: Meter | None = None) -> Manifest:
+def extract_snapshot(
+    api: TwilioApi, out: Path, options: ExtractOptions, progress: ExtractProgress | None = None
+) -> Manifest:
     """Page every binding of every (named) service into the snapshot folder `out`; an unfinished one is resumed.
 
-    `meter` is kept up to date meanwhile. Returns the manifest of the finished snapshot. Raises `RefusedError` where
+    `progress` is kept up to date meanwhile. Returns the manifest of the finished snapshot. Raises `RefusedError` where
     the folder is finished or foreign, `TwilioError` where Twilio did not give what was asked, `InterruptedRunError`
     on Ctrl-C; then the snapshot is unfinished and the same call resumes.
     """
@@ -83,20 +85,20 @@ def extract_snapshot(api: TwilioApi, out: Path, options: ExtractOptions, meter: 
         return f"What was read is kept in {out}" if out.exists() else ""
 
     with resumable(kept=kept, remedy=_RESUME, cannot=lambda error: _cannot_write(error, out)):
-        return _Extract(api, out, options, meter or Meter()).run()
+        return _Extract(api, out, options, progress or ExtractProgress()).run()
 
 
 class _Extract:
     """One extract, from the list of services to the finished manifest."""
 
-    def __init__(self, api: TwilioApi, out: Path, options: ExtractOptions, meter: Meter) -> None:
+    def __init__(self, api: TwilioApi, out: Path, options: ExtractOptions, progress: ExtractProgress) -> None:
         self.api = api
         self.out = out
         self.options = options
         self.page_size = min(options.page_size, api.page_size)
-        self.meter = meter
-        meter.requests_now = lambda: api.throttle.running
-        meter.trouble = lambda: api.trouble
+        self.progress = progress
+        progress.requests_now = lambda: api.throttle.running
+        progress.trouble = lambda: api.trouble
 
     def run(self) -> Manifest:
         refuse_unless_unfinished(self.out)
@@ -231,7 +233,7 @@ class _Extract:
 
         many = min(THREADS_A_REQUEST * self.api.throttle.most, len(chains)) or 1
         with Parts(writer, part_rows(many), self.api.stop) as parts:
-            walks = [Walk(chain, self.api, parts, self.page_size, self.meter) for chain in chains]
+            walks = [Walk(chain, self.api, parts, self.page_size, self.progress) for chain in chains]
             failures = self._side_by_side(self._walk_one, walks, many)
         if parts.failure:
             raise self._told("Stopped", parts.failure, writer, chains)

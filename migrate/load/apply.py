@@ -39,7 +39,7 @@ from migrate.model.push_config import FIELD_BY_PATH, Settings, form_value, unrea
 from migrate.model.push_credential import CredentialChange
 from migrate.model.text import is_encodable
 from migrate.runtime.interrupts import resumable
-from migrate.twilio_api.api import TwilioApi
+from migrate.twilio_api.client import TwilioApi
 from migrate.twilio_api.doubts import doubt_of_account, doubt_of_addresses
 from migrate.twilio_api.proof import prove_account
 from migrate.twilio_api.resources import notifications_path

@@ -14,7 +14,7 @@ from migrate.model.errors import InputError, RefusedError, Step
 from migrate.model.plan import JOURNAL, ROLLBACK, Plan
 from migrate.model.push_config import unreadable_of
 from migrate.storage.files import write_whole
-from migrate.twilio_api.api import TwilioApi
+from migrate.twilio_api.client import TwilioApi
 
 
 def save_plan(plan: Plan, path: Path) -> None:

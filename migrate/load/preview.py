@@ -11,7 +11,7 @@ from migrate.load.limits import LIMITS, MOST_SERVICES, Ground, unliftable, viola
 from migrate.load.planning import read_live
 from migrate.model.errors import InputError, TwilioError
 from migrate.model.plan import Plan
-from migrate.twilio_api.api import TwilioApi
+from migrate.twilio_api.client import TwilioApi
 
 
 def ground_now(api: TwilioApi, plan: Plan, max_services: int = MOST_SERVICES) -> Ground:

@@ -18,7 +18,7 @@ from migrate.model.errors import RefusedError, Step
 from migrate.model.finding import Finding
 from migrate.model.plan import ROLLBACK, Change, Plan
 from migrate.model.push_config import FIELD_BY_PATH, Settings, in_order
-from migrate.twilio_api.api import TwilioApi
+from migrate.twilio_api.client import TwilioApi
 from migrate.twilio_api.credentials import is_one_account
 
 

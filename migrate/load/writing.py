@@ -15,7 +15,7 @@ from migrate.runtime.interrupts import resumable
 from migrate.storage.state import state_folder
 
 if TYPE_CHECKING:
-    from migrate.twilio_api.api import TwilioApi
+    from migrate.twilio_api.client import TwilioApi
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")

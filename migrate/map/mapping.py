@@ -32,7 +32,7 @@ from migrate.model.push_config import ServiceConfig, flatten
 from migrate.model.sids import is_service_sid, normal
 from migrate.runtime.interrupts import resumable
 from migrate.runtime.workers import GRACE, Workers, result_of
-from migrate.snapshot.reader import BATCH_ROWS, Snapshot, batches, open_snapshot
+from migrate.snapshot.reader import BATCH_ROWS, Snapshot, batches, read_snapshot
 from migrate.storage.files import sync
 
 ROWS_A_TASK = 500_000  # bindings that one task maps, and that one file of the mapped folder has
@@ -81,7 +81,7 @@ def map_snapshot(
     """Translate the snapshot in one folder into the mapped folder `out`, and return its summary.
 
     Every binding has exactly one outcome, and the counts add up to the snapshot's rows. The tasks run on `executor`,
-    else on a few threads of this process. Raises `InputError` and `RefusedError` as `open_snapshot` does, and
+    else on a few threads of this process. Raises `InputError` and `RefusedError` as `read_snapshot` does, and
     `RefusedError` if `out` is not empty; with `overwrite` it may be a mapped folder, whose edited push
     configuration is kept beside the new one.
     """
@@ -90,7 +90,7 @@ def map_snapshot(
     whole = resumable(kept=kept, remedy=again, cannot=lambda _: f"Cannot map into {out}")
     with whole, MappedWriter(out, overwrite=overwrite) as writer, ExitStack() as stack:
         executor = executor or stack.enter_context(Workers(os.cpu_count() or 1, "map"))
-        mapping = _Mapping(open_snapshot(snapshot), rules or default_rules(), writer, executor)
+        mapping = _Mapping(read_snapshot(snapshot), rules or default_rules(), writer, executor)
         stack.callback(mapping.stop)  # before the writer clears away, and before the threads are waited for
         return mapping.run()
 

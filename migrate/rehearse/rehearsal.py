@@ -18,7 +18,7 @@ from migrate.rehearse.probe import Oracle, Seen
 from migrate.rehearse.processes import Children, StuckError
 from migrate.rehearse.scenario import POINTS, RETIRE, Act, FailedError, SkippedError
 from migrate.runtime.interrupts import resumable, stopped_by
-from migrate.snapshot.reader import Snapshot, open_snapshot
+from migrate.snapshot.reader import Snapshot, read_snapshot
 from migrate.twilio_api.credentials import is_one_account
 
 FAULT_RATE = 0.1
@@ -40,11 +40,11 @@ def rehearse_load(
 
     `fault_rate` is the share of requests that fail, at most 0.5; `begin` is told the name of each point as it begins;
     with `inferred`, what is only proposed is written too. Nothing is read from Twilio or written to it, and nothing
-    into the two folders. Raises what `open_snapshot` and `open_mapped` raise, `RefusedError` for two accounts,
+    into the two folders. Raises what `read_snapshot` and `open_mapped` raise, `RefusedError` for two accounts,
     `InterruptedRunError` on Ctrl-C, and `MigrateError` where no stand-in comes up, or where a point has failed: then
     its `result` is the `Rehearsal`.
     """
-    opened, source = open_snapshot(snapshot), open_mapped(mapped)
+    opened, source = read_snapshot(snapshot), open_mapped(mapped)
     _refuse_other_account(opened, source)
     manifest = opened.manifest
     conditions = Conditions(

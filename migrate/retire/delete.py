@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Future
 from pathlib import Path
 
+from migrate.extract.progress import ExtractProgress
 from migrate.load.limits import refuse
 from migrate.load.rate_limit import Pace
 from migrate.load.writing import Observer, Terms, account_lock
@@ -26,7 +27,7 @@ from migrate.model.errors import (
     reason_of,
 )
 from migrate.model.sids import is_binding_sid, is_service_sid
-from migrate.retire.evidence import Row, read_binding, read_facts
+from migrate.retire.evidence import Row, read_binding, read_evidence
 from migrate.retire.journal import Result, RetireJournal, held_retire_journal
 from migrate.retire.limits import MIN_READY, MOST_BINDINGS, elsewhere, firm, refuse_where_pushes_are_off, violations
 from migrate.retire.replacement import why_needed
@@ -35,9 +36,8 @@ from migrate.retire.selection import Prepared, prepared
 from migrate.runtime.interrupts import resumable
 from migrate.runtime.workers import Workers, result_of
 from migrate.snapshot.manifest import read_manifest
-from migrate.twilio_api.api import TwilioApi
+from migrate.twilio_api.client import TwilioApi
 from migrate.twilio_api.doubts import doubt_of_addresses, doubt_of_clock
-from migrate.twilio_api.progress import Meter
 from migrate.twilio_api.resources import binding_path
 from migrate.verify.coverage import refuse_nothing, total
 
@@ -57,7 +57,7 @@ def retire_bindings(
     min_ready: float = MIN_READY,
     max_bindings: int = MOST_BINDINGS,
     rules: Rules | None = None,
-    meter: Meter | None = None,
+    progress: ExtractProgress | None = None,
     observer: Observer[Retiring] | None = None,
 ) -> Retiring:
     """Delete Chat's bindings of devices that are ready in Conversations: of some services, or of all in a snapshot.
@@ -77,7 +77,7 @@ def retire_bindings(
     if not dry_run:
         api.addresses.refuse_mixture()
         refuse(elsewhere(read_manifest(snapshot), api), force, firm(api))
-    with prepared(api, snapshot, coverage, journal, services, rules=rules, meter=meter) as found:
+    with prepared(api, snapshot, coverage, journal, services, rules=rules, progress=progress) as found:
         looked = Retiring(found.retirement, found.journal.path)
         terms.warn(doubt_of_clock(api))
         terms.observer.begins(looked)
@@ -180,18 +180,18 @@ class Retirer:
             return Ending("deleted")
 
         ending = self._api.insist(attempt)  # where nothing can be seen it stays open, and is settled by the next run
-        if ending.fate == "gone" and sid in self._journal.begun:
+        if ending.outcome == "gone" and sid in self._journal.begun:
             ending = Ending("deleted")  # it had arrived, and its answer was lost
-        self._settle(sid, "deleted" if ending.fate == "deleted" else "failed")
+        self._settle(sid, "deleted" if ending.outcome == "deleted" else "failed")
         return ending
 
     def _judge(self, row: Row) -> Ending | None:
         """Why a binding must not be deleted as things are now; None if its registration replaces it."""
-        facts = read_facts(self._api, row)
+        facts = read_evidence(self._api, row)
         if facts is None:
             return Ending("gone")
         needed = why_needed(facts)
-        return Ending(needed.fate, needed.name) if needed else None
+        return Ending(needed.outcome, needed.name) if needed else None
 
     def _settle(self, sid: str, result: Result) -> None:
         if sid in self._journal.begun:

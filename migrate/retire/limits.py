@@ -18,7 +18,7 @@ from migrate.model.text import share
 if TYPE_CHECKING:
     from migrate.retire.retirement import Retirement
     from migrate.snapshot.manifest import Manifest
-    from migrate.twilio_api.api import TwilioApi
+    from migrate.twilio_api.client import TwilioApi
 
 MIN_READY = 90.0  # percent
 MOST_BINDINGS = 1_000

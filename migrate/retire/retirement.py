@@ -16,8 +16,8 @@ from migrate.verify.coverage import Counts
 # or another; needed: it is not shown that the registration gives its device all that it does; failed: Twilio refused,
 # or could not be asked.
 JOURNAL = ".retire.jsonl"  # how the journal ends, in a name that begins as the snapshot's
-Fate = Literal["deleted", "gone", "changed", "shared", "unready", "needed", "failed"]
-FATES: tuple[Fate, ...] = ("deleted", "gone", "changed", "shared", "unready", "needed", "failed")
+RetireOutcome = Literal["deleted", "gone", "changed", "shared", "unready", "needed", "failed"]
+RETIRE_OUTCOMES: tuple[RetireOutcome, ...] = ("deleted", "gone", "changed", "shared", "unready", "needed", "failed")
 
 
 @dataclass(frozen=True)
@@ -93,31 +93,31 @@ class Retirement:
 class Ending:
     """What became of one binding; `reason` is the condition for which it was left alone, `failure` is in words."""
 
-    fate: Fate
+    outcome: RetireOutcome
     reason: str = ""
     failure: str = ""
 
 
 @dataclass
 class Retired:
-    """What became of the bindings that were to be deleted: how many have each fate, for which reasons they turned out
+    """What became of the bindings that were to be deleted: how many have each outcome, for which reasons they turned out
     to be needed, and the first failure in words.
     """
 
-    fates: Counter[Fate] = field(default_factory=Counter)
+    outcomes: Counter[RetireOutcome] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     failure: str = ""
 
     def add(self, ending: Ending) -> None:
         """Count one more."""
-        self.fates[ending.fate] += 1
-        if ending.fate == "needed":
+        self.outcomes[ending.outcome] += 1
+        if ending.outcome == "needed":
             self.reasons[ending.reason] += 1
         self.failure = self.failure or ending.failure
 
     def to_json(self) -> Mapping[str, int]:
-        """The numbers by fate."""
-        return {fate: self.fates[fate] for fate in FATES}
+        """The numbers by outcome."""
+        return {outcome: self.outcomes[outcome] for outcome in RETIRE_OUTCOMES}
 
 
 @dataclass(frozen=True)
@@ -150,12 +150,12 @@ class Retiring:
 
     def failure(self) -> MigrateError | None:
         """The error that says what is left to do, if anything is."""
-        fates = self.retired.fates if self.retired else Counter[Fate]()
-        if not fates["failed"]:
+        outcomes = self.retired.outcomes if self.retired else Counter[RetireOutcome]()
+        if not outcomes["failed"]:
             return None
-        kind = PartlyAppliedError if fates["deleted"] else MigrateError
+        kind = PartlyAppliedError if outcomes["deleted"] else MigrateError
         error = kind(
-            f"{fates['failed']:,} of {self.retirement.deletions:,} bindings could not be deleted",
+            f"{outcomes['failed']:,} of {self.retirement.deletions:,} bindings could not be deleted",
             kept=f"What was deleted is in {self.journal}",
             remedy=("Go on with: ", AGAIN),
         )

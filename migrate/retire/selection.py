@@ -10,15 +10,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from migrate.extract.progress import ExtractProgress
 from migrate.map.rules import Rules
 from migrate.model.errors import UsageError
-from migrate.retire.evidence import Credentials, Row, Sides, listed_facts, now_of, read_credentials, read_sides
+from migrate.retire.evidence import Credentials, Row, Sides, listed_evidence, now_of, read_credentials, read_sides
 from migrate.retire.journal import RetireJournal, read_retire_journal
-from migrate.retire.replacement import Facts, pushes_off, why_needed
+from migrate.retire.replacement import Evidence, pushes_off, why_needed
 from migrate.retire.retirement import Retirement, ServiceRetirement
 from migrate.snapshot.reader import batches
-from migrate.twilio_api.api import TwilioApi
-from migrate.twilio_api.progress import Meter
+from migrate.twilio_api.client import TwilioApi
 from migrate.verify.coverage import ServiceCoverage
 from migrate.verify.coverage_folder import rejected_beside, write_coverage
 from migrate.verify.verification import Comparison, compared, resuming
@@ -64,7 +64,7 @@ def prepared(
     services: Collection[str] = (),
     *,
     rules: Rules | None = None,
-    meter: Meter | None = None,
+    progress: ExtractProgress | None = None,
 ) -> Iterator[Prepared]:
     """Compare a snapshot with what is live in Conversations, and say which of its bindings are to be deleted: of some
     services, or of all where none is named.
@@ -77,7 +77,7 @@ def prepared(
     api.addresses.refuse_mixture()
     was_there = coverage.exists()
     try:
-        with compared(snapshot, coverage, api, "ready", rules=rules, meter=meter) as work:
+        with compared(snapshot, coverage, api, "ready", rules=rules, progress=progress) as work:
             with resuming():
                 found = _prepare(work, snapshot, coverage, journal, api, services)
             yield found
@@ -141,48 +141,48 @@ class _Candidates:
                     yield row
 
     def why_left(self, row: Row) -> tuple[str, str] | None:
-        """Why a candidate is not to be deleted: its fate and the reason; None if it is."""
+        """Why a candidate is not to be deleted: its outcome and the reason; None if it is."""
         if row["sid"] in self._deleted:
             return "earlier", ""
         needed = why_needed(self._facts(row))
-        return (needed.fate, needed.name) if needed else None
+        return (needed.outcome, needed.name) if needed else None
 
     def count(self, services: Sequence[ServiceCoverage]) -> tuple[ServiceRetirement, ...]:
         """How many of each service's candidates are to be deleted, and why the others are not."""
         counted = {service.service_sid: _Counted() for service in services}
         for row in self.rows(counted):
-            fate, reason = self.why_left(row) or ("deleted", "")
+            outcome, reason = self.why_left(row) or ("deleted", "")
             of = counted[row["service_sid"]]
-            of.fates[fate] += 1
-            if fate == "needed":
+            of.outcomes[outcome] += 1
+            if outcome == "needed":
                 of.reasons[reason] += 1
             if reason in _OFF:
                 of.off |= dict.fromkeys(pushes_off(self._facts(row)))
         return tuple(_told(service, counted[service.service_sid]) for service in services)
 
-    def _facts(self, row: Row) -> Facts:
-        return listed_facts(row, self._sides[row["service_sid"]], self._credentials, self._now)
+    def _facts(self, row: Row) -> Evidence:
+        return listed_evidence(row, self._sides[row["service_sid"]], self._credentials, self._now)
 
 
 @dataclass
 class _Counted:
-    """What is counted over the candidates of a service: by fate, those that are needed by reason, and pushes off."""
+    """What is counted over the candidates of a service: by outcome, those that are needed by reason, and pushes off."""
 
-    fates: Counter[str] = field(default_factory=Counter)
+    outcomes: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     off: dict[str, None] = field(default_factory=dict)
 
 
 def _told(service: ServiceCoverage, counted: _Counted) -> ServiceRetirement:
-    fates = counted.fates
+    outcomes = counted.outcomes
     return ServiceRetirement(
         service_sid=service.service_sid,
         friendly_name=service.friendly_name,
         coverage=service.total,
-        deletions=fates["deleted"],
-        shared=fates["shared"],
-        needed=fates["needed"],
-        earlier=fates["earlier"],
+        deletions=outcomes["deleted"],
+        shared=outcomes["shared"],
+        needed=outcomes["needed"],
+        earlier=outcomes["earlier"],
         reasons=dict(sorted(counted.reasons.items())),
         off=tuple(counted.off),
         rejected=service.rejected,

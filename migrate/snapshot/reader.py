@@ -101,7 +101,7 @@ def _nothing_live(snapshot: Snapshot, lifetime: timedelta) -> tuple[Finding, ...
     return nothing_expected(snapshot.manifest.rows, snapshot.manifest.rows)
 
 
-def open_snapshot(folder: Path) -> Snapshot:
+def read_snapshot(folder: Path) -> Snapshot:
     """Open a snapshot and verify it: finished, and every file there with its checksum and no other.
 
     Raises `InputError` if the folder is no snapshot, `RefusedError` if it cannot be trusted.

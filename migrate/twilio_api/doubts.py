@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from migrate.twilio_api.addresses import NAMES
-from migrate.twilio_api.api import TwilioApi
+from migrate.twilio_api.client import TwilioApi
 
 
 def doubt_of_addresses(api: TwilioApi) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from migrate.extract.extraction import ExtractOptions, extract_snapshot
 from migrate.extract.filters import OtherThanAskedError
+from migrate.extract.progress import ExtractProgress
 from migrate.map.rules import Rules
 from migrate.model.address import is_twilios, other_address
 from migrate.model.errors import AGAIN, InputError, RefusedError, ServiceGoneError
@@ -21,13 +22,12 @@ from migrate.model.registration import SUCCESSORS
 from migrate.runtime.interrupts import resumable
 from migrate.runtime.workers import Workers, result_of
 from migrate.snapshot.manifest import Filters, Manifest
-from migrate.snapshot.reader import Snapshot, open_snapshot
+from migrate.snapshot.reader import Snapshot, read_snapshot
 from migrate.snapshot.rejected import REJECTED
 from migrate.snapshot.unfinished import begun_in
 from migrate.storage.files import make_own_folder
-from migrate.twilio_api.api import TwilioApi
+from migrate.twilio_api.client import TwilioApi
 from migrate.twilio_api.credentials import is_one_account
-from migrate.twilio_api.progress import Meter
 from migrate.verify.coverage import Coverage, ServiceCoverage
 from migrate.verify.coverage_folder import coverage_folder, rejected_beside, write_coverage
 
@@ -61,7 +61,7 @@ def verify_snapshot(
     *,
     rules: Rules | None = None,
     pending: Path | None = None,
-    meter: Meter | None = None,
+    progress: ExtractProgress | None = None,
     executor: Executor | None = None,
 ) -> Verified:
     """Compare a snapshot with what is live, or with another snapshot, and add the result to a coverage folder.
@@ -69,7 +69,7 @@ def verify_snapshot(
     `pending` is a private list to write, .csv or .parquet, of who is still waited for. The rest is as for `compared`.
     """
     listed: Listed = "pending" if pending else None
-    options: dict[str, Any] = {"rules": rules, "meter": meter, "executor": executor}
+    options: dict[str, Any] = {"rules": rules, "progress": progress, "executor": executor}
     with compared(snapshot, coverage, live, listed, **options) as work, resuming():
         names = {service.service_sid: service.friendly_name for service in work.coverage.services}
         rows = _list_pending(pending, names, work) if pending else None
@@ -93,7 +93,7 @@ def compared(
     listed: Listed,
     *,
     rules: Rules | None,
-    meter: Meter | None,
+    progress: ExtractProgress | None,
     executor: Executor | None = None,
 ) -> Iterator[Comparison]:
     """A snapshot compared with what is live, or with another, and its lists for as long as they are there.
@@ -101,12 +101,12 @@ def compared(
     Live bindings are read through Conversations into a private snapshot within the coverage folder; what an
     interruption leaves of it the same call goes on with, for a day; but for the list of who is ready, which is made
     to delete by, everything is read anew. `rules` say how long a binding lives and how SDKs
-    name message types. Raises `InputError` and `RefusedError` as `open_snapshot` does, `RefusedError` for another
+    name message types. Raises `InputError` and `RefusedError` as `read_snapshot` does, `RefusedError` for another
     account or a live side that lacks a part, and what `extract_snapshot` raises.
     """
-    source = open_snapshot(snapshot)
+    source = read_snapshot(snapshot)
     if isinstance(live, Path):
-        other = open_snapshot(live)
+        other = read_snapshot(live)
         _refuse_other_account(source, other.manifest.account_sid, f"{live} is of")
         _refuse_other_server(source, other.manifest.addresses)
         _refuse_unless_covered(source, other)
@@ -117,7 +117,7 @@ def compared(
     with coverage_folder(coverage), _scratch(coverage / SCRATCH, source) as scratch:
         with resuming():
             if not isinstance(live, Path):
-                other = _read_live(live, source, scratch, meter, anew=listed == "ready")
+                other = _read_live(live, source, scratch, progress, anew=listed == "ready")
             from migrate.map.rules_toml import default_rules
 
             work = Comparison(source, other, rules or default_rules(), scratch / "work")
@@ -210,7 +210,9 @@ def _names(source: Snapshot, live: Snapshot) -> dict[str, str]:
     return {sid: found[sid]["friendly_name"] or "" for sid in sorted(found)}
 
 
-def _read_live(api: TwilioApi, source: Snapshot, scratch: Path, meter: Meter | None, *, anew: bool) -> Snapshot:
+def _read_live(
+    api: TwilioApi, source: Snapshot, scratch: Path, progress: ExtractProgress | None, *, anew: bool
+) -> Snapshot:
     """Read what the snapshot covers through Conversations; as one list a service, which has all types."""
     filters, out = source.manifest.filters, _live_folder(scratch, source)
     begun = _begun(out)
@@ -224,7 +226,7 @@ def _read_live(api: TwilioApi, source: Snapshot, scratch: Path, meter: Meter | N
         restart=anew or begun is None or not _is_from(begun, api),
     )
     try:
-        extract_snapshot(api, out, options, meter)
+        extract_snapshot(api, out, options, progress)
     except ServiceGoneError as error:
         shutil.rmtree(out)  # else the next run would resume it, and end in the same way
         error.kept, error.remedy = _KEPT, ("Start over with: ", AGAIN)
@@ -233,7 +235,7 @@ def _read_live(api: TwilioApi, source: Snapshot, scratch: Path, meter: Meter | N
         error.kept = _KEPT  # the live side is asked as the snapshot was, and no option here changes that
         error.remedy = f"Extract again without {_NARROWED_BY[error.name]}, into another folder, and compare that one"
         raise
-    return open_snapshot(out)
+    return read_snapshot(out)
 
 
 def _live_folder(scratch: Path, source: Snapshot) -> Path:

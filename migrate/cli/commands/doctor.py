@@ -12,7 +12,7 @@ from migrate.cli.options import api_options, common_options
 from migrate.model.errors import AGAIN, MigrateError
 
 if TYPE_CHECKING:
-    from migrate.twilio_api.api import ApiSettings
+    from migrate.twilio_api.connect import ApiSettings
 
 
 @click.command()

@@ -14,8 +14,8 @@ from migrate.cli.spelling import extract_command, spelled
 
 if TYPE_CHECKING:
     from migrate.extract.extraction import ExtractOptions
-    from migrate.twilio_api.api import ApiSettings
-    from migrate.twilio_api.progress import Meter
+    from migrate.extract.progress import ExtractProgress
+    from migrate.twilio_api.connect import ApiSettings
 
 
 @click.command()
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 @extract_options
 @api_options
 @common_options
-def extract(out: Path, options: ExtractOptions, meter: Meter, settings: ApiSettings, screen: Screen) -> None:
+def extract(
+    out: Path, options: ExtractOptions, progress: ExtractProgress, settings: ApiSettings, screen: Screen
+) -> None:
     """Copy all bindings, services and credentials into a snapshot.
 
     An unfinished snapshot is resumed; a finished one is never overwritten.
@@ -34,11 +36,11 @@ def extract(out: Path, options: ExtractOptions, meter: Meter, settings: ApiSetti
     """
     from migrate.extract.extraction import extract_snapshot
     from migrate.snapshot.reader import Snapshot, said_of
-    from migrate.twilio_api.api import open_api
+    from migrate.twilio_api.connect import open_api
     from migrate.twilio_api.doubts import doubt_of_account, doubt_of_clock
 
-    with open_api(settings) as api, spelled(extract_command(out, options, api)), screen.progress(meter):
-        manifest = extract_snapshot(api, out, options, meter)
+    with open_api(settings) as api, spelled(extract_command(out, options, api)), screen.progress(progress):
+        manifest = extract_snapshot(api, out, options, progress)
     warn(screen, doubt_of_account(api), doubt_of_clock(api))
     from migrate.map.rules_toml import default_rules
     from migrate.report.text import extract_view

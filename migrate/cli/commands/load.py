@@ -23,7 +23,8 @@ from migrate.model.errors import MigrateError, RefusedError, StaleError, Step
 if TYPE_CHECKING:
     from migrate.model.plan import Plan
     from migrate.report.wording import Refusals
-    from migrate.twilio_api.api import ApiSettings, TwilioApi
+    from migrate.twilio_api.client import TwilioApi
+    from migrate.twilio_api.connect import ApiSettings
 
 CHANGES_PENDING = 3
 # What a saved plan makes superfluous.
@@ -77,7 +78,7 @@ def load(
     from migrate.load.plan_file import journal_of, save_plan, stale_objects
     from migrate.load.preview import ground_now, refusals_now
     from migrate.load.writing import only_writer
-    from migrate.twilio_api.api import open_api
+    from migrate.twilio_api.connect import open_api
     from migrate.twilio_api.doubts import doubt_of_clock
 
     _check_usage(mapped, plan_file, services, only_credentials=only_credentials)
@@ -205,7 +206,7 @@ def rollback(journal_file: Path, applying: ApplyOptions, settings: ApiSettings, 
     from migrate.load.preview import ground_now, refusals_now
     from migrate.load.rollback import journal_to_undo, plan_rollback, rollback_id, rollback_plan, undo_of
     from migrate.load.writing import only_writer
-    from migrate.twilio_api.api import open_api
+    from migrate.twilio_api.connect import open_api
 
     with open_api(settings) as api, only_writer(api, screen.say) if applying.apply else nullcontext():
         journal = applying.journal or undo_of(journal_file)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from migrate.map.rules import Rules
-    from migrate.twilio_api.api import ApiSettings
+    from migrate.twilio_api.connect import ApiSettings
 
 
 @click.command()
@@ -73,20 +73,20 @@ def retire(
       chat-migrate retire snapshot
       chat-migrate retire snapshot --apply
     """
+    from migrate.extract.progress import ExtractProgress
     from migrate.retire.delete import retire_bindings
     from migrate.snapshot.manifest import read_manifest
-    from migrate.twilio_api.api import open_api
-    from migrate.twilio_api.progress import Meter
+    from migrate.twilio_api.connect import open_api
 
     if apply and settings.replay:
         raise click.UsageError("--apply and --replay exclude each other: a recording cannot be written to")
-    meter = Meter(read_manifest(snapshot).rows_by_service)
+    progress = ExtractProgress(read_manifest(snapshot).rows_by_service)
     what = "bindings that are to be deleted for good"
     with open_api(settings) as api, ExitStack() as bars:
-        bars.enter_context(screen.progress(meter))
+        bars.enter_context(screen.progress(progress))
         call = partial(
             retire_bindings, api, snapshot, coverage, services, journal=journal, dry_run=not apply, force=lifted,
-            confirm=lambda found: yes or ask(found.retirement.deletions, what), rules=rules, meter=meter,
+            confirm=lambda found: yes or ask(found.retirement.deletions, what), rules=rules, progress=progress,
             min_ready=min_ready, max_bindings=max_bindings,
             observer=_Saying(screen, snapshot, bars, dry=not apply),
         )  # fmt: skip

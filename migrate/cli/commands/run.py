@@ -18,9 +18,9 @@ from migrate.model.errors import Step
 
 if TYPE_CHECKING:
     from migrate.extract.extraction import ExtractOptions
+    from migrate.extract.progress import ExtractProgress
     from migrate.map.rules import Rules
-    from migrate.twilio_api.api import ApiSettings
-    from migrate.twilio_api.progress import Meter
+    from migrate.twilio_api.connect import ApiSettings
 
 
 @click.command()
@@ -30,7 +30,12 @@ if TYPE_CHECKING:
 @api_options
 @common_options
 def run(
-    out: Path, rules: Rules | None, options: ExtractOptions, meter: Meter, settings: ApiSettings, screen: Screen
+    out: Path,
+    rules: Rules | None,
+    options: ExtractOptions,
+    progress: ExtractProgress,
+    settings: ApiSettings,
+    screen: Screen,
 ) -> None:
     """Extract, map, and show what would change, in one go. Writes nothing to Twilio.
 
@@ -40,7 +45,7 @@ def run(
     """
     from migrate.load.preview import ground_now, refusals_now
     from migrate.pipeline import run as run_pipeline
-    from migrate.twilio_api.api import open_api
+    from migrate.twilio_api.connect import open_api
     from migrate.twilio_api.doubts import doubt_of_account, doubt_of_clock
 
     mapped, plan_file, reports = out / "mapped", out / "plan.json", (out / "report.html", out / "report.md")
@@ -53,8 +58,8 @@ def run(
         api = stack.enter_context(open_api(settings))
         # What has resumed is the extract alone: the later stages have commands of their own.
         stack.enter_context(spelled(extract_command(out / "snapshot", options, api), load=load))
-        stack.enter_context(screen.progress(meter))
-        done = run_pipeline(api, out, options, meter, rules)
+        stack.enter_context(screen.progress(progress))
+        done = run_pipeline(api, out, options, progress, rules)
         refused = refusals_now(ground_now(api, done.plan), recorded=bool(settings.replay))
         warn(screen, doubt_of_account(api), doubt_of_clock(api))
     from migrate.report.layout import BREAK, unbroken

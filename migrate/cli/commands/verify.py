@@ -15,7 +15,7 @@ from migrate.verify.coverage import refuse_nothing
 
 if TYPE_CHECKING:
     from migrate.map.rules import Rules
-    from migrate.twilio_api.api import ApiSettings
+    from migrate.twilio_api.connect import ApiSettings
     from migrate.verify.verification import Verified
 
 
@@ -95,16 +95,16 @@ def _verify(
     settings: ApiSettings,
     screen: Screen,
 ) -> Verified:
+    from migrate.extract.progress import ExtractProgress
     from migrate.snapshot.manifest import read_manifest
-    from migrate.twilio_api.api import open_api
+    from migrate.twilio_api.connect import open_api
     from migrate.twilio_api.doubts import doubt_of_account, doubt_of_clock
-    from migrate.twilio_api.progress import Meter
     from migrate.verify.verification import verify_snapshot
 
     if against:
         return verify_snapshot(snapshot, coverage, against, rules=rules, pending=pending)
-    meter = Meter(read_manifest(snapshot).rows_by_service)
-    with open_api(settings) as api, screen.progress(meter):
-        done = verify_snapshot(snapshot, coverage, api, rules=rules, pending=pending, meter=meter)
+    progress = ExtractProgress(read_manifest(snapshot).rows_by_service)
+    with open_api(settings) as api, screen.progress(progress):
+        done = verify_snapshot(snapshot, coverage, api, rules=rules, pending=pending, progress=progress)
         warn(screen, doubt_of_account(api), doubt_of_clock(api))
         return done
