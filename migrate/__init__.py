@@ -6,11 +6,19 @@ The public names are imported on first use, so that `import migrate` costs nothi
 - `map_snapshot(snapshot, out)` translates a snapshot into the desired push configuration;
 - `load_rules(path)` gives the rules that it goes by, with the changes in a file;
 - `explain(mapped, sid)` accounts for one binding;
-- `make_plan(api, mapped)` compares that with what is live (a dry run: it only reads);
+- `make_plan(api, mapped)` compares that with what is live (a dry run: it only reads); `save_plan(plan, path)` and
+  `read_plan(path)` keep it;
 - `with_proposals(plan)` makes what is only inferred, and proposed, a change of the plan;
+- `rehearse_load(mapped, snapshot)` tries the whole load on a stand-in of this machine;
+- `apply_plan(api, plan, journal, confirm=...)` writes a plan, `rollback_plan(api, journal, confirm=...)` undoes it;
 - `verify_snapshot(snapshot, coverage, live)` counts who has registered with Conversations by now;
+- `retire_bindings(api, snapshot, coverage, confirm=...)` deletes Chat's bindings that are shown to be replaced;
 - `open_api(settings)` gives the `api` that the others take, live, recording or replaying;
-- `MigrateError` is the base of every error they raise.
+- `Observer` hears what is to be known before something is written, which else goes into the log;
+- `MigrateError` is the base of every error they raise; `steps` has what it says to do next as data.
+
+What writes does so only once `confirm`, which is given what is to be done, returns True. docs/library.md has a whole
+migration as a script.
 
 `migrate.review` opens what they leave as pandas DataFrames, for notebooks.
 """
@@ -24,12 +32,18 @@ __version__ = "0.2.0"
 
 if TYPE_CHECKING:
     from migrate.extract.extraction import ExtractOptions, extract_snapshot
+    from migrate.load.apply import apply_plan
+    from migrate.load.plan_file import read_plan, save_plan
     from migrate.load.planning import make_plan
     from migrate.load.proposals import with_proposals
+    from migrate.load.rollback import rollback_plan
+    from migrate.load.writing import Observer
     from migrate.map.explain import explain
     from migrate.map.mapping import map_snapshot
     from migrate.map.rules_toml import load_rules
     from migrate.model.errors import MigrateError
+    from migrate.rehearse.rehearsal import rehearse_load
+    from migrate.retire.delete import retire_bindings
     from migrate.twilio_api.connect import ApiSettings, open_api
     from migrate.verify.verification import verify_snapshot
 
@@ -37,12 +51,19 @@ _HOMES = {
     "ApiSettings": "migrate.twilio_api.connect",
     "ExtractOptions": "migrate.extract.extraction",
     "MigrateError": "migrate.model.errors",
+    "Observer": "migrate.load.writing",
+    "apply_plan": "migrate.load.apply",
     "explain": "migrate.map.explain",
     "extract_snapshot": "migrate.extract.extraction",
     "load_rules": "migrate.map.rules_toml",
     "make_plan": "migrate.load.planning",
     "map_snapshot": "migrate.map.mapping",
     "open_api": "migrate.twilio_api.connect",
+    "read_plan": "migrate.load.plan_file",
+    "rehearse_load": "migrate.rehearse.rehearsal",
+    "retire_bindings": "migrate.retire.delete",
+    "rollback_plan": "migrate.load.rollback",
+    "save_plan": "migrate.load.plan_file",
     "verify_snapshot": "migrate.verify.verification",
     "with_proposals": "migrate.load.proposals",
 }
@@ -51,12 +72,19 @@ __all__ = [
     "ApiSettings",
     "ExtractOptions",
     "MigrateError",
+    "Observer",
+    "apply_plan",
     "explain",
     "extract_snapshot",
     "load_rules",
     "make_plan",
     "map_snapshot",
     "open_api",
+    "read_plan",
+    "rehearse_load",
+    "retire_bindings",
+    "rollback_plan",
+    "save_plan",
     "verify_snapshot",
     "with_proposals",
 ]

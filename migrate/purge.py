@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from migrate.map.mapped_folder import BINDINGS, SUMMARY, open_mapped
-from migrate.model.errors import MigrateError, RefusedError
+from migrate.model.errors import MigrateError, RefusedError, reason_of
 from migrate.snapshot.checkpoint import CHECKPOINT
 from migrate.snapshot.manifest import NAME, read_manifest
 from migrate.snapshot.rejected import REJECTED, is_of_rejected
@@ -77,7 +77,7 @@ def _in(folder: Path) -> Iterator[Kept]:
         if kept and kept.as_of:  # else it may be somebody else's, with snapshots of ours below
             folders.clear()
     for error in unread:
-        yield Kept(Path(error.filename), "folder", None, 0, f"it cannot be read: {(error.strerror or '').lower()}")
+        yield Kept(Path(error.filename), "folder", None, 0, f"it cannot be read: {reason_of(error)}")
 
 
 def _snapshot(path: Path) -> Kept:

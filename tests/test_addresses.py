@@ -13,8 +13,8 @@ from click.testing import Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migrate.cli.commands.retire import LIMITS
 from migrate.model.address import is_on_this_machine, is_same_api, is_twilios, other_address
+from migrate.retire.limits import LIMITS
 from migrate.snapshot.manifest import read_manifest
 from migrate.standin.faults import Faults
 from migrate.standin.server import StandInServer

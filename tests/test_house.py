@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from migrate.cli.app import cli
 from tests.conftest import ROOT
 
 PACKAGE = ROOT / "migrate"
@@ -167,3 +168,32 @@ def test_every_refusal_says_how_to_go_on() -> None:
         and ast.unparse(node.args[0]) != "'Interrupted'"
     ]
     assert silent == []
+
+
+SPELL = ("cli", "report")  # rooms that know how a command is spelt, or show it
+_COMMAND = re.compile(r"chat-migrate ([a-z]+)([^;,.]*)")
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if room_of(path) not in SPELL], ids=lambda path: path.name)
+def test_a_stage_names_what_to_do_next_as_a_step_and_builds_no_command(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            assert "shlex" not in {alias.name for alias in node.names}, node.lineno
+        elif isinstance(node, ast.ImportFrom):
+            assert node.module != "shlex", node.lineno
+        elif isinstance(node, ast.arg):
+            assert node.arg != "command", node.lineno
+        elif isinstance(node, ast.JoinedStr):  # but for the command that makes what is not there
+            text = ast.unparse(node)
+            assert not re.search(_COMMAND.pattern + "{", text.replace("Make one with: chat-migrate", "")), node.lineno
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            for name, rest in _COMMAND.findall(node.value):  # a fixed text, as the reference has it
+                options = {
+                    option for item in cli.commands[name].params for option in (*item.opts, *item.secondary_opts)
+                }
+                assert {word for word in rest.split() if word.startswith("--")} <= options, node.lineno
+
+
+def test_the_words_of_the_system_for_what_failed_are_looked_up_in_one_place() -> None:
+    found = {path.relative_to(PACKAGE).as_posix() for path in MODULES if "strerror or" in path.read_text("utf-8")}
+    assert found == {"model/errors.py"}

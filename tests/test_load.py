@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import shutil
 import tempfile
 from pathlib import Path
@@ -15,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from migrate.load.compare import compare
+from migrate.model.errors import MigrateError
 from migrate.model.push_config import FIELDS, ServiceConfig
 from migrate.standin.world import World
 from tests.conftest import CASSETTE, Demo, Run, Serve, service_sid, tiny_world
@@ -280,6 +283,24 @@ def test_a_run_that_is_interrupted_half_way_says_how_to_go_on(
     result = run("run", "--out", tmp_path / "my run")
     assert (result.exit_code, result.stderr.count("\n")) == (130, 1)
     assert f"Go on with: chat-migrate load '{tmp_path / 'my run' / 'mapped'}'" in result.stderr
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt(), MigrateError("no")])
+def test_a_run_whose_mapping_stops_names_the_command_that_goes_on_with_its_rules(
+    tmp_path: Path, run: Run, serve: Serve, monkeypatch: pytest.MonkeyPatch, end: BaseException
+) -> None:
+    def stop(*_: Any) -> None:
+        raise end
+
+    serve(tiny_world())
+    (rules := tmp_path / "my rules.toml").write_text("")
+    with monkeypatch.context() as patch:
+        patch.setattr("migrate.map.mapping.map_snapshot", stop)
+        result = run("run", "--out", tmp_path / "o", "--rules", rules)
+    assert result.exit_code == (130 if isinstance(end, KeyboardInterrupt) else 1)
+    (command,) = re.findall(r"[Gg]o on with: chat-migrate (map .*)\n", result.stderr)
+    assert f"--rules '{rules}'" in command
+    assert run(*shlex.split(command)).exit_code == 0
 
 
 def test_a_file_in_place_of_a_folder_is_told(tmp_path: Path, run: Run) -> None:

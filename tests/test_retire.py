@@ -18,10 +18,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from migrate.cli.app import cli
-from migrate.cli.commands.retire import LIMITS
 from migrate.load.account_lock import only_loader
 from migrate.model.errors import TransientTwilioError, TwilioError
 from migrate.retire import journal as retire_journal
+from migrate.retire.limits import LIMITS
 from migrate.standin.faults import Faults
 from migrate.standin.server import StandInServer
 from migrate.standin.world import Binding, World, make_world

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from migrate.cli.commands.retire import LIMITS
+from migrate.retire.limits import LIMITS
 from migrate.retire.replacement import CONDITIONS, Evidence
 from migrate.standin import views
 from migrate.standin.deliveries import lost_with

@@ -6,7 +6,8 @@ from typing import IO, Any
 
 import click
 
-from migrate.model.errors import MigrateError
+from migrate.cli.spelling import command_of
+from migrate.model.errors import MigrateError, reason_of
 from migrate.runtime.interrupts import INTERRUPTED, is_stopping, said
 
 
@@ -38,7 +39,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except MigrateError as error:
-            raise _Failure(str(error), error.exit_code) from error
+            raise _Failure(str(error.spell(command_of)), error.exit_code) from error
         except KeyboardInterrupt:
             raise _Failure("Interrupted", INTERRUPTED) from None
         except (click.ClickException, click.exceptions.Exit):
@@ -54,6 +55,6 @@ class Commands(click.Group):
 def _told(error: Exception) -> _Failure:
     if isinstance(error, OSError):
         where = f" {error.filename}" if error.filename else ""
-        return _Failure(f"Cannot use{where}: {(error.strerror or str(error)).lower()}", 1)
+        return _Failure(f"Cannot use{where}: {reason_of(error)}", 1)
     # Its text is left out: nobody has looked for secrets in it.
     return _Failure(f"Unexpected {type(error).__name__}, which is a mistake in this program; -v shows where", 1)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import functools
 import logging
-import shlex
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from click.core import ParameterSource
 
 from migrate.cli.console import MOST_LOGGED, Screen, logging_to
 from migrate.cli.paths import InFile, InSnapshot, OutFile, guard_paths
+from migrate.cli.spelling import same_command, spelled
 from migrate.model.errors import UsageError
 from migrate.model.sids import is_binding_sid, is_service_sid, normal
 from migrate.twilio_api.addresses import CANONICAL
@@ -99,27 +98,6 @@ class Cassette(InFile):
         return path.absolute() if path == DEMO else path  # ./demo: the file of that name
 
 
-def same_command(*instead: str, without: Collection[str] = ()) -> str:
-    """The command line that was given, for a message that says how to go on.
-
-    `instead` takes the place of the parameters `without`, if there are any.
-    """
-    context = click.get_current_context()
-    words = ["chat-migrate", context.info_name or "", *instead]
-    for param in context.command.params:
-        name = param.name or ""
-        if name in without or context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
-            continue
-        value = context.params[name]
-        flag = [max(param.opts, key=len)] if isinstance(param, click.Option) else []
-        if isinstance(param, click.Option) and (param.is_flag or param.count):
-            words += flag * int(value)
-            continue
-        for one in value if param.multiple else (value,):
-            words += [*flag, str(one)]
-    return shlex.join(words)
-
-
 def common_options(command: Command) -> Command:
     """Options of every command; the command gets them as its argument `screen`."""
 
@@ -135,7 +113,8 @@ def common_options(command: Command) -> Command:
         guard_paths(click.get_current_context())
         with logging_to(verbose, log_file):
             try:
-                return command(*args, screen=Screen(as_json, no_color), **kwargs)
+                with spelled(same_command(without=("record",))):  # what was recorded is not overwritten
+                    return command(*args, screen=Screen(as_json, no_color), **kwargs)
             except (click.ClickException, click.exceptions.Exit, click.Abort):
                 raise
             except Exception as error:

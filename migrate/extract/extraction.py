@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,12 +23,15 @@ from migrate.extract.source import (
 )
 from migrate.model.clock import REMEDY
 from migrate.model.errors import (
+    AGAIN,
     InterruptedRunError,
     MigrateError,
     OtherAccountError,
     RefusedError,
     ServiceGoneError,
+    Step,
     TwilioError,
+    reason_of,
 )
 from migrate.runtime.interrupts import resumable
 from migrate.runtime.workers import Workers
@@ -45,6 +47,7 @@ if TYPE_CHECKING:  # what brings Arrow is imported where it is needed, which is 
     from migrate.snapshot.writer import SnapshotWriter
 
 T = TypeVar("T")
+_RESUME = ("Go on with: ", AGAIN)
 THREADS_A_REQUEST = 2  # chains under way for each request that may be: some are storing, or waiting for the reader
 
 
@@ -66,51 +69,31 @@ class ExtractOptions:
     page_size: int = DEFAULT_PAGE_SIZE
     restart: bool = False
 
-    def command(self, out: Path, api: TwilioApi) -> str:
-        """The command line of this extract; identities, being personal data, are left for the caller to fill in."""
-        words = ["chat-migrate", "extract", "--out", str(out)]
-        for option, values in (("--service", self.services), ("--binding-type", self.binding_types)):
-            words += [word for value in values for word in (option, value)]
-        words += ["--identity-file", str(self.identity_file)] if self.identity_file else []
-        words += ["--identity-column", self.identity_column] if self.identity_column != IDENTITY_COLUMN else []
-        words += ["--source", self.source] if self.source != "auto" else []
-        words += [] if self.shard else ["--no-shard"]
-        return shlex.join([*words, *api.options]) + " --identity …" * len(self.identities)
-
 
 def extract_snapshot(
-    api: TwilioApi, out: Path, options: ExtractOptions, progress: ExtractProgress | None = None, *, command: str = ""
+    api: TwilioApi, out: Path, options: ExtractOptions, progress: ExtractProgress | None = None
 ) -> Manifest:
     """Page every binding of every (named) service into the snapshot folder `out`; an unfinished one is resumed.
 
-    `progress` is kept up to date meanwhile; `command` is the one that resumes after an interruption, where that is
-    not `chat-migrate extract`. Returns the manifest of the finished snapshot. Raises `RefusedError` where
+    `progress` is kept up to date meanwhile. Gives the manifest of the finished snapshot. Raises `RefusedError` where
     the folder is finished or foreign, `TwilioError` where Twilio did not give what was asked, `InterruptedRunError`
-    on Ctrl-C; then the snapshot is unfinished and the same call goes on with it.
+    on Ctrl-C; then the snapshot is unfinished and the same call resumes.
     """
-    command = command or options.command(out, api)
-    remedy = f"Go on with: {command}"
 
     def kept() -> str:
         return f"What was read is kept in {out}" if out.exists() else ""
 
-    try:
-        with resumable(kept=kept, remedy=remedy):
-            return _Extract(api, out, options, progress or ExtractProgress(), command).run()
-    except OSError as error:
-        raise MigrateError(_unwritable(error, out), kept=kept(), remedy=remedy) from error
+    with resumable(kept=kept, remedy=_RESUME, cannot=lambda error: _cannot_write(error, out)):
+        return _Extract(api, out, options, progress or ExtractProgress()).run()
 
 
 class _Extract:
     """One extract, from the list of services to the finished manifest."""
 
-    def __init__(
-        self, api: TwilioApi, out: Path, options: ExtractOptions, progress: ExtractProgress, command: str
-    ) -> None:
+    def __init__(self, api: TwilioApi, out: Path, options: ExtractOptions, progress: ExtractProgress) -> None:
         self.api = api
         self.out = out
         self.options = options
-        self.command = command
         self.page_size = min(options.page_size, api.page_size)
         self.progress = progress
         progress.requests_now = lambda: api.throttle.running
@@ -266,7 +249,7 @@ class _Extract:
             return None
         return ServiceGoneError(
             f"service {chain.service_sid} was deleted while it was read",
-            remedy=f"Start over without it: {self.command} --restart",
+            remedy=("Start over without it: ", Step(arguments={"restart": True})),
         )
 
     def _walk_one(self, walk: Walk) -> None:
@@ -280,17 +263,16 @@ class _Extract:
     def _told(self, what: str, error: BaseException, writer: SnapshotWriter, chains: list[Chain]) -> BaseException:
         """A failure with what is kept and how to go on; one that nobody foresaw as it is."""
         if isinstance(error, OSError):
-            error = MigrateError(_unwritable(error, writer.folder))
+            error = MigrateError(f"{_cannot_write(error, writer.folder)}: {reason_of(error)}")
         if not isinstance(error, MigrateError):
             return error
         complete = sum(writer.chain(each.id, each.service_sid).done for each in chains)
         kept = f"{complete:,} of {len(chains):,} chains are complete; what was read is kept in {writer.folder}"
-        remedy = f"Go on with: {self.command}"
-        return error.within(what, kept=kept, remedy=remedy)
+        return error.within(what, kept=kept, remedy=_RESUME)
 
 
-def _unwritable(error: OSError, folder: Path) -> str:
-    return f"Cannot write {error.filename or folder}: {(error.strerror or str(error)).lower()}"
+def _cannot_write(error: OSError, folder: Path) -> str:
+    return f"Cannot write {error.filename or folder}"
 
 
 def _sorted(values: tuple[str, ...]) -> tuple[str, ...]:

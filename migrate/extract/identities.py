@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
-from migrate.model.errors import InputError
+from migrate.model.errors import InputError, Step, reason_of
 from migrate.snapshot.manifest import IdentityFile, read_manifest
 
 if TYPE_CHECKING:  # an extract without such a file has sent its first request before Arrow is there
@@ -79,7 +79,7 @@ def read_identities(path: Path, column: str = IDENTITY_COLUMN) -> Identities:
         values = pc.unique(found).drop_null()
         values = values.filter(pc.not_equal(values, ""))
     except OSError as error:
-        raise InputError(f"Cannot read {path}: {(error.strerror or 'unreadable').lower()}") from None
+        raise InputError(f"Cannot read {path}: {reason_of(error)}") from None
     except UnicodeDecodeError:
         raise InputError(
             f"{path} is not text in UTF-8", remedy="Save it as UTF-8, with one identity a line"
@@ -120,7 +120,7 @@ def _from_parquet(path: Path, column: str) -> pa.ChunkedArray:
     if (path / "manifest.json").exists() and read_manifest(path).status != "finished":
         raise InputError(
             f"The snapshot {path} is unfinished: it does not hold everybody",
-            remedy=f"Finish it with the same command again: chat-migrate extract --out {path}",
+            remedy=("Finish it with the same command again: ", Step("extract", {"out": path})),
         )
     files = sorted((path / "bindings").rglob("*.parquet")) or sorted(path.rglob("*.parquet"))
     chunks: list[pa.Array] = []

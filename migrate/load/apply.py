@@ -7,29 +7,133 @@ settings are read back and compared field by field.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
+from pathlib import Path
 
-from migrate.load.applied import Outcome
+from migrate.load.applied import Applied, Outcome, objects_of
 from migrate.load.compare import differing, same
 from migrate.load.credentials import CredentialWriter
-from migrate.load.journal import Journal
+from migrate.load.journal import Journal, open_journal
+from migrate.load.limits import LIMITS, MOST_SERVICES, refuse_beyond
 from migrate.load.planning import read_live
+from migrate.load.preview import ground_now
+from migrate.load.proposals import INFERRED, with_proposals
 from migrate.load.rate_limit import READ_AGAIN, Pace
-from migrate.load.secrets import Form
+from migrate.load.secrets import Form, secret_findings, secret_forms
+from migrate.load.writing import NOTHING_WRITTEN, Observer, Terms, only_writer
+from migrate.model.catalogue import CATALOGUE
 from migrate.model.errors import (
+    AGAIN,
     InterruptedRunError,
     MigrateError,
     OtherAccountError,
+    RefusedError,
+    Step,
     TransientTwilioError,
     TwilioError,
+    reason_of,
 )
 from migrate.model.plan import Change, Plan
 from migrate.model.push_config import FIELD_BY_PATH, Settings, form_value, unreadable_of
 from migrate.model.push_credential import CredentialChange
 from migrate.model.text import is_encodable
+from migrate.runtime.interrupts import resumable
 from migrate.twilio_api.client import TwilioApi
+from migrate.twilio_api.doubts import doubt_of_account, doubt_of_addresses
+from migrate.twilio_api.proof import prove_account
 from migrate.twilio_api.resources import notifications_path
+
+_RENEW = ("Make a new plan with: ", Step("load", {"mapped": "MAPPED", "plan_out": "ANOTHER"}))
+
+
+def apply_plan(
+    api: TwilioApi,
+    plan: Plan,
+    journal: Path,
+    *,
+    force: Collection[str] = (),
+    confirm: Callable[[Plan], bool] | None = None,
+    max_services: int = MOST_SERVICES,
+    observer: Observer[Plan] | None = None,
+) -> Applied:
+    """Apply a plan. The same call resumes after an interruption, and settles what was begun.
+
+    `journal` is the file that gets each write, before it and after it, and that undoes them. `force` lifts limits by
+    their names; "inferred" in it writes what the plan only proposes, too. `confirm` is given the plan just before the
+    first write; without its consent nothing is written. `observer` hears of doubts meanwhile.
+
+    Raises `RefusedError` beyond the limits, without a consent, while another process writes to the account, and for a
+    journal of another plan or of one that is done; `InputError` for a secret that cannot be used;
+    `InterruptedRunError` on Ctrl-C. Where not all is as planned in the end, it raises `StaleError` (somebody else has
+    been there), `PartlyAppliedError`, or `MigrateError` (nothing was written), whose `result` is an `Applied`.
+    """
+    plan = with_proposals(plan) if INFERRED in force else plan
+    terms = Terms(force, confirm, observer or Observer())
+    with only_writer(api, terms.observer.say):
+        some = tuple(LIMITS) if plan.objects else ("blockers",)  # the rest is about what is written
+        return carry_out(api, plan, journal, terms, some, max_services=max_services, renew=_RENEW)
+
+
+def carry_out(
+    api: TwilioApi,
+    plan: Plan,
+    journal: Path,
+    terms: Terms[Plan],
+    limits: Collection[str],
+    *,
+    max_services: int,
+    renew: tuple[str | Step, ...],
+    plan_id: str | None = None,
+) -> Applied:
+    """Judge a plan by limits, have it confirmed, and apply it. Raises what `apply_plan` raises.
+
+    `plan_id` is what the journal is known by, if not by the plan's own id; `renew` is what helps where somebody else
+    has been there.
+    """
+    if plan.objects:
+        terms.observer.begins(plan)
+    ground = ground_now(api, plan, max_services)
+    refuse_beyond(ground, terms.force, limits)
+    if not plan.objects:
+        return Applied(plan, journal)
+    secrets = secret_forms(plan.credentials, ground.now)
+    for finding in secret_findings(plan.credentials, ground.now):
+        if finding not in plan.findings:  # made elsewhere, or before
+            terms.observer.say(f"{finding.code}: {finding.subject}. {CATALOGUE[finding.code].meaning}")
+    prove_account(api)
+    terms.warn(doubt_of_account(api), doubt_of_addresses(api))
+    terms.refuse_unless_confirmed(plan)
+    api.reset_budget()
+    with open_journal(journal, plan, plan_id or plan.plan_id) as kept:
+        applied = Applied(plan, journal, _write_all(api, plan, kept, secrets, journal))
+    if failure := applied.failure(renew):
+        raise failure
+    return applied
+
+
+def _write_all(
+    api: TwilioApi, plan: Plan, journal: Journal, secrets: Sequence[Form], path: Path
+) -> tuple[Outcome, ...]:
+    """Apply a plan with its journal, which is at `path` by the name that it was given."""
+    if journal.finished:
+        raise RefusedError(
+            f"This plan was applied already: {path}",
+            kept=NOTHING_WRITTEN,
+            remedy="To apply it once more, name another file with --journal",
+        )
+    applier, kept = Applier(api, plan, journal, secrets), f"The journal is {path}"
+
+    def what_is_done() -> str:
+        done = sum(outcome.verdict == "applied" for outcome in applier.outcomes)
+        return f"Interrupted: {done:,} of {objects_of(plan)} are written"
+
+    try:
+        with resumable(what=what_is_done, kept=kept, remedy=("Go on with: ", AGAIN)):
+            return tuple(applier.run())
+    except OtherAccountError as error:
+        error.kept = kept
+        raise
 
 
 class Applier:
@@ -66,8 +170,8 @@ class Applier:
             except MigrateError as error:
                 outcomes.append(Outcome(change, "failed", str(error)))
             except OSError as error:  # the journal cannot be written: nothing more may be
-                reason = (error.strerror or str(error)).lower()
-                outcomes.append(Outcome(change, "failed", f"the journal cannot be written: {reason}"))
+                why = f"the journal cannot be written: {reason_of(error)}"
+                outcomes.append(Outcome(change, "failed", why))
                 break
         else:
             self._finish(outcomes)

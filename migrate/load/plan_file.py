@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from shlex import quote
 
 from migrate.load.compare import differing, same
 from migrate.load.credentials import stale_credentials
@@ -12,7 +10,7 @@ from migrate.load.journal import CredentialEntry, Journal, begun_journal
 from migrate.load.planning import read_all
 from migrate.model.digest import canonical_json
 from migrate.model.documents import DocumentError, load
-from migrate.model.errors import InputError, RefusedError
+from migrate.model.errors import InputError, RefusedError, Step
 from migrate.model.plan import JOURNAL, ROLLBACK, Plan
 from migrate.model.push_config import unreadable_of
 from migrate.storage.files import write_whole
@@ -105,12 +103,12 @@ def _journals(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob(f"*{JOURNAL}") if path.is_file())
 
 
-def refuse_beside_unfinished(place: Path, plan: Plan, going_on: Callable[[Path], str]) -> None:
+def refuse_beside_unfinished(place: Path, plan: Plan) -> None:
     """Raise `RefusedError` if of a plan in a folder, or in a file, a write was begun whose end nobody has seen.
 
     A new plan would go on from what is live, and leave a journal behind that nobody settles. In the place of another
-    plan that was begun it would have the other's journal. `going_on` gives the command that applies a saved plan.
-    Raises `InputError` for a file that has a journal's name, and is none.
+    plan that was begun it would have the other's journal. Raises `InputError` for a file that has a journal's name
+    and is none.
     """
     for path in _journals(place) if place.is_dir() else [journal_of(place)]:
         try:
@@ -132,17 +130,16 @@ def refuse_beside_unfinished(place: Path, plan: Plan, going_on: Callable[[Path],
         is_open = any(entry.status is None for entry in journal.entries)
         if is_open or (in_place and journal.plan_id != plan.plan_id):
             file = place if in_place else path.with_name(path.name.removesuffix(JOURNAL) + ".json")
-            raise _unfinished(file, path, going_on(file), is_open=is_open)
+            raise _unfinished(file, path, is_open=is_open)
 
 
-def _unfinished(file: Path, journal: Path, going_on: str, *, is_open: bool) -> RefusedError:
-    other = (
-        f"Or undo it with: chat-migrate rollback {quote(str(journal))} --apply, and move both files away"
-        if is_open
-        else "Or name another file with --plan-out"
-    )
+def _unfinished(file: Path, journal: Path, *, is_open: bool) -> RefusedError:
+    undo = Step("rollback", {"journal": journal, "apply": True})
+    other: tuple[str | Step, ...] = (". Or undo it with: ", undo, ", and move both files away")
+    if not is_open:
+        other = (". Or name another file with --plan-out",)
     return RefusedError(
         f"The plan {file} was begun to be applied, and is not done",
         kept="Nothing was written",
-        remedy=f"Go on with: {going_on}. {other}",
+        remedy=("Go on with: ", Step("load", {"plan": file, "apply": True}), *other),
     )

@@ -2,16 +2,75 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from pathlib import Path
 
+from migrate.load.applied import Applied
+from migrate.load.apply import carry_out
 from migrate.load.compare import differing
-from migrate.load.journal import CredentialEntry, Entry, Journal
+from migrate.load.journal import CredentialEntry, Entry, Journal, written_journal
+from migrate.load.limits import MOST_SERVICES, OF_A_ROLLBACK
 from migrate.load.planning import read_all
+from migrate.load.writing import Observer, Terms, only_writer
 from migrate.model.digest import digest
+from migrate.model.errors import RefusedError, Step
 from migrate.model.finding import Finding
-from migrate.model.plan import Change, Plan
+from migrate.model.plan import ROLLBACK, Change, Plan
 from migrate.model.push_config import FIELD_BY_PATH, Settings, in_order
 from migrate.twilio_api.client import TwilioApi
+from migrate.twilio_api.login import is_one_account
+
+
+def rollback_plan(
+    api: TwilioApi,
+    journal: Path,
+    *,
+    undo: Path | None = None,
+    force: Collection[str] = (),
+    confirm: Callable[[Plan], bool] | None = None,
+    max_services: int = MOST_SERVICES,
+    observer: Observer[Plan] | None = None,
+) -> Applied:
+    """Undo the plan whose writes a journal has, where nobody has changed them since.
+
+    `undo` is the journal of the rollback itself, which is beside the other unless it is named. The rest is as for
+    `apply_plan`, with fewer limits. Raises `RefusedError` for a journal of another account, too.
+    """
+    terms = Terms(force, confirm, observer or Observer())
+    with only_writer(api, terms.observer.say):
+        undone = journal_to_undo(api, journal)
+        return carry_out(
+            api,
+            plan_rollback(api, undone),
+            undo or undo_of(journal),
+            terms,
+            OF_A_ROLLBACK,
+            max_services=max_services,
+            renew=("Look at what is left with: ", Step("rollback", {"journal": journal})),
+            plan_id=rollback_id(undone),
+        )
+
+
+def journal_to_undo(api: TwilioApi, path: Path) -> Journal:
+    """The journal in a file. Raises `InputError` if it is none, and `RefusedError` if it is another account's."""
+    undone = written_journal(path)
+    if not is_one_account(api.account_sid, undone.account_sid):
+        raise RefusedError(
+            f"{path} is of account {undone.account_sid}, and the credentials are for {api.account_sid}",
+            remedy="Use the credentials of that account",
+        )
+    return undone
+
+
+def undo_of(journal: Path) -> Path:
+    """Where the journal of a rollback is, unless another place is named."""
+    return journal.with_suffix(ROLLBACK)
+
+
+def rollback_id(journal: Journal) -> str:
+    """What a rollback's own journal knows it by: what is left to undo gets less, and stays one rollback."""
+    return f"rollback of {journal.plan_id}"
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from migrate.load.keys import (
     service_account,
     text_of,
 )
-from migrate.model.errors import InputError
+from migrate.model.errors import InputError, reason_of
 from migrate.model.finding import Finding
 from migrate.model.push_credential import P12, SECRETS, CredentialChange
 
@@ -118,8 +118,7 @@ def _bytes(reference: str, environment: Mapping[str, str]) -> bytes:
     try:
         data = environment.get(place, "").encode() if kind == "env" else Path(place).expanduser().read_bytes()
     except OSError as error:
-        reason = (error.strerror or "unreadable").lower()
-        raise InputError(f"{reference} cannot be read: {reason}", remedy=_REMEDY) from None
+        raise InputError(f"{reference} cannot be read: {reason_of(error)}", remedy=_REMEDY) from None
     except (ValueError, RuntimeError):  # no text, no path, or nobody's home
         raise InputError(f"{reference} is not text that can be sent", remedy=_REMEDY) from None
     if not data:

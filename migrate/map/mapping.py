@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future, wait
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,6 @@ from migrate.map.sharing import find_crowds
 from migrate.map.small_services import BYTES_A_TASK, SERVICES_A_TASK, Service, TaskTogether, map_together
 from migrate.model.config_check import check_config
 from migrate.model.credential import Credential
-from migrate.model.errors import MigrateError
 from migrate.model.finding import Finding, nothing_expected
 from migrate.model.proposal import Proposal
 from migrate.model.push_config import ServiceConfig, flatten
@@ -105,23 +104,14 @@ def map_snapshot(
     `RefusedError` if `out` is not empty; with `overwrite` it may be a mapped folder, whose edited push
     configuration is kept beside the new one.
     """
-    with _told_whole(out), MappedWriter(out, overwrite=overwrite) as writer, ExitStack() as stack:
+    # One that stops in the middle leaves nothing.
+    kept, again = f"Nothing was changed in {out}", "The same command begins anew"
+    whole = resumable(kept=kept, remedy=again, cannot=lambda _: f"Cannot map into {out}")
+    with whole, MappedWriter(out, overwrite=overwrite) as writer, ExitStack() as stack:
         executor = executor or stack.enter_context(Workers(os.cpu_count() or 1, "map"))
         mapping = _Mapping(read_snapshot(snapshot), rules or default_rules(), writer, executor)
         stack.callback(mapping.stop)  # before the writer clears away, and before the threads are waited for
         return mapping.run()
-
-
-@contextmanager
-def _told_whole(out: Path) -> Iterator[None]:
-    """A mapping that stops in the middle leaves nothing, and says so."""
-    kept, again = f"Nothing was changed in {out}", "The same command begins anew"
-    try:
-        with resumable(kept=lambda: kept, remedy=again):
-            yield
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise MigrateError(f"Cannot map into {out}: {reason}", kept=kept, remedy=again) from error
 
 
 class _Mapping:

@@ -14,7 +14,6 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from migrate.map.mapped_folder import BINDINGS, Summary
-from migrate.model.errors import MigrateError
 from migrate.runtime.interrupts import resumable
 from migrate.snapshot.reader import batches
 from migrate.storage.files import private_file
@@ -43,12 +42,8 @@ def write_spreadsheet(mapped: Path, summary: Summary, path: Path) -> int:
     are masked, identities are not.
     """
     kept, again = f"The mapping is finished in {mapped}", "For the list, map again with --overwrite and --csv"
-    try:
-        with resumable(kept=lambda: kept, remedy=again):
-            return write_csv(path, _NAMES, _rows(mapped, summary))
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise MigrateError(f"Cannot write {path}: {reason}", kept=kept, remedy=again) from error
+    with resumable(kept=kept, remedy=again, cannot=lambda _: f"Cannot write {path}"):
+        return write_csv(path, _NAMES, _rows(mapped, summary))
 
 
 def write_csv(path: Path, names: Sequence[str], rows: Iterable[pa.RecordBatch]) -> int:

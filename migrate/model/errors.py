@@ -1,4 +1,4 @@
-"""Errors: one sentence for the operator, what was kept, the command that goes on, and an exit code.
+"""Errors: one sentence for the operator, what was kept, what to do next, and an exit code.
 
 Exit codes are part of the command line's contract: 1 error, 2 wrong usage, 4 refused (unsafe or
 blocked), 5 stale, 6 partly applied, 130 interrupted.
@@ -6,39 +6,98 @@ blocked), 5 stale, 6 partly applied, 130 interrupted.
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
 
 from migrate.model.text import printable
+
+
+@dataclass(frozen=True)
+class Step:
+    """What to do next, as data: a stage and what it is called with; without a stage, the same call again.
+
+    The command line spells it as a command; `str` is for a program that calls the library.
+    """
+
+    stage: str = ""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        named = ", ".join(f"{name}={value}" for name, value in self.arguments.items() if value is not None)
+        if self.stage:
+            return f"{self.stage}({named})"
+        return f"the same call with {named}" if named else "the same call"
+
+
+AGAIN = Step()
+Remedy = str | tuple[str | Step, ...]  # words, and between them the steps that they name
 
 
 class MigrateError(Exception):
     """Base of every error that is meant for the operator.
 
-    `what` says what happened; `kept` what is safe on disk; `remedy` what to do or to run next.
-    `str(error)` is the three in one line, safe to show whatever a server put into it.
+    `what` says what happened; `kept` what is safe on disk; `remedy` what to do or to run next, `steps` the same as
+    data. `str(error)` is the three in one line, safe to show whatever a server put into it. `result` is what a call
+    has done all the same, where that is something.
     """
 
     exit_code = 1
     is_final = False  # whether the same command again would end alike: then no error says to resume with it
+    result: object = None
 
-    def __init__(self, what: str, *, kept: str = "", remedy: str = "") -> None:
+    def __init__(self, what: str, *, kept: str = "", remedy: Remedy = "") -> None:
         super().__init__(what)
         self.what = what
         self.kept = kept
         self.remedy = remedy
 
-    def within(self, where: str, *, kept: str, remedy: str) -> Self:
+    @property
+    def remedy(self) -> str:
+        """What to do next, in words."""
+        return "".join(map(str, self._remedy))
+
+    @remedy.setter
+    def remedy(self, remedy: Remedy) -> None:
+        self._remedy: tuple[str | Step, ...] = (remedy,) if isinstance(remedy, str) else remedy
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """What the remedy names to be done next; `AGAIN` among them says that the same call resumes."""
+        return tuple(part for part in self._remedy if isinstance(part, Step))
+
+    def spell(self, words: Callable[[Step], str | Step]) -> Self:
+        """Put words in the place of steps; a step that is given back stays for whoever is further out."""
+        self._remedy = tuple(words(part) if isinstance(part, Step) else part for part in self._remedy)
+        return self
+
+    def within(self, where: str, *, kept: str, remedy: Remedy) -> Self:
         """The same error, told from further out: where it happened, what is kept, how to go on."""
         self.what = f"{where}: {self.what}"
         self.kept = kept
         if not self.is_final:
-            self.remedy = f"{self.remedy.rstrip('.')}. {remedy}" if self.remedy else remedy
+            self.remedy = also(self._remedy, remedy)
         return self
 
     def __str__(self) -> str:
         parts = [part.rstrip(".") for part in (self.what, self.kept, self.remedy) if part]
         ended = [part if part.endswith("?") else f"{part}." for part in parts[:-1]] + parts[-1:]
         return printable(" ".join(" ".join(ended).split()))
+
+
+def also(first: Remedy, second: Remedy) -> Remedy:
+    """Two remedies, one after the other."""
+    before, after = ((one,) if isinstance(one, str) else one for one in (first, second))
+    *some, last = before
+    if not some and not last:
+        return after
+    ended = (f"{last.rstrip('.')}. ",) if isinstance(last, str) else (last, ". ")
+    return (*some, *ended, *after)
+
+
+def reason_of(error: OSError) -> str:
+    """Why the system refused something, in its words: `no space left on device`."""
+    return (error.strerror or str(error)).lower()
 
 
 class InputError(MigrateError):
@@ -93,7 +152,7 @@ class TwilioError(MigrateError):
         code: int | None = None,
         is_twilios: bool = False,
         kept: str = "",
-        remedy: str = "",
+        remedy: Remedy = "",
     ) -> None:
         super().__init__(what, kept=kept, remedy=remedy)
         self.status = status

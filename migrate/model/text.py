@@ -6,12 +6,13 @@ import codecs
 import difflib
 import json
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 LOOKALIKES = "lookalikes"  # the name of this way to write what an encoding lacks, for `errors=`
 PLAIN_ASCII = "plain_ascii"  # the encoding under another name
 # What our own words hold beside ASCII, and what it is written as where the encoding lacks it.
 _SIGNS = {"…": "...", "→": "->", "·": "-", "×": "x"}
+MOST_NAMED = 5  # names within one line
 _JOINERS = "\u200c\u200d"  # invisible, but letters and emoji are made with them
 
 
@@ -64,6 +65,28 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
+
+
+def count(number: int, noun: str) -> str:
+    """A number with its noun: `1 change`, `12,000 bindings`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def share(number: int, whole: int) -> str:
+    """A part of a whole in percent: never rounded up, and never to nothing; `-` where the whole is nothing."""
+    if not whole:
+        return "-"
+    tenths = 1000 * number // whole
+    return f"{tenths / 10:.1f} %" if tenths or not number else "< 0.1 %"
+
+
+def listed(names: Sequence[str], noun: str = "") -> str:
+    """Names in one line: the first of them, and how many more there are."""
+    left = len(names) - MOST_NAMED
+    if left <= 0:
+        return ", ".join(names)
+    rest = count(left, f"more {noun}") if noun else f"{left:,} more"
+    return f"{', '.join(names[:MOST_NAMED])} and {rest}"
 
 
 def lasting(seconds: float) -> str:

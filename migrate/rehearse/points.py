@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from migrate.model.errors import AGAIN, MigrateError
+
 Verdict = Literal["passed", "failed", "skipped"]
 VERDICTS: tuple[Verdict, ...] = ("passed", "failed", "skipped")
 
@@ -65,6 +67,19 @@ class Rehearsal:
         """How many points have each verdict."""
         counted = Counter(point.verdict for point in self.points)
         return {verdict: counted[verdict] for verdict in VERDICTS}
+
+    def failure(self) -> MigrateError | None:
+        """The error that says what failed first, if anything did."""
+        failed = [point.name for point in self.points if point.verdict == "failed"]
+        if not failed:
+            return None
+        error = MigrateError(
+            f"The rehearsal failed at: {failed[0]}",
+            kept=f"The plan, the journals and what was said are kept in {self.kept}",
+            remedy=("Do not load before it passes: ", AGAIN),
+        )
+        error.result = self
+        return error
 
     def to_json(self) -> dict[str, Any]:
         """The rehearsal as the command line's JSON has it; it holds no secret and no personal data."""

@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from shlex import quote
 
 from migrate.map.mapped_folder import Mapped, open_mapped
-from migrate.model.errors import MigrateError, RefusedError, TwilioError
+from migrate.model.errors import AGAIN, MigrateError, RefusedError, TwilioError
 from migrate.model.plan import Plan
 from migrate.rehearse.points import Conditions, Point, Rehearsal, Verdict
 from migrate.rehearse.probe import Oracle, Seen
@@ -28,24 +27,22 @@ LATENCY = 0.03  # seconds before each answer; long enough to be killed in
 _BINDINGS = ("--separate-bindings", "--most-bindings", 20)
 
 
-def rehearse(
+def rehearse_load(
     mapped: Path,
     snapshot: Path,
     *,
     seed: int = 0,
     fault_rate: float = FAULT_RATE,
     begin: Callable[[str], None] = lambda name: None,
-    command: str = "",
     inferred: bool = False,
 ) -> Rehearsal:
     """Hold a rehearsal of the load of a mapped folder, against a stand-in that is seeded with a snapshot.
 
     `fault_rate` is the share of requests that fail, at most 0.5; `begin` is told the name of each point as it begins;
-    `command` is the command line that an interruption names; with `inferred`, what is only proposed is written too.
-    Nothing is read from Twilio or written to it, and
-    nothing into the two folders. Raises what `read_snapshot` and `open_mapped` raise, `RefusedError` for two
-    accounts, `MigrateError` where no stand-in comes up, `InterruptedRunError` on Ctrl-C. What failed is no error: it
-    is told.
+    with `inferred`, what is only proposed is written too. Nothing is read from Twilio or written to it, and nothing
+    into the two folders. Raises what `read_snapshot` and `open_mapped` raise, `RefusedError` for two accounts,
+    `InterruptedRunError` on Ctrl-C, and `MigrateError` where no stand-in comes up, or where a point has failed: then
+    its `result` is the `Rehearsal`.
     """
     opened, source = read_snapshot(snapshot), open_mapped(mapped)
     _refuse_other_account(opened, source)
@@ -53,16 +50,18 @@ def rehearse(
     conditions = Conditions(
         str(mapped), str(snapshot), manifest.account_sid, manifest.as_of, seed, fault_rate, LATENCY
     )
-    again = command or f"chat-migrate rehearse {quote(str(mapped))} --snapshot {quote(str(snapshot))}"
     work, kept = Path(tempfile.mkdtemp(prefix="chat-migrate-rehearsal-")), ""  # it is private
     try:
-        with resumable(kept=lambda: "Twilio was not asked for anything", remedy=f"Begin anew with: {again}"):
+        with resumable(kept="Twilio was not asked for anything", remedy=("Begin anew with: ", AGAIN)):
             held = _hold(work, opened, conditions, begin, inferred=inferred)
         kept = "" if held.passed else str(work)
     finally:
         if not kept:
             shutil.rmtree(work, ignore_errors=True)
-    return replace(held, notes=(*_notes(opened, source), *held.notes), kept=kept)
+    held = replace(held, notes=(*_notes(opened, source), *held.notes), kept=kept)
+    if failure := held.failure():
+        raise failure
+    return held
 
 
 def _hold(

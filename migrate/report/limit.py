@@ -14,10 +14,10 @@ from rich.text import Text
 from migrate.model.catalogue import SEVERITIES
 from migrate.model.finding import Finding
 from migrate.model.plan import Change
-from migrate.report.wording import count
+from migrate.model.text import MOST_NAMED as MOST_NAMED
+from migrate.model.text import listed as listed
 
 MOST_SHOWN = 20  # of each list: changes, services, folders, the places of one finding
-MOST_NAMED = 5  # within one line
 Item = TypeVar("Item")
 
 
@@ -33,15 +33,6 @@ def more(whole: int, noun: str, where: str, indent: str = "", also: str = "") ->
         return Text()
     shown = f"{indent}… and {left:,} more {noun}{'' if left == 1 else 's'}, of {whole:,} in all"
     return Text(f"{shown}{also}: {where}\n", "bold")
-
-
-def listed(names: Sequence[str], noun: str = "") -> str:
-    """Names in one line: the first of them, and how many more there are."""
-    left = len(names) - MOST_NAMED
-    if left <= 0:
-        return ", ".join(names)
-    rest = count(left, f"more {noun}") if noun else f"{left:,} more"
-    return f"{', '.join(names[:MOST_NAMED])} and {rest}"
 
 
 def worst_first(changes: Iterable[Change], findings: Iterable[Finding]) -> list[Change]:

@@ -13,7 +13,9 @@ from migrate.model.plan import Plan
 from migrate.model.proposal import Proposal
 from migrate.model.push_config import FIELDS, Settings, Value
 from migrate.model.push_credential import REFERENCES, CredentialChange
+from migrate.model.text import count as count  # which stages say, too
 from migrate.model.text import printable
+from migrate.model.text import share as share
 
 LONGEST_SHOWN_NAME = 60  # characters of a friendly name that a view shows
 SEVERITY_HEADINGS: Mapping[Severity, str] = {"blocker": "Blockers", "warning": "Warnings", "info": "Notes"}
@@ -90,19 +92,6 @@ def readiness(plan: Plan, refusals: Refusals) -> str:
         return "Do not apply it yet" if refusals else "Ready to be applied"
     undecided = count_by_severity(plan.findings)["blocker"] or plan.proposals
     return "Nothing to apply, and something to decide" if undecided else "Nothing to apply"
-
-
-def count(number: int, noun: str) -> str:
-    """A number with its noun: `1 change`, `12,000 bindings`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def share(number: int, whole: int) -> str:
-    """A part of a whole in percent: never rounded up, and never to nothing; `-` where the whole is nothing."""
-    if not whole:
-        return "-"
-    tenths = 1000 * number // whole
-    return f"{tenths / 10:.1f} %" if tenths or not number else "< 0.1 %"
 
 
 def size(number: int) -> str:

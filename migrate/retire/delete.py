@@ -7,21 +7,122 @@ Conversations must be shown to give its device all that the binding does (`migra
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Future
+from pathlib import Path
 
+from migrate.extract.progress import ExtractProgress
+from migrate.load.limits import refuse
 from migrate.load.rate_limit import Pace
-from migrate.model.errors import InterruptedRunError, TransientTwilioError, TwilioError
+from migrate.load.writing import Observer, Terms, account_lock
+from migrate.map.rules import Rules
+from migrate.model.errors import (
+    AGAIN,
+    InterruptedRunError,
+    MigrateError,
+    OtherAccountError,
+    TransientTwilioError,
+    TwilioError,
+    also,
+    reason_of,
+)
 from migrate.model.sids import is_binding_sid, is_service_sid
 from migrate.retire.evidence import Row, read_binding, read_evidence
-from migrate.retire.journal import Result, RetireJournal
+from migrate.retire.journal import Result, RetireJournal, held_retire_journal
+from migrate.retire.limits import MIN_READY, MOST_BINDINGS, elsewhere, firm, refuse_where_pushes_are_off, violations
 from migrate.retire.replacement import why_needed
-from migrate.retire.retirement import Ending, Retired
+from migrate.retire.retirement import JOURNAL, Ending, Retired, Retiring
+from migrate.retire.selection import Prepared, prepared
+from migrate.runtime.interrupts import resumable
 from migrate.runtime.workers import Workers, result_of
+from migrate.snapshot.manifest import read_manifest
 from migrate.twilio_api.client import TwilioApi
+from migrate.twilio_api.doubts import doubt_of_addresses, doubt_of_clock
 from migrate.twilio_api.resources import binding_path
+from migrate.verify.coverage import refuse_nothing, total
 
 _AHEAD = 4  # bindings in hand for each request at a time
+
+
+def retire_bindings(
+    api: TwilioApi,
+    snapshot: Path,
+    coverage: Path,
+    services: Collection[str] = (),
+    *,
+    journal: Path | None = None,
+    dry_run: bool = False,
+    force: Collection[str] = (),
+    confirm: Callable[[Retiring], bool] | None = None,
+    min_ready: float = MIN_READY,
+    max_bindings: int = MOST_BINDINGS,
+    rules: Rules | None = None,
+    progress: ExtractProgress | None = None,
+    observer: Observer[Retiring] | None = None,
+) -> Retiring:
+    """Delete Chat's bindings of devices that are ready in Conversations: of some services, or of all in a snapshot.
+
+    It cannot be undone. With `dry_run` it only says what it would delete. `coverage` is the folder of
+    `verify_snapshot`, which gets the numbers of this run, too. `journal` is the file that gets each delete,
+    beside the snapshot unless it is named; the same call resumes. `force` lifts limits by their names, `min_ready` is
+    in percent.
+    `confirm` is given what is to be deleted just before the first delete; without its consent nothing is deleted.
+
+    Raises what `prepared` raises, `RefusedError` beyond the limits, without a consent, or where there is nothing to
+    wait for, and `InterruptedRunError` on Ctrl-C. Where some could not be deleted, it raises `PartlyAppliedError`, or
+    `MigrateError` (none was), whose `result` is a `Retiring`.
+    """
+    journal = journal or journal_of(snapshot)
+    terms = Terms(force, confirm, observer or Observer())
+    if not dry_run:
+        api.addresses.refuse_mixture()
+        refuse(elsewhere(read_manifest(snapshot), api), force, firm(api))
+    with prepared(api, snapshot, coverage, journal, services, rules=rules, progress=progress) as found:
+        looked = Retiring(found.retirement, found.journal.path)
+        terms.warn(doubt_of_clock(api))
+        terms.observer.begins(looked)
+        counted = total(service.coverage for service in found.retirement.services)
+        refuse_nothing(counted, kept="Nothing was deleted", services=services)
+        if dry_run:
+            return looked
+        refuse_where_pushes_are_off(found.retirement)
+        refuse(violations(found.retirement, api, min_ready, max_bindings), force, firm(api))
+        kept = found.keep_coverage()
+        retired = _delete_all(api, found, looked, terms) if found.retirement.deletions else Retired()
+        done = Retiring(found.retirement, found.journal.path, retired, kept, found.rejected_beside(kept))
+    if failure := done.failure():
+        raise failure
+    return done
+
+
+def journal_of(snapshot: Path) -> Path:
+    """Where the journal of a snapshot's retirement is, unless another place is named."""
+    whole = snapshot.resolve()
+    return whole.with_name(whole.name + JOURNAL)
+
+
+def _delete_all(api: TwilioApi, found: Prepared, looked: Retiring, terms: Terms[Retiring]) -> Retired:
+    """Delete what is to be deleted, alone in the account and with consent, each noted in the journal."""
+    journal = found.journal
+    with account_lock(api, terms.observer.say):
+        terms.warn(doubt_of_addresses(api))
+        terms.refuse_unless_confirmed(looked)
+        api.reset_budget()
+        kept, resume = f"What was deleted is in {journal.path}", ("Go on with: ", AGAIN)
+
+        def what_is_done() -> str:
+            return f"Interrupted: {len(journal.deleted):,} bindings are deleted"
+
+        with held_retire_journal(journal):
+            try:
+                with resumable(what=what_is_done, kept=kept, remedy=resume):
+                    return Retirer(api, journal).run(found.rows())
+            except OtherAccountError as error:
+                error.kept = kept
+                raise
+            except OSError as error:
+                what = f"The journal cannot be written: {reason_of(error)}"
+                raise MigrateError(what, kept=kept, remedy=also("Make space", resume)) from error
 
 
 class Retirer:

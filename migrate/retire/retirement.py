@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
+from migrate.model.errors import AGAIN, MigrateError, PartlyAppliedError
 from migrate.verify.coverage import Counts
 
 # deleted: by this run; gone: it was not there any more; changed: it is not as the snapshot has it; shared: listed by
@@ -116,3 +118,46 @@ class Retired:
     def to_json(self) -> Mapping[str, int]:
         """The numbers by outcome."""
         return {outcome: self.outcomes[outcome] for outcome in RETIRE_OUTCOMES}
+
+
+@dataclass(frozen=True)
+class Retiring:
+    """A retirement that was carried out, as far as it went, or only looked at: then `retired` is None.
+
+    `journal` has each delete; `coverage` is the file with the numbers of the verification, and `rejected` that with
+    the live records that did not fit, if there were any.
+    """
+
+    retirement: Retirement
+    journal: Path
+    retired: Retired | None = None
+    coverage: Path | None = None
+    rejected: Path | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The result as it stands in `--json`."""
+        journal = str(self.journal) if self.journal.exists() else None
+        told = {**self.retirement.to_json(), "journal": journal}
+        if self.retired is None:
+            return told
+        return {
+            **told,
+            "coverage_file": str(self.coverage),
+            "rejected_file": str(self.rejected) if self.rejected else None,
+            "retired": self.retired.to_json(),
+            "needed_because": dict(sorted(self.retired.reasons.items())),
+        }
+
+    def failure(self) -> MigrateError | None:
+        """The error that says what is left to do, if anything is."""
+        outcomes = self.retired.outcomes if self.retired else Counter[RetireOutcome]()
+        if not outcomes["failed"]:
+            return None
+        kind = PartlyAppliedError if outcomes["deleted"] else MigrateError
+        error = kind(
+            f"{outcomes['failed']:,} of {self.retirement.deletions:,} bindings could not be deleted",
+            kept=f"What was deleted is in {self.journal}",
+            remedy=("Go on with: ", AGAIN),
+        )
+        error.result = self
+        return error

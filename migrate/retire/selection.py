@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from shlex import quote
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from migrate.extract.progress import ExtractProgress
 from migrate.map.rules import Rules
@@ -31,7 +30,7 @@ from migrate.twilio_api.client import TwilioApi
 from migrate.verify.comparison import Comparison
 from migrate.verify.coverage import ServiceCoverage
 from migrate.verify.coverage_folder import rejected_beside, write_coverage
-from migrate.verify.verification import compared, told
+from migrate.verify.verification import compared, resuming
 
 if TYPE_CHECKING:
     from migrate.storage.sid_set import Sids
@@ -47,16 +46,10 @@ class Prepared:
     journal: RetireJournal
     _coverage: Path
     _candidates: _Candidates
-    _command: str
-
-    def to_json(self) -> dict[str, Any]:
-        """The retirement as it stands in `--json`, with its journal, where there is one."""
-        journal = str(self.journal.path) if self.journal.path.exists() else None
-        return {**self.retirement.to_json(), "journal": journal}
 
     def keep_coverage(self) -> Path:
         """Add the numbers to the coverage folder, as `verify_snapshot` does. Raises `MigrateError`."""
-        with told(self._command):
+        with resuming():
             return write_coverage(self._coverage, self._candidates.work.coverage, self._candidates.work.rejected)
 
     def rejected_beside(self, kept: Path) -> Path | None:
@@ -81,7 +74,6 @@ def prepared(
     *,
     rules: Rules | None = None,
     progress: ExtractProgress | None = None,
-    command: str = "",
 ) -> Iterator[Prepared]:
     """Compare a snapshot with what is live in Conversations, and say which of its bindings are to be deleted: of some
     services, or of all where none is named.
@@ -92,12 +84,11 @@ def prepared(
     sides is Twilio's and the other is not.
     """
     api.addresses.refuse_mixture()
-    command = command or f"chat-migrate retire {quote(str(snapshot))} --coverage {quote(str(coverage))}"
     was_there = coverage.exists()
     try:
-        with compared(snapshot, coverage, api, "ready", rules=rules, progress=progress, command=command) as work:
-            with told(command):
-                found = _prepare(work, snapshot, coverage, journal, api, services, command)
+        with compared(snapshot, coverage, api, "ready", rules=rules, progress=progress) as work:
+            with resuming():
+                found = _prepare(work, snapshot, coverage, journal, api, services)
             yield found
     finally:
         if not was_there and coverage.is_dir() and not any(coverage.iterdir()):
@@ -111,7 +102,6 @@ def _prepare(
     journal: Path,
     api: TwilioApi,
     services: Collection[str],
-    command: str,
 ) -> Prepared:
     found = work.coverage
     if unknown := set(services) - {service.service_sid for service in found.services}:
@@ -128,7 +118,7 @@ def _prepare(
         found.live_as_of,
         candidates.count(chosen),
     )
-    return Prepared(retirement, kept, coverage, candidates, command)
+    return Prepared(retirement, kept, coverage, candidates)
 
 
 class _Candidates:
@@ -185,7 +175,7 @@ class _Candidates:
 
 @dataclass
 class _Counted:
-    """What is counted over the candidates of a service: by outcome; the needed ones by reason; and pushes off."""
+    """What is counted over the candidates of a service: by outcome, the needed ones by reason, and pushes off."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)

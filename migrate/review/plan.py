@@ -13,7 +13,7 @@ import pyarrow as pa
 from migrate.load.limits import refusals
 from migrate.load.plan_file import read_plan
 from migrate.model.catalogue import SEVERITIES
-from migrate.model.errors import InputError
+from migrate.model.errors import InputError, reason_of
 from migrate.model.finding import count_by_severity
 from migrate.model.plan import Change, Plan
 from migrate.model.proposal import Proposal
@@ -52,7 +52,7 @@ class PlanReview(HtmlRepr):
             return cls(read_plan(path), path)
         except OSError as error:
             raise InputError(
-                f"Cannot read {path}: {(error.strerror or 'unreadable').lower()}",
+                f"Cannot read {path}: {reason_of(error)}",
                 remedy="Make a plan with: chat-migrate load MAPPED --plan-out FILE",
             ) from None
 

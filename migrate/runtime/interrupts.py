@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 
-from migrate.model.errors import InterruptedRunError, MigrateError
+from migrate.model.errors import InterruptedRunError, MigrateError, Remedy, reason_of
 
 INTERRUPTED = 130  # the exit code
 HEED = 0.2  # seconds after which a wait looks up: a signal that reaches another thread does not end it
@@ -95,19 +95,34 @@ def stopped_by(stop: Callable[[], None]) -> Iterator[None]:
 
 
 @contextmanager
-def resumable(*, what: Callable[[], str] = lambda: "", kept: Callable[[], str], remedy: str) -> Iterator[None]:
+def resumable(
+    *,
+    what: Callable[[], str] = lambda: "",
+    kept: str | Callable[[], str],
+    remedy: Remedy,
+    cannot: Callable[[OSError], str] | None = None,
+) -> Iterator[None]:
     """Where the run is stopped within, say what is kept and how to resume; what was said further in stands.
 
     `what` and `kept` are asked for when it happens. An `InterruptedRunError` takes the place of a KeyboardInterrupt.
+    With `cannot`, which says what an `OSError` within has kept from being done, a `MigrateError` takes its place.
     """
+
+    def kept_now() -> str:
+        return kept if isinstance(kept, str) else kept()
 
     def tell(error: MigrateError) -> MigrateError:
         if error.remedy:
             return error
-        return InterruptedRunError(what() or error.what, kept=kept(), remedy=remedy)
+        return InterruptedRunError(what() or error.what, kept=kept_now(), remedy=remedy)
 
-    with telling(tell):
-        yield
+    try:
+        with telling(tell):
+            yield
+    except OSError as error:
+        if cannot is None:
+            raise
+        raise MigrateError(f"{cannot(error)}: {reason_of(error)}", kept=kept_now(), remedy=remedy) from error
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from migrate.model.errors import RefusedError
+from migrate.model.errors import RefusedError, Step
 from migrate.model.finding import Finding, nothing_expected
 from migrate.runtime.interrupts import check
 from migrate.snapshot.manifest import Manifest, read_manifest
@@ -110,7 +110,7 @@ def read_snapshot(folder: Path) -> Snapshot:
     if manifest.status != "finished":
         raise RefusedError(
             f"The snapshot {folder} is unfinished",
-            remedy=f"Finish it with the same command again: chat-migrate extract --out {folder}",
+            remedy=("Finish it with the same command again: ", Step("extract", {"out": folder})),
         )
     _verify(folder, manifest)
     return Snapshot(folder, manifest)

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from shlex import quote
 
 from migrate.model.address import other_address, place
-from migrate.model.errors import RefusedError
+from migrate.model.errors import RefusedError, Step
 from migrate.snapshot.checkpoint import CHECKPOINT
 from migrate.snapshot.manifest import NAME as MANIFEST
 from migrate.snapshot.manifest import Manifest, read_manifest
@@ -57,7 +56,7 @@ def refuse_unless_unfinished(folder: Path) -> None:
         clear_up(folder)  # after a kill between the last two steps
         raise RefusedError(
             f"{folder} holds a finished snapshot, which is never overwritten",
-            remedy=f"Name another folder, or go on with: chat-migrate map {quote(str(folder))} --out MAPPED",
+            remedy=("Name another folder, or go on with: ", Step("map", {"snapshot": folder, "out": "MAPPED"})),
         )
 
 

@@ -10,7 +10,7 @@ from typing import BinaryIO, Self
 
 from aiohttp import web
 
-from migrate.model.errors import MigrateError
+from migrate.model.errors import MigrateError, reason_of
 from migrate.standin.app import make_app
 from migrate.standin.faults import Faults
 from migrate.standin.paging import PageSizes
@@ -51,7 +51,7 @@ class StandInServer:
             asyncio.run_coroutine_threadsafe(self._start(), self._loop).result()
         except OSError as error:
             self.__exit__(None, None, None)
-            reason = (error.strerror or "unknown error").split(":")[-1].strip()
+            reason = reason_of(error).split(":")[-1].strip()
             raise MigrateError(f"Cannot listen on {HOST}:{self._port}: {reason}") from None
         return self
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from migrate.model.errors import InputError
+from migrate.model.errors import InputError, reason_of
 from migrate.model.push_config import Value, flatten
 
 DEMO_WORLD = Path(__file__).with_name("demo.yaml")
@@ -148,7 +148,7 @@ def load_world(path: Path) -> World:
     try:
         return make_world(yaml.safe_load(path.read_text("utf-8")))
     except OSError as error:
-        raise InputError(f"Cannot read the world file {path}: {(error.strerror or 'unreadable').lower()}") from None
+        raise InputError(f"Cannot read the world file {path}: {reason_of(error)}") from None
     except (yaml.YAMLError, *_MALFORMED) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{path} is not a world file: {type(error).__name__}: {reason}") from None

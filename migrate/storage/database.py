@@ -94,7 +94,7 @@ def _told_plainly(scratch: Path) -> Iterator[None]:
         if "interrupt" not in str(error).lower():
             raise
         raise KeyboardInterrupt from None
-    except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+    except duckdb.OperationalError as error:
         problem = str(error).splitlines()[0].partition(": ")[2] or "it failed"
         kind = FullMemoryError if isinstance(error, duckdb.OutOfMemoryException) else MigrateError
         raise kind(

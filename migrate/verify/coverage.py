@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
+from migrate.model.catalogue import CATALOGUE
+from migrate.model.errors import RefusedError
 from migrate.model.finding import Finding, nothing_expected
+from migrate.model.text import listed
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,25 @@ class Coverage:
             "total": self.total.to_json(),
             "findings": [finding.to_json() for finding in self.total.findings],
         }
+
+
+def refuse_nothing(counted: Counts, *, kept: str, services: Collection[str] = ()) -> None:
+    """Raise `RefusedError` where no binding is waited for: then nothing is shown to be ready.
+
+    `services` are those that were named, where the counts are of them alone.
+    """
+    for finding in counted.findings:
+        entry = CATALOGUE[finding.code]
+        if not services:
+            raise RefusedError(entry.meaning, kept=kept, remedy=entry.remedy)
+        named = listed([*dict.fromkeys(services)])
+        expired = f"All bindings of {named} had expired when the snapshot was made"
+        what = expired if counted.bindings else f"The snapshot has no binding of {named}"
+        raise RefusedError(
+            f"{what}, so there is nothing to wait for",
+            kept=kept,
+            remedy="Name another service with --service, or none for all of the snapshot",
+        )
 
 
 def total(parts: Iterable[Counts]) -> Counts:

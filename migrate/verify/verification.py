@@ -5,11 +5,10 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 from migrate.extract.extraction import ExtractOptions, extract_snapshot
@@ -17,7 +16,7 @@ from migrate.extract.filters import OtherThanAskedError
 from migrate.extract.progress import ExtractProgress
 from migrate.map.rules import Rules
 from migrate.model.address import is_twilios, other_address
-from migrate.model.errors import InputError, MigrateError, RefusedError, ServiceGoneError
+from migrate.model.errors import AGAIN, InputError, RefusedError, ServiceGoneError
 from migrate.model.registration import SUCCESSORS
 from migrate.runtime.interrupts import resumable
 from migrate.snapshot.manifest import Manifest
@@ -32,6 +31,7 @@ from migrate.verify.coverage_folder import coverage_folder, rejected_beside, wri
 
 SCRATCH = ".chat-migrate-verify"  # within the coverage folder; readers of Parquet folders pass over such a name
 _NARROWED_BY = {"BindingType": "--binding-type", "Identity": "--identity and --identity-file"}
+_KEPT = "No coverage was written"
 STALE = timedelta(days=1)  # a reading that was broken off so long ago is begun anew: it would not be of one time
 
 
@@ -57,16 +57,14 @@ def verify_snapshot(
     pending: Path | None = None,
     progress: ExtractProgress | None = None,
     executor: Executor | None = None,
-    command: str = "",
 ) -> Verified:
     """Compare a snapshot with what is live, or with another snapshot, and add the result to a coverage folder.
 
     `pending` is a private list to write, .csv or .parquet, of who is still waited for. The rest is as for `compared`.
     """
-    command = command or f"chat-migrate verify {quote(str(snapshot))} --coverage {quote(str(coverage))}"
     listed: Listed = "pending" if pending else None
-    options: dict[str, Any] = {"rules": rules, "progress": progress, "executor": executor, "command": command}
-    with compared(snapshot, coverage, live, listed, **options) as work, told(command):
+    options: dict[str, Any] = {"rules": rules, "progress": progress, "executor": executor}
+    with compared(snapshot, coverage, live, listed, **options) as work, resuming():
         names = {service.service_sid: service.friendly_name for service in work.coverage.services}
         rows = _list_pending(pending, names, work) if pending else None
         if isinstance(live, Path):  # the other snapshot has them already
@@ -91,16 +89,14 @@ def compared(
     rules: Rules | None,
     progress: ExtractProgress | None,
     executor: Executor | None = None,
-    command: str,
 ) -> Iterator[Comparison]:
     """A snapshot compared with what is live, or with another, and its lists for as long as they are there.
 
     Live bindings are read through Conversations into a private snapshot within the coverage folder; what an
     interruption leaves of it the same call goes on with, for a day; but for the list of who is ready, which is made
     to delete by, everything is read anew. `rules` say how long a binding lives and how SDKs
-    name message types. `command` is the command line that errors name. Raises `InputError` and `RefusedError` as
-    `read_snapshot` does, `RefusedError` for another account or a live side that lacks a part, and what
-    `extract_snapshot` raises.
+    name message types. Raises `InputError` and `RefusedError` as `read_snapshot` does, `RefusedError` for another
+    account or a live side that lacks a part, and what `extract_snapshot` raises.
     """
     source = read_snapshot(snapshot)
     if isinstance(live, Path):
@@ -113,9 +109,9 @@ def compared(
         if listed != "ready":  # of what is to be deleted by, a limit says so
             _refuse_other_server(source, live.places)
     with coverage_folder(coverage), _scratch(coverage / SCRATCH, source) as scratch:
-        with told(command):
+        with resuming():
             if not isinstance(live, Path):
-                other = _read_live(live, source, scratch, progress, command, anew=listed == "ready")
+                other = _read_live(live, source, scratch, progress, anew=listed == "ready")
             from migrate.map.rules_toml import default_rules
 
             work = Comparison(source, other, rules or default_rules(), scratch / "work")
@@ -124,7 +120,7 @@ def compared(
 
 
 def _read_live(
-    api: TwilioApi, source: Snapshot, scratch: Path, progress: ExtractProgress | None, command: str, *, anew: bool
+    api: TwilioApi, source: Snapshot, scratch: Path, progress: ExtractProgress | None, *, anew: bool
 ) -> Snapshot:
     """Read what the snapshot covers through Conversations; as one list a service, which has all types."""
     filters, out = source.manifest.filters, _live_folder(scratch, source)
@@ -139,15 +135,13 @@ def _read_live(
         restart=anew or begun is None or not _is_from(begun, api),
     )
     try:
-        extract_snapshot(api, out, options, progress, command=command)
+        extract_snapshot(api, out, options, progress)
     except ServiceGoneError as error:
         shutil.rmtree(out)  # else the next run would resume it, and end in the same way
-        error.kept, error.remedy = "No coverage was written", f"Start over with: {command}"
+        error.kept, error.remedy = _KEPT, ("Start over with: ", AGAIN)
         raise
-    except (
-        OtherThanAskedError
-    ) as error:  # the live side is asked as the snapshot was, and no option here changes that
-        error.kept = "No coverage was written"
+    except OtherThanAskedError as error:
+        error.kept = _KEPT  # the live side is asked as the snapshot was, and no option here changes that
         error.remedy = f"Extract again without {_NARROWED_BY[error.name]}, into another folder, and compare that one"
         raise
     return read_snapshot(out)
@@ -197,27 +191,13 @@ def _scratch(folder: Path, source: Snapshot) -> Iterator[Path]:
             folder.rmdir()
 
 
-@contextmanager
-def told(command: str) -> Iterator[None]:
-    """What goes wrong within is told with the command that goes on."""
-    kept, remedy = "No coverage was written", f"Go on with: {command}"
-    try:
-        with resumable(kept=lambda: kept, remedy=remedy):
-            yield
-    except OSError as error:
-        what = f"Cannot write {error.filename or 'the result'}: {(error.strerror or str(error)).lower()}"
-        raise MigrateError(what, kept=kept, remedy=remedy) from error
-    except Exception as error:
-        if not _is_of_duckdb(error):
-            raise
-        what = f"Cannot compare the bindings: {type(error).__name__}, most likely for want of space on the disk"
-        raise MigrateError(what, kept=kept, remedy=f"Make space. {remedy}") from error
+def resuming() -> AbstractContextManager[None]:
+    """What goes wrong within says that nothing was written, and that the same call resumes."""
+    return resumable(kept=_KEPT, remedy=("Go on with: ", AGAIN), cannot=_cannot_write)
 
 
-def _is_of_duckdb(error: Exception) -> bool:
-    from duckdb import OperationalError
-
-    return isinstance(error, OperationalError)
+def _cannot_write(error: OSError) -> str:
+    return f"Cannot write {error.filename or 'the result'}"
 
 
 def _refuse_other_account(source: Snapshot, account_sid: str, what: str) -> None:
@@ -234,7 +214,7 @@ def _refuse_other_server(source: Snapshot, live: Mapping[str, str]) -> None:
     if "://" in then and "://" in now and is_twilios(then) != is_twilios(now):
         raise RefusedError(
             f"{source.folder} was made from {then}, and what is live is of {now}: one is Twilio's, the other not",
-            kept="No coverage was written",
+            kept=_KEPT,
             remedy=f"Compare it with what is live at {then}; --conversations-url names that address",
         )
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from migrate.cli.console import Screen
-from migrate.cli.options import api_options, common_options, same_command
-from migrate.model.errors import MigrateError
+from migrate.cli.options import api_options, common_options
+from migrate.model.errors import AGAIN, MigrateError
 
 if TYPE_CHECKING:
     from migrate.twilio_api.connect import ApiSettings
@@ -40,10 +40,10 @@ def doctor(settings: ApiSettings, screen: Screen) -> None:
     if problems := wrong(checks):
         raise MigrateError(
             f"Not as it should be: {', '.join(problems)}",
-            remedy=f"Fix that, and look again with: {same_command(without=('record',))}",
+            remedy=("Fix that, and look again with: ", AGAIN),
         )
     if unknown := unreached(checks):
         raise MigrateError(
             f"Twilio did not answer, and it is not known whether all is well: {', '.join(unknown)}",
-            remedy=f"Look again later with: {same_command(without=('record',))}",
+            remedy=("Look again later with: ", AGAIN),
         )

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from migrate.cli.commands.warnings import warn_of_account, warn_of_clock
+from migrate.cli.commands.warnings import warn
 from migrate.cli.console import Screen
 from migrate.cli.options import api_options, common_options, extract_options
 from migrate.cli.paths import OutFolder
+from migrate.cli.spelling import extract_command, spelled
 
 if TYPE_CHECKING:
     from migrate.extract.extraction import ExtractOptions
@@ -28,7 +29,7 @@ def extract(
 ) -> None:
     """Copy all bindings, services and credentials into a snapshot.
 
-    An unfinished snapshot is gone on with; a finished one is never overwritten.
+    An unfinished snapshot is resumed; a finished one is never overwritten.
 
     \b
     Example:
@@ -37,11 +38,11 @@ def extract(
     from migrate.extract.extraction import extract_snapshot
     from migrate.snapshot.reader import Snapshot, said_of
     from migrate.twilio_api.connect import open_api
+    from migrate.twilio_api.doubts import doubt_of_account, doubt_of_clock
 
-    with open_api(settings) as api, screen.progress(progress):
+    with open_api(settings) as api, spelled(extract_command(out, options, api)), screen.progress(progress):
         manifest = extract_snapshot(api, out, options, progress)
-    warn_of_account(api, screen)
-    warn_of_clock(api, screen)
+    warn(screen, doubt_of_account(api), doubt_of_clock(api))
     from migrate.map.rules_toml import default_rules
     from migrate.report.text import extract_view
 

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
 
-from migrate.cli.commands.applying import ApplyOptions, alone, apply_options, carry_out, refuse_by_findings
-from migrate.cli.commands.reporting import ground_now, overtaken, refusals_now, write_report
-from migrate.cli.commands.warnings import warn_of_clock
+from migrate.cli.commands.applying import ApplyOptions, apply_options, show_applied, terms_of
+from migrate.cli.commands.reporting import overtaken, write_report
+from migrate.cli.commands.warnings import warn
 from migrate.cli.console import Screen
-from migrate.cli.options import FormatFile, ServiceSid, api_options, common_options, same_command
+from migrate.cli.options import FormatFile, ServiceSid, api_options, common_options
 from migrate.cli.paths import InFile, InFolder, OutFile
-from migrate.load.limits import OF_A_ROLLBACK, refuse_beyond
+from migrate.cli.spelling import command_of, same_command, spelled
+from migrate.load.limits import OF_A_ROLLBACK
 from migrate.load.proposals import INFERRED, with_proposals
-from migrate.model.errors import MigrateError, RefusedError
+from migrate.model.errors import MigrateError, RefusedError, StaleError, Step
 from migrate.model.plan import JOURNAL, ROLLBACK
 
 if TYPE_CHECKING:
@@ -77,42 +78,52 @@ def load(
       chat-migrate load mapped --plan-out plan.json --report report.html
       chat-migrate load --plan plan.json --apply
     """
-    from migrate.load.plan_file import journal_of, plan_beside, save_plan, stale_objects
+    from migrate.load.apply import apply_plan
+    from migrate.load.plan_file import journal_of, save_plan, stale_objects
+    from migrate.load.preview import ground_now, refusals_now
+    from migrate.load.writing import only_writer
     from migrate.twilio_api.connect import open_api
+    from migrate.twilio_api.doubts import doubt_of_clock
 
     _check_usage(mapped, plan_file, services, only_credentials=only_credentials)
-    with open_api(settings) as api, alone(api, screen, applying):
-        plan = as_made = _plan(api, mapped, plan_file, services, only_credentials=only_credentials)
-        if INFERRED in applying.lifted:
-            plan = with_proposals(as_made)
+    with open_api(settings) as api, only_writer(api, screen.say) if applying.apply else nullcontext():
+        as_made = _plan(api, mapped, plan_file, services, only_credentials=only_credentials)
+        plan = with_proposals(as_made) if INFERRED in applying.lifted else as_made
         refused = _unfinished_beside(mapped, plan_out, plan, applying) if mapped else []
-        file = plan_file or plan_out or plan_beside((mapped or Path()).resolve().parent, plan)
-        if plan_file and plan is not as_made:
-            # Another plan than the file has: it gets a file and a journal of its own.
-            file = plan_out or plan_file.with_suffix(f".{INFERRED}.json")
+        file = _file_of(plan, mapped, plan_file, plan_out, is_other=plan is not as_made)
         journal = applying.journal or journal_of(file)
         stale = stale_objects(api, plan, journal) if plan_file and not applying.apply else []
         ground = ground_now(api, plan, applying.max_services)
-        warn_of_clock(api, screen)
+        warn(screen, doubt_of_clock(api))
         refused += overtaken(plan, plan.plan_id, stale, journal)
-        refused += refusals_now(settings, ground, applying.lifted)
+        refused += refusals_now(ground, applying.lifted, recorded=bool(settings.replay))
         _name_the_other_journals(plan, file, journal, screen)
-        for path in (*reports, *([plan_out] if plan_out else [])):
+        is_applied = applying.apply and bool(plan.objects)
+        written = [*reports, *([plan_out] if plan_out else [])]
+        for path in written:
             suffix = ".json" if path == plan_out else path.suffix
-            write_report(plan, path, suffix, refused, dry_run=not (applying.apply and plan.objects))
-        if not applying.apply or not plan.objects:
-            written = [*reports, *([plan_out] if plan_out else [])]
-            where = f"see {written[0]}" if written else "use --report FILE, or --json"
-            _show(plan, stale, refused, where, screen)
-            if applying.apply:  # nothing can be written, and what blocks it is to be known all the same
-                refuse_by_findings(ground, applying)
-            if detailed_exitcode and plan.objects:
-                sys.exit(CHANGES_PENDING)
-            return
-        if plan_file is None or (file != plan_file and not journal.exists()):
+            write_report(plan, path, suffix, refused, dry_run=not is_applied)
+        if not is_applied:
+            _show(plan, stale, refused, f"see {written[0]}" if written else "use --report FILE, or --json", screen)
+        elif plan_file is None or (file != plan_file and not journal.exists()):
             save_plan(plan, file)
-        again = same_command("--plan", str(file), without=NOT_AGAIN)
-        carry_out(api, plan, applying, screen, journal=journal, where=f"see {file}", again=again)
+        if applying.apply:  # also where nothing can be written: what blocks it is to be known all the same
+            terms = terms_of(applying, screen, f"see {file}")
+            with spelled(same_command("--plan", str(file), without=NOT_AGAIN)):
+                show_applied(lambda: apply_plan(api, plan, journal, **terms), screen)
+    if detailed_exitcode and plan.objects and not applying.apply:
+        sys.exit(CHANGES_PENDING)
+
+
+def _file_of(
+    plan: Plan, mapped: Path | None, plan_file: Path | None, plan_out: Path | None, *, is_other: bool
+) -> Path:
+    """The file that a plan has, or gets where it is applied. `is_other` says that it is another than its file has."""
+    from migrate.load.plan_file import plan_beside
+
+    if plan_file and is_other:  # it gets a file and a journal of its own
+        return plan_out or plan_file.with_suffix(f".{INFERRED}.json")
+    return plan_file or plan_out or plan_beside((mapped or Path()).resolve().parent, plan)
 
 
 def _check_usage(
@@ -144,11 +155,12 @@ def _unfinished_beside(
     """What a dry run that saves no plan tells of journals beside it; otherwise that error is raised."""
     from migrate.load.plan_file import refuse_beside_unfinished
 
-    def going_on(file: Path) -> str:
-        return same_command("--plan", str(file), "--apply", without=NOT_TO_GO_ON)
+    def going_on(step: Step) -> str:
+        return same_command("--plan", str(step.arguments["plan"]), "--apply", without=NOT_TO_GO_ON)
 
     try:
-        refuse_beside_unfinished(plan_out or mapped.resolve().parent, plan, going_on)
+        with spelled(load=going_on, rollback=command_of):
+            refuse_beside_unfinished(plan_out or mapped.resolve().parent, plan)
     except MigrateError as error:
         if applying.apply or plan_out:
             raise
@@ -159,7 +171,7 @@ def _unfinished_beside(
 def _name_the_other_journals(plan: Plan, file: Path, journal: Path, screen: Screen) -> None:
     """Say whose writes a rollback of this plan would not undo."""
     from migrate.load.plan_file import partly_applied
-    from migrate.report.limit import listed
+    from migrate.model.text import listed
 
     if plan.objects and (others := partly_applied(file.resolve().parent, journal)):
         named = listed([str(other) for other in others])
@@ -168,9 +180,8 @@ def _name_the_other_journals(plan: Plan, file: Path, journal: Path, screen: Scre
 
 def _show(plan: Plan, stale: Sequence[str], refused: Refusals, where: str, screen: Screen) -> None:
     """Show a plan that is not applied. Raises `StaleError` if somebody has changed the target since it was made."""
-    from migrate.model.errors import StaleError
+    from migrate.model.text import count
     from migrate.report.text import plan_view
-    from migrate.report.wording import count
 
     screen.result(plan.to_json(), lambda: plan_view(plan, where=where, refusals=refused))
     if stale:
@@ -196,38 +207,22 @@ def rollback(journal_file: Path, applying: ApplyOptions, settings: ApiSettings, 
       chat-migrate rollback plan.journal.jsonl
       chat-migrate rollback plan.journal.jsonl --apply
     """
-    from migrate.load.journal import written_journal
-    from migrate.load.rollback import plan_rollback
+    from migrate.load.preview import ground_now, refusals_now
+    from migrate.load.rollback import journal_to_undo, plan_rollback, rollback_id, rollback_plan, undo_of
+    from migrate.load.writing import only_writer
     from migrate.twilio_api.connect import open_api
-    from migrate.twilio_api.login import is_one_account
 
-    with open_api(settings) as api, alone(api, screen, applying):
-        undone = written_journal(journal_file)
-        if not is_one_account(api.account_sid, undone.account_sid):
-            raise RefusedError(
-                f"{journal_file} is of account {undone.account_sid}, and the credentials are for {api.account_sid}",
-                remedy="Use the credentials of that account",
-            )
-        plan = plan_rollback(api, undone)
-        plan_id = f"rollback of {undone.plan_id}"  # what is left to undo gets less, and stays one rollback
-        journal = applying.journal or journal_file.with_suffix(ROLLBACK)
-        if not applying.apply or not plan.changes:
-            ground = ground_now(api, plan, applying.max_services)
-            if applying.apply:  # that nothing is to be undone says nothing, where another server was asked
-                refuse_beyond(ground, applying.lifted, OF_A_ROLLBACK)
-            refused = overtaken(plan, plan_id, (), journal)
-            refused += refusals_now(settings, ground, applying.lifted, OF_A_ROLLBACK)
-            _show(plan, (), refused, "use --json", screen)
-            return
-        carry_out(
-            api,
-            plan,
-            applying,
-            screen,
-            journal=journal,
-            where="use --json without --apply",
-            again=same_command(without=("record",)),
-            renew=f"Look at what is left with: chat-migrate rollback {quote(str(journal_file))}",
-            plan_id=plan_id,
-            limits=OF_A_ROLLBACK,
-        )
+    with open_api(settings) as api, only_writer(api, screen.say) if applying.apply else nullcontext():
+        journal = applying.journal or undo_of(journal_file)
+        if applying.apply:
+            terms = terms_of(applying, screen, "use --json without --apply")
+            plan = show_applied(lambda: rollback_plan(api, journal_file, undo=journal, **terms), screen).plan
+            if plan.changes:
+                return
+        undone = journal_to_undo(api, journal_file)
+        if not applying.apply:
+            plan = plan_rollback(api, undone)
+        refused = overtaken(plan, rollback_id(undone), (), journal)
+        ground = ground_now(api, plan, applying.max_services)
+        refused += refusals_now(ground, applying.lifted, OF_A_ROLLBACK, recorded=bool(settings.replay))
+        _show(plan, (), refused, "use --json", screen)

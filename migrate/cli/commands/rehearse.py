@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from migrate.cli.commands.applying import done_of
 from migrate.cli.console import Screen
-from migrate.cli.options import FormatFile, common_options, same_command
+from migrate.cli.options import FormatFile, common_options
 from migrate.cli.paths import InFolder, InSnapshot
 from migrate.load.proposals import INFERRED
-from migrate.model.errors import MigrateError
-
-if TYPE_CHECKING:
-    from migrate.rehearse.points import Rehearsal
+from migrate.rehearse.points import Rehearsal
 
 
 @click.command()
@@ -62,32 +60,22 @@ def rehearse(
     Example:
       chat-migrate rehearse mapped --snapshot snapshot --report rehearsal.md
     """
-    from migrate.rehearse.rehearsal import rehearse as hold
+    from migrate.rehearse.rehearsal import rehearse_load
     from migrate.report.rehearsal import rehearsal_view
 
     def begin(name: str) -> None:
         if _is_terminal():
             screen.say(f"Rehearsing: {name}")
 
-    held = hold(
-        mapped,
-        snapshot,
-        seed=seed,
-        fault_rate=fault_rate,
-        begin=begin,
-        command=same_command(),
-        inferred=bool(forced),
+    call = partial(
+        rehearse_load, mapped, snapshot, seed=seed, fault_rate=fault_rate, begin=begin, inferred=bool(forced)
     )
+    held, failure = done_of(call, Rehearsal)
     screen.result(held.to_json(), lambda: rehearsal_view(held))
     for path in reports:
         _write(held, path)
-    if not held.passed:
-        failed = next(point for point in held.points if point.verdict == "failed")
-        raise MigrateError(
-            f"The rehearsal failed at: {failed.name}",
-            kept=f"The plan, the journals and what was said are kept in {held.kept}",
-            remedy=f"Do not load before it passes: {same_command()}",
-        )
+    if failure:
+        raise failure
 
 
 def _is_terminal() -> bool:

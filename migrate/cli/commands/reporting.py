@@ -1,70 +1,14 @@
-"""Reports of a plan, and what stands in the way of applying it."""
+"""Reports of a plan, and what has become of it since it was made."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import suppress
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from migrate.load.limits import LIMITS, MOST_SERVICES, Ground, unliftable, violations
-from migrate.model.errors import InputError, TwilioError
 
 if TYPE_CHECKING:
     from migrate.model.plan import Plan
     from migrate.report.wording import Refusals
-    from migrate.twilio_api.client import TwilioApi
-    from migrate.twilio_api.connect import ApiSettings
-
-
-def ground_now(api: TwilioApi, plan: Plan, max_services: int = MOST_SERVICES) -> Ground:
-    """What the limits of a plan are judged by: these credentials, this target, and the target's time."""
-    now = _now(api, plan)  # which asks, if nothing was asked yet
-    return Ground(plan, api.account_sid, api.addresses.base("conversations"), now, max_services, api.clock)
-
-
-def _now(api: TwilioApi, plan: Plan) -> datetime:
-    """The target's time, which a snapshot's age is measured by; this machine's where it does not say."""
-    from migrate.load.credentials import stale_credentials
-    from migrate.load.planning import read_live
-
-    if api.server_time is None:
-        with suppress(TwilioError):
-            stale_credentials(api, plan.credentials)
-    for change in plan.changes:
-        if api.server_time is None:
-            with suppress(TwilioError):
-                read_live(api, change.service_sid)
-    return api.server_time or datetime.now(UTC)
-
-
-def refusals_now(
-    settings: ApiSettings, ground: Ground, lifted: Collection[str] = (), names: Collection[str] = tuple(LIMITS)
-) -> list[tuple[str, str]]:
-    """Why an apply would be refused here and now, but for the limits that are `lifted`: a name, and what is wrong."""
-    recorded = (
-        [("other-account", "it was made from a recording; make it anew from Twilio")] if settings.replay else []
-    )
-    found = [*recorded, *violations(ground, names)]
-    lifted = set(lifted) - set(unliftable(ground))
-    return [
-        *((name, problem) for name, problem in found if name not in lifted),
-        *_without_secret(ground.plan, ground.now),
-    ]
-
-
-def _without_secret(plan: Plan, now: datetime) -> Iterator[tuple[str, str]]:
-    """The references to secrets that lead nowhere, or to no such secret; never what they lead to."""
-    if not plan.credentials:
-        return
-    from migrate.load.secrets import secret_forms
-
-    for change in plan.credentials:
-        try:
-            secret_forms([change], now)
-        except InputError as error:
-            yield "secrets", error.what
 
 
 def overtaken(plan: Plan, plan_id: str, stale: Sequence[str], journal: Path) -> list[tuple[str, str]]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import shlex
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from migrate.cli.commands.reporting import ground_now, refusals_now, write_report
-from migrate.cli.commands.warnings import warn_of_account, warn_of_clock
+from migrate.cli.commands.reporting import write_report
+from migrate.cli.commands.warnings import warn
 from migrate.cli.console import Screen
 from migrate.cli.options import api_options, common_options, extract_options, rules_option
-from migrate.cli.paths import OutFolder
+from migrate.cli.paths import OutFolder, guard_paths
+from migrate.cli.spelling import command_of, extract_command, spelled
+from migrate.model.errors import Step
 
 if TYPE_CHECKING:
     from migrate.extract.extraction import ExtractOptions
@@ -44,21 +46,30 @@ def run(
     Example:
       chat-migrate run --out migration
     """
+    from migrate.load.preview import ground_now, refusals_now
     from migrate.pipeline import run as run_pipeline
     from migrate.twilio_api.connect import open_api
+    from migrate.twilio_api.doubts import doubt_of_account, doubt_of_clock
 
     mapped, plan_file, reports = out / "mapped", out / "plan.json", (out / "report.html", out / "report.md")
-    with open_api(settings) as api, screen.progress(progress):
+
+    def load(step: Step) -> str:
+        return command_of(step, *api.options)
+
+    with ExitStack() as stack:
+        api = stack.enter_context(open_api(settings))
+        # What has resumed is the extract alone: the later stages have commands of their own.
+        stack.enter_context(spelled(extract_command(out / "snapshot", options, api), load=load))
+        stack.enter_context(screen.progress(progress))
         done = run_pipeline(api, out, options, progress, rules)
-        refused = refusals_now(settings, ground_now(api, done.plan))
-        warn_of_account(api, screen)
-        warn_of_clock(api, screen)
+        refused = refusals_now(ground_now(api, done.plan), recorded=bool(settings.replay))
+        warn(screen, doubt_of_account(api), doubt_of_clock(api))
     from migrate.report.layout import BREAK, unbroken
     from migrate.report.text import plan_view, run_view
 
     for path in (plan_file, *reports):
         write_report(done.plan, path, path.suffix, refused)
-    again = shlex.join(["chat-migrate", "load", str(mapped), *api.options])
+    again = load(Step("load", {"mapped": mapped}))
     read = f"read {reports[0]}; {BREAK}edit {mapped / 'push-config.yaml'}"
     files = [
         ("Snapshot", str(out / "snapshot")),

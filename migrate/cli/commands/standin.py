@@ -88,7 +88,7 @@ def _world(world: Path | None, snapshot: Path | None, screen: Screen, most_bindi
         from migrate.standin.world import DEMO_WORLD, load_world
 
         return load_world(world or DEMO_WORLD)
-    from migrate.report.limit import listed
+    from migrate.model.text import listed
     from migrate.standin.from_snapshot import world_of
 
     seeded = world_of(snapshot, most_bindings=most_bindings)

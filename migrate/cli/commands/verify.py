@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from migrate.cli.commands.applying import refuse_nothing
-from migrate.cli.commands.warnings import warn_of_account, warn_of_clock
+from migrate.cli.commands.warnings import warn
 from migrate.cli.console import Screen
-from migrate.cli.options import FormatFile, api_options, common_options, rules_option, same_command
+from migrate.cli.options import FormatFile, api_options, common_options, rules_option
 from migrate.cli.paths import InSnapshot, OutFolder
-from migrate.model.errors import RefusedError, UsageError
+from migrate.model.errors import AGAIN, RefusedError, UsageError
+from migrate.verify.coverage import refuse_nothing
 
 if TYPE_CHECKING:
     from migrate.map.rules import Rules
@@ -62,8 +62,8 @@ def verify(
     if against and (settings.record or settings.replay):
         raise UsageError("--against stays offline: --record and --replay do not go with it")
     done = _verify(snapshot, against, coverage, pending, rules, settings, screen)
+    from migrate.model.text import share
     from migrate.report.coverage import coverage_view
-    from migrate.report.wording import share
 
     files = [("Coverage", str(done.file))]
     if pending:
@@ -83,7 +83,7 @@ def verify(
             f"{share(total.ready, total.expected)} of the bindings that are waited for are ready, and --fail-under "
             f"asks for {fail_under:g} %",
             kept=f"The numbers are kept in {done.file}",
-            remedy=f"Wait, and run the same again: {same_command(without=('record',))}",
+            remedy=("Wait, and run the same again: ", AGAIN),
         )
 
 
@@ -99,16 +99,13 @@ def _verify(
     from migrate.extract.progress import ExtractProgress
     from migrate.snapshot.manifest import read_manifest
     from migrate.twilio_api.connect import open_api
+    from migrate.twilio_api.doubts import doubt_of_account, doubt_of_clock
     from migrate.verify.verification import verify_snapshot
 
-    command = same_command(without=("record",))  # what was recorded is not overwritten
     if against:
-        return verify_snapshot(snapshot, coverage, against, rules=rules, pending=pending, command=command)
+        return verify_snapshot(snapshot, coverage, against, rules=rules, pending=pending)
     progress = ExtractProgress(read_manifest(snapshot).rows_by_service)
     with open_api(settings) as api, screen.progress(progress):
-        done = verify_snapshot(
-            snapshot, coverage, api, rules=rules, pending=pending, progress=progress, command=command
-        )
-        warn_of_account(api, screen)
-        warn_of_clock(api, screen)
+        done = verify_snapshot(snapshot, coverage, api, rules=rules, pending=pending, progress=progress)
+        warn(screen, doubt_of_account(api), doubt_of_clock(api))
         return done

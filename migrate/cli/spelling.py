@@ -1,0 +1,97 @@
+"""How commands are spelt: here alone the steps that errors name become command lines."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+from click.core import ParameterSource
+
+from migrate.model.errors import MigrateError, Step
+from migrate.runtime.interrupts import telling
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from migrate.extract.extraction import ExtractOptions
+    from migrate.twilio_api.client import TwilioApi
+
+_PROGRAM = "chat-migrate"
+_ARGUMENTS = ("snapshot", "mapped", "journal")  # what a step is called with that is no option of its command
+
+
+@contextmanager
+def spelled(again: str = "", **stages: Callable[[Step], str]) -> Iterator[None]:
+    """Spell the steps of what is raised within: the same call as the command `again`, and some `stages` in their own
+    way. What is not named is left to whoever is further out.
+    """
+
+    def words(step: Step) -> str | Step:
+        if step.stage in stages:
+            return stages[step.stage](step)
+        return step if step.stage or not again else " ".join([again, *_words(step)])
+
+    def spell(error: MigrateError) -> MigrateError:
+        return error.spell(words)
+
+    try:
+        with telling(spell):  # also for an end that is forced, by another thread than the command's
+            yield
+    except MigrateError as error:
+        spell(error)
+        raise
+
+
+def command_of(step: Step, *options: str) -> str:
+    """The command of a stage, such as `chat-migrate map snapshot --out mapped`."""
+    return shlex.join([_PROGRAM, step.stage, *_words(step), *options])
+
+
+def extract_command(out: Path, options: ExtractOptions, api: TwilioApi) -> str:
+    """The command that resumes an extract; identities, being personal data, are left for the caller to fill in."""
+    default = type(options)()
+    arguments = {
+        "out": out,
+        "service": options.services,
+        "binding_type": options.binding_types,
+        "identity_file": options.identity_file,
+        "identity_column": options.identity_column != default.identity_column and options.identity_column,
+        "source": options.source != default.source and options.source,
+        "no_shard": not options.shard,
+    }
+    return command_of(Step("extract", arguments), *api.options) + " --identity …" * len(options.identities)
+
+
+def _words(step: Step) -> Iterator[str]:
+    """What a step is called with, as arguments and options; nothing is said of what is None or False."""
+    for name, value in step.arguments.items():
+        option = [] if name in _ARGUMENTS else [f"--{name.replace('_', '-')}"]
+        if isinstance(value, bool) or value is None:
+            yield from option if value else ()
+            continue
+        for one in value if isinstance(value, tuple) else (value,):
+            yield from (*option, str(one))
+
+
+def same_command(*instead: str, without: Collection[str] = ()) -> str:
+    """The command line that was given, for a message that says how to go on.
+
+    `instead` takes the place of the parameters `without`, if there are any.
+    """
+    context = click.get_current_context()
+    words = [_PROGRAM, context.info_name or "", *instead]
+    for param in context.command.params:
+        name = param.name or ""
+        if name in without or context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
+            continue
+        value = context.params[name]
+        flag = [max(param.opts, key=len)] if isinstance(param, click.Option) else []
+        if isinstance(param, click.Option) and (param.is_flag or param.count):
+            words += flag * int(value)
+            continue
+        for one in value if param.multiple else (value,):
+            words += [*flag, str(one)]
+    return shlex.join(words)

@@ -1,0 +1,88 @@
+"""What every call that writes has in common: its terms, what its caller hears, and the lock of the account."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from migrate.load.account_lock import only_loader
+from migrate.model.errors import AGAIN, RefusedError
+from migrate.runtime.interrupts import resumable
+from migrate.storage.state import state_folder
+
+if TYPE_CHECKING:
+    from migrate.twilio_api.client import TwilioApi
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+NOTHING_WRITTEN = "Nothing was written"
+_held: ContextVar[frozenset[str]] = ContextVar("held", default=frozenset())  # accounts that the caller is alone in
+
+
+class Observer(Generic[T]):
+    """Hears what is to be known before something is written. Override what is to go elsewhere than into the log."""
+
+    def begins(self, work: T) -> None:
+        """Called with what is going to be done, before it is judged by limits."""
+
+    def say(self, message: str) -> None:
+        """Called with a sentence for the operator, such as a warning of an address that is not Twilio's."""
+        logger.warning("%s", message)
+
+
+@dataclass(frozen=True)
+class Terms(Generic[T]):
+    """On what terms something is written: the limits that are lifted by `force`, who confirms, who hears of it."""
+
+    force: Collection[str] = ()
+    confirm: Callable[[T], bool] | None = None
+    observer: Observer[T] = field(default_factory=Observer)
+
+    def refuse_unless_confirmed(self, work: T) -> None:
+        """Ask. Raises `RefusedError` without a consent."""
+        if self.confirm is None or not self.confirm(work):
+            raise RefusedError(
+                "Not applied: it was not confirmed",
+                kept=NOTHING_WRITTEN,
+                remedy="Pass `confirm`, a function that looks at what is to be done, and returns True if it may be",
+            )
+
+    def warn(self, *doubts: str) -> None:
+        """Say each doubt; an empty one is none."""
+        for doubt in filter(None, doubts):
+            self.observer.say(f"Warning: {doubt}")
+
+
+@contextmanager
+def only_writer(api: TwilioApi, say: Callable[[str], None]) -> Iterator[None]:
+    """Be the only one that writes to the account, from before a journal is read or a plan made.
+
+    Within, a call that does the same finds that it is alone already. Raises `RefusedError` while another process is.
+    """
+    if api.account_sid in _held.get():
+        yield
+        return
+    with account_lock(api, say):
+        kept = "What was written, if anything was, is in the journal"
+        with resumable(kept=kept, remedy=("Go on with: ", AGAIN)):
+            yield
+
+
+@contextmanager
+def account_lock(api: TwilioApi, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold the account's lock, if the caller does not yet. Raises `RefusedError` while another process does."""
+    if api.account_sid in _held.get():
+        yield
+        return
+    with only_loader(state_folder(), api.account_sid) as said:
+        if said:
+            say(said)
+        token = _held.set(_held.get() | {api.account_sid})
+        try:
+            yield
+        finally:
+            _held.reset(token)
