@@ -12,7 +12,7 @@ from migrate.cli.commands.reporting import write_report
 from migrate.cli.commands.warnings import warn
 from migrate.cli.console import Screen
 from migrate.cli.options import api_options, common_options, extract_options, rules_option
-from migrate.cli.paths import OutFolder, guard_paths
+from migrate.cli.paths import OutFolder
 from migrate.cli.spelling import command_of, extract_command, spelled
 from migrate.model.errors import Step
 
