@@ -394,14 +394,14 @@ def test_a_rehearsal_passes_with_proposals_left_alone_and_with_them_forced(
 # --- files -----------------------------------------------------------------------------------------------
 
 
-def test_a_folder_and_a_plan_of_the_version_before_are_refused_with_a_remedy(
+def test_a_folder_and_a_plan_of_a_format_without_proposals_are_refused_with_a_remedy(
     tmp_path: Path, run: Run, mapped: Path
 ) -> None:
     plan = tmp_path / "plan.json"
     assert run("load", mapped, "--plan-out", plan).exit_code == 0
     plan.write_text(plan.read_text().replace('"format_version": 4', '"format_version": 3'))
     summary = mapped / "summary.json"
-    summary.write_text(summary.read_text().replace('"format_version": 4', '"format_version": 3'))
+    summary.write_text(summary.read_text().replace('"format_version": 5', '"format_version": 3'))
     for options, remedy in (((mapped,), "Map the snapshot again"), (("--plan", plan), "load MAPPED --plan-out FILE")):
         result = run("load", *options)
         assert (result.exit_code, result.stderr.count("\n")) == (1, 1)

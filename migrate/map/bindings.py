@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from migrate.map.counts import Counted
 from migrate.map.credentials import Credentials
-from migrate.map.decision import Facts, Fate, decide
+from migrate.map.decision import DECIDED, Facts, Fate, decide
 from migrate.map.mapped_parts import IN_MEMORY
 from migrate.map.rules import Rules
 from migrate.map.sharing import FLAGS, NO_CROWDS, SERVICE, Crowds
@@ -73,19 +73,12 @@ class Mapper:
             "identity": rows.column("identity"),
             "device": mask_column(rows.column("endpoint")),
             "binding_type": rows.column("binding_type"),
-            "target_binding_type": kinds.column("target_binding_type", [fate.target_binding_type for fate in fates]),
             "message_types": rows.column("message_types"),
-            "target_message_types": kinds.column(
-                "target_message_types", [fate.target_message_types for fate in fates]
-            ),
             "credential_sid": rows.column("credential_sid"),
-            "target_credential_sid": kinds.column(
-                "target_credential_sid", [fate.target_credential_sid for fate in fates]
-            ),
             "last_seen": last_seen,
-            "outcome": kinds.column("outcome", [fate.outcome for fate in fates]),
-            "action": kinds.column("action", [fate.action for fate in fates]),
-            "findings": kinds.column("findings", [fate.codes for fate in fates]),
+            "endpoint_shared": pc.fill_null(flags["shared"], False),
+            "identity_crowded": pc.fill_null(flags["crowded"], False),
+            **{name: kinds.column(name, [fate.columns[name] for fate in fates]) for name in DECIDED},
         }
         return pa.RecordBatch.from_arrays([columns[name] for name in IN_MEMORY.names], schema=IN_MEMORY)
 

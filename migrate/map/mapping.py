@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -136,17 +136,17 @@ class _Mapping:
             sid = service["sid"]
             tally = self._tally(sid)
             self._used |= {credential for credential, _ in tally.used}
-            services.append(self._numbers(service, tally))
             if normal(sid) in self._rules.leave_out:
                 left_out[sid] = service["friendly_name"] or ""
                 findings.append(Finding("service-left-out", sid, "", tally.rows))
+                services.append(self._numbers(service, tally))
                 continue
             desired = service_config(service, tally, self._rules, whole=self._whole)
+            services.append(self._numbers(service, tally, desired.off_in_chat))
             configs.append(desired.config)
             proposals += desired.proposals
             findings += [*desired.findings, *tally.findings(sid), *self._rejected(sid)]
-            off = {found.subject for found in desired.findings if found.code == "push-disabled"}
-            then, lengths = _live_then(service), self._rules.lengths
+            then, lengths, off = _live_then(service), self._rules.lengths, desired.off_in_chat
             findings += check_config(desired.config, then, tally.subscribers, off, lengths, desired.proposals)
         findings += self._account({service["service_sid"] for service in services})
         expired = sum(service["outcomes"].get("expired", 0) for service in services)
@@ -208,7 +208,7 @@ class _Mapping:
             tally.merge(result_of(task)[service_sid])
         return tally
 
-    def _numbers(self, service: dict[str, Any], tally: Tally) -> ServiceSummary:
+    def _numbers(self, service: dict[str, Any], tally: Tally, off_in_chat: Sequence[str] = ()) -> ServiceSummary:
         return {
             "service_sid": service["sid"],
             "friendly_name": service["friendly_name"] or "",
@@ -218,6 +218,7 @@ class _Mapping:
             "actions": dict(sorted(tally.actions.items())),
             "binding_types": dict(sorted(tally.binding_types.items())),
             "subscribers": dict(sorted(tally.subscribers.items())),
+            "off_in_chat": sorted(off_in_chat),
             "credentials": tally.credentials(),
             "conversations": _live_then(service),
         }

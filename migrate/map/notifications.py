@@ -30,11 +30,15 @@ Sources = Mapping[str, Mapping[str, Any]]  # Chat's settings by message type
 
 @dataclass(frozen=True)
 class Desired:
-    """What comes of one service: what is stated, what is only proposed, and what is to be said of both."""
+    """What comes of one service: what is stated, what is only proposed, and what is to be said of both.
+
+    `off_in_chat` are the switches that Chat has off though live bindings subscribe to their push.
+    """
 
     config: ServiceConfig
     proposals: tuple[Proposal, ...]
     findings: tuple[Finding, ...]
+    off_in_chat: tuple[str, ...]
 
 
 @dataclass
@@ -49,6 +53,7 @@ class _Draft:
     origins: dict[str, str] = field(default_factory=dict)
     proposals: dict[str, Proposal] = field(default_factory=dict)  # by path
     findings: list[Finding] = field(default_factory=list)
+    off_in_chat: list[str] = field(default_factory=list)
     texts: dict[str, str] = field(default_factory=dict)  # Chat's own, by the path where they are carried to
 
     def put(self, path: str, value: Value, origin: str) -> None:
@@ -137,6 +142,7 @@ class _Draft:
             self.find("push-unsubscribed", path)
         elif count and not enabled:
             self.find("push-disabled", path, count)
+            self.off_in_chat.append(path)
 
     def media(self) -> None:
         """Chat pushes media messages like all others; Conversations has a switch and a text for them."""
@@ -190,7 +196,7 @@ def service_config(service: Mapping[str, Any], tally: Tally, rules: Rules, *, wh
     if not service["friendly_name"] and "friendly_name" in (_said(service.get("extra"))[0] or {}):
         draft.find("setting-unfit", "friendly_name: not a text that can be stored")
     config = ServiceConfig(service["sid"], service["friendly_name"] or "", draft.settings, draft.origins)
-    return Desired(config, tuple(draft.proposals.values()), tuple(draft.findings))
+    return Desired(config, tuple(draft.proposals.values()), tuple(draft.findings), tuple(draft.off_in_chat))
 
 
 def _said(text: str | None) -> tuple[Any, bool]:
