@@ -1,4 +1,4 @@
-"""The fate of one binding: what it becomes and by which rules, decided from the few facts that matter."""
+"""The decision about one binding: what it becomes and by which rules, from the few facts that matter."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MESSAGE_TYPE = "message_types."  # how rules for message types are called
 
 @dataclass(frozen=True)
 class Facts:
-    """All that decides a binding's fate. Bindings with equal facts share one.
+    """All that decides about a binding. Bindings with equal facts share one decision.
 
     `missing` names the fields that are null, of those that a device cannot be followed without; `shared` and
     `crowded` are what only the other bindings of its service show.
@@ -36,7 +36,7 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Fate:
+class Decision:
     """What a binding becomes. `target_message_types` is in the order of `PUSHES`; None where unknown.
 
     `asked_for` are the pushes that it subscribes to, by Chat's name, or Conversations' where it has that. `notes` is
@@ -93,7 +93,7 @@ class _Translation:
     is_conversations: bool = False
 
 
-def decide(facts: Facts, rules: Rules, credentials: Credentials) -> Fate:
+def decide(facts: Facts, rules: Rules, credentials: Credentials) -> Decision:
     """The one outcome of bindings with these facts, and everything that is to be said about them."""
     target, used = rules.binding_types.get(facts.binding_type or ""), []
     notes = _common(facts)
@@ -112,7 +112,7 @@ def decide(facts: Facts, rules: Rules, credentials: Credentials) -> Fate:
     types = translate_message_types(facts.message_types, rules)
     said = (*notes, *follow.notes, *types.notes)
     outcome = _outcome(facts, types, said)
-    return Fate(
+    return Decision(
         None if target == BLOCK else target,
         follow.credential_sid,
         types.targets,

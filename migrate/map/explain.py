@@ -41,8 +41,8 @@ def explain(folder: Path, sid: str, service_sid: str | None = None) -> Explanati
 def _explain(mapped: Mapped, rules: Rules, row: dict[str, Any]) -> Explanation:
     folder, service_sid = mapped.folder, row.pop("service_sid")
     as_of = datetime.fromisoformat(mapped.summary.as_of)
-    fate = decide(_facts(row, as_of, rules), rules, Credentials.of(mapped.summary.credentials))
-    if any(row[name] != value for name, value in fate.columns.items()):
+    decision = decide(_facts(row, as_of, rules), rules, Credentials.of(mapped.summary.credentials))
+    if any(row[name] != value for name, value in decision.columns.items()):
         raise InputError(f"The bindings in {folder} are not as they were mapped", remedy="Map the snapshot anew")
     service = next((item for item in mapped.summary.services if item["service_sid"] == service_sid), None)
     if service is None:
@@ -54,8 +54,8 @@ def _explain(mapped: Mapped, rules: Rules, row: dict[str, Any]) -> Explanation:
         as_of,
         row,
         _pushes(mapped, service_sid, row["target_message_types"] or ()),
-        tuple(RuleUsed(name, shown(_value(rules, name)), rules.reasons[name]) for name in fate.rules),
-        fate.notes,
+        tuple(RuleUsed(name, shown(_value(rules, name)), rules.reasons[name]) for name in decision.rules),
+        decision.notes,
         _proposed(mapped, service_sid, row["target_message_types"] or ()),
     )
 
