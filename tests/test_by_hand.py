@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from migrate.map.counts import Tally
+from migrate.map.counts import ServiceCounts
 from migrate.map.notifications import service_config
 from migrate.map.push_config_yaml import parse
 from migrate.map.rules_toml import default_rules
@@ -57,7 +57,7 @@ SETTINGS: list[tuple[str, dict[str, Any], dict[str, bool | str]]] = [
 @pytest.mark.parametrize(("why", "chat", "form"), SETTINGS, ids=[why for why, _, _ in SETTINGS])
 def test_each_setting_becomes_the_form_field_that_it_should(why: str, chat: Any, form: dict[str, bool | str]) -> None:
     row = {"sid": service_sid(1), "friendly_name": "x", "notifications": json.dumps(chat)}
-    found = service_config(row, Tally(), RULES).config
+    found = service_config(row, ServiceCounts(), RULES).config
     assert {FIELD_BY_PATH[path].form: value for path, value in found.settings.items()} == form
 
 

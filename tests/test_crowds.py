@@ -1,4 +1,4 @@
-"""Crowds: identities with many bindings and shared endpoints, by value, whatever the parts and their hashes."""
+"""Sharing: identities with many bindings and shared endpoints, by value, whatever the parts and their hashes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from migrate.map import sharing
-from migrate.map.sharing import find_crowds
+from migrate.map.sharing import find_sharing
 from migrate.model.schemas import BINDINGS
 
 # A binding as far as crowds go: its endpoint and its identity.
@@ -32,10 +32,10 @@ def write(path: Path, rows: list[Row]) -> Path:
 def crowds_of(folder: Path, parts: list[list[Row]], limit: int = 10) -> Found:
     """The crowded identities and the shared endpoints of bindings in some parts."""
     paths = [write(folder / f"{number}.parquet", rows) for number, rows in enumerate(parts)]
-    found = find_crowds(paths, limit, folder)
-    assert found.identities.type == found.endpoints.type == pa.string()
+    found = find_sharing(paths, limit, folder)
+    assert found.crowded_identities.type == found.shared_endpoints.type == pa.string()
     assert sorted(folder.iterdir()) == sorted(paths)  # nothing is left behind
-    return found.identities.to_pylist(), found.endpoints.to_pylist()
+    return found.crowded_identities.to_pylist(), found.shared_endpoints.to_pylist()
 
 
 def naively(rows: list[Row], limit: int) -> Found:
@@ -69,9 +69,9 @@ def test_texts_that_share_a_hash_are_told_apart(parts: list[list[Row]], limit: i
 
 
 def test_no_parts_no_crowds(tmp_path: Path) -> None:
-    found = find_crowds([], 10, tmp_path)
-    assert found.identities.equals(pa.array([], pa.string()))
-    assert found.endpoints.equals(pa.array([], pa.string()))
+    found = find_sharing([], 10, tmp_path)
+    assert found.crowded_identities.equals(pa.array([], pa.string()))
+    assert found.shared_endpoints.equals(pa.array([], pa.string()))
 
 
 @pytest.mark.parametrize(("bindings", "found"), [(10, []), (11, ["i"])])
@@ -109,7 +109,7 @@ def test_part_names_are_no_patterns(tmp_path: Path) -> None:
     parts = [
         write(tmp_path / name, [(name, "i1")]) for name in ("s?/0.parquet", "s[1]/*.parquet", "it's/{a}.parquet")
     ]
-    found = find_crowds(parts, 10, tmp_path)
-    assert (found.identities.to_pylist(), found.endpoints.to_pylist()) == ([], [])
-    found = find_crowds([*parts, *parts], 5, tmp_path)  # all of them were read
-    assert found.identities.to_pylist() == ["i1"]
+    found = find_sharing(parts, 10, tmp_path)
+    assert (found.crowded_identities.to_pylist(), found.shared_endpoints.to_pylist()) == ([], [])
+    found = find_sharing([*parts, *parts], 5, tmp_path)  # all of them were read
+    assert found.crowded_identities.to_pylist() == ["i1"]

@@ -52,7 +52,8 @@ ALL = ("new_message", "added_to_conversation", "removed_from_conversation")
     ],
 )
 def test_each_message_type_has_its_counterpart_or_a_finding(name: str, target: str, code: str) -> None:
-    assert translate_message_type(name, RULES)[:2] == (target, code)
+    found = translate_message_type(name, RULES)
+    assert (found.target, found.code) == (target, code)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +115,7 @@ def test_every_binding_has_one_outcome_and_nothing_goes_unsaid(facts: Facts) -> 
     assert set(fate.rules) <= set(RULES.reasons)
     subjects = {subject for code, subject in fate.notes if code.startswith("message-type-")}
     for name in facts.message_types or ():
-        target, _, _ = translate_message_type(name, RULES)
+        target = translate_message_type(name, RULES).target
         shown = "(null)" if name is None else name or "(empty)"
         assert (target in (fate.target_message_types or ())) if target else shown in subjects
 

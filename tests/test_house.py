@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from migrate.cli.app import cli
+from migrate.model.catalogue import CATALOGUE
 from tests.conftest import ROOT
 
 PACKAGE = ROOT / "migrate"
@@ -197,3 +198,40 @@ def test_a_stage_names_what_to_do_next_as_a_step_and_builds_no_command(path: Pat
 def test_the_words_of_the_system_for_what_failed_are_looked_up_in_one_place() -> None:
     found = {path.relative_to(PACKAGE).as_posix() for path in MODULES if "strerror or" in path.read_text("utf-8")}
     assert found == {"model/errors.py"}
+
+
+# Where codes of findings may be compared: where they are catalogued and shown; where what is found is the matter itself.
+COMPARES = {
+    "model/catalogue.py",
+    "load/limits.py",  # a plan's findings are what its limits are about
+    "load/proposals.py",  # takes back the findings about what it settles
+    "map/earlier_format.py",  # an earlier version wrote some facts as findings only
+}
+
+
+def comparisons(tree: ast.Module) -> list[int]:
+    """The lines that compare the code of a finding, by its name, as an attribute or as a constant."""
+    return [
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Compare)
+        for part in ast.walk(node)
+        if (isinstance(part, ast.Constant) and isinstance(part.value, str) and part.value in CATALOGUE)
+        or (isinstance(part, ast.Attribute) and part.attr in ("code", "codes") and "error" not in ast.unparse(part))
+    ]
+
+
+def test_no_fact_is_recovered_from_the_code_of_a_finding() -> None:
+    found = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in MODULES
+        if room_of(path) != "report" and comparisons(ast.parse(path.read_text("utf-8")))
+    }
+    assert found - {"runtime/interrupts.py"} <= COMPARES  # that one compares exit codes
+
+
+@pytest.mark.parametrize(
+    "line", ['"endpoint-shared" in row["findings"]', 'found.code == "push-disabled"', "found.code not in CODES"]
+)
+def test_comparing_a_code_is_seen(line: str) -> None:
+    assert comparisons(ast.parse(f"x = {line}"))

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from migrate.map.bindings import NEEDED, Mapper
-from migrate.map.counts import Counted
+from migrate.map.counts import TaskCounts
 from migrate.map.credentials import Credentials
 from migrate.map.mapping import map_some
 from migrate.map.rules_toml import default_rules
@@ -251,10 +251,10 @@ def compared(services: list[ServiceParts], folder: Path, **options: Any) -> tupl
 @given(st.lists(st.text("AB\N{GRINNING FACE}\x00", max_size=10) | st.text("B", min_size=7, max_size=9), max_size=25))
 def test_examples_are_the_smallest_of_all_whatever_form_sids_have(sids: list[str]) -> None:
     rows = [binding(n, sid=sid, binding_type="odd" if n % 2 else "apn") for n, sid in enumerate(sids)]
-    batch, counted = pa.RecordBatch.from_pylist(rows, schema=BINDINGS), Counted()
+    batch, counted = pa.RecordBatch.from_pylist(rows, schema=BINDINGS), TaskCounts()
     for piece in (batch.slice(7), batch.slice(0, 7)):
         Mapper(AS_OF, default_rules(), CALM).map_batch(piece, counted)
-    found = {finding.code: finding.examples for finding in counted.tallies()[0].findings("x")}
+    found = {finding.code: finding.examples for finding in counted.by_service()[0].findings("x")}
     assert found.get("binding-type-unknown", ()) == tuple(sorted(sids[1::2])[:5])
 
 
@@ -264,11 +264,11 @@ def test_more_kinds_than_a_number_tells_apart_are_still_told_apart(monkeypatch: 
         binding(n, binding_type=kind, message_types=[name])
         for n, (kind, name) in enumerate(zip("aabb", "xyxy", strict=True))
     ]
-    counted = Counted()
+    counted = TaskCounts()
     Mapper(AS_OF, default_rules(), CALM).map_batch(pa.RecordBatch.from_pylist(rows, schema=BINDINGS), counted)
-    tally = counted.tallies()[0]
-    assert tally.binding_types == Counter(a=2, b=2)
-    assert tally.notes["message-type-unknown", "x"] == tally.notes["message-type-unknown", "y"] == 2
+    counts = counted.by_service()[0]
+    assert counts.binding_types == Counter(a=2, b=2)
+    assert counts.notes["message-type-unknown", "x"] == counts.notes["message-type-unknown", "y"] == 2
 
 
 LISTED = ("service_sid", "identity", "endpoint", "platform", "last_seen", "sid")
@@ -315,7 +315,7 @@ def test_texts_that_are_too_long_for_the_memory_are_mapped_by_fewer_services(
     with pytest.raises(FullMemoryError):
         map_together(task)
     found = map_some(task)
-    assert {sid: tally.rows for sid, tally in found.items()} == {service.sid: 20 for service in services}
+    assert {sid: counts.rows for sid, counts in found.items()} == {service.sid: 20 for service in services}
     assert {sid.partition("=")[2]: len(rows) for sid, rows in rows_in(tmp_path / "out").items()} == {
         service.sid: 20 for service in services
     }

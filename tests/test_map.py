@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from migrate.map.bindings import Mapper
-from migrate.map.counts import Counted, Tally
+from migrate.map.counts import ServiceCounts, TaskCounts
 from migrate.map.credentials import Credentials
 from migrate.map.decision import Facts, decide
 from migrate.map.notifications import service_config
@@ -24,7 +24,7 @@ from migrate.map.outcome import OUTCOMES
 from migrate.map.push_config_yaml import parse
 from migrate.map.rules import DROP
 from migrate.map.rules_toml import default_rules
-from migrate.map.sharing import Crowds
+from migrate.map.sharing import Sharing
 from migrate.model.masked_column import mask_column
 from migrate.model.masking import mask
 from migrate.model.schemas import BINDINGS, MAPPED_BINDINGS
@@ -34,7 +34,7 @@ from tests.snapshots import credential_sid
 RULES = default_rules()
 AS_OF = datetime(2026, 6, 15, 8, tzinfo=UTC)
 NOBODY = Credentials({})
-MAPPER = Mapper(AS_OF, RULES, NOBODY, Crowds(pa.array(["a", "b"]), pa.array(["a", "c"])))
+MAPPER = Mapper(AS_OF, RULES, NOBODY, Sharing(pa.array(["a", "b"]), pa.array(["a", "c"])))
 SERVICE = service_sid(1)
 
 
@@ -50,7 +50,7 @@ def config(
         "friendly_name": "x",
         "notifications": None if notifications is None else json.dumps(notifications),
     }
-    desired = service_config(row, Tally(subscribers=Counter(subscribers), askers=Counter(subscribers)), RULES)
+    desired = service_config(row, ServiceCounts(subscribers=Counter(subscribers), askers=Counter(subscribers)), RULES)
     proposed = {proposal.path: proposal.value for proposal in desired.proposals}
     assert not proposed or proposals is not None
     if proposals is not None:
@@ -208,11 +208,11 @@ def expected_facts(row: dict[str, Any]) -> Facts:
     )
 
 
-def map_batch(batch: pa.RecordBatch, tally: Tally) -> pa.RecordBatch:
+def map_batch(batch: pa.RecordBatch, counts: ServiceCounts) -> pa.RecordBatch:
     """The batch as it is read again, once it was written."""
-    counted = Counted()
+    counted = TaskCounts()
     mapped = MAPPER.map_batch(batch, counted)
-    tally.merge(counted.tallies()[0])
+    counts.merge(counted.by_service()[0])
     return mapped.cast(MAPPED_BINDINGS)
 
 
@@ -220,7 +220,7 @@ def map_batch(batch: pa.RecordBatch, tally: Tally) -> pa.RecordBatch:
 @settings(deadline=None)
 def test_a_batch_is_mapped_as_its_rows_are_one_by_one_however_it_is_cut(rows: list[dict[str, Any]], cut: int) -> None:
     batch = pa.RecordBatch.from_pylist(rows, schema=BINDINGS)
-    whole, parts = Tally(), Tally()
+    whole, parts = ServiceCounts(), ServiceCounts()
     mapped = map_batch(batch, whole)
     assert mapped.schema == MAPPED_BINDINGS
     for row, found in zip(rows, mapped.to_pylist(), strict=True):
@@ -234,7 +234,7 @@ def test_a_batch_is_mapped_as_its_rows_are_one_by_one_however_it_is_cut(rows: li
         assert found["device"] == (None if row["endpoint"] is None else mask(row["endpoint"]))
     assert whole.rows == sum(whole.outcomes.values()) == sum(whole.binding_types.values()) == len(rows)
     for piece in (batch.slice(cut), batch.slice(0, cut)):
-        part = Tally()
+        part = ServiceCounts()
         map_batch(piece, part)
         parts.merge(part)
     assert parts == whole
@@ -272,8 +272,8 @@ def test_what_a_mask_leaves_does_not_act_where_it_is_shown(value: str, shown: st
     assert mask_column(column.slice(3)).to_pylist() == [shown]
 
 
-def one_binding(**changes: Any) -> Tally:
-    """The tally of one binding that is as live as can be, with changes."""
+def one_binding(**changes: Any) -> ServiceCounts:
+    """The counts of one binding that is as live as can be, with changes."""
     row: dict[str, Any] = {
         "sid": "BS" + "1" * 32,
         "endpoint": "e",
@@ -282,9 +282,9 @@ def one_binding(**changes: Any) -> Tally:
         "credential_sid": "CR1",
     }
     row |= {"message_types": ["new_message"], "date_created": None, "date_updated": AS_OF, **changes}
-    counted = Counted()
+    counted = TaskCounts()
     Mapper(AS_OF, RULES, NOBODY).map_batch(pa.RecordBatch.from_pylist([row], schema=BINDINGS), counted)
-    return counted.tallies()[0]
+    return counted.by_service()[0]
 
 
 def test_live_bindings_subscribe_and_expired_ones_do_not() -> None:

@@ -197,9 +197,9 @@ def nothing_is_wider(mapping: Mapping, said: Sequence[Any], rules: Rules) -> Non
 
 def asked_for(name: str | None, rules: Rules) -> str:
     """What a message type asks for: Chat's plain name, or Conversations'."""
-    target, code, _ = translate_message_type(name, rules)
+    found = translate_message_type(name, rules)
     plain = (name or "").removeprefix("twilio.channel.").removeprefix("twilio.ipmsg.")
-    return target if code or plain not in rules.message_types else plain
+    return found.target if found.code or plain not in rules.message_types else plain
 
 
 def templates_are_translated_for_good(mapping: Mapping, said: Sequence[Any], rules: Rules) -> None:

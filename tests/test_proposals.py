@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from migrate.load.plan_file import read_plan
 from migrate.load.proposals import with_proposals
-from migrate.map.counts import Tally
+from migrate.map.counts import ServiceCounts
 from migrate.map.notifications import service_config
 from migrate.map.push_config_yaml import dump, parse
 from migrate.map.rules_toml import default_rules, override
@@ -198,11 +198,11 @@ def test_any_lines_can_be_uncommented_and_all_of_them_are_what_a_rule_trusts(
 ) -> None:
     names = {name: 2 for name, target in default_rules().message_types.items() if target in asked}
     types = Counter({(target, "apn\n  evil: 1"): 2 for target in asked})
-    tally = Tally(subscribers=Counter(dict.fromkeys(asked, 2)), askers=Counter(names), types=types)
+    counts = ServiceCounts(subscribers=Counter(dict.fromkeys(asked, 2)), askers=Counter(names), types=types)
     row = {"sid": SERVICE, "friendly_name": "x", "notifications": json.dumps(chat)}
-    found = service_config(row, tally, override(media, "x"))
-    trusted = service_config(row, tally, override(f'{media}[inference]\ndefault = "trust"', "x"))
-    left = service_config(row, tally, override(f'{media}[inference]\ndefault = "leave"', "x"))
+    found = service_config(row, counts, override(media, "x"))
+    trusted = service_config(row, counts, override(f'{media}[inference]\ndefault = "trust"', "x"))
+    left = service_config(row, counts, override(f'{media}[inference]\ndefault = "leave"', "x"))
     assert (trusted.proposals, left.proposals) == ((), ())
     assert left.config.settings == found.config.settings
     text = dump([found.config], {}, found.proposals)
@@ -394,14 +394,14 @@ def test_a_rehearsal_passes_with_proposals_left_alone_and_with_them_forced(
 # --- files -----------------------------------------------------------------------------------------------
 
 
-def test_a_folder_and_a_plan_of_the_version_before_are_refused_with_a_remedy(
+def test_a_folder_and_a_plan_of_a_format_without_proposals_are_refused_with_a_remedy(
     tmp_path: Path, run: Run, mapped: Path
 ) -> None:
     plan = tmp_path / "plan.json"
     assert run("load", mapped, "--plan-out", plan).exit_code == 0
     plan.write_text(plan.read_text().replace('"format_version": 4', '"format_version": 3'))
     summary = mapped / "summary.json"
-    summary.write_text(summary.read_text().replace('"format_version": 4', '"format_version": 3'))
+    summary.write_text(summary.read_text().replace('"format_version": 5', '"format_version": 3'))
     for options, remedy in (((mapped,), "Map the snapshot again"), (("--plan", plan), "load MAPPED --plan-out FILE")):
         result = run("load", *options)
         assert (result.exit_code, result.stderr.count("\n")) == (1, 1)

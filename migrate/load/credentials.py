@@ -64,9 +64,8 @@ def plan_credentials(
             changes.append(CredentialChange(config))
             findings.append(Finding("credential-to-be-made", None, about))
         else:
-            code = "credential-exists" if len(like) == 1 else "credential-ambiguous"
-            if code == "credential-exists" and _flaw(config, like):
-                code = "credential-sandbox-differs"
+            same = "credential-sandbox-differs" if _flaw(config, like) else "credential-exists"
+            code = same if len(like) == 1 else "credential-ambiguous"
             findings += [Finding(code, None, f"{found.sid} {found.friendly_name}") for found in like]
     return changes, [*findings, *secret_findings(changes, api.server_time or datetime.now(UTC))]
 

@@ -1,7 +1,7 @@
 """A batch of bindings to a batch of mapped bindings, column by column.
 
-Bindings are many, but the facts that decide their fate take few values: each distinct combination is decided
-once, and the rows take the result.
+Bindings are many, but the facts that decide what becomes of them take few values: each distinct combination is
+decided once, and the rows take the result.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from migrate.map.counts import Counted
+from migrate.map.counts import TaskCounts
 from migrate.map.credentials import Credentials
-from migrate.map.decision import Facts, Fate, decide
+from migrate.map.decision import DECIDED, Decision, Facts, decide
 from migrate.map.mapped_parts import IN_MEMORY
 from migrate.map.rules import Rules
-from migrate.map.sharing import FLAGS, NO_CROWDS, SERVICE, Crowds
+from migrate.map.sharing import FLAGS, NO_SHARING, SERVICE, Sharing
 from migrate.model.finding import MAX_EXAMPLES
 from migrate.model.masked_column import mask_column
 from migrate.model.schemas import BINDINGS, encoded
@@ -43,14 +43,14 @@ _OF_A_TEXT = np.array([(1 << 64) - (1 << 64 - 8 * length) for length in range(9)
 
 @dataclass(frozen=True)
 class Mapper:
-    """All that the fate of a service's bindings depends on, beside themselves. `as_of` is the source's time."""
+    """All that decides about a service's bindings, beside themselves. `as_of` is the source's time."""
 
     as_of: datetime
     rules: Rules
     credentials: Credentials
-    crowds: Crowds = NO_CROWDS
+    sharing: Sharing = NO_SHARING
 
-    def map_batch(self, batch: pa.RecordBatch, counted: Counted) -> pa.RecordBatch:
+    def map_batch(self, batch: pa.RecordBatch, counted: TaskCounts) -> pa.RecordBatch:
         """Map rows with the columns `NEEDED` to as many rows of `IN_MEMORY`, and count them.
 
         Rows of several services have those of `read_together` too; others are of one service. A batch has at most a
@@ -59,33 +59,26 @@ class Mapper:
         rows = batch.select(NEEDED).cast(_TAKEN)
         last_seen = pc.coalesce(rows.column("date_updated"), rows.column("date_created"))
         several = SERVICE in batch.schema.names
-        flags = {name: batch.column(name) for name in FLAGS} if several else self.crowds.flags(batch)
+        flags = {name: batch.column(name) for name in FLAGS} if several else self.sharing.flags(batch)
         kinds = _Kinds(rows, last_seen, self._tests(rows, last_seen, flags), batch[SERVICE] if several else None)
-        fates: list[Fate] = []
+        decisions: list[Decision] = []
         for service, facts, count, sids in kinds:
-            fate = counted.fates.get(facts)
-            if fate is None:
-                fate = counted.fates[facts] = decide(facts, self.rules, self.credentials)
-            fates.append(fate)
-            counted.add(service, facts, count, sids if fate.notes else ())
+            decision = counted.decisions.get(facts)
+            if decision is None:
+                decision = counted.decisions[facts] = decide(facts, self.rules, self.credentials)
+            decisions.append(decision)
+            counted.add(service, facts, count, sids if decision.notes else ())
         columns = {
             "sid": rows.column("sid"),
             "identity": rows.column("identity"),
             "device": mask_column(rows.column("endpoint")),
             "binding_type": rows.column("binding_type"),
-            "target_binding_type": kinds.column("target_binding_type", [fate.target_binding_type for fate in fates]),
             "message_types": rows.column("message_types"),
-            "target_message_types": kinds.column(
-                "target_message_types", [fate.target_message_types for fate in fates]
-            ),
             "credential_sid": rows.column("credential_sid"),
-            "target_credential_sid": kinds.column(
-                "target_credential_sid", [fate.target_credential_sid for fate in fates]
-            ),
             "last_seen": last_seen,
-            "outcome": kinds.column("outcome", [fate.outcome for fate in fates]),
-            "action": kinds.column("action", [fate.action for fate in fates]),
-            "findings": kinds.column("findings", [fate.codes for fate in fates]),
+            "endpoint_shared": pc.fill_null(flags["shared"], False),
+            "identity_crowded": pc.fill_null(flags["crowded"], False),
+            **{name: kinds.column(name, [decision.columns[name] for decision in decisions]) for name in DECIDED},
         }
         return pa.RecordBatch.from_arrays([columns[name] for name in IN_MEMORY.names], schema=IN_MEMORY)
 
@@ -99,7 +92,7 @@ class Mapper:
 
 
 class _Kinds:
-    """The rows of a batch by their service and the facts that decide their fate."""
+    """The rows of a batch by their service and the facts that decide about them."""
 
     def __init__(
         self, rows: pa.RecordBatch, last_seen: pa.Array, tests: dict[str, pa.Array], services: pa.Array | None

@@ -8,21 +8,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from migrate.map.credentials import Note
-from migrate.map.decision import Facts, Fate
+from migrate.map.decision import Decision, Facts
 from migrate.map.mapped_folder import CredentialUse
 from migrate.model.finding import MAX_EXAMPLES, Finding
 
 NONE = "none"  # a field that is null
 
 
-class Counted:
-    """What a task has counted: bindings of each service by the facts that decide their fate.
+class TaskCounts:
+    """What a task has counted: bindings of each service by the facts that decide about them.
 
-    `fates` has what was decided, each once.
+    `decisions` has what was decided, each once.
     """
 
     def __init__(self) -> None:
-        self.fates: dict[Facts, Fate] = {}
+        self.decisions: dict[Facts, Decision] = {}
         self._counts: dict[tuple[int, Facts], int] = {}
         self._sids: dict[tuple[int, Facts], list[str]] = {}
 
@@ -33,17 +33,17 @@ class Counted:
         if sids:
             self._sids[key] = heapq.nsmallest(MAX_EXAMPLES, (*self._sids.get(key, ()), *sids))
 
-    def tallies(self, services: int = 1) -> list[Tally]:
+    def by_service(self, services: int = 1) -> list[ServiceCounts]:
         """What was counted of so many services, in the order of their places."""
-        found = [Tally() for _ in range(services)]
+        found = [ServiceCounts() for _ in range(services)]
         for (service, facts), count in self._counts.items():
-            found[service].add(self.fates[facts], facts, count, self._sids.get((service, facts), ()))
+            found[service].add(self.decisions[facts], facts, count, self._sids.get((service, facts), ()))
         return found
 
 
 @dataclass
-class Tally:
-    """Tallies add up, in any order, to the same result."""
+class ServiceCounts:
+    """What was counted over bindings of one service. Counts add up, in any order, to the same result."""
 
     rows: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -58,28 +58,28 @@ class Tally:
     notes: Counter[Note] = field(default_factory=Counter)
     examples: dict[Note, list[str]] = field(default_factory=dict)
 
-    def add(self, fate: Fate, facts: Facts, count: int, sids: Iterable[str]) -> None:
-        """Count the bindings that share a fate; `sids` holds at least the smallest of theirs."""
+    def add(self, decision: Decision, facts: Facts, count: int, sids: Iterable[str]) -> None:
+        """Count the bindings that share a decision; `sids` holds at least the smallest of theirs."""
         binding_type = NONE if facts.binding_type is None else facts.binding_type
         credential = NONE if facts.credential_sid is None else facts.credential_sid
         self.rows += count
-        self.outcomes[fate.outcome] += count
-        self.actions[fate.action] += count
+        self.outcomes[decision.outcome] += count
+        self.actions[decision.action] += count
         self.binding_types[binding_type] += count
         self.used[credential, binding_type] += count
         if not facts.expired:
-            self.subscribers.update(dict.fromkeys(fate.target_message_types or (), count))
+            self.subscribers.update(dict.fromkeys(decision.target_message_types or (), count))
             self.types.update(
-                dict.fromkeys(((target, binding_type) for target in fate.target_message_types or ()), count)
+                dict.fromkeys(((target, binding_type) for target in decision.target_message_types or ()), count)
             )
-            self.askers.update(dict.fromkeys(fate.asked_for, count))
+            self.askers.update(dict.fromkeys(decision.asked_for, count))
             self.live[credential] += count
-            self.successors.setdefault(credential, set()).add(fate.target_credential_sid)
+            self.successors.setdefault(credential, set()).add(decision.target_credential_sid)
         sids = list(sids)
-        for note in fate.notes:
+        for note in decision.notes:
             self._note(note, count, sids)
 
-    def merge(self, other: Tally) -> None:
+    def merge(self, other: ServiceCounts) -> None:
         """Add what another has counted."""
         self.rows += other.rows
         for name in ("outcomes", "actions", "binding_types", "subscribers", "types", "askers", "used", "live"):

@@ -19,11 +19,12 @@ Note = tuple[str, str]  # a finding's code, and what it is about
 
 @dataclass(frozen=True)
 class Succession:
-    """Which credential a device is to register with; None: nobody has said yet."""
+    """Which credential a device is to register with; None: nobody has said yet. `is_new`: another than it had."""
 
     credential_sid: str | None
     notes: tuple[Note, ...]
     rules: tuple[str, ...] = ()
+    is_new: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Credentials:
         notes = list(self._notes(new, target, rules))
         if new != sid:
             notes.append(("credential-replaced", about))
-        return Succession(new, tuple(notes), named)
+        return Succession(new, tuple(notes), named, is_new=new != sid)
 
     def _notes(self, sid: str, target: str, rules: Rules) -> Iterable[Note]:
         """What is to be said of the credential that devices of a type are to register with."""

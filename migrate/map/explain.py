@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from migrate.map.credentials import Credentials
-from migrate.map.decision import Facts, Fate, decide
+from migrate.map.decision import Facts, decide
 from migrate.map.explanation import Explanation, RuleUsed
 from migrate.map.mapped_folder import RULES, Mapped, find_bindings, open_mapped
 from migrate.map.rules import Rules
@@ -41,8 +41,8 @@ def explain(folder: Path, sid: str, service_sid: str | None = None) -> Explanati
 def _explain(mapped: Mapped, rules: Rules, row: dict[str, Any]) -> Explanation:
     folder, service_sid = mapped.folder, row.pop("service_sid")
     as_of = datetime.fromisoformat(mapped.summary.as_of)
-    fate = decide(_facts(row, as_of, rules), rules, Credentials.of(mapped.summary.credentials))
-    if not _agrees(fate, row):
+    decision = decide(_facts(row, as_of, rules), rules, Credentials.of(mapped.summary.credentials))
+    if any(row[name] != value for name, value in decision.columns.items()):
         raise InputError(f"The bindings in {folder} are not as they were mapped", remedy="Map the snapshot anew")
     service = next((item for item in mapped.summary.services if item["service_sid"] == service_sid), None)
     if service is None:
@@ -54,8 +54,8 @@ def _explain(mapped: Mapped, rules: Rules, row: dict[str, Any]) -> Explanation:
         as_of,
         row,
         _pushes(mapped, service_sid, row["target_message_types"] or ()),
-        tuple(RuleUsed(name, shown(_value(rules, name)), rules.reasons[name]) for name in fate.rules),
-        fate.notes,
+        tuple(RuleUsed(name, shown(_value(rules, name)), rules.reasons[name]) for name in decision.rules),
+        decision.notes,
         _proposed(mapped, service_sid, row["target_message_types"] or ()),
     )
 
@@ -87,28 +87,8 @@ def _facts(row: Mapping[str, Any], as_of: datetime, rules: Rules) -> Facts:
         None if types is None else tuple(types),
         last_seen is not None and last_seen < as_of - rules.lifetime,
         tuple(said for name, said in needed.items() if row[name] is None),
-        "endpoint-shared" in row["findings"],
-        "identity-crowded" in row["findings"],
-    )
-
-
-def _agrees(fate: Fate, row: Mapping[str, Any]) -> bool:
-    targets = row["target_message_types"]
-    found = (
-        row["target_binding_type"],
-        row["target_credential_sid"],
-        None if targets is None else tuple(targets),
-        row["outcome"],
-        row["action"],
-        row["findings"],
-    )
-    return found == (
-        fate.target_binding_type,
-        fate.target_credential_sid,
-        fate.target_message_types,
-        fate.outcome,
-        fate.action,
-        fate.codes,
+        row["endpoint_shared"],
+        row["identity_crowded"],
     )
 
 

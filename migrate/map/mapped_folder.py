@@ -9,7 +9,8 @@ from typing import Any, Literal, TypedDict
 
 from msgspec import Struct
 
-from migrate.model.config_check import CODES, check_config
+from migrate.map.earlier_format import FORMAT_4, upgrade, upgrade_row
+from migrate.model.config_check import check_config
 from migrate.model.credential import Credential
 from migrate.model.digest import digest
 from migrate.model.documents import (
@@ -28,7 +29,7 @@ from migrate.model.proposal import Proposal, waiting
 from migrate.model.push_config import PushConfig, ServiceConfig, Settings, Value
 from migrate.model.templates import Lengths
 
-FORMAT = 4
+FORMAT = 5
 CONFIG = "push-config.yaml"
 SUMMARY = "summary.json"
 RULES = "rules.toml"
@@ -52,8 +53,9 @@ class ServiceSummary(TypedDict):
     """One service, in numbers.
 
     `left_out` says whether the rules leave it out, `bindings` is their number; `outcomes`, `actions` and
-    `binding_types` are numbers by name, `subscribers` live bindings by Conversations' message type. `conversations`
-    is what was live there when the snapshot was taken, by path; None where that could not be read.
+    `binding_types` are numbers by name, `subscribers` live bindings by Conversations' message type. `off_in_chat` are
+    the switches, by path, that Chat has off though live bindings subscribe to their push. `conversations` is what was
+    live there when the snapshot was taken, by path; None where that could not be read.
     """
 
     service_sid: str
@@ -64,6 +66,7 @@ class ServiceSummary(TypedDict):
     actions: dict[str, Count]
     binding_types: dict[str, Count]
     subscribers: dict[str, Count]
+    off_in_chat: list[str]
     credentials: list[CredentialUse]
     conversations: dict[str, Value] | None
 
@@ -170,17 +173,14 @@ class Mapped(Struct, frozen=True):
 
         `live` are the settings of the services in Conversations, by SID; None for those that nobody knows.
         """
-        findings = [found for found in self.summary.findings if found.code not in CODES]
-        off: dict[str | None, set[str]] = {}
-        for found in findings:
-            if found.code == "push-disabled":
-                off.setdefault(found.service_sid, set()).add(found.subject)
-        subscribers = {service["service_sid"]: service["subscribers"] for service in self.summary.services}
+        findings = [found for found in self.summary.findings if not found.of_config]
+        services = {service["service_sid"]: service for service in self.summary.services}
         for config in self.configs:
             sid = config.service_sid
-            numbers, chats = subscribers.get(sid, {}), off.get(sid, ())
+            known = services.get(sid)
+            numbers, off = (known["subscribers"], known["off_in_chat"]) if known else ({}, [])
             proposals = self.summary.proposals_by_service.get(sid, ())
-            findings += check_config(config, live.get(sid), numbers, chats, self.summary.lengths, proposals)
+            findings += check_config(config, live.get(sid), numbers, off, self.summary.lengths, proposals)
         stated = {config.service_sid for config in self.configs}
         findings += [
             Finding("service-not-stated", service["service_sid"], count=service["bindings"])
@@ -217,7 +217,7 @@ def find_bindings(mapped: Mapped, sid: str) -> list[dict[str, Any]]:
         raise InputError(
             f"The bindings in {mapped.folder} are not as they were mapped", remedy="Map the snapshot anew"
         )
-    return sorted(rows, key=lambda row: str(row["service_sid"]))
+    return sorted(map(upgrade_row, rows), key=lambda row: str(row["service_sid"]))
 
 
 def open_mapped(folder: Path) -> Mapped:
@@ -247,7 +247,9 @@ def open_mapped(folder: Path) -> Mapped:
 
 def _read_summary(data: bytes) -> Summary:
     """The summary in a summary.json. Raises `DocumentError` for what no mapping wrote."""
-    content = load_versioned(data, FORMAT)
+    version, content = load_versioned(data, FORMAT, FORMAT_4)
+    if version == FORMAT_4:
+        upgrade(content)
     summary = decode({**content, **decode(content, _Saved).digests}, Summary)
     moment(summary.as_of)
     if not {proposal.service_sid for proposal in summary.proposals} <= {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from migrate.map.bindings import ENCODED, NEEDED, Mapper
-from migrate.map.counts import Counted, Tally
+from migrate.map.counts import ServiceCounts, TaskCounts
 from migrate.map.credentials import Credentials
 from migrate.map.mapped_folder import ServiceSummary, Summary
 from migrate.map.mapped_parts import open_part
@@ -22,7 +22,7 @@ from migrate.map.mapped_writer import MappedWriter
 from migrate.map.notifications import service_config
 from migrate.map.rules import Rules
 from migrate.map.rules_toml import default_rules
-from migrate.map.sharing import find_crowds
+from migrate.map.sharing import find_sharing
 from migrate.map.small_services import BYTES_A_TASK, SERVICES_A_TASK, Service, TaskTogether, map_together
 from migrate.model.config_check import check_config
 from migrate.model.credential import Credential
@@ -49,32 +49,32 @@ class Task:
     mapper: Mapper
 
 
-def map_part(task: Task) -> dict[str, Tally]:
+def map_part(task: Task) -> dict[str, ServiceCounts]:
     """Do one task. Tasks know nothing of each other, and what they count adds up."""
-    counted = Counted()
+    counted = TaskCounts()
     with open_part(task.out) as file:
         for batch in _larger(batches(task.parts, NEEDED, ENCODED)):
             file.write_batch(task.mapper.map_batch(batch, counted))
     sync(task.out)
-    return {task.service_sid: counted.tallies()[0]}
+    return {task.service_sid: counted.by_service()[0]}
 
 
-def map_some(task: TaskTogether) -> dict[str, Tally]:
+def map_some(task: TaskTogether) -> dict[str, ServiceCounts]:
     """Do a task of small services together; by halves, and in the end one by one, where their texts are too long for
     the memory.
     """
     try:
         return map_together(task)
     except FullMemoryError:
-        found: dict[str, Tally] = {}
+        found: dict[str, ServiceCounts] = {}
         middle = len(task.services) // 2
         if middle:
             for half in (task.services[:middle], task.services[middle:]):
                 found |= map_some(replace(task, services=half))
             return found
     (service,) = task.services
-    crowds = find_crowds(list(service.parts), task.mapper.rules.bindings_per_identity, task.scratch)
-    return map_part(Task(service.sid, service.parts, service.out, replace(task.mapper, crowds=crowds)))
+    sharing = find_sharing(list(service.parts), task.mapper.rules.bindings_per_identity, task.scratch)
+    return map_part(Task(service.sid, service.parts, service.out, replace(task.mapper, sharing=sharing)))
 
 
 def _larger(some: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -126,7 +126,7 @@ class _Mapping:
         filters = source.manifest.filters
         self._whole = not (filters.binding_types or filters.identities or filters.identity_file)
         self._used: set[str] = set()
-        self._tasks: dict[str, list[Future[dict[str, Tally]]]] = {}  # by service
+        self._tasks: dict[str, list[Future[dict[str, ServiceCounts]]]] = {}  # by service
         self._small: list[Service] = []  # services to be mapped in one task, with those that come yet
         self._rows_of_small = self._bytes_of_small = 0
 
@@ -143,20 +143,20 @@ class _Mapping:
         self._begin_together()
         for service in listed:
             sid = service["sid"]
-            tally = self._tally(sid)
-            self._used |= {credential for credential, _ in tally.used}
-            services.append(self._numbers(service, tally))
+            counts = self._counts(sid)
+            self._used |= {credential for credential, _ in counts.used}
             if normal(sid) in self._rules.leave_out:
                 left_out[sid] = service["friendly_name"] or ""
-                findings.append(Finding("service-left-out", sid, "", tally.rows))
+                findings.append(Finding("service-left-out", sid, "", counts.rows))
+                services.append(self._numbers(service, counts))
                 continue
-            desired = service_config(service, tally, self._rules, whole=self._whole)
+            desired = service_config(service, counts, self._rules, whole=self._whole)
+            services.append(self._numbers(service, counts, desired.off_in_chat))
             configs.append(desired.config)
             proposals += desired.proposals
-            findings += [*desired.findings, *tally.findings(sid), *self._rejected(sid)]
-            off = {found.subject for found in desired.findings if found.code == "push-disabled"}
-            then, lengths = _live_then(service), self._rules.lengths
-            findings += check_config(desired.config, then, tally.subscribers, off, lengths, desired.proposals)
+            findings += [*desired.findings, *counts.findings(sid), *self._rejected(sid)]
+            then, lengths, off = _live_then(service), self._rules.lengths, desired.off_in_chat
+            findings += check_config(desired.config, then, counts.subscribers, off, lengths, desired.proposals)
         findings += self._account({service["service_sid"] for service in services})
         expired = sum(service["outcomes"].get("expired", 0) for service in services)
         if clock := self._source.manifest.clock:
@@ -201,8 +201,8 @@ class _Mapping:
             self._rows_of_small += rows
             self._bytes_of_small += size
             return
-        crowds = find_crowds(paths, self._rules.bindings_per_identity, self._writer.scratch)
-        mapper = Mapper(self._source.as_of, self._rules, self._credentials, crowds)
+        sharing = find_sharing(paths, self._rules.bindings_per_identity, self._writer.scratch)
+        mapper = Mapper(self._source.as_of, self._rules, self._credentials, sharing)
         self._tasks[service_sid] = [
             self._executor.submit(map_part, Task(service_sid, tuple(some), self._writer.part(service_sid, n), mapper))
             for n, some in enumerate(_groups(parts))
@@ -217,23 +217,26 @@ class _Mapping:
             self._tasks |= {service.sid: [done] for service in self._small}
         self._small, self._rows_of_small, self._bytes_of_small = [], 0, 0
 
-    def _tally(self, service_sid: str) -> Tally:
-        tally = Tally()
+    def _counts(self, service_sid: str) -> ServiceCounts:
+        counts = ServiceCounts()
         for task in self._tasks[service_sid]:
-            tally.merge(result_of(task)[service_sid])
-        return tally
+            counts.merge(result_of(task)[service_sid])
+        return counts
 
-    def _numbers(self, service: dict[str, Any], tally: Tally) -> ServiceSummary:
+    def _numbers(
+        self, service: dict[str, Any], counts: ServiceCounts, off_in_chat: Sequence[str] = ()
+    ) -> ServiceSummary:
         return {
             "service_sid": service["sid"],
             "friendly_name": service["friendly_name"] or "",
             "left_out": normal(service["sid"]) in self._rules.leave_out,
-            "bindings": tally.rows,
-            "outcomes": dict(sorted(tally.outcomes.items())),
-            "actions": dict(sorted(tally.actions.items())),
-            "binding_types": dict(sorted(tally.binding_types.items())),
-            "subscribers": dict(sorted(tally.subscribers.items())),
-            "credentials": tally.credentials(),
+            "bindings": counts.rows,
+            "outcomes": dict(sorted(counts.outcomes.items())),
+            "actions": dict(sorted(counts.actions.items())),
+            "binding_types": dict(sorted(counts.binding_types.items())),
+            "subscribers": dict(sorted(counts.subscribers.items())),
+            "off_in_chat": sorted(off_in_chat),
+            "credentials": counts.credentials(),
             "conversations": _live_then(service),
         }
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from migrate.map.counts import Tally
+from migrate.map.counts import ServiceCounts
 from migrate.map.push_config_yaml import quoted
 from migrate.map.rules import AS_NEW_MESSAGE, DROP, LEAVE, PROPOSE, TRUST, Rules
 from migrate.map.templates import coming_alive, translate_template
@@ -30,11 +30,15 @@ Sources = Mapping[str, Mapping[str, Any]]  # Chat's settings by message type
 
 @dataclass(frozen=True)
 class Desired:
-    """What comes of one service: what is stated, what is only proposed, and what is to be said of both."""
+    """What comes of one service: what is stated, what is only proposed, and what is to be said of both.
+
+    `off_in_chat` are the switches that Chat has off though live bindings subscribe to their push.
+    """
 
     config: ServiceConfig
     proposals: tuple[Proposal, ...]
     findings: tuple[Finding, ...]
+    off_in_chat: tuple[str, ...]
 
 
 @dataclass
@@ -43,12 +47,13 @@ class _Draft:
 
     service_sid: str
     rules: Rules
-    tally: Tally
+    counts: ServiceCounts
     whole: bool
     settings: dict[str, Value] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
     proposals: dict[str, Proposal] = field(default_factory=dict)  # by path
     findings: list[Finding] = field(default_factory=list)
+    off_in_chat: list[str] = field(default_factory=list)
     texts: dict[str, str] = field(default_factory=dict)  # Chat's own, by the path where they are carried to
 
     def put(self, path: str, value: Value, origin: str) -> None:
@@ -93,11 +98,11 @@ class _Draft:
             self.find("template-variable-alive", f"{path}: {variable}")
 
     def enabled(self, target: str, sources: Sources) -> None:
-        path, count = f"{target}.enabled", self.tally.subscribers.get(target, 0)
+        path, count = f"{target}.enabled", self.counts.subscribers.get(target, 0)
         said = {name: found for name, one in sources.items() if isinstance(found := one.get("enabled"), bool)}
         # Where Chat is silent, what bindings ask for counts: by Chat's name, or by Conversations' already.
         silent = [name for name in sources if name not in said]
-        inferred = silent and any(self.tally.askers.get(name) for name in (*silent, target))
+        inferred = silent and any(self.counts.askers.get(name) for name in (*silent, target))
         inferred = inferred and self.rules.inference(self.service_sid, target) != LEAVE
         if any(said.values()) or (said and not inferred):
             self.as_said(path, said, count, folded=len(sources) > 1)
@@ -115,8 +120,8 @@ class _Draft:
             path,
             value,
             reason,
-            self.tally.subscribers.get(push, 0),
-            self.tally.platforms(push),
+            self.counts.subscribers.get(push, 0),
+            self.counts.platforms(push),
             follows,
         )
         word = self.rules.inference(self.service_sid, push)
@@ -137,6 +142,7 @@ class _Draft:
             self.find("push-unsubscribed", path)
         elif count and not enabled:
             self.find("push-disabled", path, count)
+            self.off_in_chat.append(path)
 
     def media(self) -> None:
         """Chat pushes media messages like all others; Conversations has a switch and a text for them."""
@@ -162,15 +168,15 @@ class _Draft:
             self.put(path, value, why)
 
 
-def service_config(service: Mapping[str, Any], tally: Tally, rules: Rules, *, whole: bool = True) -> Desired:
+def service_config(service: Mapping[str, Any], counts: ServiceCounts, rules: Rules, *, whole: bool = True) -> Desired:
     """The desired settings of a service (a row of the `SERVICES` schema), proposals, and findings about them.
 
-    `tally` is what was counted over its bindings; `whole` is false where only some of them were extracted, and
+    `counts` is what was counted over its bindings; `whole` is false where only some of them were extracted, and
     nothing follows from there being none.
     """
     said, readable = _said(service["notifications"])
     chat = said if isinstance(said, Mapping) else {}
-    draft = _Draft(service["sid"], rules, tally, whole)
+    draft = _Draft(service["sid"], rules, counts, whole)
     if isinstance(log_enabled := chat.get("log_enabled"), bool):
         draft.put("log_enabled", log_enabled, AS_IN_CHAT)
     pushes = {name: found if isinstance(found := chat.get(name), Mapping) else {} for name in rules.message_types}
@@ -190,7 +196,7 @@ def service_config(service: Mapping[str, Any], tally: Tally, rules: Rules, *, wh
     if not service["friendly_name"] and "friendly_name" in (_said(service.get("extra"))[0] or {}):
         draft.find("setting-unfit", "friendly_name: not a text that can be stored")
     config = ServiceConfig(service["sid"], service["friendly_name"] or "", draft.settings, draft.origins)
-    return Desired(config, tuple(draft.proposals.values()), tuple(draft.findings))
+    return Desired(config, tuple(draft.proposals.values()), tuple(draft.findings), tuple(draft.off_in_chat))
 
 
 def _said(text: str | None) -> tuple[Any, bool]:

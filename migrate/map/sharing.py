@@ -41,48 +41,48 @@ _FLAGGED = """
 
 
 @dataclass(frozen=True)
-class Crowds:
-    """Texts of one service that stand in too many of its bindings, each once and in order.
+class Sharing:
+    """Texts of one service that are in too many of its bindings, each once and in order.
 
-    `identities` have more bindings than is usual; `endpoints` stand under more than one identity.
+    Crowded identities have more bindings than is usual; shared endpoints are under more than one identity.
     """
 
-    identities: pa.StringArray
-    endpoints: pa.StringArray
+    crowded_identities: pa.StringArray
+    shared_endpoints: pa.StringArray
 
     def flags(self, rows: pa.RecordBatch) -> dict[str, pa.Array]:
-        """Which of some bindings stand in a crowd, by the name of what holds of them."""
+        """Which of some bindings have a shared endpoint or a crowded identity, by name of the flag."""
         return {
-            "shared": pc.is_in(rows.column("endpoint"), value_set=self.endpoints),
-            "crowded": pc.is_in(rows.column("identity"), value_set=self.identities),
+            "shared": pc.is_in(rows.column("endpoint"), value_set=self.shared_endpoints),
+            "crowded": pc.is_in(rows.column("identity"), value_set=self.crowded_identities),
         }
 
 
-NO_CROWDS = Crowds(pa.array([], pa.string()), pa.array([], pa.string()))
+NO_SHARING = Sharing(pa.array([], pa.string()), pa.array([], pa.string()))
 
 
-def find_crowds(parts: list[Path], limit: int, scratch: Path) -> Crowds:
+def find_sharing(parts: list[Path], limit: int, scratch: Path) -> Sharing:
     """Look through the bindings of one service for identities with more than `limit`, and for shared endpoints.
 
-    What is null or empty is in no crowd, and is nobody. `scratch` is a folder for what does not fit into memory; the
-    parts are only read.
+    What is null or empty is counted for no identity and no endpoint. `scratch` is a folder for what does not fit into
+    memory; the parts are only read.
     """
     if not parts:
-        return NO_CROWDS
+        return NO_SHARING
     with over_parts(parts, scratch, _MEMORY_LIMIT) as database:
-        return Crowds(
-            identities=_crowded(database, "identity", "count(*)", limit),
-            endpoints=_crowded(database, "endpoint", "count(DISTINCT nullif(identity, ''))", 1),
+        return Sharing(
+            crowded_identities=_crowded(database, "identity", "count(*)", limit),
+            shared_endpoints=_crowded(database, "endpoint", "count(DISTINCT nullif(identity, ''))", 1),
         )
 
 
 def read_together(
     services: Mapping[str, Sequence[Path]], columns: Sequence[str], limit: int, scratch: Path
 ) -> pa.RecordBatch:
-    """The bindings of some small services, in their order, with what `find_crowds` would say of each service.
+    """The bindings of some small services, in their order, with what `find_sharing` would say of each service.
 
     A service is given by its SID and its parts. Beside the columns that are asked for, a row has `SERVICE`, the place
-    of its service, and `FLAGS`. All of it is in memory; `scratch` is as for `find_crowds`. Raises `FullMemoryError`.
+    of its service, and `FLAGS`. All of it is in memory; `scratch` is as for `find_sharing`. Raises `FullMemoryError`.
     """
     parts = [part for some in services.values() for part in some]
     places = pa.table({"service_sid": [*services], "place": range(len(services))})

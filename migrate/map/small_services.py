@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from migrate.map.bindings import NEEDED, Mapper
-from migrate.map.counts import Counted, Tally
+from migrate.map.counts import ServiceCounts as Tally
+from migrate.map.counts import TaskCounts as Counted
 from migrate.map.mapped_parts import write_part
 from migrate.map.sharing import read_together
 from migrate.model.schemas import MAPPED_BINDINGS
@@ -46,7 +47,7 @@ def map_together(task: TaskTogether) -> dict[str, Tally]:
     check()
     # As plain texts: a file would have the dictionary of all services, and not only of its own.
     mapped = task.mapper.map_batch(rows, counted).cast(MAPPED_BINDINGS)
-    tallies = counted.tallies(len(services))
+    tallies = counted.by_service(len(services))
     start = 0
     for service, tally in zip(services, tallies, strict=True):
         check()

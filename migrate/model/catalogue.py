@@ -15,11 +15,15 @@ SEVERITIES: tuple[Severity, ...] = ("blocker", "warning", "info")  # the worst f
 
 @dataclass(frozen=True)
 class CatalogueEntry:
-    """What a code stands for: its severity, what it means and what the operator can do."""
+    """What a code stands for: its severity, what it means and what the operator can do.
+
+    `of_config` findings are of the push configuration as it stands: they are found again whenever that is read.
+    """
 
     severity: Severity
     meaning: str
     remedy: str
+    of_config: bool = False
 
 
 CATALOGUE: Mapping[str, CatalogueEntry] = {
@@ -68,6 +72,7 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
         "Conversations has a text of their own for them, which nobody has stated",
         "None, if Twilio's words suit; otherwise state new_message.with_media.template in push-config.yaml, or "
         "template under [media] in the rules",
+        of_config=True,
     ),
     "binding-expired": CatalogueEntry(
         "warning",
@@ -247,6 +252,7 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
         "bindings subscribe to it. They subscribe to all that their SDK knows, so it may never have been on",
         "Decide: uncomment it in push-config.yaml, or state another value there; a rule under [inference] decides "
         "for many services at once, and load --force inferred writes all that is proposed",
+        of_config=True,
     ),
     "push-trusted": CatalogueEntry(
         "warning",
@@ -302,33 +308,39 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
         "The template holds something that looks like a variable and is not one, such as ${USER without its brace, "
         "${{USER}} or $USER: phones show it as it stands",
         "Correct it in push-config.yaml",
+        of_config=True,
     ),
     "template-eaten": CatalogueEntry(
         "warning",
         "The template has no variable, and looks as if it had lost some: a shell, or PHP in double quotes, takes "
         "${...} for a variable of its own and leaves a gap",
         "Write in push-config.yaml what phones should show",
+        of_config=True,
     ),
     "template-variable-unknown": CatalogueEntry(
         "warning",
         "The template holds a variable that is not known; it is kept as it is",
         "Correct it in push-config.yaml, or it may show as it stands on phones",
+        of_config=True,
     ),
     "template-message-unavailable": CatalogueEntry(
         "warning",
         "The template uses ${MESSAGE}, which only new-message pushes have",
         "Take ${MESSAGE} out of the template in push-config.yaml",
+        of_config=True,
     ),
     "template-media-unavailable": CatalogueEntry(
         "warning",
         "The template uses ${MEDIA} or ${MEDIA_COUNT}, which only media pushes have",
         "Take it out of the template in push-config.yaml, or move it to with_media",
+        of_config=True,
     ),
     "template-long": CatalogueEntry(
         "warning",
         "With names and a message of usual length, the push is longer than 178 characters, where Twilio cuts it: "
         "apps that parse the text of a push break",
         "Shorten it in push-config.yaml",
+        of_config=True,
     ),
     "snapshot-unverified": CatalogueEntry(
         "warning",
@@ -355,6 +367,7 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
         "Live bindings subscribe to this push, and it stays off in Conversations: push-config.yaml does not switch "
         "it on, though Chat does not have it off",
         "None, if it is to be silent; otherwise state it as true in push-config.yaml",
+        of_config=True,
     ),
     "change-disables": CatalogueEntry(
         "warning",

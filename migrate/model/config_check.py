@@ -10,12 +10,6 @@ from migrate.model.push_config import FIELDS, ServiceConfig, Settings
 from migrate.model.templates import Lengths, check_template
 
 MEDIA = "new_message.with_media"
-_OF_TEMPLATES = (
-    *("template-long", "template-variable-unknown"),
-    *("template-media-unavailable", "template-message-unavailable", "template-slip", "template-eaten"),
-)
-# The codes that come from here: what was said once is of no use any more when the configuration was edited.
-CODES = frozenset(("push-inferred", "push-left-off", "media-text", *_OF_TEMPLATES))
 
 
 def check_config(

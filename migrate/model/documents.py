@@ -46,15 +46,16 @@ def load(data: bytes) -> Any:
         raise DocumentError("a number is too long") from None
 
 
-def load_versioned(data: bytes, version: int) -> dict[str, Any]:
-    """The content of a JSON object that states a `format_version`, without that.
+def load_versioned(data: bytes, *versions: int) -> tuple[int, dict[str, Any]]:
+    """The `format_version` that a JSON object states, and the rest of it.
 
-    Raises `OtherFormatError` if it is another, and `DocumentError` for what is no such object.
+    Raises `OtherFormatError` if it is none of `versions`, and `DocumentError` for what is no such object.
     """
     content = decode(load(data), dict[str, Any])
-    if decode(content.pop("format_version", None), int) != version:
+    version = decode(content.pop("format_version", None), int)
+    if version not in versions:
         raise OtherFormatError("it is in another format")
-    return content
+    return version, content
 
 
 def decode(content: Any, kind: type[T]) -> T:

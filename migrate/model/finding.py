@@ -32,6 +32,11 @@ class Finding(Struct, frozen=True):
         """The severity that the catalogue gives to the code."""
         return CATALOGUE[self.code].severity
 
+    @property
+    def of_config(self) -> bool:
+        """Whether it is of the push configuration as it stands, and is found again whenever that is read."""
+        return CATALOGUE[self.code].of_config
+
     def sort_key(self) -> tuple[int, str, str, str]:
         """The worst first, then by code, service and subject: a total order."""
         return (SEVERITIES.index(self.severity), self.code, self.service_sid or "", self.subject)

@@ -82,8 +82,12 @@ MAPPED_BINDINGS = pa.schema(
         pa.field("outcome", pa.string(), nullable=False),
         pa.field("action", pa.string(), nullable=False),  # what its device must do
         pa.field("findings", pa.list_(pa.string()), nullable=False),
+        # What only the other bindings of its service show. Format 4 lacks these.
+        pa.field("endpoint_shared", pa.bool_()),
+        pa.field("identity_crowded", pa.bool_()),
     ]
 )
+MAPPED_BINDINGS_4 = pa.schema([*MAPPED_BINDINGS][:-2])
 
 # Who has not come back yet: one row per binding that is still waited for.
 PENDING = pa.schema(

@@ -82,7 +82,7 @@ def check_template(path: str, text: str, lengths: Lengths) -> list[tuple[str, st
     notes: set[tuple[str, str]] = set()
     for found in VARIABLE_LIKE.finditer(text):
         if code := why_not_filled(found[1], path):
-            notes.add((code, f"{path}: {found[0]}" if code == "template-variable-unknown" else path))
+            notes.add((code, path if found[1] in VARIABLES else f"{path}: {found[0]}"))
     notes |= {("template-slip", f"{path}: {slip}") for slip in _slips(text)}
     if text and not VARIABLE_LIKE.search(text) and not _slips(text) and _GAP.search(text):
         notes.add(("template-eaten", f"{path}: {text[:60]}"))

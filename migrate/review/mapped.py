@@ -20,7 +20,7 @@ from migrate.model.errors import InputError, MigrateError
 from migrate.model.finding import Finding, count_by_severity
 from migrate.model.proposal import Proposal
 from migrate.model.push_config import Settings
-from migrate.model.schemas import MAPPED_BINDINGS
+from migrate.model.schemas import MAPPED_BINDINGS, MAPPED_BINDINGS_4
 from migrate.report.wording import count, counts, name, severities, undecided
 from migrate.review.findings import findings_frame, service_names
 from migrate.review.html_repr import HtmlRepr
@@ -193,15 +193,17 @@ class MappedReview(HtmlRepr):
         parts = sorted((self.folder / BINDINGS).glob("service_sid=*/*.parquet"))
         try:
             found = [pq.read_metadata(path) for path in parts]
+            schema = found[0].schema.to_arrow_schema() if found else MAPPED_BINDINGS
             whole = sum(part.num_rows for part in found) == len(self)
-            whole = whole and all(part.schema.to_arrow_schema().equals(MAPPED_BINDINGS) for part in found)
+            whole = whole and any(map(schema.equals, (MAPPED_BINDINGS, MAPPED_BINDINGS_4)))
+            whole = whole and all(part.schema.to_arrow_schema().equals(schema) for part in found)
         except (pa.ArrowException, OSError):
             whole = False
         if not whole:
             raise InputError(
                 f"The bindings in {self.folder} are not as they were mapped", remedy="Map the snapshot anew"
             )
-        return ReviewRows(parts, MAPPED_BINDINGS, {}, show_identities=self._show_identities)
+        return ReviewRows(parts, schema, {}, show_identities=self._show_identities)
 
     @cached_property
     def _pairs(self) -> list[PushPair]:

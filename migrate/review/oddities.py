@@ -82,11 +82,7 @@ def oddities(rows: ReviewRows, manifest: Manifest, rules: Rules) -> pd.DataFrame
 def _unknown_names(rows: ReviewRows, rules: Rules) -> int:
     """How many subscribe to a message type that the rules do not know."""
     names = rows.query(_NAMES).column("name").to_pylist()
-    unknown = [
-        name
-        for name in names
-        if name is not None and translate_message_type(name, rules)[1] == "message-type-unknown"
-    ]
+    unknown = [name for name in names if name is not None and not translate_message_type(name, rules).is_known]
     return _one(rows, _UNKNOWN, names=unknown) if unknown else 0
 
 

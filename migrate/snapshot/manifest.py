@@ -177,7 +177,8 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
 def read_manifest(folder: Path) -> Manifest:
     """Read a folder's manifest.json. Raises `InputError` if the folder is no snapshot."""
     try:
-        manifest = decode(load_versioned((folder / NAME).read_bytes(), FORMAT), Manifest)
+        _, content = load_versioned((folder / NAME).read_bytes(), FORMAT)
+        manifest = decode(content, Manifest)
         _check(manifest)
     except OtherFormatError:
         raise InputError(
