@@ -168,8 +168,8 @@ def curve(coverage: CoverageReview, threshold: float = 95.0) -> Chart:
     """The share of ready bindings over time, by platform; and when all should reach a threshold (percent)."""
     found = coverage.curve()
     found = found[found["expected"] > 0]
-    found = coverage.forecast(threshold)
-    together = found[found["platform"] == ALL]
+    outlook = coverage.forecast(threshold)
+    together = outlook[outlook["platform"] == ALL]
 
     def draw(figure: Figure) -> str:
         axes = figure.add_subplot()
