@@ -153,13 +153,13 @@ class Walk:
         if isinstance(error, TransientTwilioError) and tries and not self._api.is_given_up(error):
             if self._smaller and may_be_the_size(error) and self._is_the_size():
                 smaller = self._smaller[0]
-                self._begin_anew(f"pages of {self._size or self._most} fail, and smaller ones do not")
+                self._restart(f"pages of {self._size or self._most} fail, and smaller ones do not")
                 self._most = smaller
                 self._api.sizes.learn(kind_of_list(self.chain.api, self._path), smaller)
             else:
                 self._patient = True
-        elif may_be_expired_token(error) and self._at.next_url and self._restarts < MOST_RESTARTS and self._begins():
-            self._begin_anew(f"its page token no longer works ({error})")
+        elif may_be_expired_token(error) and self._at.next_url and self._can_restart():
+            self._restart(f"its page token no longer works ({error})")
         else:
             raise error
 
@@ -168,9 +168,9 @@ class Walk:
         largest = page_sizes(self._most)[:1]
         return self._comes(self._smaller[:1], 1, None) and not self._comes(largest, FEW_TRIES, self._at.next_url)
 
-    def _begins(self) -> bool:
-        """Whether the first page of this list comes."""
-        return self._comes(page_sizes(self._most), FEW_TRIES, None)
+    def _can_restart(self) -> bool:
+        """Whether the first page of this list comes, and it was not begun too often."""
+        return self._restarts < MOST_RESTARTS and self._comes(page_sizes(self._most), FEW_TRIES, None)
 
     def _comes(self, sizes: tuple[int, ...], tries: int, next_url: str | None) -> bool:
         try:
@@ -179,7 +179,7 @@ class Walk:
             return False
         return True
 
-    def _begin_anew(self, why: str) -> None:
+    def _restart(self, why: str) -> None:
         """Go back to the beginning: of the list that it is in, where that is not the first; what then comes twice is
         stored once.
         """

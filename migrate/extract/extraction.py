@@ -113,22 +113,7 @@ class _Extract:
         if begun:
             refuse_other_address(self.out, begun, self.api.places)
         source = open_source(self.api, choice, _sorted(options.services), self.page_size)
-        clock = self.api.clock
-        if clock and clock.is_refused:
-            raise RefusedError(f"Not read: {clock}, and ages are measured by it", remedy=REMEDY)
-        manifest = Manifest(
-            status="unfinished",
-            tool_version=__version__,
-            account_sid=self.api.account_sid,
-            source=source.api,
-            source_reason=source.reason,
-            as_of=(self.api.server_time or started_at).astimezone(UTC).isoformat(),
-            started_at=started_at.isoformat(),
-            clock_ahead=round(clock.ahead.total_seconds()) if clock else None,
-            filters=self._filters(identities),
-            shards=self._shards(source),
-            addresses=self._addresses(source),
-        )
+        manifest = self._manifest(source, started_at, identities)
         prove_account(self.api, page_sizes(self.page_size))
         from migrate.snapshot.writer import open_writer
 
@@ -144,6 +129,25 @@ class _Extract:
                     writer.discard()
                 raise
             return writer.commit(datetime.now(UTC), [chain.id for chain in chains])
+
+    def _manifest(self, source: Source, started_at: datetime, identities: Identities | None) -> Manifest:
+        """The manifest to begin with. Raises `RefusedError` where the source's clock cannot be right."""
+        clock = self.api.clock
+        if clock and clock.is_refused:
+            raise RefusedError(f"Not read: {clock}, and ages are measured by it", remedy=REMEDY)
+        return Manifest(
+            status="unfinished",
+            tool_version=__version__,
+            account_sid=self.api.account_sid,
+            source=source.api,
+            source_reason=source.reason,
+            as_of=(self.api.server_time or started_at).astimezone(UTC).isoformat(),
+            started_at=started_at.isoformat(),
+            clock_ahead=round(clock.ahead.total_seconds()) if clock else None,
+            filters=self._filters(identities),
+            shards=self._shards(source),
+            addresses=self._addresses(source),
+        )
 
     def _addresses(self, source: Source) -> dict[str, str]:
         """Where the snapshot is read from: of what is read through Conversations, nothing comes from Chat."""

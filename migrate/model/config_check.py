@@ -55,6 +55,6 @@ def _left_off(after: Settings, live: Settings, off_in_chat: Collection[str]) -> 
     """The switches that are off, and stay so. Where new messages are, no more need be said of those with media."""
     for path in (item.path for item in FIELDS if item.path.endswith(".enabled")):
         chats = "new_message.enabled" if path.startswith(MEDIA) else path
-        told = path != chats and not after.get(chats)
-        if not (after.get(path) or live.get(path) or told or chats in off_in_chat):
+        implied = path != chats and not after.get(chats)
+        if not (after.get(path) or live.get(path) or implied or chats in off_in_chat):
             yield path

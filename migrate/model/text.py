@@ -123,10 +123,7 @@ def _plain_ascii(name: str) -> codecs.CodecInfo | None:
     if name != PLAIN_ASCII:
         return None
     found = codecs.lookup("ascii")
-    return codecs.CodecInfo(
-        found.encode, found.decode, found.streamreader, found.streamwriter, found.incrementalencoder,
-        found.incrementaldecoder, name,
-    )  # fmt: skip
+    return codecs.CodecInfo(*found, found.incrementalencoder, found.incrementaldecoder, name)
 
 
 codecs.register_error(LOOKALIKES, _lookalike)

@@ -133,15 +133,25 @@ def ages(snapshot: SnapshotReview, bins: int = 12) -> Chart:
         below = pd.Series(0, index=wide.index)
         for kind, (colour, hatch, _) in _styles(wide.columns).items():
             axes.bar(
-                *(wide.index.to_numpy(float), wide[kind]), width * 0.92, below, align="edge", label=_drawable(kind),
-                color=colour, hatch=hatch, edgecolor="white",
-            )  # fmt: skip
+                *(wide.index.to_numpy(float), wide[kind]),
+                width * 0.92,
+                below,
+                align="edge",
+                label=_drawable(kind),
+                color=colour,
+                hatch=hatch,
+                edgecolor="white",
+            )
             below = below + wide[kind]
         axes.axvline(lifetime, color="black", linestyle="--")
         axes.annotate(
-            f"lifetime: {lifetime} days", (lifetime, 1), xytext=(4, -2), textcoords="offset points",
-            xycoords=("data", "axes fraction"), va="top",
-        )  # fmt: skip
+            f"lifetime: {lifetime} days",
+            (lifetime, 1),
+            xytext=(4, -2),
+            textcoords="offset points",
+            xycoords=("data", "axes fraction"),
+            va="top",
+        )
         axes.set_xlim(0, lifetime * 2 + width)
         ticks = [lifetime * part / 4 for part in range(8)]
         axes.set_xticks([*ticks, lifetime * 2 + width / 2], [*(f"{tick:,.0f}" for tick in ticks), "older"])
@@ -158,8 +168,8 @@ def curve(coverage: CoverageReview, threshold: float = 95.0) -> Chart:
     """The share of ready bindings over time, by platform; and when all should reach a threshold (percent)."""
     found = coverage.curve()
     found = found[found["expected"] > 0]
-    told = coverage.forecast(threshold)
-    together = told[told["platform"] == ALL]
+    outlook = coverage.forecast(threshold)
+    together = outlook[outlook["platform"] == ALL]
 
     def draw(figure: Figure) -> str:
         axes = figure.add_subplot()
@@ -198,9 +208,13 @@ def _bars(wide: pd.DataFrame, title: str, unit: str) -> Chart:
         for column, (colour, hatch, _) in _styles(shown.columns).items():
             values = shown[column].reset_index(drop=True)
             axes.barh(
-                *(range(len(shown)), values), left=left, label=_drawable(column), edgecolor="white", color=colour,
+                *(range(len(shown)), values),
+                left=left,
+                label=_drawable(column),
+                edgecolor="white",
+                color=colour,
                 hatch=hatch,
-            )  # fmt: skip
+            )
             left = left + values
         for place, total in enumerate(left):
             axes.annotate(f" {total:,}", (total, place), va="center")

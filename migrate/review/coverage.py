@@ -123,11 +123,11 @@ class CoverageReview(HtmlRepr):
         for platform, found in curve[curve["expected"] > 0].groupby("platform", sort=False):
             times = [time.to_pydatetime() for time in found["as_of"]]
             shares = [percent / 100 for percent in 100.0 * found["ready"] / found["expected"]]
-            told = forecast(times, shares, threshold / 100, timedelta(days=days))
+            outlook = forecast(times, shares, threshold / 100, timedelta(days=days))
             last = found.iloc[-1]
             missing = max(0, ceil(round(threshold * int(last["expected"]) / 100, 6)) - int(last["ready"]))
-            numbers = (float(last["percent"]), threshold, missing, told.pace * 100)
-            rows.append([platform, *numbers, told.reached, _day(told.steady), _day(told.slowing)])
+            numbers = (float(last["percent"]), threshold, missing, outlook.pace * 100)
+            rows.append([platform, *numbers, outlook.reached, _day(outlook.steady), _day(outlook.slowing)])
         return frame(_FORECAST, rows)
 
     @cached_property

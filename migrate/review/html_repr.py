@@ -1,4 +1,4 @@
-"""What Jupyter shows of a review: a card with the facts, and the questions that it answers."""
+"""What Jupyter shows of a review: a box with the facts, and the questions that it answers."""
 
 from __future__ import annotations
 

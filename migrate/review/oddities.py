@@ -27,17 +27,17 @@ _NO_NAMES = "SELECT count(*) AS found FROM parts WHERE message_types IS NULL OR 
 _NAMES = "SELECT DISTINCT unnest(message_types) AS name FROM parts"
 _UNKNOWN = "SELECT count(*) AS found FROM parts WHERE list_has_any(message_types, $names)"
 # By hashes first, which are few bytes each; then the texts themselves, of those few whose hash is found too often.
-_CROWDED = """
+_OVER_LIMIT = """
     WITH suspects AS (
         SELECT hash(service_sid, {key}) AS h FROM rows WHERE coalesce({key}, '') <> ''
         GROUP BY h HAVING count(*) > $limit
     ),
-    crowds AS (
+    found_often AS (
         SELECT count(*) AS n FROM rows
         WHERE coalesce({key}, '') <> '' AND hash(service_sid, {key}) IN (FROM suspects)
         GROUP BY service_sid, {key} HAVING {counted} > $limit
     )
-    SELECT coalesce(sum(n), 0)::BIGINT AS found FROM crowds
+    SELECT coalesce(sum(n), 0)::BIGINT AS found FROM found_often
 """
 _PEOPLE = "count(DISTINCT nullif(identity, ''))"
 _MEANINGS = {
@@ -52,8 +52,11 @@ _MEANINGS = {
     "no_message_types": ("no message types", "What it receives is not known, or it is nothing"),
     "unknown_type": ("a binding type that is not known", "Which app registers it? The rules decide about it"),
     "unknown_names": ("a message type that is not known", "Which app registers it, and what was it for?"),
-    "crowded": ("an identity with more than {limit} bindings", "An app that registers a new device at each start?"),
-    "shared": (
+    "crowded_identities": (
+        "an identity with more than {limit} bindings",
+        "An app that registers a new device at each start?",
+    ),
+    "shared_endpoints": (
         "an endpoint under several identities",
         "Pushes may reach the wrong person: do sign-outs unregister?",
     ),
@@ -70,9 +73,9 @@ def oddities(rows: ReviewRows, manifest: Manifest, rules: Rules) -> pd.DataFrame
     found: dict[str, int] = rows.query(_FIELDS, known_types=known, latest=latest).to_pylist()[0]
     found["no_message_types"] = _one(rows, _NO_NAMES)
     found["unknown_names"] = _unknown_names(rows, rules)
-    found["crowded"] = _one(rows, _CROWDED.format(key="identity", counted="count(*)"), limit=limit)
-    found["shared"] = _one(
-        rows, _CROWDED.format(key="endpoint", counted="count(DISTINCT nullif(identity, ''))"), limit=1
+    found["crowded_identities"] = _one(rows, _OVER_LIMIT.format(key="identity", counted="count(*)"), limit=limit)
+    found["shared_endpoints"] = _one(
+        rows, _OVER_LIMIT.format(key="endpoint", counted="count(DISTINCT nullif(identity, ''))"), limit=1
     )
     found |= {"rejected": manifest.rejected, "duplicates": manifest.duplicates_removed}
     lines = [[what.format(limit=limit), found[key], meaning] for key, (what, meaning) in _MEANINGS.items()]

@@ -97,12 +97,12 @@ class PlanReview(HtmlRepr):
         """
         plan, rows = self.plan, []
         settings = {change.service_sid: len(change.fields) for change in plan.changes}
-        fates = {**dict.fromkeys(plan.services, "left out"), **dict.fromkeys(plan.unchanged, "unchanged")}
-        fates |= {**dict.fromkeys(plan.missing, "missing"), **dict.fromkeys(settings, "would change")}
+        states = {**dict.fromkeys(plan.services, "left out"), **dict.fromkeys(plan.unchanged, "unchanged")}
+        states |= {**dict.fromkeys(plan.missing, "missing"), **dict.fromkeys(settings, "would change")}
         found = Counter((finding.service_sid, finding.severity) for finding in plan.findings)
-        for sid, fate in sorted(fates.items()):
+        for sid, state in sorted(states.items()):
             numbers = [found[sid, severity] for severity in SEVERITIES]
-            rows.append([sid, self._names.get(sid, ""), fate, settings.get(sid, 0), *numbers])
+            rows.append([sid, self._names.get(sid, ""), state, settings.get(sid, 0), *numbers])
         texts = dict.fromkeys(("service_sid", "service", "fate"), pa.string())
         return frame({**texts, **dict.fromkeys(("settings", *SEVERITIES), pa.int64())}, rows)
 

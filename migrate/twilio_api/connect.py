@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from migrate.model.errors import UsageError
 from migrate.runtime.interrupts import stopped_by
@@ -18,6 +18,9 @@ from migrate.twilio_api.limits import DEFAULT_CONCURRENCY, DEFAULT_PAGE_SIZE, DE
 from migrate.twilio_api.login import Login
 from migrate.twilio_api.retry import RetryPolicy
 from migrate.twilio_api.throttle import Throttle
+
+if TYPE_CHECKING:  # what brings twilio and requests is imported where it is needed
+    from migrate.twilio_api.transports.transport import Transport
 
 _READERS = min(4, os.cpu_count() or 1)  # threads that read pages while others are on the wire
 
@@ -41,6 +44,37 @@ class ApiSettings:
     environment: Any = field(default_factory=lambda: os.environ)
 
 
+@dataclass(frozen=True)
+class _Way:
+    """How requests go; `places` is where answers come from, if not from the addresses."""
+
+    transport: Transport
+    addresses: Addresses
+    login: Login
+    places: Mapping[str, str] | None = None
+
+
+def _replayed(replay: Path) -> _Way:
+    from migrate.twilio_api.demo import cassette_file
+    from migrate.twilio_api.transports.replay import ReplayTransport, name_of
+
+    cassette = cassette_file(replay)
+    places = dict.fromkeys(map(str, CANONICAL), name_of(cassette))
+    return _Way(ReplayTransport(cassette), Addresses(), Login.for_replay(), places)
+
+
+def _live(settings: ApiSettings) -> _Way:
+    from migrate.twilio_api.transports.live import LiveTransport
+
+    login = Login.from_environment(settings.environment)
+    addresses = Addresses.resolve(settings.chat_url, settings.conversations_url, settings.environment)
+    if not settings.record:
+        return _Way(LiveTransport(), addresses, login)
+    from migrate.twilio_api.transports.record import RecordTransport
+
+    return _Way(RecordTransport(LiveTransport(), settings.record, addresses, login), addresses, login)
+
+
 def _options(settings: ApiSettings, addresses: Addresses) -> tuple[str, ...]:
     """The options of a command that resumes. `--record` is not among them: a recording is never overwritten."""
     if settings.replay:
@@ -62,43 +96,26 @@ def open_api(settings: ApiSettings) -> Iterator[TwilioApi]:
     from twilio.rest import Client
 
     from migrate import __version__
-    from migrate.twilio_api.transports.live import LiveTransport
-    from migrate.twilio_api.transports.transport import Transport, TransportHttpClient
+    from migrate.twilio_api.transports.transport import TransportHttpClient
 
-    transport: Transport
-    places: Mapping[str, str] | None = None
-    if settings.replay:
-        from migrate.twilio_api.demo import cassette_file
-        from migrate.twilio_api.transports.replay import ReplayTransport, name_of
-
-        addresses, login = Addresses(), Login.for_replay()
-        cassette = cassette_file(settings.replay)
-        transport = ReplayTransport(cassette)
-        places = dict.fromkeys(map(str, CANONICAL), name_of(cassette))
-    else:
-        login = Login.from_environment(settings.environment)
-        addresses = Addresses.resolve(settings.chat_url, settings.conversations_url, settings.environment)
-        transport = LiveTransport()
-        if settings.record:
-            from migrate.twilio_api.transports.record import RecordTransport
-
-            transport = RecordTransport(transport, settings.record, addresses, login)
+    way = _replayed(settings.replay) if settings.replay else _live(settings)
+    login, addresses = way.login, way.addresses
     client = Client(  # type: ignore[no-untyped-call]
         login.username,
         login.password or "-",  # a replay has none, and older clients insist on one
         login.account_sid,
-        http_client=TransportHttpClient(transport),
+        http_client=TransportHttpClient(way.transport),
         environment={"-": ""},  # an empty one would mean os.environ; the region is in the addresses already
         user_agent_extensions=[f"chat-migrate/{__version__}"],
     )
     throttle = Throttle(settings.concurrency)
     retry_policy = RetryPolicy(settings.retry_budget, pauses=not settings.replay)
     readers = Workers(_READERS, "reader")
-    way = places, _options(settings, addresses)
-    api = TwilioApi(client, addresses, login, throttle, retry_policy, readers, settings.page_size, *way)
+    shown = way.places, _options(settings, addresses)
+    api = TwilioApi(client, addresses, login, throttle, retry_policy, readers, settings.page_size, *shown)
     try:
         with stopped_by(api.stop):
             yield api
     finally:
         readers.shutdown(wait=False, cancel_futures=True)
-        transport.close()
+        way.transport.close()

@@ -60,7 +60,7 @@ def meta_of(found: Any) -> Meta:
 
 
 def peek(body: bytes) -> Meta | None:
-    """The `meta` of a page that begins with it, without reading the rest; None where that cannot be told.
+    """The `meta` of a page that begins with it, without reading the rest; None where it does not show.
 
     It lets the next page be asked for while this one is being read. What comes of reading decides all the same.
     """

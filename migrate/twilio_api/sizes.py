@@ -36,7 +36,7 @@ class PageSizes:
         self._is_spent = is_spent  # whether the budget of time is
         self._most: dict[Hashable, int] = {}  # the largest size that a kind takes, where a larger one was refused
         self._known: set[Hashable] = set()  # kinds that nobody waits for any more
-        self._scouts: set[Hashable] = set()  # kinds that a walk is finding out about
+        self._probed: set[Hashable] = set()  # kinds that a walk is finding out about
         self._changed = threading.Condition()
 
     def learn(self, kind: Hashable, size: int) -> None:
@@ -47,7 +47,7 @@ class PageSizes:
     def first(self, kind: Hashable, sizes: tuple[int, ...], tries: int | None, fetch: Fetch[T]) -> T:
         """The first page of a list, at the largest of the `sizes` that its kind takes."""
         if sizes[1:]:
-            with self._scouting(kind):
+            with self._probing(kind):
                 sizes = self._left(kind, sizes)
                 found = self._try(kind, sizes, tries, fetch) if sizes[1:] else None
             if found is not None:
@@ -96,20 +96,20 @@ class PageSizes:
             self._known.add(kind)
 
     @contextmanager
-    def _scouting(self, kind: Hashable) -> Iterator[None]:
+    def _probing(self, kind: Hashable) -> Iterator[None]:
         """Be the one that finds out about a kind, or wait until somebody has. Raises `InterruptedRunError`."""
         with self._changed:
-            while kind in self._scouts and kind not in self._known and not self._is_stopped():
+            while kind in self._probed and kind not in self._known and not self._is_stopped():
                 self._changed.wait(HEED)
             if self._is_stopped():
                 raise InterruptedRunError("Interrupted")
-            is_scout = kind not in self._known
-            if is_scout:
-                self._scouts.add(kind)
+            is_probe = kind not in self._known
+            if is_probe:
+                self._probed.add(kind)
         try:
             yield
         finally:
-            if is_scout:
+            if is_probe:
                 with self._changed:
-                    self._scouts.discard(kind)
+                    self._probed.discard(kind)
                     self._changed.notify_all()

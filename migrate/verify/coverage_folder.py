@@ -77,9 +77,9 @@ def run_time(path: Path) -> datetime | None:
 
 def _platforms(service: ServiceCoverage) -> dict[str | None, Counts]:
     """The counts by platform; what does not fit names none, and has a line of its own there."""
-    return service.platforms if None in service.platforms or not service.rejected else {
-        **service.platforms, None: Counts(),
-    }  # fmt: skip
+    if service.rejected and None not in service.platforms:
+        return {**service.platforms, None: Counts()}
+    return service.platforms
 
 
 def _free_name(folder: Path, name: str) -> Path:

@@ -32,7 +32,7 @@ from migrate.verify.coverage_folder import coverage_folder, rejected_beside, wri
 SCRATCH = ".chat-migrate-verify"  # within the coverage folder; readers of Parquet folders pass over such a name
 _NARROWED_BY = {"BindingType": "--binding-type", "Identity": "--identity and --identity-file"}
 _KEPT = "No coverage was written"
-STALE = timedelta(days=1)  # a reading that was broken off so long ago is begun anew: it would not be of one time
+STALE = timedelta(days=1)  # a reading that was broken off so long ago is started over: it would not be of one time
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def compared(
     with coverage_folder(coverage), _scratch(coverage / SCRATCH, source) as scratch:
         with resuming():
             if not isinstance(live, Path):
-                other = _read_live(live, source, scratch, progress, anew=listed == "ready")
+                other = _read_live(live, source, scratch, progress, restart=listed == "ready")
             from migrate.map.rules_toml import default_rules
 
             work = Comparison(source, other, rules or default_rules(), scratch / "work")
@@ -120,7 +120,7 @@ def compared(
 
 
 def _read_live(
-    api: TwilioApi, source: Snapshot, scratch: Path, progress: ExtractProgress | None, *, anew: bool
+    api: TwilioApi, source: Snapshot, scratch: Path, progress: ExtractProgress | None, *, restart: bool
 ) -> Snapshot:
     """Read what the snapshot covers through Conversations; as one list a service, which has all types."""
     filters, out = source.manifest.filters, _live_folder(scratch, source)
@@ -132,7 +132,7 @@ def _read_live(
         identity_file=source.folder if filters.identity_file else None,
         source="conversations",
         shard=False,
-        restart=anew or begun is None or not _is_from(begun, api),
+        restart=restart or begun is None or not _is_from(begun, api),
     )
     try:
         extract_snapshot(api, out, options, progress)

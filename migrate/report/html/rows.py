@@ -39,7 +39,7 @@ class ServiceRow:
     """
 
     place: Place
-    fate: str
+    state: str
     fields: int
     order: str
     findings: str
@@ -129,7 +129,7 @@ class _Places:
 
 def _services(plan: Plan, places: _Places) -> list[ServiceRow]:
     """All services that the plan speaks of, in the order of their SID."""
-    fates = {
+    states = {
         **dict.fromkeys(plan.services, "left out"),
         **dict.fromkeys(plan.unchanged, "unchanged"),
         **dict.fromkeys(plan.missing, "not there in Conversations"),
@@ -137,10 +137,10 @@ def _services(plan: Plan, places: _Places) -> list[ServiceRow]:
     }
     fields = {change.service_sid: len(change.fields) for change in plan.changes}
     counted = _findings_of(plan.findings)
-    found = {sid: counted.get(sid, {}) for sid in sorted(fates)}
+    found = {sid: counted.get(sid, {}) for sid in sorted(states)}
     return [
         ServiceRow(
-            places[sid], fates[sid], fields.get(sid, 0), "-".join(map(str, of_it.values())), wording.some(of_it)
+            places[sid], states[sid], fields.get(sid, 0), "-".join(map(str, of_it.values())), wording.some(of_it)
         )
         for sid, of_it in found.items()
     ]
@@ -190,45 +190,44 @@ def as_json(rows: ReportRows) -> str:
     Rows are lists; a text is its place in `texts`, a service its place in `places` (the account: -1), a push its
     place in `pushes` (none: -1). What their columns are, page.js says.
     """
-    texts, places, pushes = _Table(printable), _Table(_place), _Table(_push)
-
-    def of_place(place: Place) -> int:
-        return places[place] if place.sid else -1
-
+    tables = _Tables()
     data = {
-        "services": [
-            [of_place(row.place), texts[row.fate], row.fields, texts[row.order], texts[row.findings]]
-            for row in rows.services
-        ],
-        "changes": [
-            [
-                of_place(row.place),
-                [[texts[text] for text in setting] for setting in row.settings],
-                [[texts[label], pushes[before], pushes[after]] for label, before, after in row.pushes],
-            ]
-            for row in rows.changes
-        ],
-        "waiting": [
-            [
-                of_place(row.place), texts[row.path], texts[row.now], texts[row.proposed],
-                pushes[row.push] if row.push else -1, row.bindings, texts[row.evidence],
-            ]
-            for row in rows.proposals
-        ],
-        "findings": {
-            code: [
-                [
-                    of_place(row.place), texts[row.subject], row.count, texts[row.summary],
-                    *map(texts.place, row.examples),
-                ]
-                for row in found
-            ]
-            for code, found in rows.findings.items()
-        },
-    }  # fmt: skip
-    data |= {"texts": texts.items, "places": places.items, "pushes": pushes.items}
+        "services": [tables.service(row) for row in rows.services],
+        "changes": [tables.change(row) for row in rows.changes],
+        "waiting": [tables.proposal(row) for row in rows.proposals],
+        "findings": {code: [tables.finding(row) for row in found] for code, found in rows.findings.items()},
+    }
+    data |= {"texts": tables.texts.items, "places": tables.places.items, "pushes": tables.pushes.items}
     shown = json.dumps(data, separators=(",", ":"))
     return shown.translate({ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&"})
+
+
+class _Tables:
+    """Texts, services and pushes, each once; and rows as lists of their places in them."""
+
+    def __init__(self) -> None:
+        self.texts, self.places, self.pushes = _Table(printable), _Table(_place), _Table(_push)
+
+    def service(self, row: ServiceRow) -> list[Any]:
+        texts = self.texts
+        return [self._at(row.place), texts[row.state], row.fields, texts[row.order], texts[row.findings]]
+
+    def change(self, row: ChangeRow) -> list[Any]:
+        settings = [[self.texts[text] for text in setting] for setting in row.settings]
+        pushes = [[self.texts[label], self.pushes[before], self.pushes[after]] for label, before, after in row.pushes]
+        return [self._at(row.place), settings, pushes]
+
+    def proposal(self, row: ProposalRow) -> list[Any]:
+        texts = [self.texts[text] for text in (row.path, row.now, row.proposed)]
+        push = self.pushes[row.push] if row.push else -1
+        return [self._at(row.place), *texts, push, row.bindings, self.texts[row.evidence]]
+
+    def finding(self, row: FindingRow) -> list[Any]:
+        subject, summary = self.texts[row.subject], self.texts[row.summary]
+        return [self._at(row.place), subject, row.count, summary, *map(self.texts.place, row.examples)]
+
+    def _at(self, place: Place) -> int:
+        return self.places[place] if place.sid else -1
 
 
 class _Table:

@@ -19,7 +19,7 @@ import requests
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from migrate.twilio_api.transports.surroundings import signed
+from migrate.twilio_api.transports.surroundings import basic_credentials
 
 _TICK = 0.2  # seconds between two looks at the clock
 _current = threading.local()  # the attempt that this thread makes
@@ -145,7 +145,7 @@ class WatchedAdapter(requests.adapters.HTTPAdapter):
 
     def proxy_headers(self, proxy: str) -> dict[str, str]:
         """The user and the password of a proxy, in UTF-8 as curl sends them; requests has Latin-1, or fails."""
-        said = signed(proxy)
+        said = basic_credentials(proxy)
         return {"Proxy-Authorization": f"Basic {said}"} if said else {}
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:

@@ -31,7 +31,7 @@ from migrate.twilio_api.clocks import clock_of
 from migrate.twilio_api.concealment import Sent
 from migrate.twilio_api.login import REPLAY_ACCOUNT_SID, Login
 from migrate.twilio_api.pages import NotAPageError, decode
-from migrate.twilio_api.transports.surroundings import signed
+from migrate.twilio_api.transports.surroundings import basic_credentials
 from migrate.twilio_api.transports.transport import Answer, Request, Transport
 
 # `Date` is the source's clock: the age of a binding is measured by it. `Retry-After` steers the client.
@@ -135,7 +135,7 @@ def _concealable(addresses: Addresses, login: Login) -> tuple[str, ...]:
             )
     del carried["TWILIO_ACCOUNT_SID"]  # it is no secret, and has a place-holder of its own
     forms = {form for value in carried.values() for form in (value, quote(value, safe=""), json.dumps(value)[1:-1])}
-    forms |= {*login.secrets, *(signed(proxy) for proxy in _proxies(addresses) if _password_of(proxy))}
+    forms |= {*login.secrets, *(basic_credentials(proxy) for proxy in _proxies(addresses) if _password_of(proxy))}
     return tuple(sorted(forms, key=lambda form: (-len(form), form)))
 
 

@@ -43,7 +43,7 @@ def surroundings_of(session: requests.Session, url: str) -> dict[str, Any]:
     return found
 
 
-def signed(proxy: str) -> str:
+def basic_credentials(proxy: str) -> str:
     """The user and the password in a proxy's address as Basic authentication carries them; empty if it has none."""
     user, password = requests.utils.get_auth_from_url(proxy)
     return base64.b64encode(f"{user}:{password}".encode(errors="surrogateescape")).decode() if user else ""
