@@ -29,8 +29,9 @@ from migrate.standin.world import World
 from migrate.twilio_api.api import TwilioApi
 from migrate.twilio_api.http import Answer, LiveTransport, Request
 from migrate.verify.coverage import Counts
+from migrate.verify.coverage_folder import SCRATCH
 from migrate.verify.partition import Service, Terms, add_up, partitions, verify_partition
-from migrate.verify.verification import SCRATCH, verify_snapshot
+from migrate.verify.verification import verify_snapshot
 from tests.conftest import DEMO_ACCOUNT, Demo, Run, Serve, service_sid, tiny_world
 from tests.snapshots import AS_OF, binding, write_snapshot
 

@@ -30,13 +30,12 @@ from migrate.twilio_api.api import TwilioApi
 from migrate.twilio_api.credentials import is_one_account
 from migrate.twilio_api.progress import Meter
 from migrate.verify.coverage import Coverage, ServiceCoverage
-from migrate.verify.coverage_folder import coverage_folder, rejected_beside, write_coverage
+from migrate.verify.coverage_folder import SCRATCH, WORK, coverage_folder, rejected_beside, write_coverage
 
 if TYPE_CHECKING:  # what brings DuckDB is imported where it is needed, which is after the first request
     from migrate.verify.partition import Partition, Platforms
 
 Listed = Literal["pending", "ready"] | None  # of whom there is to be a list
-SCRATCH = ".chat-migrate-verify"  # within the coverage folder; readers of Parquet folders pass over such a name
 _NARROWED_BY = {"BindingType": "--binding-type", "Identity": "--identity and --identity-file"}
 STALE = timedelta(days=1)  # a reading that was broken off so long ago is begun anew: it would not be of one time
 
@@ -124,7 +123,7 @@ def compared(
                 other = _read_live(live, source, scratch, meter, command, anew=listed == "ready")
             from migrate.map.rules_toml import default_rules
 
-            work = Comparison(source, other, rules or default_rules(), scratch / "work")
+            work = Comparison(source, other, rules or default_rules(), scratch / WORK)
             work.run(executor, listed)
         yield work
 
