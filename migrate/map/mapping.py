@@ -16,7 +16,7 @@ import pyarrow as pa
 from migrate.map.bindings import ENCODED, NEEDED, Mapper
 from migrate.map.counts import Counted, Tally
 from migrate.map.credentials import Credentials
-from migrate.map.mapped_folder import Summary
+from migrate.map.mapped_folder import SUMMARY, Summary
 from migrate.map.mapped_parts import open_part
 from migrate.map.mapped_writer import MappedWriter
 from migrate.map.notifications import service_config
@@ -115,13 +115,27 @@ def map_snapshot(
 @contextmanager
 def _told_whole(out: Path) -> Iterator[None]:
     """A mapping that stops in the middle leaves nothing, and says so."""
-    kept, again = f"Nothing was changed in {out}", "The same command begins anew"
+    again, before = "The same command begins anew", _stamp(out)
+
+    def kept() -> str:
+        is_new = _stamp(out) not in (None, before)
+        return f"{out} is mapped; what it replaces is not removed yet" if is_new else f"Nothing was changed in {out}"
+
     try:
-        with resumable(kept=lambda: kept, remedy=again):
+        with resumable(kept=kept, remedy=again):
             yield
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise MigrateError(f"Cannot map into {out}: {reason}", kept=kept, remedy=again) from error
+        raise MigrateError(f"Cannot map into {out}: {reason}", kept=kept(), remedy=again) from error
+
+
+def _stamp(out: Path) -> tuple[int, int] | None:
+    """What tells one mapped folder from another in its place; None where there is none."""
+    try:
+        found = (out / SUMMARY).stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 class _Mapping:
