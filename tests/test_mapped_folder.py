@@ -264,7 +264,8 @@ def test_whatever_stops_it_nothing_is_changed_and_the_line_says_so(
     def failing(*_: object, **__: object) -> None:
         raise kind(*words)
 
-    monkeypatch.setattr(where, "_flagged" if where is sharing else "service_config", failing)
+    for name in ("_flagged", "_crowded") if where is sharing else ("service_config",):  # together, and one by one
+        monkeypatch.setattr(where, name, failing)
     result = run("map", demo.folder / "snapshot", "--out", mapped, "--overwrite")
     assert (result.exit_code, result.stderr.count("\n")) == (code, 1)
     assert "Unexpected" not in result.stderr
