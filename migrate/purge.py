@@ -20,7 +20,7 @@ from migrate.snapshot.unfinished import BINDINGS_FOLDER
 from migrate.storage.files import PARTIAL
 from migrate.storage.lock import hold
 from migrate.storage.private import is_partial_of
-from migrate.verify.coverage_folder import run_time
+from migrate.verify.coverage_folder import SCRATCH, WORK, run_time
 
 _FIXED = {NAME, CHECKPOINT, REJECTED, "services.parquet", "credentials.parquet"}
 _SERVICE = r"service_sid=IS[0-9a-fA-F]{32}"
@@ -32,7 +32,7 @@ _MAPPED = re.compile(rf"{_SERVICE}/part-[0-9]+\.parquet")
 @dataclass(frozen=True)
 class Kept:
     """Personal data on disk: a snapshot, the bindings of a mapped folder, or live records that `verify` has kept; or
-    a folder that cannot be read.
+    a folder that cannot be read, or has what a killed `verify` has left.
 
     `as_of` is the time that it is from; None where that cannot be read. `size` is in bytes. `obstacle` says why it is
     not to be removed, and is empty otherwise.
@@ -70,10 +70,16 @@ def _in(folder: Path) -> Iterator[Kept]:
         elif path.name.endswith(PARTIAL) and BINDINGS in folders:
             obstacle = "a mapping that was killed has left it: map to the same place again, or remove it yourself"
             kept = Kept(path, "mapped", None, _size(path, _MAPPED), obstacle)
+        elif path.name == WORK and path.parent.name == SCRATCH:
+            obstacle = (
+                "a verification that was killed has left it, unless one is under way: verify again with the same "
+                "--coverage, or remove it yourself"
+            )
+            kept = Kept(path, "folder", None, sum(file.lstat().st_size for file in _files(path, bool)[0]), obstacle)
         if kept:
             yield kept
         else:
-            yield from (_rejected(path / name) for name in sorted(files) if name.endswith(f".{REJECTED}"))
+            yield from (_rejected(path / name) for name in sorted(files) if _is_rejected(name))
         if kept and kept.as_of:  # else it may be somebody else's, with snapshots of ours below
             folders.clear()
     for error in unread:
@@ -101,9 +107,14 @@ def _mapped(path: Path) -> Kept:
     return Kept(bindings, "mapped", as_of, sum(file.lstat().st_size for file in own), _obstacle(foreign))
 
 
+def _is_rejected(name: str) -> bool:
+    """Whether that is how the records beside a run's coverage are called, or what a killed run has left of them."""
+    return name.endswith(f".{REJECTED}") or (_is_partial(name) and f".{REJECTED}." in name)
+
+
 def _rejected(path: Path) -> Kept:
     """What stands beside a run's coverage, and has its time in its name."""
-    as_of = run_time(path)
+    as_of = run_time(path.with_name(path.name.removeprefix(".")) if _is_partial(path.name) else path)
     obstacle = "it is a link" if path.is_symlink() else "" if as_of else "its name does not say its time"
     return Kept(path, "rejected", as_of, path.lstat().st_size, obstacle)
 

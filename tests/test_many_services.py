@@ -22,10 +22,11 @@ from migrate.map.credentials import Credentials
 from migrate.map.mapping import map_some
 from migrate.map.rules_toml import default_rules
 from migrate.map.sharing import read_together
+from migrate.map.small_services import SYNCS, TaskTogether, map_together, sync_all
 from migrate.map.small_services import Service as SmallService
-from migrate.map.small_services import TaskTogether, map_together
-from migrate.model.errors import InputError
+from migrate.model.errors import InputError, InterruptedRunError
 from migrate.model.schemas import BINDINGS, MAPPED_BINDINGS, PENDING
+from migrate.runtime import interrupts
 from migrate.storage.database import FullMemoryError
 from migrate.verify import partition
 from migrate.verify.partition import ServiceParts, partitions, verify_partition
@@ -338,3 +339,17 @@ def test_texts_that_are_too_long_for_the_memory_are_compared_by_fewer_services(
     assert compared(services, tmp_path, memory_limit="16MB") == expected
     assert opened[0] == 8
     assert len(opened) > 1
+
+
+def test_files_are_not_synced_any_more_once_the_process_was_asked_to_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(path: Path) -> None:
+        synced.append(path)
+        monkeypatch.setattr(interrupts._state, "stopping", True)
+
+    synced: list[Path] = []
+    monkeypatch.setattr("migrate.map.small_services.sync", slow)
+    with pytest.raises(InterruptedRunError):
+        sync_all(tmp_path / str(number) for number in range(500))
+    assert len(synced) <= 2 * SYNCS

@@ -7,6 +7,7 @@ import shutil
 import stat
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import duckdb
 import pytest
@@ -263,9 +264,39 @@ def test_whatever_stops_it_nothing_is_changed_and_the_line_says_so(
     def failing(*_: object, **__: object) -> None:
         raise kind(*words)
 
-    monkeypatch.setattr(where, "_flagged" if where is sharing else "service_config", failing)
+    for name in ("_flagged", "_crowded") if where is sharing else ("service_config",):  # together, and one by one
+        monkeypatch.setattr(where, name, failing)
     result = run("map", demo.folder / "snapshot", "--out", mapped, "--overwrite")
     assert (result.exit_code, result.stderr.count("\n")) == (code, 1)
     assert "Unexpected" not in result.stderr
     assert {path: path.read_bytes() for path in mapped.rglob("*") if path.is_file()} == before
     assert names(tmp_path) == {"mapped"}
+
+
+@pytest.mark.parametrize("gone", [(), ("summary.json",)])
+def test_one_that_is_interrupted_when_the_former_is_removed_is_whole_and_says_so(
+    tmp_path: Path, run: Run, demo: Demo, mapped: Path, monkeypatch: pytest.MonkeyPatch, gone: tuple[str, ...]
+) -> None:
+    """Where the new one differs, too: of the former one only what was edited must not be lost."""
+    rules = tmp_path / "other.toml"
+    rules.write_text("[limits]\nbindings_per_identity = 3\n")
+    words = ["map", demo.folder / "snapshot", "--out", mapped, "--overwrite", "--rules", rules]
+
+    def dying(folder: Path | str, **options: Any) -> None:
+        if Path(folder).name == ".mapped.former":
+            for name in gone:
+                Path(folder, name).unlink()
+            raise KeyboardInterrupt
+        real(folder, **options)
+
+    real = shutil.rmtree
+    with monkeypatch.context() as patch:
+        patch.setattr("migrate.map.mapped_writer.shutil.rmtree", dying)
+        done = run(*words)
+    assert done.exit_code == 130, done.output
+    assert f"{mapped} is mapped" in done.stderr
+    assert "Nothing was changed" not in done.stderr
+    assert "bindings_per_identity = 3" in (mapped / "rules.toml").read_text("utf-8")
+    again = run(*words)
+    assert again.exit_code == 0, again.output
+    assert not (tmp_path / ".mapped.former").exists()

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from migrate.cli.app import cli
 from migrate.storage.lock import hold
+from migrate.verify.coverage_folder import SCRATCH, WORK
 from tests.conftest import Demo, Run, service_sid
 
 
@@ -219,3 +220,18 @@ def test_records_that_a_verification_kept_are_removed_with_their_time(
     assert done.exit_code == 0, done.output
     assert path.exists() != removed
     assert [item["kind"] for item in json.loads(done.stdout)["old"]] == ["rejected"] * removed
+
+
+def test_what_a_killed_verification_has_left_is_reported(run: Run, tmp_path: Path) -> None:
+    """Its lists have whole endpoints, and its records that did not fit are as they came."""
+    scratch = tmp_path / "coverage" / SCRATCH / WORK
+    scratch.mkdir(parents=True)
+    (scratch / "pending-00000.parquet").write_bytes(b"1" * 2_000)
+    (partial := tmp_path / "coverage" / f".2026-06-15T08-00-00Z.rejected.jsonl.{'0' * 16}.partial").write_text("{}")
+    done = run("purge", tmp_path, "--apply", "--yes", "--json")
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert [(item["path"], item["kind"]) for item in told["old"]] == [(str(partial), "rejected")]
+    assert [(item["path"], item["size"]) for item in told["kept"]] == [(str(scratch), 2_000)]
+    assert not partial.exists()
+    assert "a verification that was killed has left it" in run("purge", tmp_path).stdout

@@ -30,8 +30,9 @@ from migrate.twilio_api.client import TwilioApi
 from migrate.twilio_api.transports.live import LiveTransport
 from migrate.twilio_api.transports.transport import Answer, Request
 from migrate.verify.coverage import Counts
+from migrate.verify.coverage_folder import SCRATCH
 from migrate.verify.partition import ServiceParts, Terms, add_up, partitions, verify_partition
-from migrate.verify.verification import SCRATCH, verify_snapshot
+from migrate.verify.verification import verify_snapshot
 from tests.conftest import DEMO_ACCOUNT, Demo, Run, Serve, service_sid, tiny_world
 from tests.snapshots import AS_OF, binding, write_snapshot
 

@@ -77,18 +77,28 @@ class MappedWriter:
         """Mend what was left by one that was killed."""
         self._restore()
         if self._former.exists():
-            if lost := [name for name in KEPT if _is_edited(self._former, name) and not self._has(name)]:
+            if lost := [name for name in self._left() if _is_edited(self._former, name) and not self._has(name)]:
                 raise RefusedError(
                     f"{self._former} was left by a mapping that was killed, and its {lost[0]} has been edited",
                     kept="It is as it was",
                     remedy="Move it away first",
                 )
-            shutil.rmtree(self._former)
+            self._remove_former()
         for left in self.scratch.iterdir():
             if left.is_dir():
                 shutil.rmtree(left)
             else:
                 left.unlink(missing_ok=True)
+
+    def _left(self) -> list[str]:
+        """What a person may have written into, of the former folder; the rest was removed before it was killed."""
+        return [name for name in KEPT if (self._former / name).exists()]
+
+    def _remove_former(self) -> None:
+        """Remove the former folder, and first what tells nothing any more without its summary."""
+        for name in self._left():
+            (self._former / name).unlink()
+        shutil.rmtree(self._former)
 
     def _has(self, name: str) -> bool:
         """Whether the folder has what the former one says in a file, under whatever name."""
@@ -122,7 +132,7 @@ class MappedWriter:
             self._keep_edited()
             self.folder.replace(self._former)
             self.scratch.replace(self.folder)
-            shutil.rmtree(self._former)
+            self._remove_former()
         self._is_finished = True
         sync(self.folder.parent)
 

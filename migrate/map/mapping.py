@@ -16,7 +16,7 @@ import pyarrow as pa
 from migrate.map.bindings import ENCODED, NEEDED, Mapper
 from migrate.map.counts import ServiceCounts, TaskCounts
 from migrate.map.credentials import Credentials
-from migrate.map.mapped_folder import ServiceSummary, Summary
+from migrate.map.mapped_folder import SUMMARY, ServiceSummary, Summary
 from migrate.map.mapped_parts import open_part
 from migrate.map.mapped_writer import MappedWriter
 from migrate.map.notifications import service_config
@@ -104,14 +104,28 @@ def map_snapshot(
     `RefusedError` if `out` is not empty; with `overwrite` it may be a mapped folder, whose edited push
     configuration is kept beside the new one.
     """
-    # One that stops in the middle leaves nothing.
-    kept, again = f"Nothing was changed in {out}", "The same command begins anew"
+    before = _stamp(out)
+
+    def kept() -> str:  # one that stops in the middle leaves nothing
+        is_new = _stamp(out) not in (None, before)
+        return f"{out} is mapped; what it replaces is not removed yet" if is_new else f"Nothing was changed in {out}"
+
+    again = "The same command starts over"
     whole = resumable(kept=kept, remedy=again, cannot=lambda _: f"Cannot map into {out}")
     with whole, MappedWriter(out, overwrite=overwrite) as writer, ExitStack() as stack:
         executor = executor or stack.enter_context(Workers(os.cpu_count() or 1, "map"))
         mapping = _Mapping(read_snapshot(snapshot), rules or default_rules(), writer, executor)
         stack.callback(mapping.stop)  # before the writer clears away, and before the threads are waited for
         return mapping.run()
+
+
+def _stamp(out: Path) -> tuple[int, int] | None:
+    """What tells one mapped folder from another in its place; None where there is none."""
+    try:
+        found = (out / SUMMARY).stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 class _Mapping:

@@ -60,5 +60,10 @@ def map_together(task: TaskTogether) -> dict[str, Tally]:
 def sync_all(paths: Iterable[Path]) -> None:
     """Make the content of files survive a power loss."""
     with Workers(SYNCS, "sync") as workers:
-        for done in [workers.submit(sync, path) for path in paths]:
+        for done in [workers.submit(_sync, path) for path in paths]:
             result_of(done)
+
+
+def _sync(path: Path) -> None:
+    check()  # a slow disk takes longer for all of them than there is once the process was asked to end
+    sync(path)

@@ -17,6 +17,10 @@ from migrate.storage.files import make_private_folder, private_file, write_whole
 from migrate.storage.lock import hold
 from migrate.verify.coverage import Counts, Coverage, ServiceCoverage
 
+# What a verification needs meanwhile, within the coverage folder: readers of Parquet folders pass over such a name.
+# In it the live bindings are a snapshot, and WORK has lists of who is pending or ready.
+SCRATCH = ".chat-migrate-verify"
+WORK = "work"
 _NAME = "%Y-%m-%dT%H-%M-%SZ"
 _NAMED = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}-[0-9]{2}-[0-9]{2}Z")
 

@@ -27,9 +27,8 @@ from migrate.twilio_api.client import TwilioApi
 from migrate.twilio_api.login import is_one_account
 from migrate.verify.comparison import Comparison, Listed
 from migrate.verify.coverage import Coverage
-from migrate.verify.coverage_folder import coverage_folder, rejected_beside, write_coverage
+from migrate.verify.coverage_folder import SCRATCH, WORK, coverage_folder, rejected_beside, write_coverage
 
-SCRATCH = ".chat-migrate-verify"  # within the coverage folder; readers of Parquet folders pass over such a name
 _NARROWED_BY = {"BindingType": "--binding-type", "Identity": "--identity and --identity-file"}
 _KEPT = "No coverage was written"
 STALE = timedelta(days=1)  # a reading that was broken off so long ago is started over: it would not be of one time
@@ -114,7 +113,7 @@ def compared(
                 other = _read_live(live, source, scratch, progress, restart=listed == "ready")
             from migrate.map.rules_toml import default_rules
 
-            work = Comparison(source, other, rules or default_rules(), scratch / "work")
+            work = Comparison(source, other, rules or default_rules(), scratch / WORK)
             work.run(executor, listed)
         yield work
 
