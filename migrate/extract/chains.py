@@ -69,7 +69,7 @@ class Walk:
         self._path = bindings_path(chain.service_sid)
         self._base = api.addresses.base(chain.api)
         self._most = page_size  # rows to ask for
-        self._patient = False  # whether the size of the page is not to blame for what fails
+        self._size_is_fine = False  # whether the size of the page is not to blame for what fails
         self._restarts = 0
         state = parts.state(chain.id, chain.service_sid)
         self._at = Position(state.turn, state.next_url, state.done)
@@ -141,7 +141,7 @@ class Walk:
     @property
     def _tries(self) -> int | None:
         """How often a request is repeated before the size of the page is looked at; None: as the budget allows."""
-        return FEW_TRIES if self._smaller and not self._patient else None
+        return FEW_TRIES if self._smaller and not self._size_is_fine else None
 
     @property
     def _smaller(self) -> tuple[int, ...]:
@@ -149,7 +149,7 @@ class Walk:
         return page_sizes(min(self._size or self._most, self._most))[1:]
 
     def _recover(self, error: TwilioError, tries: int | None) -> None:
-        """Find a way to go on after a failure, or raise it; with so many `tries` patience is not yet at its end."""
+        """Find a way to go on after a failure, or raise it; with so many `tries` the budget is not spent yet."""
         if isinstance(error, TransientTwilioError) and tries and not self._api.is_given_up(error):
             if self._smaller and may_be_the_size(error) and self._is_the_size():
                 smaller = self._smaller[0]
@@ -157,7 +157,7 @@ class Walk:
                 self._most = smaller
                 self._api.sizes.learn(kind_of_list(self.chain.api, self._path), smaller)
             else:
-                self._patient = True
+                self._size_is_fine = True
         elif may_be_expired_token(error) and self._at.next_url and self._can_restart():
             self._restart(f"its page token no longer works ({error})")
         else:

@@ -67,7 +67,7 @@ def open_source(api: TwilioApi, choice: SourceChoice, wanted: tuple[str, ...], p
         why = _why_gone(api, error, wanted)
         passing = isinstance(error, TransientTwilioError) and not isinstance(error, HostNotFoundError)
         if why is None and passing and not api.is_given_up(error):
-            return Source("chat", _patiently(api, wanted, page_size))
+            return Source("chat", _services_in_budget(api, wanted, page_size))
         if why is None:
             raise _doubted(api, error) from None
     reason = f"Programmable Chat is switched off: {why.what}"
@@ -75,8 +75,8 @@ def open_source(api: TwilioApi, choice: SourceChoice, wanted: tuple[str, ...], p
     return Source("conversations", _services(api, "conversations", wanted, page_size), reason)
 
 
-def _patiently(api: TwilioApi, wanted: tuple[str, ...], page_size: int) -> dict[str, dict[str, Any]]:
-    """Chat's services, asked for as long as patience lasts."""
+def _services_in_budget(api: TwilioApi, wanted: tuple[str, ...], page_size: int) -> dict[str, dict[str, Any]]:
+    """Chat's services, asked for as long as the budget lasts."""
     try:
         return _services(api, "chat", wanted, page_size)
     except TwilioError as error:

@@ -16,7 +16,7 @@ from migrate.retire.replacement import Evidence
 from migrate.runtime.workers import Workers, result_of
 from migrate.twilio_api.client import TwilioApi
 from migrate.twilio_api.resources import (
-    Object,
+    JsonObject,
     find_binding,
     find_binding_in_service,
     find_credential,
@@ -46,7 +46,7 @@ def now_of(api: TwilioApi) -> datetime:
     return api.server_time or datetime.now(UTC)
 
 
-def read_binding(api: TwilioApi, row: Row) -> tuple[Object | None, Object]:
+def read_binding(api: TwilioApi, row: Row) -> tuple[JsonObject | None, JsonObject]:
     """A binding as Chat shows it now, None if Chat does not have it any more; and its service in Chat.
 
     Raises `TwilioError` where Chat lacks the service or is switched off: then nothing is known.
@@ -76,7 +76,7 @@ def read_evidence(api: TwilioApi, row: Row) -> Evidence | None:
     )
 
 
-def _conversations_binding(api: TwilioApi, service_sid: str, sid: str) -> Object | None:
+def _conversations_binding(api: TwilioApi, service_sid: str, sid: str) -> JsonObject | None:
     return find_binding(api, "conversations", service_sid, sid, _TRIES) if is_binding_sid(sid) else None
 
 

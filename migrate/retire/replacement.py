@@ -64,6 +64,33 @@ class Evidence:
     credentials: Mapping[str, Object]
     now: datetime
 
+    @property
+    def names(self) -> Any:
+        """The message types that the binding asks for."""
+        return self.binding.get("message_types")
+
+    @property
+    def registered_names(self) -> Any:
+        """The message types that the registration asks for."""
+        return self.registration.get("message_types")
+
+    @property
+    def registered_at(self) -> datetime | None:
+        """When the device has registered with Conversations, at the earliest."""
+        dates = (time_of(self.registration.get(name)) for name in ("date_created", "date_updated"))
+        return max((found for found in dates if found), default=None)
+
+    @property
+    def pushed_by_chat(self) -> list[str]:
+        """What the binding asks for and Chat pushes, or may push, in Conversations' names."""
+        return pushed_by_chat(self.names, self.notifications)
+
+    def credential(self, binding: Object) -> Object | None:
+        """The credential of one of the two bindings, if the account has it."""
+        sid = binding.get("credential_sid")
+        found = self.credentials.get(sid) if isinstance(sid, str) else None
+        return found if isinstance(found, Mapping) and found.get("sid") == sid else None
+
 
 @dataclass(frozen=True)
 class Condition:
@@ -81,7 +108,7 @@ def why_needed(evidence: Evidence, conditions: Sequence[Condition] | None = None
 
 def pushes_off(evidence: Evidence) -> list[str]:
     """What the binding asks for, Chat pushes, or may push, and Conversations does not, in Conversations' names."""
-    return off_in_conversations(_pushed_by_chat(evidence), evidence.settings)
+    return off_in_conversations(evidence.pushed_by_chat, evidence.settings)
 
 
 def time_of(value: Any) -> datetime | None:
@@ -94,9 +121,6 @@ def time_of(value: Any) -> datetime | None:
     if not isinstance(value, datetime):
         return None
     return value if value.tzinfo else value.replace(tzinfo=UTC)
-
-
-# --- the two sides as they were, and as they are ---------------------------------------------------------
 
 
 def _is_changed(evidence: Evidence) -> bool:
@@ -124,22 +148,9 @@ def _moment(value: Any) -> Any:
     return time_of(value) or value
 
 
-# --- whose they are --------------------------------------------------------------------------------------
-
-
 def _is_shared(evidence: Evidence) -> bool:
     """What both sides have by one SID may be one object there: deleting one deletes the other."""
     return evidence.is_shared or evidence.binding.get("sid") == evidence.registration.get("sid")
-
-
-def _is_conversations_own(evidence: Evidence) -> bool:
-    """Chat's binding was made by the Conversations SDK: it may be the registration itself."""
-    return has_conversations_name(evidence.binding.get("message_types"))
-
-
-def _is_without_service(evidence: Evidence) -> bool:
-    """Chat does not show the service: it is switched off, or another's. What it pushes is not known."""
-    return evidence.chat_service is None
 
 
 def _is_of_another_service(evidence: Evidence) -> bool:
@@ -168,52 +179,31 @@ def _is_another_platform(evidence: Evidence) -> bool:
 
 def _is_not_conversations(evidence: Evidence) -> bool:
     """It is not shown that the Conversations SDK has made the registration; names of Chat's speak against it."""
-    names = evidence.registration.get("message_types")
-    return not has_conversations_name(names) or has_chat_name(names)
-
-
-# --- when they were seen ---------------------------------------------------------------------------------
-
-
-def _is_undated(evidence: Evidence) -> bool:
-    return _registered(evidence) is None
+    return not has_conversations_name(evidence.registered_names) or has_chat_name(evidence.registered_names)
 
 
 def _is_expired(evidence: Evidence) -> bool:
-    registered = _registered(evidence)
+    registered = evidence.registered_at
     return registered is not None and registered < evidence.now - LIFETIME
 
 
 def _is_in_the_future(evidence: Evidence) -> bool:
     """A date from a wrong clock is later than any, and so says nothing."""
-    registered = _registered(evidence)
+    registered = evidence.registered_at
     return registered is not None and registered > evidence.now + FASTEST_CLOCK
 
 
 def _is_seen_since(evidence: Evidence) -> bool:
     """Chat has seen the device since it registered with Conversations, or nothing shows that it has not."""
-    registered, updated = _registered(evidence), time_of(evidence.binding.get("date_updated"))
+    registered, updated = evidence.registered_at, time_of(evidence.binding.get("date_updated"))
     if updated is None:
         return True
     created = time_of(evidence.binding.get("date_created"))
     return registered is not None and registered <= max(updated, created or updated)
 
 
-def _registered(evidence: Evidence) -> datetime | None:
-    """When the device has registered with Conversations, at the earliest."""
-    dates = (time_of(evidence.registration.get(name)) for name in ("date_created", "date_updated"))
-    return max((found for found in dates if found), default=None)
-
-
-# --- the credential --------------------------------------------------------------------------------------
-
-
-def _lacks_credential(evidence: Evidence) -> bool:
-    return _credential(evidence, evidence.registration) is None
-
-
 def _has_misfit_credential(evidence: Evidence) -> bool:
-    credential = _credential(evidence, evidence.registration)
+    credential = evidence.credential(evidence.registration)
     return credential is not None and credential.get("type") != evidence.registration.get("binding_type")
 
 
@@ -221,7 +211,7 @@ def _has_unproven_credential(evidence: Evidence) -> bool:
     """Pushes go through another credential than Chat's, and nothing shows that it works for the device: another
     environment of Apple's, or perhaps one of Google's former server keys.
     """
-    new, former = _credential(evidence, evidence.registration), _credential(evidence, evidence.binding)
+    new, former = evidence.credential(evidence.registration), evidence.credential(evidence.binding)
     if new is None or evidence.registration.get("credential_sid") == evidence.binding.get("credential_sid"):
         return False
     if evidence.registration.get("binding_type") == "apn":
@@ -230,66 +220,34 @@ def _has_unproven_credential(evidence: Evidence) -> bool:
     return updated is None or updated < SERVER_KEYS_ENDED
 
 
-def _credential(evidence: Evidence, binding: Object) -> Object | None:
-    sid = binding.get("credential_sid")
-    found = evidence.credentials.get(sid) if isinstance(sid, str) else None
-    return found if isinstance(found, Mapping) and found.get("sid") == sid else None
-
-
-# --- the pushes ------------------------------------------------------------------------------------------
-
-
-def _asks_for_unknown(evidence: Evidence) -> bool:
-    return has_unknown_name(evidence.binding.get("message_types"))
-
-
-def _pushes_unknown(evidence: Evidence) -> bool:
-    return has_unknown_push(evidence.notifications)
-
-
-def _is_invited(evidence: Evidence) -> bool:
-    return has_invites(evidence.binding.get("message_types"), evidence.notifications)
-
-
 def _is_not_asked_for(evidence: Evidence) -> bool:
     """The registration does not ask for a push that the binding asks for and Chat pushes."""
-    theirs = evidence.registration.get("message_types")
-    return not all(asks_for(theirs, push) for push in _pushed_by_chat(evidence))
-
-
-def _is_off(evidence: Evidence) -> bool:
-    return any(push != MEDIA for push in pushes_off(evidence))
-
-
-def _is_off_for_media(evidence: Evidence) -> bool:
-    return MEDIA in pushes_off(evidence)
-
-
-def _pushed_by_chat(evidence: Evidence) -> list[str]:
-    return pushed_by_chat(evidence.binding.get("message_types"), evidence.notifications)
+    return not all(asks_for(evidence.registered_names, push) for push in evidence.pushed_by_chat)
 
 
 CONDITIONS: tuple[Condition, ...] = (
     Condition("changed", "changed", _is_changed),
     Condition("shared", "shared", _is_shared),
-    Condition("conversations-own", "shared", _is_conversations_own),
+    # Chat's binding was made by the Conversations SDK: it may be the registration itself.
+    Condition("conversations-own", "shared", lambda this: has_conversations_name(this.names)),
     Condition("registration-changed", "unready", _is_another),
-    Condition("no-service", "needed", _is_without_service),
+    # Chat does not show the service: it is switched off, or another's. What it pushes is not known.
+    Condition("no-service", "needed", lambda this: this.chat_service is None),
     Condition("other-service", "needed", _is_of_another_service),
     Condition("other-device", "needed", _is_another_device),
     Condition("other-platform", "needed", _is_another_platform),
     Condition("not-conversations", "needed", _is_not_conversations),
-    Condition("undated", "needed", _is_undated),
+    Condition("undated", "needed", lambda this: this.registered_at is None),
     Condition("expired", "needed", _is_expired),
     Condition("future", "needed", _is_in_the_future),
     Condition("seen-since", "needed", _is_seen_since),
-    Condition("no-credential", "needed", _lacks_credential),
+    Condition("no-credential", "needed", lambda this: this.credential(this.registration) is None),
     Condition("credential-type", "needed", _has_misfit_credential),
     Condition("credential-unproven", "needed", _has_unproven_credential),
-    Condition("unknown-message-type", "needed", _asks_for_unknown),
-    Condition("unknown-push", "needed", _pushes_unknown),
-    Condition("invites", "needed", _is_invited),
+    Condition("unknown-message-type", "needed", lambda this: has_unknown_name(this.names)),
+    Condition("unknown-push", "needed", lambda this: has_unknown_push(this.notifications)),
+    Condition("invites", "needed", lambda this: has_invites(this.names, this.notifications)),
     Condition("not-asked-for", "needed", _is_not_asked_for),
-    Condition("push-off", "needed", _is_off),
-    Condition("media-off", "needed", _is_off_for_media),
+    Condition("push-off", "needed", lambda this: any(push != MEDIA for push in pushes_off(this))),
+    Condition("media-off", "needed", lambda this: MEDIA in pushes_off(this)),
 )

@@ -144,14 +144,8 @@ def ages(snapshot: SnapshotReview, bins: int = 12) -> Chart:
             )
             below = below + wide[kind]
         axes.axvline(lifetime, color="black", linestyle="--")
-        axes.annotate(
-            f"lifetime: {lifetime} days",
-            (lifetime, 1),
-            xytext=(4, -2),
-            textcoords="offset points",
-            xycoords=("data", "axes fraction"),
-            va="top",
-        )
+        label = f"lifetime: {lifetime} days"
+        axes.annotate(label, (lifetime, 1), (4, -2), ("data", "axes fraction"), "offset points", va="top")
         axes.set_xlim(0, lifetime * 2 + width)
         ticks = [lifetime * part / 4 for part in range(8)]
         axes.set_xticks([*ticks, lifetime * 2 + width / 2], [*(f"{tick:,.0f}" for tick in ticks), "older"])

@@ -27,7 +27,7 @@ from migrate.twilio_api.pages import Page, records_of
 if TYPE_CHECKING:
     from migrate.twilio_api.client import TwilioApi
 
-Object = dict[str, Any]  # an object of Twilio's, as its JSON has it
+JsonObject = dict[str, Any]  # an object of Twilio's, as its JSON has it
 SERVICES_PATH = "/Services"
 CREDENTIALS_PATH = "/Credentials"
 SWITCHED_OFF = frozenset({403, 404, 410})  # what Twilio may answer for an API that it has switched off
@@ -79,29 +79,31 @@ def list_pages(
     return api.pages(side, path, read=read, sizes=sizes, tries=tries)
 
 
-def get_notifications(api: TwilioApi, service_sid: str, tries: int | None = None) -> Object:
+def get_notifications(api: TwilioApi, service_sid: str, tries: int | None = None) -> JsonObject:
     """The push settings of a service in Conversations. Raises `TwilioError`."""
     return api.get("conversations", notifications_path(service_sid), tries, having=KEYS)
 
 
-def find_notifications(api: TwilioApi, service_sid: str, tries: int | None = None) -> Object | None:
+def find_notifications(api: TwilioApi, service_sid: str, tries: int | None = None) -> JsonObject | None:
     """The same, or None if Conversations has no such service."""
     return _find(api, "conversations", notifications_path(service_sid), tries, KEYS)
 
 
-def find_service(api: TwilioApi, side: Api, service_sid: str, tries: int | None = None) -> Object | None:
+def find_service(api: TwilioApi, side: Api, service_sid: str, tries: int | None = None) -> JsonObject | None:
     """A service, or None if there is none in that API, or the API is switched off."""
     return _find(api, side, service_path(service_sid), tries)
 
 
-def find_binding(api: TwilioApi, side: Api, service_sid: str, sid: str, tries: int | None = None) -> Object | None:
+def find_binding(
+    api: TwilioApi, side: Api, service_sid: str, sid: str, tries: int | None = None
+) -> JsonObject | None:
     """A binding, or None if there is none in that API, or the API is switched off."""
     return _find(api, side, binding_path(service_sid, sid), tries)
 
 
 def find_binding_in_service(
     api: TwilioApi, side: Api, service_sid: str, sid: str, tries: int | None = None
-) -> tuple[Object | None, Object]:
+) -> tuple[JsonObject | None, JsonObject]:
     """A binding, or None if it is deleted; and its service. Raises `TwilioError` where the service is not there."""
     binding = find_binding(api, side, service_sid, sid, tries)
     service = find_service(api, side, service_sid, tries)
@@ -112,14 +114,14 @@ def find_binding_in_service(
     return binding, service
 
 
-def find_credential(api: TwilioApi, sid: str, tries: int | None = None) -> Object | None:
+def find_credential(api: TwilioApi, sid: str, tries: int | None = None) -> JsonObject | None:
     """A push credential, as Conversations shows it, or None if the account has none of that SID."""
     return _find(api, "conversations", credential_path(sid), tries)
 
 
 def _find(
     api: TwilioApi, side: Api, path: str, tries: int | None, having: Collection[str] = ("sid",)
-) -> Object | None:
+) -> JsonObject | None:
     try:
         return api.get(side, path, tries, having=having)
     except TwilioError as error:

@@ -21,7 +21,7 @@ from migrate.verify.coverage import Counts
 from migrate.verify.queries import (
     COUNTS,
     FREE,
-    PENDING,
+    PENDING_ROWS,
     RANKED,
     REGISTRATIONS,
     SPARE,
@@ -30,8 +30,8 @@ from migrate.verify.queries import (
     has_prefixed,
     held,
     ready,
-    rows_of,
     seen,
+    side_rows,
 )
 
 ROWS_A_BUCKET = 4_000_000  # of both sides: their texts fit into memory
@@ -227,7 +227,7 @@ def _compare(partition: Partition) -> dict[str, dict[str | None, Counts]]:
             for name, query in COUNTS.items()
         }
         if partition.pending:
-            database.sql(PENDING).write_parquet(str(partition.pending), compression="zstd")
+            database.sql(PENDING_ROWS).write_parquet(str(partition.pending), compression="zstd")
         if partition.ready:
             database.sql(ready(several=several)).write_parquet(str(partition.ready), compression="zstd")
     counts: dict[str, dict[str | None, Counts]] = {}
@@ -251,7 +251,7 @@ def _prepare(database: duckdb.DuckDBPyConnection, partition: Partition) -> None:
     terms = partition.terms
     database.execute("SET preserve_insertion_order = false")  # which would cost time, and changes nothing here
     for side in ("source", "live"):
-        database.execute(rows_of(side, several=len(partition.services) > 1))
+        database.execute(side_rows(side, several=len(partition.services) > 1))
     bucket = f"hash(identity) % {partition.buckets} = {partition.bucket}" if partition.buckets > 1 else "true"
     is_ready = has_prefixed(CONVERSATIONS_NAMES, terms.conversations_prefixes)
     is_chats = has_prefixed(CHAT_NAMES, terms.chat_prefixes)

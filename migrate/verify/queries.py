@@ -75,7 +75,7 @@ RANKED = """
         row_number() OVER (PARTITION BY service, identity, platform ORDER BY last_seen DESC NULLS LAST, sid) AS place
     FROM waiting
 """
-PENDING = """
+PENDING_ROWS = """
     SELECT service_sid, ranked.identity, endpoint, ranked.platform, last_seen, sid
     FROM ranked JOIN services ON services.service = ranked.service
     LEFT JOIN free ON ranked.service = free.service AND ranked.identity = free.identity
@@ -124,7 +124,7 @@ _OF_A_REGISTRATION = (
 )
 
 
-def rows_of(side: str, *, several: bool) -> str:
+def side_rows(side: str, *, several: bool) -> str:
     """All rows of a side, `source` or `live`, with their `service`."""
     return (_SOME_SERVICES if several else _ONE_SERVICE).format(side=side)
 
