@@ -54,6 +54,7 @@ HEAVY = (
     "jinja2",
     "matplotlib",
     "cryptography",
+    "filelock",
 )
 
 
