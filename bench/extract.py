@@ -71,12 +71,11 @@ def standin(
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "world.yaml")
         file.write_text(yaml.safe_dump(world(services, bindings, odd)))
-        command = [sys.executable, "-m", "migrate", "standin", "--world", str(file), "--port", "0", "--prerendered"]
-        command += ["--page-size-maxima", "docs", "--latency", str(latency)]
+        command = [sys.executable, "-m", "bench.standin", str(file), str(latency)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
             assert server.stdout is not None
             try:
-                url = server.stdout.readline().strip().partition("=")[2]
+                url = server.stdout.readline().strip()
                 yield Standin(url, psutil.Process(server.pid), services * bindings)
             finally:
                 server.terminate()

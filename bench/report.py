@@ -17,7 +17,7 @@ from pathlib import Path
 import click
 
 from bench.measure import target
-from migrate.load.limits import refusals
+from migrate.load.limits import OF_A_PLAN, Ground, violations
 from migrate.model.catalogue import CATALOGUE
 from migrate.model.finding import Finding
 from migrate.model.plan import Change, Plan
@@ -44,10 +44,11 @@ def main(services: int, rounds: int) -> None:
     plan = make_plan(services)
     print(f"\nReports of {services:,} services that change, with {len(plan.findings):,} findings; best of {rounds}")
     began = time.perf_counter()
-    page = plan_page(plan, refusals(plan)).encode()
+    refusals = tuple(violations(Ground.of_plan(plan), OF_A_PLAN))
+    page = plan_page(plan, refusals).encode()
     print(f"  HTML      {len(page):12,} bytes, made in {time.perf_counter() - began:.1f} s")
-    print(f"  Markdown  {len(plan_report(plan, refusals(plan)).encode()):12,} bytes")
-    lines = fitted(plan_view(plan, refusals=refusals(plan)), 80).plain.count("\n")
+    print(f"  Markdown  {len(plan_report(plan, refusals).encode()):12,} bytes")
+    lines = fitted(plan_view(plan, refusals=refusals), 80).plain.count("\n")
     print(f"  terminal  {lines:12,} lines")
     if not known_browser():
         print("  how soon the page opens is not measured: no headless browser is on the PATH")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from migrate.load.limits import OF_A_PLAN, Ground, violations
 from migrate.model.catalogue import CATALOGUE
 from migrate.model.finding import Finding
 from migrate.model.plan import Change, Plan
@@ -21,6 +22,11 @@ NAMES = (
     "",
 )
 EMPTY = Plan("AC" + "0" * 32, "https://conversations.example.test", "", "s", "r", "p", {}, {}, (), (), (), ())
+
+
+def refusals(plan: Plan) -> list[tuple[str, str]]:
+    """The limits for which any apply of a plan is refused: each one's name, and what is wrong."""
+    return list(violations(Ground.of_plan(plan), OF_A_PLAN))
 
 
 def change(number: int, name: str, template: str = "${PARTICIPANT}: ${MESSAGE}") -> Change:

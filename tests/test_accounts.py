@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -48,9 +49,9 @@ def by_key(environment: pytest.MonkeyPatch) -> None:
 
 def world_of(account_sid: str, **changes: Any) -> World:
     """An account that this key opens; like the other, but for its SID."""
-    keys = {"api_keys": {KEY: SECRET}, "account_sid": account_sid}
-    shown = {"shows_account": changes.pop("shows_account", True)}
-    return make_world({**content(**changes), **keys, **shown})
+    shows_account = changes.pop("shows_account", True)
+    world = make_world({**content(**changes), "account_sid": account_sid})
+    return replace(world, api_keys={KEY: SECRET}, shows_account=shows_account)
 
 
 @pytest.fixture
@@ -496,7 +497,8 @@ def test_what_an_api_key_records_is_replayed_whole_though_the_account_was_proven
     tmp_path: Path, run: Run, serve: Serve, environment: pytest.MonkeyPatch, source: str
 ) -> None:
     credentials = [{"name": f"push-{number}", "type": "apn"} for number in range(5)]
-    serve({**content(), "credentials": [*content()["credentials"], *credentials], "api_keys": {KEY: SECRET}})
+    world = make_world({**content(), "credentials": [*content()["credentials"], *credentials]})
+    serve(replace(world, api_keys={KEY: SECRET}))
     by_key(environment)
     options = ["--source", source, "--page-size", 2]
     live = run("extract", "--out", tmp_path / "a", "--record", tmp_path / "c.yaml", *options)

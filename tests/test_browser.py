@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from migrate.load.limits import refusals
 from migrate.model.finding import Finding
 from migrate.model.plan import Plan
 from migrate.model.text import printable
@@ -18,7 +17,7 @@ from migrate.report import html
 from migrate.report.html import FIRST, plan_page
 from tests.browser import Page, browser
 from tests.conftest import Demo, service_sid
-from tests.plans import NAMES, change, hostile_plan, many, plan_of
+from tests.plans import NAMES, change, hostile_plan, many, plan_of, refusals
 
 pytestmark = pytest.mark.long
 ROWS = "[...document.querySelectorAll('table.services tbody tr:not([hidden])')]"

@@ -66,7 +66,7 @@ def test_the_version_is_told(run: Run) -> None:
         (["extract", "--out", "x", "--identity-file", __file__, "--identity", "a"], "exclude each other"),
         (["extract", "--out", "x", "--retry-budget", "-1"], "-1.0 is not in the range"),
         (["load", "x", "--report", "report.pdf"], "a report ends in .html or .md or .json"),
-        (["standin", "--page-size-over", "explode"], "'explode' is not one of"),
+        (["standin", "--chat-gone", "explode"], "'explode' is not one of"),
         (["migrate"], "No such command 'migrate'"),
     ],
 )

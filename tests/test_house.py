@@ -58,6 +58,7 @@ HEAVY = (
     "matplotlib",
     "cryptography",
     "msgspec",
+    "filelock",
 )
 
 

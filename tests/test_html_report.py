@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from migrate.load.limits import OF_A_PLAN, refusals
+from migrate.load.limits import OF_A_PLAN
 from migrate.model.finding import Finding
 from migrate.model.plan import Plan
 from migrate.model.proposal import Proposal
@@ -30,7 +30,7 @@ from migrate.report.html.rows import as_json, rows_of
 from migrate.standin.world import World
 from tests.browser import find_browser
 from tests.conftest import CASSETTE, Demo, Run, Serve, service_sid
-from tests.plans import EMPTY, NAMES, change, hostile_plan, many, plan_of
+from tests.plans import EMPTY, NAMES, change, hostile_plan, many, plan_of, refusals
 
 VOID = {"meta", "input", "br", "wbr", "link", "img", "hr"}
 words = st.text(min_size=1, max_size=40).filter(lambda text: "${" not in text) | st.sampled_from(

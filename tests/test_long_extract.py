@@ -118,16 +118,16 @@ SERVICES = 8
 
 def test_a_million_bindings_need_no_more_than_300_megabytes(tmp_path: Path, environment: pytest.MonkeyPatch) -> None:
     world = tmp_path / "world.yaml"
-    world.write_text(yaml.safe_dump(account(*[SCALE // SERVICES] * SERVICES)))
-    command = [sys.executable, "-m", "migrate", "standin", "--world", str(world), "--port", "0", "--json"]
-    command += ["--page-size-maxima", "docs", "--prerendered"]
-    with ending(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)) as standin:
+    content = account(*[SCALE // SERVICES] * SERVICES)
+    world.write_text(yaml.safe_dump(content))
+    command = [sys.executable, "-m", "bench.standin", str(world)]
+    with ending(subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)) as standin:
         assert standin.stdout is not None
-        told = ""
-        while not told.endswith("}\n"):
-            told += standin.stdout.readline() or pytest.fail("The stand-in did not start")
-        for name, value in json.loads(told).items():
-            environment.setenv(name, value)
+        url = standin.stdout.readline().strip() or pytest.fail("The stand-in did not start")
+        for api in ("CHAT", "CONVERSATIONS"):
+            environment.setenv(f"CHAT_MIGRATE_{api}_URL", url)
+        environment.setenv("TWILIO_ACCOUNT_SID", content["account_sid"])
+        environment.setenv("TWILIO_AUTH_TOKEN", content["auth_token"])
         measure = [sys.executable, "-c", MEASURE, "extract", "--out", str(tmp_path / "s")]
         done = subprocess.run(measure, cwd=ROOT, capture_output=True, text=True, check=True)
     code, kilobytes = json.loads(done.stdout)

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from msgspec.structs import replace
 
-from migrate.load.limits import refusals
 from migrate.model.catalogue import CATALOGUE
 from migrate.model.finding import Finding
 from migrate.model.plan import Change, Plan
@@ -19,7 +18,7 @@ from migrate.report.markdown import LARGEST, code, escape, plan_report
 from migrate.report.text import plan_view
 from migrate.report.wording import count, name, share
 from tests.conftest import CASSETTE, Demo, Run, service_sid
-from tests.plans import EMPTY, hostile_plan, many, plan_of
+from tests.plans import EMPTY, hostile_plan, many, plan_of, refusals
 from tests.plans import change as changed
 
 markdown = MarkdownIt("commonmark").enable("table")

@@ -13,19 +13,18 @@ from click.testing import CliRunner
 
 from migrate.cli.standin_options import standin_options
 from migrate.standin.faults import DEFAULT_KINDS, KINDS, Faults
-from migrate.standin.paging import PageSizes
 from migrate.standin.world import World
 from tests.conftest import ROOT, Run
 
 
-def given(*arguments: str) -> tuple[PageSizes, Faults, bool]:
+def given(*arguments: str) -> Faults:
     """What the options of `standin` mean."""
-    seen: list[tuple[PageSizes, Faults, bool]] = []
+    seen: list[Faults] = []
 
     @click.command()
     @standin_options
-    def probe(port: int, world: Any, sizes: PageSizes, faults: Faults, prerendered: bool) -> None:
-        seen.append((sizes, faults, prerendered))
+    def probe(port: int, world: Any, faults: Faults) -> None:
+        seen.append(faults)
 
     result = CliRunner().invoke(probe, arguments)
     assert result.exit_code == 0, result.output
@@ -33,15 +32,14 @@ def given(*arguments: str) -> tuple[PageSizes, Faults, bool]:
 
 
 def test_options_order_the_faults() -> None:
-    assert given() == (PageSizes(), Faults(), False)
+    assert given() == Faults()
     every = (
         "--seed 4 --latency 0.5 --fault-rate 0.25 --fault cut --fault 503 --most-at-once 6 --retry-after 1 --chat-gone 410 "
-        "--token-expiry 0.1 --growth 7 --deletion 8 --bytes-per-second 9 --prerendered --page-size-over refuse "
-        "--page-size-status 422"
+        "--token-expiry 0.1 --growth 7 --deletion 8 --bytes-per-second 9"
     )
     faults = Faults(4, 0.5, 0.25, ("cut", "503"), 1, 5, 6, 410, 0.1, 7, 8, 9)
-    assert given(*every.split()) == (PageSizes(over="refuse", status=422), faults, True)
-    assert given("--fault-rate", "1")[1].kinds == DEFAULT_KINDS == tuple(kind for kind in KINDS if kind != "stall")
+    assert given(*every.split()) == faults
+    assert given("--fault-rate", "1").kinds == DEFAULT_KINDS == tuple(kind for kind in KINDS if kind != "stall")
 
 
 @pytest.mark.parametrize(
@@ -58,7 +56,7 @@ def test_faults_out_of_range_are_wrong_usage(run: Run, arguments: str) -> None:
 
 
 def test_the_command_serves_with_the_faults_that_it_is_given(demo_world: World) -> None:
-    command = [sys.executable, "-m", "migrate", "standin", "--port", "0", "--chat-gone", "410", "--prerendered"]
+    command = [sys.executable, "-m", "migrate", "standin", "--port", "0", "--chat-gone", "410"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:
             assert process.stdout

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any, Literal
+from typing import Any
 
 import click
 
 from migrate.cli.options import Command
 from migrate.cli.paths import InFile
 from migrate.standin.faults import DEFAULT_KINDS, KINDS, Faults
-from migrate.standin.paging import PageSizes
 
 
 class _Number(click.FloatRange):
@@ -28,42 +27,14 @@ _SHARE, _SECONDS, _COUNT = _Number(0, 1), _Number(0), click.IntRange(0)
 
 
 def standin_options(command: Command) -> Command:
-    """What a stand-in is made of; the command gets `port`, `world`, `sizes`, `faults` and `prerendered`."""
+    """What a stand-in is made of; the command gets `port`, `world` and `faults`."""
 
     @click.option(
         "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, metavar="N",
         help="The port to listen on; 0 takes a free one.",
     )  # fmt: skip
     @click.option("--world", type=InFile(), metavar="FILE", help="The world to serve; the demo's if not given.")
-    @click.option(
-        "--page-size-maxima", "maxima", type=click.Choice(["docs", "openapi"]), default="openapi", show_default=True,
-        help="Whose largest page sizes hold.",
-    )  # fmt: skip
-    @click.option(
-        "--page-size-over", "over", type=click.Choice(["cap", "refuse"]), default="cap", show_default=True,
-        help="What happens to a larger page size.",
-    )  # fmt: skip
-    @click.option(
-        "--page-size-status", "status", type=click.Choice(["400", "413", "422", "500"]), default="400",
-        show_default=True, help="What it is refused with, as by a gateway that checks requests.",
-    )  # fmt: skip
-    @click.option(
-        "--prerendered", is_flag=True,
-        help="For measuring: keep each page as first served; later changes do not show in it.",
-    )  # fmt: skip
-    @_fault_options
-    @functools.wraps(command)
-    def wrapped(
-        *args: Any, maxima: Literal["docs", "openapi"], over: Literal["cap", "refuse"], status: str, **kwargs: Any
-    ) -> Any:
-        return command(*args, sizes=PageSizes(maxima, over, int(status)), **kwargs)
-
-    return wrapped  # type: ignore[return-value]
-
-
-def _fault_options(command: Command) -> Command:
-    """What is to go wrong; the command gets `faults`. Everything is off by default."""
-
+    # What is to go wrong: everything is off by default.
     @click.option(
         "--seed", type=int, default=0, show_default=True, metavar="N",
         help="Decides which requests fail; the same seed decides the same.",

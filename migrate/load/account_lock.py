@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
-from typing import Any
 
 from migrate.model.errors import RefusedError
 from migrate.model.text import lasting
 from migrate.storage.files import make_private_folder
+from migrate.storage.lock import hold
 from migrate.storage.private import open_own, refuse_foreign
 
 
@@ -27,40 +27,39 @@ def only_loader(folder: Path, account_sid: str) -> Iterator[str]:
     make_private_folder(folder)
     path = folder / f"{account_sid}.lock"
     refuse_foreign(path)
-    handle = open_own(path, os.O_RDWR | os.O_CREAT)
-    try:
-        holder = _holder(handle)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise RefusedError(
-                f"Another process is writing to account {account_sid}: {holder or 'it does not say which'}",
+    with os.fdopen(open_own(path, os.O_RDWR | os.O_CREAT), "r+b", buffering=0) as file:
+
+        def refused() -> RefusedError:
+            return RefusedError(
+                f"Another process is writing to account {account_sid}: {_holder(file) or 'it does not say which'}",
                 kept="Nothing was written",
                 remedy="Wait for it, or stop it; then look at what it did with the same command again",
-            ) from None
-        holder = _holder(handle)
-        _write(handle, {"process": os.getpid(), "host": platform.node(), "since": _now().isoformat()})
+            )
+
+        held = hold(path, refused=refused)
         try:
-            yield f"A load that was killed has left its lock ({holder}); it is taken over" if holder else ""
+            holder = _holder(file)
+            file.truncate(0)
+            file.seek(0)
+            own = {"process": os.getpid(), "host": platform.node(), "since": _now().isoformat()}
+            file.write(json.dumps(own).encode())
+            os.fsync(file.fileno())
+            try:
+                yield f"A load that was killed has left its lock ({holder}); it is taken over" if holder else ""
+            finally:
+                file.truncate(0)
         finally:
-            os.ftruncate(handle, 0)
-    finally:
-        os.close(handle)
+            os.close(held)
 
 
 def _now() -> datetime:
     return datetime.now(UTC).replace(microsecond=0)
 
 
-def _write(handle: int, content: dict[str, Any]) -> None:
-    os.ftruncate(handle, 0)
-    os.pwrite(handle, json.dumps(content).encode(), 0)
-    os.fsync(handle)
-
-
-def _holder(handle: int) -> str:
-    """Who wrote the lock: process, host and age; empty if nobody did."""
-    data = os.pread(handle, 4096, 0)
+def _holder(file: FileIO) -> str:
+    """Who wrote the lock: process, host and age; empty if it is empty."""
+    file.seek(0)
+    data = file.read(4096)
     try:
         said = json.loads(data) if data else {}
         age = _now() - datetime.fromisoformat(said["since"])

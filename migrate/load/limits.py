@@ -26,6 +26,11 @@ class Ground:
     max_services: int = MOST_SERVICES
     clock: Clock | None = None
 
+    @classmethod
+    def of_plan(cls, plan: Plan) -> Ground:
+        """What `OF_A_PLAN` are judged by: the plan alone."""
+        return cls(plan, plan.account_sid, plan.target, datetime.max)  # no time matters to these
+
     def found(self, *codes: str) -> int:
         """How many findings of the plan have one of these codes."""
         return sum(finding.code in codes for finding in self.plan.findings)
@@ -113,12 +118,6 @@ def violations(ground: Ground, names: Collection[str] = tuple(LIMITS)) -> Iterat
     for name in names:
         if problem := LIMITS[name](ground):
             yield name, problem
-
-
-def refusals(plan: Plan) -> tuple[tuple[str, str], ...]:
-    """The limits for which any apply of a plan is refused: each one's name, and what is wrong, with the remedy."""
-    ground = Ground(plan, plan.account_sid, plan.target, datetime.max)  # no time matters to these
-    return tuple(violations(ground, OF_A_PLAN))
 
 
 def refuse_beyond(ground: Ground, lifted: Collection[str], names: Collection[str] = tuple(LIMITS)) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import site
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from migrate.storage.files import make_private_folder
 
 PATIENCE = 120.0  # seconds that a child may take before it counts as stuck
 A_CHANGE = 10.0  # and so many more for each change
-KILLED = -signal.SIGKILL  # the exit code of who was
+KILLED = -9  # the exit code of who was; Windows has no name for that signal
 GENTLE = 2.0  # seconds that children have to end by themselves
 _POLL = 0.002
 # The child's own are set instead; a proxy would be asked for this machine's loopback.

@@ -3,6 +3,9 @@
 A view appends to a `rich.text.Text` and puts marks where they help: `COLUMN`, `BREAK` and `JOINT`. `fitted` makes the
 lines of it. Foreign text cannot hold a mark: `printable` shows them as escapes. Those that stand for a space are of
 the private use area, whose characters take one cell as a space does.
+
+`rich.table` was tried: it cuts SIDs and breaks commands, which are there to be copied, fills lines with spaces, and
+does not keep in its place what follows a name that is written from right to left.
 """
 
 from __future__ import annotations

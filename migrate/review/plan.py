@@ -10,7 +10,7 @@ from typing import Any, Self
 import pandas as pd
 import pyarrow as pa
 
-from migrate.load.limits import refusals
+from migrate.load.limits import OF_A_PLAN, Ground, violations
 from migrate.load.plan_file import read_plan
 from migrate.model.catalogue import SEVERITIES
 from migrate.model.errors import InputError, reason_of
@@ -122,7 +122,7 @@ class PlanReview(HtmlRepr):
     @cached_property
     def refusals(self) -> tuple[tuple[str, str], ...]:
         """The limits for which any apply of this plan is refused: each one's name, and what is wrong."""
-        return refusals(self.plan)
+        return tuple(violations(Ground.of_plan(self.plan), OF_A_PLAN))
 
     def blockers(self) -> pd.DataFrame:
         """What must be decided before this can be applied: the findings that block, with what helps."""

@@ -10,7 +10,9 @@ Only the command line installs this (`install`); a notebook keeps its own signal
 
 from __future__ import annotations
 
+import _thread
 import os
+import queue
 import select
 import signal
 import sys
@@ -28,7 +30,8 @@ HEED = 0.2  # seconds after which a wait looks up: a signal that reaches another
 GRACE = 3.5  # seconds from the first signal to the end of the process, at most
 # Seconds within which two signals are one: GNU `timeout` sends each to the process, and to its group.
 _SAME = 0.25
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# Windows has no SIGHUP.
+_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 Telling = Callable[[MigrateError], MigrateError]
 
 _stops: list[tuple[int, Callable[[], None]]] = []  # each with the thread that it is of
@@ -56,9 +59,12 @@ def install() -> None:
     _state.installed = True
     sys.unraisablehook = _unraisable
     heard, told = os.pipe()
-    os.set_blocking(told, False)
+    if hasattr(os, "set_blocking"):  # not on Windows, before Python 3.12
+        os.set_blocking(told, False)
     signal.set_wakeup_fd(told, warn_on_full_buffer=False)
-    threading.Thread(target=_watch, args=(heard,), name="interrupts", daemon=True).start()
+    signals = queue.SimpleQueue[int]()
+    threading.Thread(target=_listen, args=(heard, signals), name="signals", daemon=True).start()
+    threading.Thread(target=_watch, args=(signals,), name="interrupts", daemon=True).start()
     for number in _SIGNALS:
         # What is ignored stays ignored, as nohup, or a shell for its background jobs, has it.
         if signal.getsignal(number) is not signal.SIG_IGN or number == signal.SIGTERM:
@@ -170,20 +176,35 @@ def _unraisable(unraisable: sys.UnraisableHookArgs) -> None:
         sys.__unraisablehook__(unraisable)
 
 
-def _watch(heard: int) -> None:
+def _listen(heard: int, signals: queue.SimpleQueue[int]) -> None:
+    """Pass on the signals that ask this process to end. Windows can wait for no pipe with a time limit."""
+    while numbers := os.read(heard, 64):
+        for number in numbers:
+            if number in _SIGNALS:  # others have handlers of somebody else
+                signals.put(number)
+
+
+def _watch(signals: queue.SimpleQueue[int]) -> None:
     """Wait for the first signal, stop everything, and end the process at the second or when its time is up."""
-    while not (numbers := {*os.read(heard, 64)} & {*_SIGNALS}):
-        pass  # some other signal that somebody handles
+    number = signals.get()
     began = time.monotonic()
     _state.stopping = True
     if _state.code is None:
         threading.Thread(target=stop_all, name="stop", daemon=True).start()
-        signal.pthread_kill(threading.main_thread().ident or 0, numbers.pop())
+        _wake_main_thread(number)
         while (left := began + GRACE - time.monotonic()) > 0:
-            again = select.select([heard], [], [], left)[0] and {*os.read(heard, 64)} & {*_SIGNALS}
-            if again and time.monotonic() > began + _SAME:
-                break
+            with suppress(queue.Empty):
+                signals.get(timeout=left)
+                if time.monotonic() > began + _SAME:
+                    break
     _end()
+
+
+def _wake_main_thread(number: int) -> None:
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
+    else:  # Windows, where a wait in a system call is not cut short
+        _thread.interrupt_main(signal.Signals(number))
 
 
 def stop_all(threads: Collection[int] | None = None) -> None:
@@ -213,5 +234,5 @@ def _write(line: str) -> None:
     with suppress(Exception):
         if os.isatty(2):  # bars may be under way, which hide the cursor
             line = f"\r\x1b[K\x1b[?25h{line}"
-        if select.select([], [2], [], 0)[1]:
+        if not hasattr(signal, "pthread_kill") or select.select([], [2], [], 0)[1]:  # Windows selects sockets alone
             os.write(2, line.encode(sys.stderr.encoding, "backslashreplace"))

@@ -165,8 +165,6 @@ def make_world(data: Mapping[str, Any]) -> World:
         auth_token=data["auth_token"],
         services={service.sid: service for service in services},
         credentials={credential.sid: credential for credential in credentials.values()},
-        api_keys=dict(data.get("api_keys", {})),
-        shows_account=bool(data.get("shows_account", True)),
     )
 
 

@@ -9,7 +9,6 @@ file of this user.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import re
 import stat
@@ -24,7 +23,10 @@ PARTIAL = ".partial"
 _SHOWN = 40  # characters of a file's name in that of its unfinished one: together they fit into any file system
 _RANDOM = 8  # bytes
 _FILE, _FOLDER = 0o600, 0o700
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+# Whether files have an owner and a mode. On Windows they have the access list of their folder.
+IS_POSIX = hasattr(os, "geteuid")
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK
 
 
 def is_partial_of(name: str, found: str) -> bool:
@@ -50,7 +52,7 @@ def make_private_folder(path: Path) -> None:
         if not path.is_dir():
             raise
         return
-    if stat.S_IMODE(path.lstat().st_mode) & 0o777 != _FOLDER:
+    if IS_POSIX and stat.S_IMODE(path.lstat().st_mode) & 0o777 != _FOLDER:
         path.chmod(_FOLDER)
     sync(path.parent)
 
@@ -65,14 +67,28 @@ def make_own_folder(path: Path) -> None:
         raise RefusedError(
             f"{path} is a link, or another user's folder", remedy="Move it away, or name another place"
         )
-    if stat.S_IMODE(path.lstat().st_mode) & 0o077:
+    if IS_POSIX and stat.S_IMODE(path.lstat().st_mode) & 0o077:
         path.chmod(_FOLDER)
 
 
 def is_own_folder(path: Path) -> bool:
     """Whether a path is a folder of this user, and not a link to one."""
     found = path.lstat()
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+    return stat.S_ISDIR(found.st_mode) and _is_mine(found)
+
+
+def _is_mine(found: os.stat_result) -> bool:
+    return not IS_POSIX or found.st_uid == os.geteuid()
+
+
+def lock(handle: int, *, blocking: bool = False) -> bool:
+    """Lock an open file for as long as it is open; False where another process has it. Raises `OSError`.
+
+    A child that a process forks shares its lock, and keeps it until both have closed the file.
+    """
+    from filelock import lock_descriptor  # here, because no command needs it before it writes
+
+    return lock_descriptor(handle, blocking=blocking)
 
 
 class Unfinished:
@@ -91,7 +107,7 @@ class Unfinished:
                 sweep(path.parent, path.name)
             self._unfinished, handle = _create(path, _FILE if private else 0o644)
         try:
-            if private and stat.S_IMODE(os.fstat(handle).st_mode) != _FILE:
+            if private and IS_POSIX and stat.S_IMODE(os.fstat(handle).st_mode) != _FILE:
                 os.fchmod(handle, _FILE)
             self.file: BinaryIO = os.fdopen(handle, "wb")
         except BaseException:
@@ -105,6 +121,8 @@ class Unfinished:
             with _named(self._path):
                 self.file.flush()
                 os.fsync(self.file.fileno())
+                if not IS_POSIX:
+                    self.file.close()  # Windows renames no open file, and removes none: it needs no lock there
                 self._unfinished.replace(self._path)  # before it is closed, which gives up its lock
                 self.file.close()
         except BaseException:
@@ -114,12 +132,12 @@ class Unfinished:
 
     def discard(self) -> None:
         """Remove the file."""
-        with suppress(OSError):
-            self._unfinished.unlink()
         file = getattr(self, "file", None)
         if file is not None:
             with suppress(OSError):  # of a full disk, when the rest is flushed
                 file.close()
+        with suppress(OSError):
+            self._unfinished.unlink()
 
 
 @contextmanager
@@ -138,7 +156,7 @@ def _create(path: Path, mode: int) -> tuple[Path, int]:
         unfinished = path.with_name(f".{path.name[:_SHOWN]}.{os.urandom(_RANDOM).hex()}{PARTIAL}")
         handle = os.open(unfinished, _NEW, mode)
         with suppress(OSError):  # a file system without locks: then nobody sweeps there either
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            lock(handle, blocking=True)
         if os.fstat(handle).st_nlink:
             return unfinished, handle
         os.close(handle)  # swept before it was locked
@@ -147,7 +165,8 @@ def _create(path: Path, mode: int) -> tuple[Path, int]:
 def create_private(path: Path) -> int:
     """Create a file of mode 0600 in a folder of our own, and give its handle. Raises `OSError` if it exists."""
     handle = os.open(path, _NEW, _FILE)
-    os.fchmod(handle, _FILE)
+    if IS_POSIX:
+        os.fchmod(handle, _FILE)
     return handle
 
 
@@ -157,22 +176,27 @@ def sweep(folder: Path, name: str = "") -> None:
         left = [Path(entry.path) for entry in entries if is_partial_of(name, entry.name)]
     for path in left:
         with suppress(OSError):  # it is in use, or another's, or has been removed meanwhile
+            if not IS_POSIX:
+                path.unlink()  # which fails for what is in use
+                continue
             handle = open_own(path, os.O_WRONLY)
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                path.unlink()
+                if lock(handle):
+                    path.unlink()
             finally:
                 os.close(handle)
 
 
 def open_own(path: str | Path, flags: int) -> int:
     """Open a regular file of this user, and close it to others; with `O_CREAT` it may be new. Raises `OSError`."""
-    handle = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, _FILE)
+    if not _NO_LINK and Path(path).is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+    handle = os.open(path, flags | _NO_LINK | getattr(os, "O_NONBLOCK", 0), _FILE)
     try:
         found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
+        if not stat.S_ISREG(found.st_mode) or not _is_mine(found):
             raise PermissionError(errno.EPERM, "not a regular file of this user", str(path))
-        if stat.S_IMODE(found.st_mode) & 0o7777 != _FILE:
+        if IS_POSIX and stat.S_IMODE(found.st_mode) & 0o7777 != _FILE:
             os.fchmod(handle, _FILE)
     except BaseException:
         os.close(handle)
@@ -190,7 +214,7 @@ def refuse_foreign(path: Path) -> None:
         what = "is a link, and private files are not written through one"
     elif not stat.S_ISREG(found.st_mode):
         what = "is not a regular file"
-    elif found.st_uid != os.geteuid():
+    elif not _is_mine(found):
         what = "belongs to another user"
     else:
         return
@@ -199,13 +223,15 @@ def refuse_foreign(path: Path) -> None:
 
 def own_place(path: Path) -> Path:
     """Where a path leads. A link is followed where it is this user's own; another's raises `RefusedError`."""
-    if path.is_symlink() and path.lstat().st_uid != os.geteuid():
+    if path.is_symlink() and not _is_mine(path.lstat()):
         raise RefusedError(f"{path} is a link that another user has made", remedy="Name another file")
     return path.resolve()
 
 
 def sync(path: Path) -> None:
-    """Make a file's content, or the names in a folder, survive a power loss."""
+    """Make the names in a folder survive a power loss. Windows opens no folder, and does that by itself."""
+    if not IS_POSIX:
+        return
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

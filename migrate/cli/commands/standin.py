@@ -15,7 +15,6 @@ from migrate.cli.standin_options import standin_options
 
 if TYPE_CHECKING:
     from migrate.standin.faults import Faults
-    from migrate.standin.paging import PageSizes
     from migrate.standin.world import World
 
 
@@ -43,9 +42,7 @@ def standin(
     until_closed: bool,
     port: int,
     world: Path | None,
-    sizes: PageSizes,
     faults: Faults,
-    prerendered: bool,
     screen: Screen,
 ) -> None:
     """Serve a local imitation of the two Twilio APIs, until Ctrl-C.
@@ -68,7 +65,7 @@ def standin(
     served = _world(world, snapshot, screen, 0 if no_bindings else most_bindings)
     if separate_bindings:
         separate(served)
-    with StandInServer(served, sizes, port, faults=faults, prerendered=prerendered) as server:
+    with StandInServer(served, port=port, faults=faults) as server:
         variables = {
             "CHAT_MIGRATE_CHAT_URL": server.url,
             "CHAT_MIGRATE_CONVERSATIONS_URL": server.url,
