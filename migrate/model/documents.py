@@ -83,19 +83,19 @@ def is_same(one: Any, other: Any) -> bool:
 
 
 def moment(text: str) -> datetime:
-    """A time with its zone, in ISO 8601. Raises `DocumentError` for anything else."""
+    """The time in `as_of`, with its zone, in ISO 8601. Raises `DocumentError` for anything else."""
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        raise DocumentError("a time is none") from None
+        raise DocumentError("as_of: not a time") from None
     if found.tzinfo is None:
-        raise DocumentError("a time has no zone")
+        raise DocumentError("as_of: a time without a zone")
     return found
 
 
 def _problem(said: str) -> str:
     """What msgspec says, in our words: its own can have a value, or the name of a key that nobody knows."""
     types, place = _TYPES.match(said), _PLACE.search(said)
-    what = types[1].replace("`", "").replace("Object missing", "missing") if types else "not a value that is known"
+    what = types[1].replace("`", "").removeprefix("Object ") if types else "not a known value"
     where = place[1].removeprefix(".") if place else ""
-    return f"{where}: {what[0].lower()}{what[1:]}" if where else what[0].lower() + what[1:]
+    return f"{where}: {what[0].lower()}{what[1:]}".removeprefix(": ")
