@@ -149,6 +149,27 @@ def test_what_hangs_while_it_cleans_up_is_ended_in_one_line(
     assert least <= ended.seconds < most
 
 
+def test_the_line_is_said_once_though_the_time_is_up_as_it_is_shown() -> None:
+    code = """
+    import sys, time
+    import click
+    from migrate.extract import extraction
+    from migrate.runtime import interrupts
+    interrupts.GRACE, interrupts.HEED = 0.3, 20
+    real = click.ClickException.show
+    def show(self, file=None):
+        real(self, file)
+        time.sleep(0.6)  # the time is up, and nothing notes yet that the line is shown
+    click.ClickException.show = show
+    def hang(*_):
+        print("now", flush=True)
+        time.sleep(60)
+    extraction.extract_snapshot = hang
+    """
+    ended = program(code, *WORDS, signals=(0.1,))
+    assert (ended.code, ended.said) == (130, "Error: Interrupted\n")
+
+
 def test_threads_that_hang_are_not_waited_for() -> None:
     code = """
     import threading, time

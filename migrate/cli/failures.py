@@ -7,7 +7,7 @@ from typing import IO, Any
 import click
 
 from migrate.model.errors import MigrateError
-from migrate.runtime.interrupts import INTERRUPTED, is_stopping, said
+from migrate.runtime.interrupts import INTERRUPTED, is_stopping, saying
 
 
 class _Failure(click.ClickException):
@@ -19,8 +19,8 @@ class _Failure(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Write the line to standard error."""
-        super().show(file)
-        said()
+        with saying():
+            super().show(file)
 
 
 class Commands(click.Group):
