@@ -14,6 +14,8 @@ NOTEBOOK := .venv-notebook
 DEMO := out/demo
 # One more than there are processors: many tests wait for a server.
 WORKERS := $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
+# The tests start hundreds of processes: what is compiled once is kept, whatever the surroundings say.
+test test-long: export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help demo notebooks test test-long lint format lock cassettes docs bench clean
 
