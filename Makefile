@@ -12,8 +12,12 @@ TOOLS := $(VENV)/.tools
 BENCH := .venv-bench
 NOTEBOOK := .venv-notebook
 DEMO := out/demo
-# One more than there are processors: many tests wait for a server.
-WORKERS := $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
+# More than there are processors: many tests wait for a server, and those that take minutes for processes as well.
+PROCESSORS := $(shell getconf _NPROCESSORS_ONLN)
+WORKERS := $(shell echo $$(($(PROCESSORS) + 1)))
+MORE_WORKERS := $(shell echo $$(($(PROCESSORS) * 2)))
+# The tests start hundreds of processes: what is compiled once is kept, whatever the surroundings say.
+test test-long: export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help demo notebooks test test-long lint format lock cassettes docs bench clean
 
@@ -33,7 +37,7 @@ test: $(TOOLS)  ## run the tests, with coverage
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal --cov --cov-report=term
 
 test-long: $(TOOLS)  ## run the tests that take minutes: chaos, kills, scale
-	$(BIN)/python -m pytest -m long --numprocesses $(WORKERS) --dist worksteal
+	$(BIN)/python -m pytest -m long --numprocesses $(MORE_WORKERS) --dist worksteal
 
 lint: $(TOOLS)  ## lint, formatting, types
 	$(BIN)/ruff check .

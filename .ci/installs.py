@@ -38,6 +38,9 @@ import os, platform, sys
 if sys.version_info[:2] >= (3, {OLDEST}) and sys.prefix == sys.base_prefix:
     print(platform.python_version(), os.path.realpath(sys.executable), sep="\\n")
 """
+# Of the thousands of modules that are installed a demo imports some: these are compiled, once, and not all of them.
+# pip takes the variable of an option that says no for what it negates: 0 is --no-compile.
+LAZY = {"PIP_NO_COMPILE": "0", "PYTHONDONTWRITEBYTECODE": ""}
 FAKE_WHEEL = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 
 
@@ -50,14 +53,15 @@ def main() -> None:
     for _, python in pythons:
         ensure_venv(python)
     oldest, newest = pythons[0][1], pythons[-1][1]
-    with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(os.cpu_count()) as pool:
+    # One more at once than there are processors: an installation waits for the network and the disk, too.
+    with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool:
         folder = Path(name)
+        readme = pool.submit(try_readme, newest, folder / "readme")  # the longest, so that nothing waits for it alone
         later = make_later_releases(folder / "later")
         tried = [pool.submit(try_demo, python, folder / f"demo-{i}", later) for i, (_, python) in enumerate(pythons)]
         wheel = build_wheel(folder)
         tried.append(pool.submit(try_wheel, oldest, wheel, folder / "lowest", lowest()))
         tried.append(pool.submit(try_wheel, newest, wheel, folder / "newest", []))
-        readme = pool.submit(try_readme, newest, folder / "readme")
         rows = [each.result() for each in tried]
         readme.result()
     print(f"\n{'':16} {'Python':9} {'pip':8} {'set-up':>8} {'demo':>7} {'size':>8}")
@@ -197,7 +201,7 @@ def run(*command: object, cwd: Path | None = None, **environment: str) -> str:
     done = subprocess.run(
         words,
         cwd=cwd,
-        env={**os.environ, **environment},
+        env={**os.environ, **LAZY, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

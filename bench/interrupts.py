@@ -6,6 +6,7 @@ that the process gets a signal; the seconds until it has ended are printed, with
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -140,7 +141,7 @@ class Prepared:
     def __init__(self, folder: Path, upstream: StandInServer) -> None:
         self.folder = folder
         self.upstream = upstream
-        self._runs = 0
+        self._runs = itertools.count(1)
         for name in ("snapshot", "mapped", "state"):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
         self._run("extract", "--out", folder / "snapshot")
@@ -180,8 +181,7 @@ class Prepared:
     @contextmanager
     def places(self) -> Iterator[dict[str, Path]]:
         """Where a run finds what was made, and a new folder of its own. The world is as after the extract."""
-        self._runs += 1
-        work = self.folder / f"run-{self._runs}"
+        work = self.folder / f"run-{next(self._runs)}"
         work.mkdir()
         places = {name: self.folder / name for name in ("snapshot", "mapped")}
         yield {**places, "journal": self.folder / "journal.jsonl", "work": work}

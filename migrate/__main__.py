@@ -8,7 +8,7 @@ import sys
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # which ends it without a traceback until `install` is there
 
-from migrate.runtime.interrupts import INTERRUPTED, install, leave, said
+from migrate.runtime.interrupts import INTERRUPTED, install, leave, saying
 
 
 def main() -> None:
@@ -21,8 +21,8 @@ def main() -> None:
         run()
         code = 0
     except KeyboardInterrupt:  # before a command was there to say more
-        print("Error: Interrupted", file=sys.stderr)  # noqa: T201  # click may not be there yet
-        said()
+        with saying():
+            print("Error: Interrupted", file=sys.stderr)  # noqa: T201  # click may not be there yet
         code = INTERRUPTED
     except SystemExit as end:
         code = end.code

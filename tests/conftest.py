@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import copy
+import gc
 import json
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,10 +49,24 @@ WIDE = {"COLUMNS": "10000"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Property tests look for what nobody has thought of. Coverage is that of the others, and tracing takes half the time."""
+    """Tracing takes more than half the time, so what others reach as well is not traced.
+
+    Property tests look for what nobody has thought of; and of a test that asks a stand-in the first case is traced.
+    """
+    traced: set[str] = set()
     for item in items:
-        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+        is_property = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
+        name, _, case = item.nodeid.partition("[")
+        is_repeated = bool(case) and name in traced and "serve" in getattr(item, "fixturenames", ())
+        if is_property or is_repeated:
             item.add_marker("no_cover")
+        traced.add(name)
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays until the end: the garbage collector need not look at it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_report_header() -> str:
@@ -134,13 +151,26 @@ def said(result: Result) -> str:
 Serve = Callable[..., StandInServer]
 
 
+@contextmanager
+def untraced_threads() -> Iterator[None]:
+    """Threads that start here are not traced, which takes more than half of their time; nothing else changes."""
+    trace = threading.gettrace()
+    threading.settrace(None)  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        threading.settrace(trace)  # type: ignore[arg-type]
+
+
 @pytest.fixture
-def serve(environment: pytest.MonkeyPatch) -> Iterator[Serve]:
+def serve(request: pytest.FixtureRequest, environment: pytest.MonkeyPatch) -> Iterator[Serve]:
     """Start a stand-in with a world (or a world file's content), and point the command line at it.
 
     `at` is an earlier one, which ends: the new one gets its address.
     """
     servers: list[StandInServer] = []
+    # The lines of the stand-in are those that its own tests reach.
+    is_looked_at = request.module.__name__.startswith(("tests.test_standin", "tests.test_contract"))
 
     def start(
         world: World | dict[str, Any],
@@ -157,7 +187,8 @@ def serve(environment: pytest.MonkeyPatch) -> Iterator[Serve]:
             port = int(at.url.rpartition(":")[2])
             servers.remove(at)
             at.__exit__(None, None, None)
-        server = StandInServer(world, sizes, port, faults=faults, prerendered=prerendered).__enter__()
+        with nullcontext() if is_looked_at else untraced_threads():
+            server = StandInServer(world, sizes, port, faults=faults, prerendered=prerendered).__enter__()
         servers.append(server)
         environment.setenv("CHAT_MIGRATE_CHAT_URL", server.url)
         environment.setenv("CHAT_MIGRATE_CONVERSATIONS_URL", server.url)

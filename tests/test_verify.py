@@ -637,7 +637,7 @@ def prepare(database, partition):
     while True:
         database.execute("SELECT count(*) FROM range(1000000) AS t(i) WHERE hash(i) = 1").fetchall()
 verify._prepare = prepare
-from migrate.cli.app import main
+from migrate.__main__ import main
 sys.argv[1:] = ["verify", "s", "--against", "l"]
 main()
 """

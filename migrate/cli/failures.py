@@ -8,7 +8,7 @@ import click
 
 from migrate.cli.spelling import command_of
 from migrate.model.errors import MigrateError, reason_of
-from migrate.runtime.interrupts import INTERRUPTED, is_stopping, said
+from migrate.runtime.interrupts import INTERRUPTED, is_stopping, saying
 
 
 class _Failure(click.ClickException):
@@ -20,8 +20,8 @@ class _Failure(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Write the line to standard error."""
-        super().show(file)
-        said()
+        with saying():
+            super().show(file)
 
 
 class Commands(click.Group):

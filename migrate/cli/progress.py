@@ -1,8 +1,8 @@
 """How far an extract is, for a person: bars on a terminal, plain lines elsewhere. They only read.
 
 `rich.live` and `rich.progress_bar` draw the bars; the rows are made here. `rich.progress.Progress` was tried: it has
-numbers of its own beside the extract's, draws more rows than the screen has lines, and where a row does not fit it cuts
-numbers, and the last digits of SIDs, in which services differ. Here the row leaves out a column instead.
+numbers of its own beside the extract's, draws more rows than the screen has lines, and where a row does not fit it
+cuts numbers, and the last digits of SIDs, in which services differ. Here the row leaves out a column instead.
 """
 
 from __future__ import annotations

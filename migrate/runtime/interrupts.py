@@ -36,6 +36,7 @@ Telling = Callable[[MigrateError], MigrateError]
 
 _stops: list[tuple[int, Callable[[], None]]] = []  # each with the thread that it is of
 _tellings: list[Telling] = []  # the innermost last
+_voice = threading.Lock()  # of whoever shows the last line
 
 
 @dataclass
@@ -153,9 +154,12 @@ def telling(tell: Telling) -> Iterator[None]:
         _tellings.remove(tell)
 
 
-def said() -> None:
-    """Note that the last line is shown: a forced end says nothing more."""
-    _state.said = True
+@contextmanager
+def saying() -> Iterator[None]:
+    """Show the last line within: a forced end waits a moment for it, and then says nothing more."""
+    with _voice:
+        yield
+        _state.said = True
 
 
 def leave(code: int) -> int:
@@ -220,6 +224,7 @@ def stop_all(threads: Collection[int] | None = None) -> None:
 
 def _end() -> None:
     """End the process now, after its one line if that was not shown yet."""
+    _voice.acquire(timeout=HEED)  # what holds it for longer is blocked
     if not _state.said and _state.code is None:
         error: MigrateError = InterruptedRunError("Interrupted")
         with suppress(Exception):
