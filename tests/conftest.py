@@ -155,11 +155,11 @@ Serve = Callable[..., StandInServer]
 def untraced_threads() -> Iterator[None]:
     """Threads that start here are not traced, which takes more than half of their time; nothing else changes."""
     trace = threading.gettrace()
-    threading.settrace(None)  # type: ignore[arg-type]
+    threading.settrace(None)
     try:
         yield
     finally:
-        threading.settrace(trace)  # type: ignore[arg-type]
+        threading.settrace(trace)
 
 
 @pytest.fixture
