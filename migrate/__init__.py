@@ -14,7 +14,7 @@ The public names are imported on first use, so that `import migrate` costs nothi
 - `verify_snapshot(snapshot, coverage, live)` counts who has registered with Conversations by now;
 - `retire_bindings(api, snapshot, coverage, confirm=...)` deletes Chat's bindings that are shown to be replaced;
 - `open_api(settings)` gives the `api` that the others take, live, recording or replaying;
-- `Observer` hears what is to be known before something is written, which else goes into the log;
+- `Observer` receives warnings before something is written, which go to the log otherwise;
 - `MigrateError` is the base of every error they raise; `steps` has what it says to do next as data.
 
 What writes does so only once `confirm`, which is given what is to be done, returns True. docs/library.md has a whole

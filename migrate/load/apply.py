@@ -66,7 +66,7 @@ def apply_plan(
     Raises `RefusedError` beyond the limits, without a consent, while another process writes to the account, and for a
     journal of another plan or of one that is done; `InputError` for a secret that cannot be used;
     `InterruptedRunError` on Ctrl-C. Where not all is as planned in the end, it raises `StaleError` (somebody else has
-    been there), `PartlyAppliedError`, or `MigrateError` (nothing was written), whose `result` is an `Applied`.
+    been there), `PartlyAppliedError`, or `MigrateError` (nothing is as planned), whose `result` is an `Applied`.
     """
     plan = with_proposals(plan) if INFERRED in force else plan
     terms = Terms(force, confirm, observer or Observer())

@@ -24,7 +24,7 @@ _held: ContextVar[frozenset[str]] = ContextVar("held", default=frozenset())  # a
 
 
 class Observer(Generic[T]):
-    """Hears what is to be known before something is written. Override what is to go elsewhere than into the log."""
+    """Receives what an operator must know before something is written; by default it goes to the log."""
 
     def begins(self, work: T) -> None:
         """Called with what is going to be done, before it is judged by limits."""
