@@ -15,6 +15,8 @@ from migrate.standin.server import StandInServer
 from tests.applying import codes, dying, live, mortal
 from tests.conftest import Run, Serve, said, service_sid, tiny_world
 
+pytestmark = pytest.mark.no_cover  # other tests cover the same lines; untraced, these take half the time
+
 SWITCH = "new_message.enabled"
 Machine = Callable[[str], None]
 

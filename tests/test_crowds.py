@@ -16,6 +16,8 @@ from migrate.map import sharing
 from migrate.map.sharing import find_sharing
 from migrate.model.schemas import BINDINGS
 
+pytestmark = pytest.mark.no_cover  # other tests cover the same lines; untraced, these take half the time
+
 # A binding as far as crowds go: its endpoint and its identity.
 Row = tuple[str | None, str | None]
 Found = tuple[list[str], list[str]]

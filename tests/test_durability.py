@@ -30,6 +30,8 @@ from migrate.storage import lock
 from migrate.storage.synced_log import SyncedLog
 from tests.conftest import Run, Serve, service_sid, tiny_world
 
+pytestmark = pytest.mark.no_cover  # other tests cover the same lines; untraced, these take half the time
+
 SERVICE = service_sid(1)
 TWICE = {"sid": "BS" + "d" * 32}
 # Two rows of the first part come again at the end, one of them alone in its part.

@@ -21,6 +21,8 @@ from migrate.twilio_api.throttle import TOO_MANY, Throttle
 from tests.conftest import Run, Serve, service_sid, tiny_world
 from tests.scripted import Reply, Scripted, scripted
 
+pytestmark = pytest.mark.no_cover  # other tests cover the same lines; untraced, these take half the time
+
 SECONDS = 30  # after which a test gives up; nothing here takes any time
 CONCURRENT = "Twilio-Concurrent-Requests"
 
