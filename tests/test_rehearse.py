@@ -221,9 +221,10 @@ TwilioApi.post = post
 SABOTAGE = {
     "dry run": """
 from migrate.load import planning
+from migrate.twilio_api.resources import notifications_path
 real = planning.read_all
 def read_all(api, sids):
-    api.post("conversations", planning.notifications_path(sids[0]), {"LogEnabled": "true"})
+    api.post("conversations", notifications_path(sids[0]), {"LogEnabled": "true"})
     return real(api, sids)
 planning.read_all = read_all
 """,

@@ -59,8 +59,9 @@ def _replayed(replay: Path) -> _Way:
     from migrate.twilio_api.transports.replay import ReplayTransport, name_of
 
     cassette = cassette_file(replay)
+    transport = ReplayTransport(cassette)  # first: it says what is wrong with a file
     places = dict.fromkeys(map(str, CANONICAL), name_of(cassette))
-    return _Way(ReplayTransport(cassette), Addresses(), Login.for_replay(), places)
+    return _Way(transport, Addresses(), Login.for_replay(), places)
 
 
 def _live(settings: ApiSettings) -> _Way:

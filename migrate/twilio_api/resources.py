@@ -81,7 +81,7 @@ def list_pages(
 
 def get_notifications(api: TwilioApi, service_sid: str, tries: int | None = None) -> JsonObject:
     """The push settings of a service in Conversations. Raises `TwilioError`."""
-    return api.get("conversations", notifications_path(service_sid), tries, having=KEYS)
+    return api.get("conversations", notifications_path(service_sid), tries=tries, having=KEYS)
 
 
 def find_notifications(api: TwilioApi, service_sid: str, tries: int | None = None) -> JsonObject | None:
@@ -123,7 +123,7 @@ def _find(
     api: TwilioApi, side: Api, path: str, tries: int | None, having: Collection[str] = ("sid",)
 ) -> JsonObject | None:
     try:
-        return api.get(side, path, tries, having=having)
+        return api.get(side, path, tries=tries, having=having)
     except TwilioError as error:
         if is_missing(error):
             return None
