@@ -92,6 +92,14 @@ def test_nothing_is_written_into_a_snapshot_whatever_the_option(
     assert not place.parent.exists()
 
 
+def test_a_snapshot_that_is_the_root_or_a_link_to_itself_is_one_line(tmp_path: Path, run: Run) -> None:
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    for place in ("/", tmp_path / "circle"):
+        refused = run("map", place, "--out", tmp_path / "m")
+        assert (refused.exit_code in (1, 2), refused.stderr.count("Error: ")) == (True, 1), refused.output
+        assert "mistake in this program" not in refused.stderr
+
+
 IN = [(name, param) for name, param in parameters() if isinstance(param.type, InFile) and param.name != "replay"]
 
 

@@ -54,7 +54,8 @@ class InSnapshot(InFolder):
         """The journal of its retirement, beside it."""
         from migrate.retire.retirement import JOURNAL
 
-        return path.resolve().with_name(path.resolve().name + JOURNAL)
+        place = path.resolve()
+        return place.parent / (place.name + JOURNAL)
 
 
 class OutFile(PathType):
@@ -86,11 +87,11 @@ def guard_paths(context: click.Context) -> None:
     files = [path for path, kind, _ in given if isinstance(kind, OutFile)]
     files += [path / name for path, kind in folders for name in kind.files]
     read = [path for path, kind, _ in given if isinstance(kind, InFile)]
-    if not any(isinstance(kind, OutFile) and kind.is_journal for _, kind, _ in given):
-        read += [journal for path, kind, _ in given if (journal := kind.journal_of(path))]
     if not all(path.name for path in files) or not all(_is_text(path) for path, _, _ in given):
         raise UsageError("A path is empty, or not valid text in this terminal's encoding")
     try:
+        if not any(isinstance(kind, OutFile) and kind.is_journal for _, kind, _ in given):
+            read += [journal for path, kind, _ in given if (journal := kind.journal_of(path))]
         places = [path.resolve() for path in files]
         within = {folder.resolve() for folder, _ in folders}
         taken = {path.resolve() for path in read} | within
