@@ -74,10 +74,7 @@ def only_writer(api: TwilioApi, say: Callable[[str], None]) -> Iterator[None]:
 
 @contextmanager
 def account_lock(api: TwilioApi, say: Callable[[str], None]) -> Iterator[None]:
-    """Hold the account's lock, if the caller does not yet. Raises `RefusedError` while another process does."""
-    if api.account_sid in _held.get():
-        yield
-        return
+    """Hold the account's lock. Raises `RefusedError` while another process does."""
     with only_loader(state_folder(), api.account_sid) as said:
         if said:
             say(said)
