@@ -204,7 +204,7 @@ class _Mapping:
         parts = self._source.parts(service_sid)
         paths, rows = [path for path, _ in parts], sum(count for _, count in parts)
         if 0 < rows <= min(BATCH_ROWS, ROWS_A_TASK):
-            size = sum(path.stat().st_size for path in paths)
+            size = self._source.size(service_sid)
             if (
                 len(self._small) == SERVICES_A_TASK
                 or self._rows_of_small + rows > BATCH_ROWS

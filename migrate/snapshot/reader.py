@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from migrate.model.errors import RefusedError, Step
 from migrate.model.finding import Finding, nothing_expected
 from migrate.runtime.interrupts import check
-from migrate.snapshot.manifest import Manifest, read_manifest
+from migrate.snapshot.manifest import FileRecord, Manifest, read_manifest
 from migrate.snapshot.unfinished import BINDINGS_FOLDER
 from migrate.storage.files import sha256_of
 
@@ -46,14 +46,20 @@ class Snapshot:
 
     def parts(self, service_sid: str) -> list[tuple[Path, int]]:
         """The Parquet files with the bindings of one service, and how many rows each has."""
-        return [*self._parts.get(f"{BINDINGS_FOLDER}/service_sid={service_sid}", ())]
+        return [(self.folder / file.path, file.rows) for file in self._files(service_sid)]
+
+    def size(self, service_sid: str) -> int:
+        """How many bytes those files have."""
+        return sum(file.bytes for file in self._files(service_sid))
+
+    def _files(self, service_sid: str) -> list[FileRecord]:
+        return self._by_folder.get(f"{BINDINGS_FOLDER}/service_sid={service_sid}", [])
 
     @cached_property
-    def _parts(self) -> dict[str, list[tuple[Path, int]]]:
-        """The files by their folder."""
-        found: dict[str, list[tuple[Path, int]]] = {}
+    def _by_folder(self) -> dict[str, list[FileRecord]]:
+        found: dict[str, list[FileRecord]] = {}
         for file in self.manifest.files:
-            found.setdefault(file.path.rpartition("/")[0], []).append((self.folder / file.path, file.rows))
+            found.setdefault(file.path.rpartition("/")[0], []).append(file)
         return found
 
     def _rows(self, name: str) -> list[dict[str, Any]]:
