@@ -12,7 +12,7 @@ from typing import Any
 from msgspec import Struct
 
 from migrate.model.documents import Count, ServiceSid, builtins
-from migrate.model.push_config import FIELDS, Path, PathOrNone, Settings, Value, is_value_of
+from migrate.model.push_config import FIELDS, SettingPath, SettingPathOrNone, Settings, Value, is_value_of
 from migrate.model.text import printable
 
 _ORDER = {item.path: place for place, item in enumerate(FIELDS)}
@@ -27,12 +27,12 @@ class Proposal(Struct, frozen=True):
     """
 
     service_sid: ServiceSid
-    path: Path
+    path: SettingPath
     value: Value
     reason: str
     bindings: Count = 0
     platforms: Mapping[str, Count] = {}
-    follows: PathOrNone = ""
+    follows: SettingPathOrNone = ""
 
     def __post_init__(self) -> None:
         if not is_value_of(self.path, self.value):

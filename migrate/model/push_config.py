@@ -51,8 +51,8 @@ PUSHES = ("new_message", "added_to_conversation", "removed_from_conversation")
 KEYS = ("chat_service_sid", "log_enabled", *PUSHES)
 FIELD_BY_PATH: Mapping[str, Field] = {item.path: item for item in FIELDS}
 _PATHS = "|".join(FIELD_BY_PATH).replace(".", r"\.")
-Path = Annotated[str, Meta(pattern=rf"\A(?:{_PATHS})\Z")]
-PathOrNone = Annotated[str, Meta(pattern=rf"\A(?:{_PATHS})?\Z")]
+SettingPath = Annotated[str, Meta(pattern=rf"\A(?:{_PATHS})\Z")]
+SettingPathOrNone = Annotated[str, Meta(pattern=rf"\A(?:{_PATHS})?\Z")]
 
 
 @dataclass(frozen=True)
