@@ -58,9 +58,9 @@ def run(
 def _done_before(kept: str, step: Step) -> Iterator[None]:
     """A failure within says what earlier stages have finished, and the stage that goes on from there."""
     try:
-        with telling(lambda _: InterruptedRunError("Interrupted", kept=kept, remedy=("Go on with: ", step))):
+        with telling(lambda _: InterruptedRunError("Interrupted", kept=kept, remedy=("Resume with: ", step))):
             yield
     except InterruptedRunError:
         raise
     except MigrateError as error:
-        raise error.within("Stopped half-way", kept=kept, remedy=("Then go on with: ", step)) from error
+        raise error.within("Stopped half-way", kept=kept, remedy=("Then resume with: ", step)) from error

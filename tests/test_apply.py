@@ -342,7 +342,8 @@ def test_all_limits_that_do_not_hold_are_listed_at_once(run: Run, server: StandI
     assert "binding-gcm" in result.stderr
     part = run("load", "--plan", plan_file, "--apply", "--yes", "--force", "blockers")
     assert "[blockers]" not in part.stderr
-    assert "[switches-off]" in part.stderr
+    named = f"removed_from_conversation.enabled of {service_sid(7)}"
+    assert f"[switches-off] it would switch off what is on now (1): {named}; take those keys" in part.stderr
     assert server.world.writes == []
     assert not list(plan_file.parent.glob("*.jsonl"))
 
@@ -586,7 +587,7 @@ def test_a_mapped_folder_whose_plan_was_interrupted_names_it(
         assert mortal("load", mapped, "--apply", "--yes", *FORCE, *options).exit_code == -9
     again = run("load", mapped, "--apply", "--yes", *FORCE, *options)
     assert (again.exit_code, again.stderr.count("\n")) == (4, 1)
-    (command,) = re.findall(r"Go on with: chat-migrate (load --plan \S+ --apply)", again.stderr)
+    (command,) = re.findall(r"Resume with: chat-migrate (load --plan \S+ --apply)", again.stderr)
     assert run(*command.split(), "--yes", *FORCE).exit_code == 0
     assert (live(server.world), posts(server.world)) == (desired, 5)
 
@@ -759,7 +760,7 @@ def test_the_command_that_goes_on_has_its_options(
     with monkeypatch.context() as patch:
         patch.setattr(TwilioApi, "post", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         result = apply(run, plan_file, "--journal", mine, "--record", plan_file.with_name("c.yaml"))
-    (command,) = re.findall(r"Go on with: chat-migrate (.*)", result.stderr)  # a recording is not gone on with
+    (command,) = re.findall(r"Resume with: chat-migrate (.*)", result.stderr)  # a recording is not gone on with
     assert run(*shlex.split(command)).exit_code == 0
     assert read_journal(mine).finished
 
@@ -822,7 +823,7 @@ def test_a_plan_whose_write_is_open_is_neither_replaced_nor_written_beside(
     for options in (["--apply", "--yes", *FORCE], ["--plan-out", saved]):
         refused = run("load", mapped, *options)
         assert (refused.exit_code, refused.stderr.count("\n"), saved.read_bytes()) == (4, 1, whole)
-        assert f"Go on with: chat-migrate load --plan {saved} --apply" in refused.stderr
+        assert f"Resume with: chat-migrate load --plan {saved} --apply" in refused.stderr
 
 
 def test_after_a_stale_plan_a_new_one_can_be_made_and_applied(
@@ -966,7 +967,7 @@ def test_whoever_interrupts_it_before_anything_is_written_is_told_how_to_go_on(
         mapped, tape = plan_file.parent / "run" / "mapped", plan_file.with_name("c.yaml")
         left = run("load", mapped, "--apply", "--yes", *FORCE, "--record", tape)
     assert (left.exit_code, left.stderr.count("\n"), server.world.writes) == (130, 1, [])
-    (command,) = re.findall(r"is in the journal. Go on with: chat-migrate (.*)", left.stderr)
+    (command,) = re.findall(r"is in the journal. Resume with: chat-migrate (.*)", left.stderr)
     assert run(*shlex.split(command)).exit_code == 0
 
 

@@ -441,7 +441,7 @@ def test_a_replay_that_fails_resumes_with_the_same_cassette(tmp_path: Path, run:
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(damaged))
     result = run(command, "--out", tmp_path / "s", "--replay", tmp_path / "c.yaml", "--retry-budget", 0)
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
-    assert re.search(rf"Go on with: chat-migrate extract --out \S+ --replay {tmp_path / 'c.yaml'}$", result.stderr)
+    assert re.search(rf"Resume with: chat-migrate extract --out \S+ --replay {tmp_path / 'c.yaml'}$", result.stderr)
 
 
 def test_a_run_that_stops_half_way_names_the_servers_that_it_talked_to(
@@ -471,4 +471,4 @@ def test_a_verification_that_stops_while_recording_resumes_without_its_recording
     environment.setattr("migrate.verify.verification.extract_snapshot", interrupted)
     result = run("verify", tmp_path / "s", "--coverage", tmp_path / "c", "--record", tmp_path / "c.yaml")
     assert result.exit_code == 130
-    assert f"Go on with: chat-migrate verify {tmp_path / 's'} --coverage {tmp_path / 'c'}\n" in result.stderr
+    assert f"Resume with: chat-migrate verify {tmp_path / 's'} --coverage {tmp_path / 'c'}\n" in result.stderr

@@ -187,7 +187,7 @@ def test_pages_without_a_binding_have_an_end_some_day(
     )
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
     assert "more than 7 pages in a row without a binding" in result.stderr
-    assert "Go on with: chat-migrate extract" in result.stderr
+    assert "Resume with: chat-migrate extract" in result.stderr
     assert len(pages) <= 10
 
 
@@ -328,7 +328,7 @@ def test_ctrl_c_does_not_wait_for_a_server_that_hangs(
     *_, last = result.stderr.splitlines()  # before it, lines of progress
     assert result.returncode == 130
     assert last.startswith("Error: Interrupted")
-    assert "Go on with: chat-migrate extract" in last
+    assert "Resume with: chat-migrate extract" in last
     assert numbers(tmp_path) == [0, 1, 2, 3, 4, 5]
     assert extract(lambda server, path, size, place: ordinary(server, 3, place, 9))[0].exit_code == 0
     assert numbers(tmp_path) == list(range(9))
@@ -379,7 +379,7 @@ def test_a_page_that_cannot_be_gone_on_from_spoils_nothing_that_is_stored(
 
     result, _ = extract(bindings, "--retry-budget", 5)
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
-    assert "Go on with: chat-migrate extract" in result.stderr
+    assert "Resume with: chat-migrate extract" in result.stderr
     healthy = True
     assert extract(bindings)[0].exit_code == 0
     assert numbers(tmp_path) == list(range(9))

@@ -384,7 +384,7 @@ def test_ctrl_c_before_the_first_page_says_how_to_go_on_too(
         patched.setattr("migrate.extract.extraction.list_credentials", interrupt)
         result = run("extract", "--no-shard", "--out", tmp_path / "s", "--binding-type", "apn")
     assert (result.exit_code, result.stderr.count("\n")) == (130, 1)
-    assert f"Go on with: chat-migrate extract --out {tmp_path / 's'} --binding-type apn" in result.stderr
+    assert f"Resume with: chat-migrate extract --out {tmp_path / 's'} --binding-type apn" in result.stderr
     assert run("extract", "--no-shard", "--out", tmp_path / "s", "--binding-type", "apn").exit_code == 0
 
 

@@ -52,7 +52,7 @@ def test_a_write_without_an_answer_is_open_in_the_journal_after_ctrl_c(ready: Pr
     ended = interrupt(ready, BY_NAME["load --apply, a write"], "stall")
     assert ended.flaw == ""
     assert "Error: Interrupted: 0 of 4 services are written. The journal is " in ended.said
-    assert "Go on with: chat-migrate load --plan" in ended.said
+    assert "Resume with: chat-migrate load --plan" in ended.said
     assert intents(latest(ready, "plan.journal.jsonl")) == (1, 0)
 
 
@@ -74,7 +74,7 @@ def test_a_second_ctrl_c_ends_it_at_once_in_the_same_line(ready: Prepared) -> No
     assert ended.flaw == ""
     assert ended.seconds < 1  # where the first alone gives requests a second to end
     assert "Error: Interrupted. What was read is kept in" in ended.said
-    assert "Go on with: chat-migrate verify" in ended.said
+    assert "Resume with: chat-migrate verify" in ended.said
 
 
 def test_two_signals_of_one_key_press_are_one(ready: Prepared) -> None:
@@ -132,7 +132,7 @@ from migrate.extract import extraction
 from migrate.runtime.interrupts import resumable
 def hang(*_):
     print("now", flush=True)
-    with resumable(kept=lambda: "All is kept", remedy="Go on with: x"):
+    with resumable(kept=lambda: "All is kept", remedy="Resume with: x"):
         try:
             time.sleep(60)
         finally:
@@ -151,7 +151,7 @@ def test_what_hangs_while_it_cleans_up_is_ended_in_one_line(
     signals: tuple[float, ...], least: float, most: float
 ) -> None:
     ended = program(HANGS, *WORDS, signals=signals)
-    assert (ended.code, ended.said) == (130, "Error: Interrupted. All is kept. Go on with: x\n")
+    assert (ended.code, ended.said) == (130, "Error: Interrupted. All is kept. Resume with: x\n")
     assert least <= ended.seconds < most
 
 
@@ -248,7 +248,7 @@ def test_a_query_of_duckdb_is_interrupted(tmp_path: Path, run: Run, serve: Serve
     words = ("verify", tmp_path / "s", "--against", tmp_path / "l", "--coverage", tmp_path / "c")
     ended = program(code, *words, signals=(0.5,))
     assert (ended.code, ended.said.count("\n")) == (130, 1), ended.said
-    assert ended.said.startswith("Error: Interrupted. No coverage was written. Go on with: ")
+    assert ended.said.startswith("Error: Interrupted. No coverage was written. Resume with: ")
     assert ended.seconds < 15
 
 

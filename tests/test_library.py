@@ -145,7 +145,7 @@ def test_what_was_done_and_what_resumes_are_data_of_the_error(
         assert isinstance(partly.value.result, Applied)
         assert [outcome.verdict for outcome in partly.value.result.outcomes] == ["applied", "failed"]
         assert partly.value.steps == (AGAIN,)
-        assert str(partly.value).endswith("Go on with: the same call")
+        assert str(partly.value).endswith("Resume with: the same call")
         assert migrate.apply_plan(api, plan, tmp_path / "j", confirm=yes).outcomes[1].verdict == "applied"
 
 
@@ -221,9 +221,9 @@ def test_a_step_says_what_it_is_called_with_and_a_remedy_names_it() -> None:
     )
     assert str(error) == "It stopped. Then: map(snapshot=s) or not"
     assert str(Step(arguments={"restart": True})) == "the same call with restart=True"
-    told = error.within("Stopped half-way", kept="All is kept", remedy=("Go on with: ", AGAIN))
+    told = error.within("Stopped half-way", kept="All is kept", remedy=("Resume with: ", AGAIN))
     assert (
         str(told)
-        == "Stopped half-way: It stopped. All is kept. Then: map(snapshot=s) or not. Go on with: the same call"
+        == "Stopped half-way: It stopped. All is kept. Then: map(snapshot=s) or not. Resume with: the same call"
     )
     assert [step.stage for step in told.steps] == ["map", ""]

@@ -94,7 +94,8 @@ def test_a_link_to_another_list_of_the_same_host_is_not_followed(
     assert is_refused(result), result.output
     assert "links to another list" in result.stderr
     assert (
-        f"Go on with: chat-migrate extract --out {result.stderr.split('kept in ')[1].split('. ')[0]}" in result.stderr
+        f"Resume with: chat-migrate extract --out {result.stderr.split('kept in ')[1].split('. ')[0]}"
+        in result.stderr
     )
     assert len(asked) == 1  # no request went there, not even ahead
 
@@ -272,7 +273,7 @@ def test_a_server_that_ignores_a_filter_is_refused_and_nothing_of_it_is_kept(
     assert is_refused(result), result.output
     assert f"narrowed by {name}" in result.stderr
     assert "into another folder" in result.stderr
-    assert "Go on with" not in result.stderr  # the same would be refused again
+    assert "Resume with" not in result.stderr  # the same would be refused again
     assert "person-0001" not in result.stderr
     assert not (tmp_path / "s" / "bindings").exists()
     whole = run("extract", "--out", tmp_path / "whole", "--no-shard")

@@ -282,7 +282,7 @@ def test_a_run_that_is_interrupted_half_way_says_how_to_go_on(
     monkeypatch.setattr("migrate.pipeline.make_plan", interrupt)
     result = run("run", "--out", tmp_path / "my run")
     assert (result.exit_code, result.stderr.count("\n")) == (130, 1)
-    assert f"Go on with: chat-migrate load '{tmp_path / 'my run' / 'mapped'}'" in result.stderr
+    assert f"Resume with: chat-migrate load '{tmp_path / 'my run' / 'mapped'}'" in result.stderr
 
 
 @pytest.mark.parametrize("end", [KeyboardInterrupt(), MigrateError("no")])
@@ -314,7 +314,7 @@ def test_a_run_that_stops_half_way_says_how_to_go_on(
     server = serve(tiny_world())
     result = run("run", "--out", tmp_path, "--conversations-url", "http://127.0.0.1:1")
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
-    assert f"Then go on with: chat-migrate load {tmp_path / 'mapped'}" in result.stderr
+    assert f"Then resume with: chat-migrate load {tmp_path / 'mapped'}" in result.stderr
     assert run("load", tmp_path / "mapped", "--conversations-url", server.url).exit_code == 0
 
 

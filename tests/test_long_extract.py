@@ -60,7 +60,7 @@ def extract(run: Run, *options: object) -> None:
         (said,) = messages(result.stderr)
         assert result.exit_code == 1
         assert "PageToken is not valid" in said
-        assert "Go on with: chat-migrate extract --out" in said
+        assert "Resume with: chat-migrate extract --out" in said
     pytest.fail(f"It did not come to an end: {said}")
 
 

@@ -143,7 +143,7 @@ def test_a_stop_by_signal_is_one_line_and_what_was_read_is_not_read_again(
         assert process.returncode == 130, told
         (said,) = messages(told)
         assert said.startswith("Error: Interrupted")
-        assert f"Go on with: chat-migrate extract --out {out}" in said
+        assert f"Resume with: chat-migrate extract --out {out}" in said
     assert run("extract", "--out", out, *options).exit_code == 0
     assert whole(out).equals(expected)
     assert sum(chain.pages for chain in read_snapshot(out).manifest.chains) == pages
@@ -233,7 +233,7 @@ def test_a_disk_that_is_full_at_any_point_is_one_line_and_the_same_command_goes_
     assert len(failures) > 3
     for said, has_begun in failures:
         assert "no space left on device" in said or "file too large" in said
-        assert f"Go on with: chat-migrate extract --out {out}" in said
+        assert f"Resume with: chat-migrate extract --out {out}" in said
         assert f"kept in {out}" in said or not has_begun
 
 

@@ -216,10 +216,10 @@ def test_findings_that_fit_are_shown_also_where_changes_are_left_out() -> None:
 def test_the_markdown_shows_the_refusal_and_the_pushes() -> None:
     plan = hostile_plan("a", "${PARTICIPANT} wrote", "s")
     report = plan_report(plan, refusals(plan))
-    assert "What stands in its way:\n\n- `blockers`: the findings block it: binding-gcm;" in report
+    assert "Blocked by:\n\n- `blockers`: the findings block it: binding-gcm (IS" in report
     assert "| a new message | no push | `Alice wrote` |" in report
     assert f"| a new message | no push | `{'y' * 178}` … |" in plan_report(plan_of((changed(1, "x", "y" * 200),)))
-    assert "stands in its way" not in plan_report(EMPTY, (("blockers", "x"),))
+    assert "Blocked by" not in plan_report(EMPTY, (("blockers", "x"),))
 
 
 @pytest.mark.parametrize(

@@ -601,7 +601,7 @@ def test_what_twilio_refuses_is_told_and_the_others_go_on(
         done = retire(run, snapshot)
     assert (done.exit_code, said(done).count("\n")) == (6, 1)
     assert "1 of 4 bindings could not be deleted" in done.stderr
-    assert f"Go on with: chat-migrate retire {snapshot}" in done.stderr
+    assert f"Resume with: chat-migrate retire {snapshot}" in done.stderr
     assert f"{first}: it answered 403" in done.stdout
     with environment.context() as patch:
         patch.setattr(TwilioApi, "delete", delete)
@@ -663,7 +663,7 @@ def test_ctrl_c_settles_what_was_begun_and_names_the_command(
         stopped = retire(run, snapshot, "--concurrency", 1)
     assert (stopped.exit_code, said(stopped).count("\n")) == (130, 1)
     assert "Interrupted: 2 bindings are deleted" in stopped.stderr
-    assert "Go on with: chat-migrate retire" in stopped.stderr
+    assert "Resume with: chat-migrate retire" in stopped.stderr
     assert retire(run, snapshot).exit_code == 0
     assert len(server.world.writes) == 4
 
@@ -853,7 +853,7 @@ def test_a_full_disk_before_anything_is_deleted_names_the_command(
     environment.setattr("migrate.retire.selection.write_coverage", full)
     stopped = retire(run, snapshot)
     assert (stopped.exit_code, stopped.stderr.count("\n"), server.world.writes) == (1, 1, [])
-    assert f"Go on with: chat-migrate retire {snapshot}" in stopped.stderr
+    assert f"Resume with: chat-migrate retire {snapshot}" in stopped.stderr
 
 
 # --- refusals --------------------------------------------------------------------------------------------

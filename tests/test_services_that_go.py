@@ -125,7 +125,7 @@ def test_within_an_extract_the_line_says_so_and_the_command_that_it_names_works(
         broken = run("extract", "--out", tmp_path / "s")
         assert (broken.exit_code, broken.stderr.count("\n")) == (1, 1)
         assert f"service {ONE} was deleted while it was read" in broken.stderr
-        assert "Go on with" not in broken.stderr
+        assert "Resume with" not in broken.stderr
         assert f"Start over without it: chat-migrate extract --out {tmp_path / 's'}" in broken.stderr
         assert broken.stderr.endswith("--restart\n")
     assert run("extract", "--out", tmp_path / "s", "--restart").exit_code == 0
@@ -154,7 +154,7 @@ def test_where_everything_is_404_no_service_is_called_deleted(
     refuse_further_lists(monkeypatch)
     broken = run("extract", "--out", tmp_path / "s")
     assert (broken.exit_code, "was deleted" in broken.stderr) == (1, False)
-    assert "Go on with: chat-migrate extract" in broken.stderr
+    assert "Resume with: chat-migrate extract" in broken.stderr
 
 
 def refuse_further_lists(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -320,4 +320,4 @@ def test_the_same_seed_decides_the_same_whatever_the_order(serve: Serve, demo_co
     once = outcomes(asked, 1, seed=5)
     assert outcomes(shuffled, 8, seed=5) == once
     assert outcomes(asked, 1, seed=6) != once
-    assert {len(set(seen)) for seen in once.values()} != {1}, "the same request, asked again, is decided anew"
+    assert {len(set(seen)) for seen in once.values()} != {1}, "the same request, asked again, is decided again"

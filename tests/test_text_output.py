@@ -416,8 +416,8 @@ def test_labels_and_values_stand_in_two_columns() -> None:
 
 
 def test_a_command_is_never_broken() -> None:
-    assert broken(f"go on with: {unbroken('chat-migrate load mapped')}", 20) == [
-        "go on with:",
+    assert broken(f"resume with: {unbroken('chat-migrate load mapped')}", 20) == [
+        "resume with:",
         "chat-migrate load mapped",
     ]
 

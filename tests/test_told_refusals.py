@@ -16,7 +16,7 @@ from migrate.standin.world import World
 from tests.applying import FORCE
 from tests.conftest import CASSETTE, Demo, Run, Serve, service_sid
 
-HEADING = "What stands in its way:\n"
+HEADING = "Blocked by:\n"
 
 
 @pytest.fixture(autouse=True)

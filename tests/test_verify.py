@@ -395,7 +395,7 @@ def test_an_interrupted_reading_is_gone_on_with(
     monkeypatch.setattr(TwilioApi, "pages", interrupted)
     result = run("verify", tmp_path / "s", "--coverage", coverage)
     assert (result.exit_code, result.stderr.count("\n")) == (130, 1)
-    assert f"Go on with: chat-migrate verify {tmp_path / 's'} --coverage {coverage}\n" in result.stderr
+    assert f"Resume with: chat-migrate verify {tmp_path / 's'} --coverage {coverage}\n" in result.stderr
     assert [path.name for path in coverage.iterdir()] == [SCRATCH]
     assert stat.S_IMODE((coverage / SCRATCH).stat().st_mode) == 0o700
     first = False
@@ -611,7 +611,7 @@ def test_a_full_disk_is_one_line_with_the_command_that_goes_on(
     result = run(*words)
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
     assert "no space left on device" in result.stderr
-    assert f"Go on with: chat-migrate verify {tmp_path / 's'} --against {tmp_path / 'l'}" in result.stderr
+    assert f"Resume with: chat-migrate verify {tmp_path / 's'} --against {tmp_path / 'l'}" in result.stderr
     assert list((tmp_path / "c").iterdir()) == []
 
 
@@ -644,6 +644,6 @@ main()
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
     )
-    remedy = "Go on with: chat-migrate verify s --against l"
+    remedy = "Resume with: chat-migrate verify s --against l"
     assert (done.returncode, done.stderr) == (130, f"Error: Interrupted. No coverage was written. {remedy}\n")
     assert list((tmp_path / "coverage").iterdir()) == []

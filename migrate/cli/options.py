@@ -218,7 +218,7 @@ def extract_options(command: Command) -> Command:
     @click.option(
         "--shard/--no-shard", default=True, help="Read each binding type of a service as a list of its own."
     )
-    @click.option("--restart", is_flag=True, help="Begin an unfinished snapshot anew, instead of resuming it.")
+    @click.option("--restart", is_flag=True, help="Start an unfinished snapshot over, instead of resuming it.")
     @click.option(
         "--expect",
         type=InSnapshot(),

@@ -185,7 +185,7 @@ class Walk:
         """
         if self._at.next_url is None:
             return
-        logger.info("%s begins anew: %s", self.chain.id, why)
+        logger.info("%s starts over: %s", self.chain.id, why)
         self._restarts += 1
         if self._at.turn:
             self._at = Position(self._at.turn)

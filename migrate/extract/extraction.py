@@ -47,7 +47,7 @@ if TYPE_CHECKING:  # what brings Arrow is imported where it is needed, which is 
     from migrate.snapshot.writer import SnapshotWriter
 
 T = TypeVar("T")
-_RESUME = ("Go on with: ", AGAIN)
+_RESUME = ("Resume with: ", AGAIN)
 THREADS_A_REQUEST = 2  # chains under way for each request that may be: some are storing, or waiting for the reader
 
 

@@ -61,9 +61,9 @@ class Applied:
         kind: type[MigrateError] = StaleError
         if failed:
             kind = PartlyAppliedError if any(one.verdict == "applied" for one in self.outcomes) else MigrateError
-        resume: Remedy = ("Go on with: ", AGAIN)
+        resume: Remedy = ("Resume with: ", AGAIN)
         if first.verdict == "missing":
-            resume = ("If it was deleted: ", *renew, ". Otherwise go on with: ", AGAIN)
+            resume = ("If it was deleted: ", *renew, ". Otherwise resume with: ", AGAIN)
         error = kind(
             f"{number:,} of {objects_of(self.plan)} are not as planned: {first.change.subject} is {first.verdict}",
             kept=f"What was written is in {self.journal}",

@@ -129,7 +129,7 @@ def _write_all(
         return f"Interrupted: {done:,} of {objects_of(plan)} are written"
 
     try:
-        with resumable(what=what_is_done, kept=kept, remedy=("Go on with: ", AGAIN)):
+        with resumable(what=what_is_done, kept=kept, remedy=("Resume with: ", AGAIN)):
             return tuple(applier.run())
     except OtherAccountError as error:
         error.kept = kept

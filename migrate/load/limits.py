@@ -10,6 +10,7 @@ from migrate.model.address import is_same_api, is_twilios
 from migrate.model.clock import REMEDY, Clock
 from migrate.model.errors import RefusedError
 from migrate.model.plan import Plan
+from migrate.model.text import listed
 
 OLDEST_SNAPSHOT = timedelta(days=30)  # as long as Twilio lets personal data be kept (FACTS.md, "Binding")
 MOST_SERVICES = 100
@@ -37,15 +38,19 @@ class Ground:
 
 
 def _blockers(ground: Ground) -> str:
-    codes = sorted({finding.code for finding in ground.plan.findings if finding.severity == "blocker"})
-    return f"the findings block it: {', '.join(codes)}; decide them, and map anew" if codes else ""
+    where: dict[str, list[str]] = {}
+    for finding in ground.plan.findings:
+        if finding.severity == "blocker":
+            where.setdefault(finding.code, []).extend([finding.service_sid] if finding.service_sid else [])
+    named = [f"{code} ({listed([*dict.fromkeys(where[code])])})" if where[code] else code for code in sorted(where)]
+    return f"the findings block it: {', '.join(named)}; decide them, and map again" if where else ""
 
 
 def _switches_off(ground: Ground) -> str:
-    number = ground.found("change-disables")
-    return (
-        f"it would switch off what is on now ({number:,}); take those keys out of push-config.yaml" if number else ""
-    )
+    found = [finding for finding in ground.plan.findings if finding.code == "change-disables"]
+    pushes = listed([f"{finding.subject} of {finding.service_sid}" for finding in found])
+    what = f"it would switch off what is on now ({len(found):,}): {pushes}"
+    return f"{what}; take those keys out of push-config.yaml" if found else ""
 
 
 def _unverified(ground: Ground) -> str:
@@ -54,7 +59,7 @@ def _unverified(ground: Ground) -> str:
 
 
 def _changed(ground: Ground) -> str:
-    return "the snapshot is another than was mapped; map it anew" if ground.found("snapshot-changed") else ""
+    return "the snapshot is another than was mapped; map it again" if ground.found("snapshot-changed") else ""
 
 
 def _other_account(ground: Ground) -> str:
@@ -73,7 +78,7 @@ def _other_address(ground: Ground) -> str:
 
 def _old(ground: Ground) -> str:
     problem = too_old(datetime.fromisoformat(ground.plan.as_of), ground.now) if ground.plan.as_of else ""
-    return f"{problem}; extract and map anew" if problem else ""
+    return f"{problem}; extract and map again" if problem else ""
 
 
 def too_old(as_of: datetime, now: datetime) -> str:

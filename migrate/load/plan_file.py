@@ -141,5 +141,5 @@ def _unfinished(file: Path, journal: Path, *, is_open: bool) -> RefusedError:
     return RefusedError(
         f"The plan {file} was begun to be applied, and is not done",
         kept="Nothing was written",
-        remedy=("Go on with: ", Step("load", {"plan": file, "apply": True}), *other),
+        remedy=("Resume with: ", Step("load", {"plan": file, "apply": True}), *other),
     )

@@ -39,7 +39,7 @@ def refusals_now(
 
     `recorded` says that a recording answers in Twilio's place.
     """
-    recording = [("other-account", "it was made from a recording; make it anew from Twilio")] if recorded else []
+    recording = [("other-account", "it was made from a recording; make it again from Twilio")] if recorded else []
     lifted = set(force) - set(unliftable(ground))
     return [
         *((name, problem) for name, problem in (*recording, *violations(ground, names)) if name not in lifted),

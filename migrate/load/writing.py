@@ -68,7 +68,7 @@ def only_writer(api: TwilioApi, say: Callable[[str], None]) -> Iterator[None]:
         return
     with account_lock(api, say):
         kept = "What was written, if anything was, is in the journal"
-        with resumable(kept=kept, remedy=("Go on with: ", AGAIN)):
+        with resumable(kept=kept, remedy=("Resume with: ", AGAIN)):
             yield
 
 

@@ -43,10 +43,10 @@ def _explain(mapped: Mapped, rules: Rules, row: dict[str, Any]) -> Explanation:
     as_of = datetime.fromisoformat(mapped.summary.as_of)
     decision = decide(_facts(row, as_of, rules), rules, Credentials.of(mapped.summary.credentials))
     if any(row[name] != value for name, value in decision.columns.items()):
-        raise InputError(f"The bindings in {folder} are not as they were mapped", remedy="Map the snapshot anew")
+        raise InputError(f"The bindings in {folder} are not as they were mapped", remedy="Map the snapshot again")
     service = next((item for item in mapped.summary.services if item["service_sid"] == service_sid), None)
     if service is None:
-        raise InputError(f"The bindings in {folder} are not as they were mapped", remedy="Map the snapshot anew")
+        raise InputError(f"The bindings in {folder} are not as they were mapped", remedy="Map the snapshot again")
     return Explanation(
         service_sid,
         service["friendly_name"],
@@ -66,9 +66,9 @@ def _rules(mapped: Mapped) -> Rules:
     try:
         rules = read_rules(path.read_bytes().decode(), str(path))
     except (FileNotFoundError, UnicodeDecodeError):
-        raise InputError(f"{path} cannot be read", remedy="Map the snapshot anew") from None
+        raise InputError(f"{path} cannot be read", remedy="Map the snapshot again") from None
     if rules.digest != mapped.summary.rules:
-        raise InputError(f"{path} is not what {mapped.folder} was mapped by", remedy="Map the snapshot anew")
+        raise InputError(f"{path} is not what {mapped.folder} was mapped by", remedy="Map the snapshot again")
     return rules
 
 

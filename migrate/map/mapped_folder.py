@@ -215,7 +215,7 @@ def find_bindings(mapped: Mapped, sid: str) -> list[dict[str, Any]]:
         whole = False
     if not whole:
         raise InputError(
-            f"The bindings in {mapped.folder} are not as they were mapped", remedy="Map the snapshot anew"
+            f"The bindings in {mapped.folder} are not as they were mapped", remedy="Map the snapshot again"
         )
     return sorted(map(upgrade_row, rows), key=lambda row: str(row["service_sid"]))
 

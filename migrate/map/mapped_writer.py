@@ -150,7 +150,7 @@ class MappedWriter:
 
 
 def edited_copies(folder: Path, name: str = CONFIG) -> list[Path]:
-    """The files in a mapped folder that were edited before it was mapped anew, the oldest first."""
+    """The files in a mapped folder that were edited before it was mapped again, the oldest first."""
     return sorted(folder.glob(_second_name(name)), key=lambda path: (len(path.name), path.name))
 
 
@@ -184,7 +184,7 @@ def refuse_unless_free(folder: Path, *, overwrite: bool = False) -> None:
     if not overwrite or not is_mapped:
         names_edited = [name for name in KEPT if is_mapped and _is_edited(folder, name)]
         edited = f"; its {names_edited[0]} has been edited" if names_edited else ""
-        way = "map anew with --overwrite, which keeps an edited file under a second name"
+        way = "map again with --overwrite, which keeps an edited file under a second name"
         raise RefusedError(
             f"{folder} is not empty{edited}",
             kept="It is as it was",

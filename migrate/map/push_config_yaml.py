@@ -30,7 +30,7 @@ _PROPOSED = """\
 # A line that begins with "# " and says "proposed" is not written, because Chat does not state that value. To have it
 # written, take the "# " away; to decide against it, state another value. Until then it waits for a decision.
 """
-_REMEDY = "Correct it there; chat-migrate map writes the file anew, into another folder or with --overwrite"
+_REMEDY = "Correct it there; chat-migrate map writes the file again, into another folder or with --overwrite"
 _DEEPEST = 100  # nested collections; this file has 6
 _TOP = ("format_version", "services", "credentials")
 _CREDENTIAL = ("type", "sid", "sandbox", *(key for keys in REFERENCES.values() for key in keys))

@@ -57,13 +57,13 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
     "credential-replacement-missing": CatalogueEntry(
         "blocker",
         "The rules put a credential in the place of another, and the account does not have it",
-        "Correct it in the rules under [credentials]; if it is newer than the snapshot, extract and map anew",
+        "Correct it in the rules under [credentials]; if it is newer than the snapshot, extract and map again",
     ),
     "service-not-stated": CatalogueEntry(
         "warning",
         "The snapshot has this service, and push-config.yaml does not: its settings are not carried over, and pushes "
         "that are off in Conversations stay off",
-        "None, if it was taken out on purpose (leave_out in the rules says so for good); otherwise map anew, and "
+        "None, if it was taken out on purpose (leave_out in the rules says so for good); otherwise map again, and "
         "edit the new push-config.yaml",
     ),
     "media-text": CatalogueEntry(
@@ -117,7 +117,7 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
     "endpoint-shared": CatalogueEntry(
         "warning",
         "One endpoint stands under several identities: pushes may reach the wrong person",
-        "Let the app unregister on sign-out; on the next sign-in the device registers anew",
+        "Let the app unregister on sign-out; on the next sign-in the device registers again",
     ),
     "identity-crowded": CatalogueEntry(
         "warning",
@@ -147,7 +147,7 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
     ),
     "credential-replaced": CatalogueEntry(
         "warning",
-        "The rules put another credential in the place of this one: its devices need new tokens and register anew",
+        "The rules put another credential in the place of this one: its devices need new tokens and register again",
         "Let the token server hand out the new one as push_credential_sid, before the app is opened again",
     ),
     "credential-ambiguous": CatalogueEntry(
@@ -350,7 +350,7 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
     "snapshot-changed": CatalogueEntry(
         "warning",
         "Where the mapped snapshot was, there is another one now",
-        "Map it anew",
+        "Map it again",
     ),
     "target-drifted": CatalogueEntry(
         "warning",

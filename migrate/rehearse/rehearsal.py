@@ -52,7 +52,7 @@ def rehearse_load(
     )
     work, kept = Path(tempfile.mkdtemp(prefix="chat-migrate-rehearsal-")), ""  # it is private
     try:
-        with resumable(kept="Twilio was not asked for anything", remedy=("Begin anew with: ", AGAIN)):
+        with resumable(kept="Twilio was not asked for anything", remedy=("Start over with: ", AGAIN)):
             held = _hold(work, opened, conditions, begin, inferred=inferred)
         kept = "" if held.passed else str(work)
     finally:

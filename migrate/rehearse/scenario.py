@@ -294,7 +294,7 @@ POINTS: Sequence[tuple[str, str, Callable[[Act], None]]] = (
     ("limits", "without --force they refuse it, nothing is written", Act.refuse),
     ("kill", "killed half-way, the journal has all that is written", Act.kill),
     ("stranger", "what others set is left alone, all else is applied", Act.meet_a_stranger),
-    ("go on", "the same command goes on, and all is as desired", Act.go_on),
+    ("go on", "the same command resumes, and all is as desired", Act.go_on),
     ("count", "each write is in the journal, and was made once", Act.count),
     ("load again", "it finds nothing to do", Act.load_again),
     ("apply twice", "the same plan is refused", Act.apply_twice),

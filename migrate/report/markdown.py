@@ -130,7 +130,7 @@ def _head(plan: Plan, refusals: Refusals, *, dry_run: bool) -> list[str]:
         f"- Snapshot: `{plan.snapshot}`, as of {escape(plan.as_of or 'unknown')}",
         f"- Rules: `{plan.rules}`; push configuration: `{plan.push_config}`",
         "",
-        *(["What stands in its way:", "", *refused, ""] if refused else []),
+        *(["Blocked by:", "", *refused, ""] if refused else []),
     ]
 
 

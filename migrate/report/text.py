@@ -61,7 +61,7 @@ def plan_view(
         text.append("To be applied: ", "bold").append(f"{verdict(plan)}.\n")
     text.append(f"Findings: {severities(count_by_severity(plan.findings))}.\n")
     if plan.objects and refusals:
-        text.append("What stands in its way:\n", "bold")
+        text.append("Blocked by:\n", "bold")
         width = max(len(limit) for limit, _ in refusals)
         for limit, problem in refusals:
             text.append(f"  {limit:{width}}  {COLUMN}{problem}\n")

@@ -108,7 +108,7 @@ def _delete_all(api: TwilioApi, found: Prepared, looked: Retiring, terms: Terms[
         terms.warn(doubt_of_addresses(api))
         terms.refuse_unless_confirmed(looked)
         api.reset_budget()
-        kept, resume = f"What was deleted is in {journal.path}", ("Go on with: ", AGAIN)
+        kept, resume = f"What was deleted is in {journal.path}", ("Resume with: ", AGAIN)
 
         def what_is_done() -> str:
             return f"Interrupted: {len(journal.deleted):,} bindings are deleted"

@@ -91,7 +91,7 @@ def violations(retirement: Retirement, api: TwilioApi, min_ready: float, most: i
         yield "many-bindings", f"it deletes {number:,} bindings, more than {most:,}; raise --max-bindings"
     as_of = datetime.fromisoformat(retirement.snapshot_as_of)
     if problem := too_old(as_of, api.server_time or datetime.now(UTC)):
-        yield "old-snapshot", f"{problem}; extract anew, and retire by that"
+        yield "old-snapshot", f"{problem}; extract again, and retire by that"
 
 
 def _unproven(api: TwilioApi) -> Iterator[tuple[str, str]]:

@@ -157,7 +157,7 @@ class Retiring:
         error = kind(
             f"{outcomes['failed']:,} of {self.retirement.deletions:,} bindings could not be deleted",
             kept=f"What was deleted is in {self.journal}",
-            remedy=("Go on with: ", AGAIN),
+            remedy=("Resume with: ", AGAIN),
         )
         error.result = self
         return error

@@ -69,7 +69,7 @@ class MappedReview(HtmlRepr):
         try:
             return read_rules(path.read_text("utf-8"), str(path))
         except (OSError, UnicodeDecodeError):
-            raise InputError(f"{path} cannot be read", remedy="Map the snapshot anew") from None
+            raise InputError(f"{path} cannot be read", remedy="Map the snapshot again") from None
 
     @property
     def bindings(self) -> pd.DataFrame:
@@ -201,7 +201,7 @@ class MappedReview(HtmlRepr):
             whole = False
         if not whole:
             raise InputError(
-                f"The bindings in {self.folder} are not as they were mapped", remedy="Map the snapshot anew"
+                f"The bindings in {self.folder} are not as they were mapped", remedy="Map the snapshot again"
             )
         return ReviewRows(parts, schema, {}, show_identities=self._show_identities)
 

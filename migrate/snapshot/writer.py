@@ -85,7 +85,7 @@ class SnapshotWriter:
         except (ValueError, OSError):
             raise RefusedError(
                 f"The unfinished snapshot {self.folder} does not agree with its {CHECKPOINT}",
-                remedy="Begin it anew with --restart",
+                remedy="Start over with --restart",
             ) from None
         self._remove_unnamed()
 
@@ -109,7 +109,7 @@ class SnapshotWriter:
             sids: list[str] = pq.ParquetFile(self.folder / "services.parquet").read(["sid"]).column(0).to_pylist()
         except (pa.ArrowException, LookupError, OSError):
             raise RefusedError(
-                f"{self.folder / 'services.parquet'} cannot be read", remedy="Begin anew with --restart"
+                f"{self.folder / 'services.parquet'} cannot be read", remedy="Start over with --restart"
             ) from None
         return sids
 
@@ -209,7 +209,7 @@ class SnapshotWriter:
         }
         with self._lock:
             if not self._is_open:
-                raise RefusedError(f"{self.folder} is not open any more", remedy="Open it anew")
+                raise RefusedError(f"{self.folder} is not open any more", remedy="Open it again")
             check_line(line)  # one that cannot be read again would spoil all the others
             self._checkpoint.append(line)
             self._take(line)
@@ -259,7 +259,7 @@ def open_writer(folder: Path, manifest: Manifest, *, restart: bool = False) -> S
             raise RefusedError(
                 f"{folder} was begun for another account, from another source or with other filters",
                 kept="It is as it was",
-                remedy="Go on with the options that it was begun with, or begin anew with --restart",
+                remedy="Use the options that it was begun with, or start over with --restart",
             )
         writer = SnapshotWriter(folder, begun, held)
         writer.resume()

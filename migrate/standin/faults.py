@@ -2,7 +2,7 @@
 
 A decision is a hash of the seed, its purpose and the request, not the next number of a row: the same requests get
 the same faults whatever order they come in, and from however many threads. The same request, asked again, is
-decided anew, so that a retry can get through.
+decided again, so that a retry can get through.
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ def compared(
 
     Live bindings are read through Conversations into a private snapshot within the coverage folder; what an
     interruption leaves of it the same call goes on with, for a day; but for the list of who is ready, which is made
-    to delete by, everything is read anew. `rules` say how long a binding lives and how SDKs
+    to delete by, everything is read again. `rules` say how long a binding lives and how SDKs
     name message types. Raises `InputError` and `RefusedError` as `read_snapshot` does, `RefusedError` for another
     account or a live side that lacks a part, and what `extract_snapshot` raises.
     """
@@ -192,7 +192,7 @@ def _scratch(folder: Path, source: Snapshot) -> Iterator[Path]:
 
 def resuming() -> AbstractContextManager[None]:
     """What goes wrong within says that nothing was written, and that the same call resumes."""
-    return resumable(kept=_KEPT, remedy=("Go on with: ", AGAIN), cannot=_cannot_write)
+    return resumable(kept=_KEPT, remedy=("Resume with: ", AGAIN), cannot=_cannot_write)
 
 
 def _cannot_write(error: OSError) -> str:

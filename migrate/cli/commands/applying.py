@@ -166,7 +166,7 @@ def ask(number: int, what: str) -> bool:
     kept = NOTHING_WRITTEN
     if not _is_terminal():
         raise RefusedError(
-            "Not applied: there is no terminal to ask on", kept=kept, remedy="Say --yes if you mean it"
+            "Not applied: there is no terminal to ask on", kept=kept, remedy="Pass --yes to apply without a question"
         )
     question = f"Type the number of {what} ({number:,})"
     with resumable(kept=kept, remedy="The same command asks again"):

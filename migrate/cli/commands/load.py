@@ -188,7 +188,7 @@ def _show(plan: Plan, stale: Sequence[str], refused: Refusals, where: str, scree
         raise StaleError(
             f"Somebody changed {len(stale):,} of {count(len(plan.objects), 'object')} since it was planned: "
             f"{stale[0]}",
-            remedy="Make it anew with: chat-migrate load MAPPED --plan-out FILE",
+            remedy="Make it again with: chat-migrate load MAPPED --plan-out FILE",
         )
 
 

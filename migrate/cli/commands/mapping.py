@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.command("map")
 @click.argument("snapshot", type=InSnapshot())
 @click.option("--out", type=OutFolder(), required=True, metavar="DIR", help="The mapped folder.")
-@click.option("--overwrite", is_flag=True, help="Map anew; an edited push-config.yaml is kept under a second name.")
+@click.option("--overwrite", is_flag=True, help="Map again; an edited push-config.yaml is kept under a second name.")
 @click.option(
     "--csv", type=OutFile(apart=True), metavar="FILE", help="Also write who must register again, for a spreadsheet."
 )

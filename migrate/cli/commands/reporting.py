@@ -23,7 +23,7 @@ def overtaken(plan: Plan, plan_id: str, stale: Sequence[str], journal: Path) -> 
         return [("applied", f"it was applied already: {journal}; to apply it once more, {another}")]
     if stale:
         what = f"somebody has changed {len(stale):,} of {len(plan.objects):,} since it was made"
-        return [("stale", f"{what}: an apply leaves those alone, writes the others, and exits with 5; make it anew")]
+        return [("stale", f"{what}: an apply leaves those alone, writes the others, and exits with 5; make it again")]
     return []
 
 
