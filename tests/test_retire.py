@@ -555,7 +555,7 @@ def test_a_death_at_any_step_is_gone_on_from(
 ) -> None:
     service = server.world.services[SERVICE]
     before = service.bindings[:]
-    last = 1 + 2 + 4 * 6
+    last = 1 + 2 + 2 + 4 * 6  # a line of the checkpoint, the first of the journal, and each deletion
     for step in range(1, last + 1 if stride == 1 else last, stride):
         service.bindings[:] = before
         server.world.writes.clear()
@@ -886,7 +886,7 @@ def test_it_asks_for_the_number_first(
 ) -> None:
     command = ["retire", str(snapshot), "--coverage", str(snapshot.parent / "c"), "--apply", "--force", "few-ready"]
     silent = run(*command)
-    assert (silent.exit_code, "Say --yes" in silent.stderr) == (4, True)
+    assert (silent.exit_code, "Pass --yes" in silent.stderr) == (4, True)
     environment.setattr("migrate.cli.commands.applying._is_terminal", lambda: True)
     wrong = CliRunner().invoke(cli, command, input="5\n")
     assert (wrong.exit_code, server.world.writes) == (4, [])
