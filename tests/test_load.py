@@ -298,7 +298,7 @@ def test_a_run_whose_mapping_stops_names_the_command_that_goes_on_with_its_rules
         patch.setattr("migrate.map.mapping.map_snapshot", stop)
         result = run("run", "--out", tmp_path / "o", "--rules", rules)
     assert result.exit_code == (130 if isinstance(end, KeyboardInterrupt) else 1)
-    (command,) = re.findall(r"[Gg]o on with: chat-migrate (map .*)\n", result.stderr)
+    (command,) = re.findall(r"[Rr]esume with: chat-migrate (map .*)\n", result.stderr)
     assert f"--rules '{rules}'" in command
     assert run(*shlex.split(command)).exit_code == 0
 
