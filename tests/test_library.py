@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -275,6 +276,30 @@ def test_nothing_more_is_written_once_the_journal_was_removed(
         "the journal cannot be written: no such file or directory"
     ]
     assert len(world.writes) == 1
+
+
+def test_a_journal_that_another_snapshot_has_begun_meanwhile_gets_none_of_this_ones_deletes(
+    tmp_path: Path, serve: Serve
+) -> None:
+    world = serve(separated()).world
+    head = {"format_version": 1, "kind": "retire", "snapshot": "another", "account_sid": world.account_sid}
+    line = json.dumps({**head, "target": "http://127.0.0.1", "conversations": "http://127.0.0.1"}) + "\n"
+
+    def confirm(found: Any) -> bool:
+        (tmp_path / "journal").write_text(line)
+        return True
+
+    with migrate.open_api(settings()) as api:
+        plan = planned(api, tmp_path)
+        migrate.apply_plan(api, plan, tmp_path / "j", force=["switches-off"], confirm=yes)
+        before = len(world.writes)
+        with pytest.raises(RefusedError, match="is the journal of another snapshot"):
+            migrate.retire_bindings(
+                api, tmp_path / "snapshot", tmp_path / "coverage",
+                journal=tmp_path / "journal", min_ready=0, confirm=confirm,
+            )  # fmt: skip
+    assert len(world.writes) == before
+    assert (tmp_path / "journal").read_text() == line
 
 
 def test_warnings_go_into_the_log_or_to_an_observer(
