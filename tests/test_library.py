@@ -272,6 +272,7 @@ def test_nothing_more_is_written_once_the_journal_was_removed(
         monkeypatch.setattr(TwilioApi, "post", removing)
         with pytest.raises(MigrateError, match="2 of 2 services are not as planned") as failed:
             migrate.apply_plan(api, plan, tmp_path / "j", confirm=yes)
+    assert isinstance(failed.value.result, Applied)
     assert [outcome.reason for outcome in failed.value.result.outcomes] == [
         "the journal cannot be written: no such file or directory"
     ]

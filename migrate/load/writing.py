@@ -55,7 +55,7 @@ class Terms(Generic[T]):
             object.__setattr__(self, "force", (self.force,))
 
     def refuse_unless_confirmed(self, work: T) -> None:
-        """Ask. Raises `RefusedError` without a consent, which is True alone: "no" is true as well, and a coroutine."""
+        """Ask. Raises `RefusedError` without a consent, which is True alone: "no" and a coroutine are true, too."""
         if self.confirm is None or self.confirm(work) is not True:
             raise RefusedError(
                 "Not applied: it was not confirmed",
