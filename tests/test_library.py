@@ -303,6 +303,14 @@ def test_a_journal_that_another_snapshot_has_begun_meanwhile_gets_none_of_this_o
     assert (tmp_path / "journal").read_text() == line
 
 
+def test_a_recording_is_not_written_to(tmp_path: Path) -> None:
+    with migrate.open_api(migrate.ApiSettings(replay=Path("demo"))) as api:
+        plan = planned(api, tmp_path)
+        with pytest.raises(RefusedError, match="A recording cannot be written to"):
+            migrate.apply_plan(api, plan, tmp_path / "j", force=["blockers", "switches-off"], confirm=yes)
+    assert not (tmp_path / "j").exists()
+
+
 def test_warnings_go_into_the_log_or_to_an_observer(
     tmp_path: Path, serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:

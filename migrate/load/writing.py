@@ -86,7 +86,9 @@ def only_writer(api: TwilioApi, say: Callable[[str], None]) -> Iterator[None]:
 
 @contextmanager
 def account_lock(api: TwilioApi, say: Callable[[str], None]) -> Iterator[None]:
-    """Hold the account's lock. Raises `RefusedError` while another process does."""
+    """Hold the account's lock. Raises `RefusedError` while another process does, and for a recording."""
+    if api.is_replay:
+        raise RefusedError("A recording cannot be written to", kept=NOTHING_WRITTEN, remedy="Open the API without it")
     with only_loader(state_folder(), api.account_sid) as said:
         if said:
             say(said)
