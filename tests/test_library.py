@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
+import threading
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +191,124 @@ def separated() -> World:
     world = make_world(tiny_world(bindings=[{"count": 6, "identity": "person-{n}"}]))
     separate(world)
     return world
+
+
+@pytest.mark.parametrize("answer", ["no", 1, object()])
+def test_an_answer_that_is_not_true_is_no_consent(tmp_path: Path, serve: Serve, answer: Any) -> None:
+    world = serve(tiny_world()).world
+    with migrate.open_api(settings()) as api:
+        plan = planned(api, tmp_path)
+        with pytest.raises(RefusedError, match="it was not confirmed"):
+            migrate.apply_plan(api, plan, tmp_path / "j", confirm=lambda plan: answer)
+    assert world.writes == []
+
+
+def test_force_is_names_and_not_a_text_that_has_them_within(tmp_path: Path, serve: Serve, demo_world: World) -> None:
+    world = serve(demo_world).world
+    with migrate.open_api(settings()) as api:
+        plan = planned(api, tmp_path)
+        with pytest.raises(RefusedError, match=r"\[blockers\].*\[switches-off\]"):
+            migrate.apply_plan(api, plan, tmp_path / "j", force="not blockers, nor switches-off", confirm=yes)
+    assert world.writes == []
+
+
+def test_no_force_lifts_the_clock_by_which_bindings_are_deleted(
+    tmp_path: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = serve(separated()).world
+    with migrate.open_api(settings()) as api:
+        plan = planned(api, tmp_path)
+        migrate.apply_plan(api, plan, tmp_path / "j", force=["switches-off"], confirm=yes)
+        before = len(world.writes)
+        monkeypatch.setattr(TwilioApi, "clock", None)  # as where something takes the Date out of the answers
+        with pytest.raises(RefusedError, match=r"\[clock\]") as refused:
+            migrate.retire_bindings(
+                api, tmp_path / "snapshot", tmp_path / "coverage", min_ready=0, force=["clock"], confirm=yes
+            )
+    assert len(world.writes) == before
+    assert "--force clock" not in str(refused.value)
+
+
+def test_the_lock_is_held_by_a_thread_and_not_by_whoever_has_a_copy_of_its_context(
+    tmp_path: Path, serve: Serve
+) -> None:
+    world = serve(tiny_world()).world
+    with migrate.open_api(settings()) as api:
+        plan = planned(api, tmp_path)
+        refused: list[RefusedError] = []
+
+        def other() -> None:
+            with pytest.raises(RefusedError, match="Another process is writing to account") as error:
+                migrate.apply_plan(api, plan, tmp_path / "other", confirm=yes)
+            refused.append(error.value)
+
+        def confirm(plan: Any) -> bool:
+            thread = threading.Thread(target=copy_context().run, args=[other])  # as asyncio.to_thread does
+            thread.start()
+            thread.join()
+            return False
+
+        with pytest.raises(RefusedError, match="it was not confirmed"):
+            migrate.apply_plan(api, plan, tmp_path / "j", confirm=confirm)
+    assert len(refused) == 1
+    assert world.writes == []
+
+
+def test_nothing_more_is_written_once_the_journal_was_removed(
+    tmp_path: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two = tiny_world()
+    two["services"].append({**two["services"][0], "name": "Other"})
+    world, post = serve(two).world, TwilioApi.post
+
+    def removing(api: TwilioApi, *arguments: Any) -> Any:
+        answer = post(api, *arguments)
+        (tmp_path / "j").unlink(missing_ok=True)
+        return answer
+
+    with migrate.open_api(settings()) as api:
+        plan = planned(api, tmp_path)
+        assert len(plan.changes) == 2
+        monkeypatch.setattr(TwilioApi, "post", removing)
+        with pytest.raises(MigrateError, match="2 of 2 services are not as planned") as failed:
+            migrate.apply_plan(api, plan, tmp_path / "j", confirm=yes)
+    assert isinstance(failed.value.result, Applied)
+    assert [outcome.reason for outcome in failed.value.result.outcomes] == [
+        "the journal cannot be written: no such file or directory"
+    ]
+    assert len(world.writes) == 1
+
+
+def test_a_journal_that_another_snapshot_has_begun_meanwhile_gets_none_of_this_ones_deletes(
+    tmp_path: Path, serve: Serve
+) -> None:
+    world = serve(separated()).world
+    head = {"format_version": 1, "kind": "retire", "snapshot": "another", "account_sid": world.account_sid}
+    line = json.dumps({**head, "target": "http://127.0.0.1", "conversations": "http://127.0.0.1"}) + "\n"
+
+    def confirm(found: Any) -> bool:
+        (tmp_path / "journal").write_text(line)
+        return True
+
+    with migrate.open_api(settings()) as api:
+        plan = planned(api, tmp_path)
+        migrate.apply_plan(api, plan, tmp_path / "j", force=["switches-off"], confirm=yes)
+        before = len(world.writes)
+        with pytest.raises(RefusedError, match="is the journal of another snapshot"):
+            migrate.retire_bindings(
+                api, tmp_path / "snapshot", tmp_path / "coverage",
+                journal=tmp_path / "journal", min_ready=0, confirm=confirm,
+            )  # fmt: skip
+    assert len(world.writes) == before
+    assert (tmp_path / "journal").read_text() == line
+
+
+def test_a_recording_is_not_written_to(tmp_path: Path) -> None:
+    with migrate.open_api(migrate.ApiSettings(replay=Path("demo"))) as api:
+        plan = planned(api, tmp_path)
+        with pytest.raises(RefusedError, match="A recording cannot be written to"):
+            migrate.apply_plan(api, plan, tmp_path / "j", force=["blockers", "switches-off"], confirm=yes)
+    assert not (tmp_path / "j").exists()
 
 
 def test_warnings_go_into_the_log_or_to_an_observer(

@@ -68,8 +68,8 @@ def apply_plan(
     `InterruptedRunError` on Ctrl-C. Where not all is as planned in the end, it raises `StaleError` (somebody else has
     been there), `PartlyAppliedError`, or `MigrateError` (nothing is as planned), whose `result` is an `Applied`.
     """
-    plan = with_proposals(plan) if INFERRED in force else plan
     terms = Terms(force, confirm, observer or Observer())
+    plan = with_proposals(plan) if INFERRED in terms.force else plan
     with only_writer(api, terms.observer.say):
         some = tuple(LIMITS) if plan.objects else ("blockers",)  # the rest is about what is written
         return carry_out(api, plan, journal, terms, some, max_services=max_services, renew=_RENEW)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -20,7 +20,15 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 NOTHING_WRITTEN = "Nothing was written"
-_held: ContextVar[frozenset[str]] = ContextVar("held", default=frozenset())  # accounts that the caller is alone in
+
+
+class _Held(threading.local):
+    """The accounts that this thread is alone in. A copied context, as of `asyncio.to_thread`, is not alone."""
+
+    accounts: frozenset[str] = frozenset()
+
+
+_held = _Held()
 
 
 class Observer(Generic[T]):
@@ -42,9 +50,13 @@ class Terms(Generic[T]):
     confirm: Callable[[T], bool] | None = None
     observer: Observer[T] = field(default_factory=Observer)
 
+    def __post_init__(self) -> None:
+        if isinstance(self.force, str):  # one name: a text has every part of it within
+            object.__setattr__(self, "force", (self.force,))
+
     def refuse_unless_confirmed(self, work: T) -> None:
-        """Ask. Raises `RefusedError` without a consent."""
-        if self.confirm is None or not self.confirm(work):
+        """Ask. Raises `RefusedError` without a consent, which is True alone: "no" and a coroutine are true, too."""
+        if self.confirm is None or self.confirm(work) is not True:
             raise RefusedError(
                 "Not applied: it was not confirmed",
                 kept=NOTHING_WRITTEN,
@@ -63,7 +75,7 @@ def only_writer(api: TwilioApi, say: Callable[[str], None]) -> Iterator[None]:
 
     Within, a call that does the same finds that it is alone already. Raises `RefusedError` while another process is.
     """
-    if api.account_sid in _held.get():
+    if api.account_sid in _held.accounts:
         yield
         return
     with account_lock(api, say):
@@ -74,12 +86,15 @@ def only_writer(api: TwilioApi, say: Callable[[str], None]) -> Iterator[None]:
 
 @contextmanager
 def account_lock(api: TwilioApi, say: Callable[[str], None]) -> Iterator[None]:
-    """Hold the account's lock. Raises `RefusedError` while another process does."""
+    """Hold the account's lock. Raises `RefusedError` while another process does, and for a recording."""
+    if api.is_replay:
+        raise RefusedError("A recording cannot be written to", kept=NOTHING_WRITTEN, remedy="Open the API without it")
     with only_loader(state_folder(), api.account_sid) as said:
         if said:
             say(said)
-        token = _held.set(_held.get() | {api.account_sid})
+        before = _held.accounts
+        _held.accounts = before | {api.account_sid}
         try:
             yield
         finally:
-            _held.reset(token)
+            _held.accounts = before

@@ -76,7 +76,7 @@ def retire_bindings(
     terms = Terms(force, confirm, observer or Observer())
     if not dry_run:
         api.addresses.refuse_mixture()
-        refuse(elsewhere(read_manifest(snapshot), api), force, firm(api))
+        refuse(elsewhere(read_manifest(snapshot), api), terms.force, firm(api))
     with prepared(api, snapshot, coverage, journal, services, rules=rules, progress=progress) as found:
         looked = Retiring(found.retirement, found.journal.path)
         terms.warn(doubt_of_clock(api))
@@ -86,7 +86,7 @@ def retire_bindings(
         if dry_run:
             return looked
         refuse_where_pushes_are_off(found.retirement)
-        refuse(violations(found.retirement, api, min_ready, max_bindings), force, firm(api))
+        refuse(violations(found.retirement, api, min_ready, max_bindings), terms.force, firm(api))
         kept = found.keep_coverage()
         retired = _delete_all(api, found, looked, terms) if found.retirement.deletions else Retired()
         done = Retiring(found.retirement, found.journal.path, retired, kept, found.rejected_beside(kept))

@@ -118,8 +118,13 @@ def read_retire_journal(
 
 @contextmanager
 def held_retire_journal(journal: RetireJournal) -> Iterator[None]:
-    """Hold a journal against any other process, ready to be written. Raises `RefusedError` if it is held."""
+    """Hold a journal against any other process, ready to be written.
+
+    Raises `RefusedError` if it is held, and what `read_retire_journal` raises for what it has become meanwhile.
+    """
     names = ("snapshot", "account_sid", "target", "conversations")
     whose = {name: getattr(journal, name) for name in names}
     with journal.log.held({"format_version": FORMAT, "kind": "retire", **whose}):
+        now = read_retire_journal(journal.path, **whose)  # once more: no other process is writing now
+        journal.begun, journal.deleted = now.begun, now.deleted
         yield

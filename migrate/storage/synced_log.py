@@ -96,6 +96,8 @@ class SyncedLog:
         data = json.dumps(line).encode() + b"\n"
         with self._lock:
             file = self._file or self._open()
+            if not os.fstat(file.fileno()).st_nlink:  # removed, or replaced, meanwhile: the line would be lost
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.path))
             before = file.seek(0, os.SEEK_END)
             try:
                 if file.write(data) != len(data):

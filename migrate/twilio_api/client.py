@@ -84,6 +84,11 @@ class TwilioApi:
         return self._login.is_api_key
 
     @property
+    def is_replay(self) -> bool:
+        """Whether a recording answers, and not the APIs."""
+        return self._login.is_replay
+
+    @property
     def is_account_proven(self) -> bool:
         """Whether it is certain that answers are of `account_sid`: one has said so, or the auth token shows it."""
         return self._account.proven
