@@ -402,3 +402,15 @@ def test_an_option_that_is_interrupted_is_no_abort(run: Run, monkeypatch: pytest
     monkeypatch.setattr(click.Group, "make_context", interrupted)
     result = run("--version")
     assert (result.exit_code, result.stderr) == (130, "Error: Interrupted\n")
+
+
+@pytest.mark.parametrize("step", ["exit", "close"])
+def test_a_command_that_is_interrupted_as_it_ends_is_no_abort(
+    run: Run, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(click.Context, step, interrupted)
+    result = run("rules")
+    assert (result.exit_code, result.stderr) == (130, "Error: Interrupted\n")

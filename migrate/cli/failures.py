@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import TracebackType
 from typing import IO, Any
 
 import click
@@ -24,8 +25,24 @@ class _Failure(click.ClickException):
             super().show(file)
 
 
+class _Context(click.Context):
+    """A Ctrl-C just before or after the command is reported as one during it; click would say that it was aborted."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            super().__exit__(kind, error, trace)
+        except KeyboardInterrupt:
+            kind = KeyboardInterrupt
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            raise _Failure("Interrupted", INTERRUPTED) from None
+
+
 class Commands(click.Group):
     """A group of commands whose failures are told, not traced."""
+
+    context_class = _Context
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         """Read what stands before the command."""
