@@ -87,7 +87,7 @@ MAPPED_BINDINGS = pa.schema(
         pa.field("identity_crowded", pa.bool_()),
     ]
 )
-MAPPED_BINDINGS_4 = pa.schema([*MAPPED_BINDINGS][:-2])
+MAPPED_BINDINGS_4 = pa.schema([*MAPPED_BINDINGS][: MAPPED_BINDINGS.get_field_index("findings") + 1])
 
 # Who has not come back yet: one row per binding that is still waited for.
 PENDING = pa.schema(
