@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -93,6 +94,11 @@ class _Server(ThreadingTCPServer):
     allow_reuse_address = True
     hostile: Hostile
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of a client that was killed in the middle of a request: that is what is tried here."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
 
 class _Handler(StreamRequestHandler):
     def handle(self) -> None:
@@ -102,6 +108,8 @@ class _Handler(StreamRequestHandler):
             hostile.be_hostile(self.connection)
             return
         while line := self.rfile.readline():
+            if not line.endswith(b"\n"):
+                return  # the client left in the middle of it
             method, path, _ = line.decode("latin-1").split(" ")
             headers: dict[str, str] = {}
             while (header := self.rfile.readline().decode("latin-1").strip()) != "":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -33,6 +34,14 @@ class Scripted:
         return Reply({"meta": {"key": key, "page_size": 50, "next_page_url": next_page_url, **meta}, key: records})
 
 
+class _Http(ThreadingHTTPServer):
+    """Says nothing of a client that left before its answer: a command that fails ends its other requests midway."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 @contextmanager
 def scripted(answer: Callable[[Scripted, str], Reply], port: int = 0) -> Iterator[Scripted]:
     """Serve on loopback, at a free port if none is named; `answer` gets the server and the path with its query."""
@@ -53,7 +62,7 @@ def scripted(answer: Callable[[Scripted, str], Reply], port: int = 0) -> Iterato
         def log_message(self, *_: Any) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as http:
+    with _Http(("127.0.0.1", port), Handler) as http:
         server = Scripted(f"http://127.0.0.1:{http.server_address[1]}", http.socket.close)
         thread = threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True)
         thread.start()
