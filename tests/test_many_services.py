@@ -310,9 +310,8 @@ def test_texts_that_are_too_long_for_the_memory_are_mapped_by_fewer_services(
     monkeypatch.setattr("migrate.map.sharing._MEMORY_LIMIT", "12MB")
     services = []
     for sid, parts in long_texts(tmp_path / "in", 8, 60_000).items():
-        (out := tmp_path / "out" / f"service_sid={sid}").mkdir(parents=True)
-        services.append(SmallService(sid, tuple(parts), out / "part-00000.parquet"))
-    task = TaskTogether(tuple(services), Mapper(AS_OF, default_rules(), CALM), tmp_path)
+        services.append(SmallService(sid, tuple(parts)))
+    task = TaskTogether(tuple(services), tmp_path / "out", Mapper(AS_OF, default_rules(), CALM), tmp_path)
     with pytest.raises(FullMemoryError):
         map_together(task)
     found = map_some(task)
@@ -349,7 +348,10 @@ def test_files_are_not_synced_any_more_once_the_process_was_asked_to_end(
         monkeypatch.setattr(interrupts._state, "stopping", True)
 
     synced: list[Path] = []
+    files = [tmp_path / str(number) for number in range(500)]
+    for path in files:
+        path.touch()
     monkeypatch.setattr("migrate.map.small_services.sync", slow)
     with pytest.raises(InterruptedRunError):
-        sync_all(tmp_path / str(number) for number in range(500))
+        sync_all(files)
     assert len(synced) <= 2 * SYNCS

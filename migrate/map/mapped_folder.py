@@ -220,6 +220,11 @@ def find_bindings(mapped: Mapped, sid: str) -> list[dict[str, Any]]:
     return sorted(map(upgrade_row, rows), key=lambda row: str(row["service_sid"]))
 
 
+def part_of(bindings: Path, service_sid: str, number: int) -> Path:
+    """Where some of the mapped bindings of one service are, in the folder of all."""
+    return Path(f"{bindings}/service_sid={service_sid}/part-{number:05}.parquet")
+
+
 def open_mapped(folder: Path) -> Mapped:
     """Read a mapped folder. Raises `InputError` if it is none, or with the line where push-config.yaml is wrong."""
     try:

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow import dataset
 
 from migrate.model.schemas import MAPPED_BINDINGS, encoded
-from migrate.storage.private import create_private
+from migrate.storage.private import create_private, make_own_folder
 
 # Columns of few distinct values, which Parquet keeps as a dictionary; for the others it would only be tried in vain.
 _FEW_LISTS = ("message_types", "target_message_types", "findings")
@@ -27,6 +28,7 @@ _SEARCHED = ["last_seen", "outcome", "action"]
 @contextmanager
 def open_part(path: Path) -> Iterator[pq.ParquetWriter]:
     """A Parquet writer for rows of the schema `IN_MEMORY`, which the file has as `MAPPED_BINDINGS`. Not synced."""
+    make_own_folder(path.parent)
     with (
         os.fdopen(create_private(path), "wb") as file,
         pq.ParquetWriter(
@@ -42,15 +44,24 @@ def open_part(path: Path) -> Iterator[pq.ParquetWriter]:
         yield writer
 
 
-def write_part(path: Path, rows: pa.RecordBatch) -> None:
-    """A part of few rows of the schema `MAPPED_BINDINGS`. Not synced.
+def write_parts(folder: Path, rows: pa.RecordBatch, services: pa.Array) -> None:
+    """The first part of some services, each of few rows of the schema `MAPPED_BINDINGS`. Neither private nor synced.
 
-    Not compressed: of a few rows, that takes as long as all the rest. For the same reason it is written at once.
+    `services` has the SID of each row's service; rows of one keep their order. `folder` is private. Not compressed:
+    of a few rows, that takes as long as all the rest. For the same reason Arrow opens all the files, and the
+    interpreter's lock is free meanwhile.
     """
-    content = pa.BufferOutputStream()
-    with pq.ParquetWriter(
-        content, MAPPED_BINDINGS, compression="none", use_dictionary=_FEW_VALUES, write_statistics=_SEARCHED
-    ) as writer:
-        writer.write_batch(rows)
-    with os.fdopen(create_private(path), "wb") as file:
-        file.write(content.getvalue())
+    service_sid = pa.field("service_sid", pa.string())
+    parquet = dataset.ParquetFileFormat()
+    dataset.write_dataset(
+        pa.Table.from_batches([rows]).append_column(service_sid, services),
+        folder,
+        basename_template="part-0000{i}.parquet",
+        partitioning=dataset.partitioning(pa.schema([service_sid]), flavor="hive"),
+        format=parquet,
+        file_options=parquet.make_write_options(
+            compression="none", use_dictionary=_FEW_VALUES, write_statistics=_SEARCHED
+        ),
+        use_threads=False,
+        existing_data_behavior="overwrite_or_ignore",
+    )

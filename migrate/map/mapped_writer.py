@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -51,8 +50,8 @@ class MappedWriter:
         except BaseException:
             self.close()
             raise
-        self._bindings = self.scratch / BINDINGS
-        make_own_folder(self._bindings)
+        self.bindings = self.scratch / BINDINGS  # see `part_of`; `finish` syncs the names of all services
+        make_own_folder(self.bindings)
 
     def __enter__(self) -> Self:
         return self
@@ -106,14 +105,6 @@ class MappedWriter:
         content = (self._former / name).read_bytes()
         return any(path.read_bytes() == content for path in (self.folder / name, *edited_copies(self.folder, name)))
 
-    def part(self, service_sid: str, number: int) -> Path:
-        """A place for some of the mapped bindings of one service; see `open_part`."""
-        folder = f"{self._bindings}/service_sid={service_sid}"
-        with suppress(FileExistsError):  # in a folder of our own; `finish` syncs the names of all
-            os.mkdir(folder, 0o700)  # noqa: PTH102  # of thousands, paths as objects take as long as their folders
-            os.chmod(folder, 0o700)  # noqa: PTH101
-        return Path(f"{folder}/part-{number:05}.parquet")
-
     def finish(self, summary: Summary, configs: list[ServiceConfig], rules: str, left_out: Mapping[str, str]) -> None:
         """Write the rest and put the folder in place.
 
@@ -122,7 +113,7 @@ class MappedWriter:
         refuse_unless_free(self.folder, overwrite=self._overwrite)  # somebody may have put something there
         from migrate.map.push_config_yaml import dump
 
-        sync(self._bindings)
+        sync(self.bindings)
         write_whole(self.scratch / CONFIG, dump(configs, left_out, summary.proposals), private=True)
         write_whole(self.scratch / RULES, rules, private=True)
         content = {**summary.to_json(), "written": {name: sha256_of(self.scratch / name) for name in KEPT}}

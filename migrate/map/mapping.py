@@ -16,7 +16,7 @@ import pyarrow as pa
 from migrate.map.bindings import ENCODED, NEEDED, Mapper
 from migrate.map.counts import ServiceCounts, TaskCounts
 from migrate.map.credentials import Credentials
-from migrate.map.mapped_folder import SUMMARY, ServiceSummary, Summary
+from migrate.map.mapped_folder import SUMMARY, ServiceSummary, Summary, part_of
 from migrate.map.mapped_parts import open_part
 from migrate.map.mapped_writer import MappedWriter
 from migrate.map.notifications import service_config
@@ -74,7 +74,8 @@ def map_some(task: TaskTogether) -> dict[str, ServiceCounts]:
             return found
     (service,) = task.services
     sharing = find_sharing(list(service.parts), task.mapper.rules.bindings_per_identity, task.scratch)
-    return map_part(Task(service.sid, service.parts, service.out, replace(task.mapper, sharing=sharing)))
+    out = part_of(task.out, service.sid, 0)
+    return map_part(Task(service.sid, service.parts, out, replace(task.mapper, sharing=sharing)))
 
 
 def _larger(some: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -211,14 +212,16 @@ class _Mapping:
                 or self._bytes_of_small + size > BYTES_A_TASK
             ):
                 self._begin_together()
-            self._small.append(Service(service_sid, tuple(paths), self._writer.part(service_sid, 0)))
+            self._small.append(Service(service_sid, tuple(paths)))
             self._rows_of_small += rows
             self._bytes_of_small += size
             return
         sharing = find_sharing(paths, self._rules.bindings_per_identity, self._writer.scratch)
         mapper = Mapper(self._source.as_of, self._rules, self._credentials, sharing)
         self._tasks[service_sid] = [
-            self._executor.submit(map_part, Task(service_sid, tuple(some), self._writer.part(service_sid, n), mapper))
+            self._executor.submit(
+                map_part, Task(service_sid, tuple(some), part_of(self._writer.bindings, service_sid, n), mapper)
+            )
             for n, some in enumerate(_groups(parts))
         ]
 
@@ -226,16 +229,16 @@ class _Mapping:
         """Begin to map the small services in hand."""
         if self._small:
             mapper = Mapper(self._source.as_of, self._rules, self._credentials)
-            task = TaskTogether(tuple(self._small), mapper, self._writer.scratch)
+            task = TaskTogether(tuple(self._small), self._writer.bindings, mapper, self._writer.scratch)
             done = self._executor.submit(map_some, task)
             self._tasks |= {service.sid: [done] for service in self._small}
         self._small, self._rows_of_small, self._bytes_of_small = [], 0, 0
 
     def _counts(self, service_sid: str) -> ServiceCounts:
-        counts = ServiceCounts()
-        for task in self._tasks[service_sid]:
-            counts.merge(result_of(task)[service_sid])
-        return counts
+        first, *others = [result_of(task)[service_sid] for task in self._tasks[service_sid]] or [ServiceCounts()]
+        for other in others:
+            first.merge(other)
+        return first
 
     def _numbers(
         self, service: dict[str, Any], counts: ServiceCounts, off_in_chat: Sequence[str] = ()

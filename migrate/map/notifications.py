@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from migrate.map.counts import ServiceCounts
@@ -207,11 +208,18 @@ def _said(text: str | None) -> tuple[Any, bool]:
         return {}, False
 
 
+@lru_cache
+def _understood(message_types: tuple[str, ...]) -> dict[tuple[str, ...], type]:
+    """The type of each value in Chat's `notifications`, by its path."""
+    kinds: dict[tuple[str, ...], type] = {("log_enabled",): bool, ("new_message", "badge_count_enabled"): bool}
+    for name in message_types:
+        kinds |= {(name,): dict, (name, "enabled"): bool, (name, "template"): str, (name, "sound"): str}
+    return kinds
+
+
 def _not_understood(said: Any, rules: Rules) -> list[str]:
     """The paths in Chat's `notifications` that have a value which nothing above makes use of."""
-    kinds: dict[tuple[str, ...], type] = {("log_enabled",): bool, ("new_message", "badge_count_enabled"): bool}
-    for name in rules.message_types:
-        kinds |= {(name,): dict, (name, "enabled"): bool, (name, "template"): str, (name, "sound"): str}
+    kinds = _understood(tuple(rules.message_types))
     found: list[str] = []
     waiting: list[tuple[tuple[str, ...], Any]] = [((), said)]
     while waiting:  # however deep it goes

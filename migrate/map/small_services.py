@@ -6,15 +6,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+
 from migrate.map.bindings import NEEDED, Mapper
 from migrate.map.counts import ServiceCounts as Tally
 from migrate.map.counts import TaskCounts as Counted
-from migrate.map.mapped_parts import write_part
-from migrate.map.sharing import read_together
+from migrate.map.mapped_folder import part_of
+from migrate.map.mapped_parts import write_parts
+from migrate.map.sharing import SERVICE, read_together
 from migrate.model.schemas import MAPPED_BINDINGS
 from migrate.runtime.interrupts import check
 from migrate.runtime.workers import Workers, result_of
 from migrate.storage.files import sync
+from migrate.storage.private import make_private
 
 SERVICES_A_TASK = 500
 BYTES_A_TASK = 24 << 20  # of Parquet: texts can be long, too
@@ -23,18 +27,21 @@ SYNCS = 16  # files at a time: a disk makes many durable in the time of one
 
 @dataclass(frozen=True)
 class Service:
-    """A service whose bindings fit into memory: its SID, its parts, and the file to map them into."""
+    """A service whose bindings fit into memory: its SID and its parts."""
 
     sid: str
     parts: tuple[Path, ...]
-    out: Path
 
 
 @dataclass(frozen=True)
 class TaskTogether:
-    """Some small services to be mapped: paths and values, for any process to do. `mapper` knows of no crowds."""
+    """Some small services to be mapped: paths and values, for any process to do. `mapper` knows of no crowds.
+
+    `out` is the private folder of all mapped bindings.
+    """
 
     services: tuple[Service, ...]
+    out: Path
     mapper: Mapper
     scratch: Path
 
@@ -48,17 +55,14 @@ def map_together(task: TaskTogether) -> dict[str, Tally]:
     # As plain texts: a file would have the dictionary of all services, and not only of its own.
     mapped = task.mapper.map_batch(rows, counted).cast(MAPPED_BINDINGS)
     tallies = counted.by_service(len(services))
-    start = 0
-    for service, tally in zip(services, tallies, strict=True):
-        check()
-        write_part(service.out, mapped.slice(start, tally.rows))
-        start += tally.rows
-    sync_all(service.out for service in services)
+    check()
+    write_parts(task.out, mapped, pa.array([*parts]).take(rows.column(SERVICE)))
+    sync_all(part_of(task.out, service.sid, 0) for service in services)
     return {service.sid: tally for service, tally in zip(services, tallies, strict=True)}
 
 
 def sync_all(paths: Iterable[Path]) -> None:
-    """Make the content of files survive a power loss."""
+    """Make files private, with the folders that they are in, and their content survive a power loss."""
     with Workers(SYNCS, "sync") as workers:
         for done in [workers.submit(_sync, path) for path in paths]:
             result_of(done)
@@ -66,4 +70,6 @@ def sync_all(paths: Iterable[Path]) -> None:
 
 def _sync(path: Path) -> None:
     check()  # a slow disk takes longer for all of them than there is once the process was asked to end
+    make_private(path)
+    make_private(path.parent)
     sync(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -77,7 +78,8 @@ def _slips(text: str) -> set[str]:
     return {found[0].strip()[:40] for found in _SLIP.finditer(rest)}
 
 
-def check_template(path: str, text: str, lengths: Lengths) -> list[tuple[str, str]]:
+@lru_cache(maxsize=1_000)  # thousands of services can have the same
+def check_template(path: str, text: str, lengths: Lengths) -> tuple[tuple[str, str], ...]:
     """What is to be said of the template of a path: codes of findings with their subjects, in order."""
     notes: set[tuple[str, str]] = set()
     for found in VARIABLE_LIKE.finditer(text):
@@ -88,4 +90,4 @@ def check_template(path: str, text: str, lengths: Lengths) -> list[tuple[str, st
         notes.add(("template-eaten", f"{path}: {text[:60]}"))
     if (length := estimate(text, lengths)) > PUSH_CHARACTERS:
         notes.add(("template-long", f"{path}: about {length} characters"))
-    return sorted(notes)
+    return tuple(sorted(notes))

@@ -170,6 +170,12 @@ def create_private(path: Path) -> int:
     return handle
 
 
+def make_private(path: Path) -> None:
+    """Close a file or a folder of our own to others."""
+    if IS_POSIX:
+        path.chmod(_FOLDER if path.is_dir() else _FILE)
+
+
 def sweep(folder: Path, name: str = "") -> None:
     """Remove this user's unfinished files in a folder, of all names or one, that no process is writing any more."""
     with os.scandir(folder) as entries:
