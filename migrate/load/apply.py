@@ -233,6 +233,7 @@ class Applier:
         It is tried again while patience lasts. What Twilio took is not sent again. What was sent without an answer
         is, but only where a look just before still sees nothing of it, and nobody else has been there.
         """
+        # `retry` calls `attempt` several times: what was sent, and what Twilio took, outlasts each of them.
         sent = taken = False
 
         def attempt() -> Settings | None:

@@ -150,6 +150,7 @@ class CredentialWriter:
         What Twilio took is not sent again, however long it does not show. What was not seen to be refused stays open
         in the journal.
         """
+        # `retry` calls `attempt` several times: what was sent, taken and named outlasts each of them.
         sent = taken = False
         sid: str | None = None
 
