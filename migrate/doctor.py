@@ -70,7 +70,7 @@ def diagnose(settings: ApiSettings, folder: Path) -> Iterator[Check]:
 
 
 def _safe(text: str) -> str:
-    """A message without SIDs, for a ticket."""
+    """A message without SIDs, to be put into a ticket."""
     return _SID.sub(r"\1…", printable(text))
 
 

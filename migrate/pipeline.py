@@ -39,7 +39,7 @@ def run(
     """Make `out/snapshot` and `out/mapped`, and the plan; nothing is written to Twilio.
 
     Raises what the stages raise. An unfinished snapshot is resumed; once it is finished, an error names the
-    stage that goes on from there.
+    stage that resumes from there.
     """
     snapshot, mapped = out / "snapshot", out / "mapped"
     refuse_unless_free(mapped)
@@ -56,7 +56,7 @@ def run(
 
 @contextmanager
 def _done_before(kept: str, step: Step) -> Iterator[None]:
-    """A failure within says what earlier stages have finished, and the stage that goes on from there."""
+    """A failure within says what earlier stages have finished, and the stage that resumes from there."""
     try:
         with telling(lambda _: InterruptedRunError("Interrupted", kept=kept, remedy=("Resume with: ", step))):
             yield

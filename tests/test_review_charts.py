@@ -227,7 +227,7 @@ def test_nothing_is_a_chart_too(tmp_path: Path) -> None:
     coverage = open_coverage(tmp_path / "c", pending=tmp_path / "none.csv")
     assert repr(charts.missing(coverage)) == "Bindings that are still waited for: none"
     chart = charts.curve(coverage)
-    assert repr(chart) == "Coverage over time: nobody expected in the last run"
+    assert repr(chart) == "Coverage over time: none expected in the last run"
     assert legend_of(chart) == []
 
 

@@ -228,7 +228,7 @@ def test_where_nobody_is_expected_there_is_no_percentage(tmp_path: Path) -> None
     assert len(review.forecast()) == 0
     assert isnan(review.ready_now)
     assert "100" not in text_in(review._repr_html_())
-    assert "nobody is expected" in text_in(review._repr_html_())
+    assert "no binding of this snapshot is expected" in text_in(review._repr_html_())
 
 
 def test_a_share_is_never_rounded_up(tmp_path: Path) -> None:

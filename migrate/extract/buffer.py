@@ -1,4 +1,4 @@
-"""Pages in hand, chain by chain, and the one thread that makes parts of them while the chains go on reading."""
+"""Pages in hand, chain by chain, and the one thread that makes parts of them while the chains keep reading."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class Parts:
                 self._changed.notify_all()
 
     def start_over(self, chain_id: str) -> None:
-        """Forget what a chain has in hand and stored, because it can go on from nowhere but its beginning. Raises
+        """Forget what a chain has in hand and stored, because it can only start over. Raises
         `InterruptedRunError` once nothing is taken any more.
         """
         with self._changed:

@@ -30,7 +30,7 @@ class Chain:
     """The bindings of a service in one API, narrowed by filters (`BindingType`, `Identity`).
 
     Where there are `identities`, the chain walks the lists of one lane of their batches, one after the other; else
-    it is one list. `label` tells it from the service's other chains.
+    it is one list. `label` distinguishes it from the service's other chains.
     """
 
     api: Api
@@ -78,7 +78,7 @@ class Walk:
 
     def run(self) -> None:
         """Read from where the chain stands to its end. Raises `TwilioError` where that cannot be reached, and
-        `InterruptedRunError` when the run was stopped; what came before is stored, and the chain can be gone on with.
+        `InterruptedRunError` when the run was stopped; what came before is stored, and the chain can be resumed.
         """
         while not self._at.done:
             tries = self._tries
@@ -123,7 +123,7 @@ class Walk:
 
     def _take(self, page: Page[PageRows]) -> None:
         rows = page.content.table.num_rows
-        # Without its host, so that the chain can go on under another address of the same API.
+        # Without its host, so that the chain can resume under another address of the same API.
         next_url = page.next_url.removeprefix(self._base) if page.next_url else None
         turn = self._at.turn + (next_url is None)
         at = Position(turn, next_url, turn == self.chain.turns)
@@ -149,7 +149,7 @@ class Walk:
         return page_sizes(min(self._size or self._most, self._most))[1:]
 
     def _recover(self, error: TwilioError, tries: int | None) -> None:
-        """Find a way to go on after a failure, or raise it; with so many `tries` the budget is not spent yet."""
+        """Find a way to continue after a failure, or raise it; with so many `tries` the budget is not spent yet."""
         if isinstance(error, TransientTwilioError) and tries and not self._api.is_given_up(error):
             if self._smaller and may_be_the_size(error) and self._is_the_size():
                 smaller = self._smaller[0]

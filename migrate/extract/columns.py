@@ -68,7 +68,7 @@ class PageRows:
 
     @property
     def mark(self) -> str:
-        """What tells a page that is not empty from others: its size, and its first and last records."""
+        """What distinguishes a page that is not empty from others: its size, and its first and last records."""
         if self.table.num_rows:
             sids = self.table.column("sid")
             return f"{len(self)} {sids[0]} {sids[-1]}"

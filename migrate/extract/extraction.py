@@ -106,7 +106,7 @@ class _Extract:
             read_identities(options.identity_file, options.identity_column) if options.identity_file else None
         )
         begun = None if options.restart else begun_in(self.out)
-        # An extract goes on from where it was begun, whatever Chat answers meanwhile.
+        # An extract keeps the source that it began with, whatever Chat answers meanwhile.
         choice = begun.source if begun and options.source == "auto" else options.source
         if choice != "conversations":
             self.api.addresses.refuse_mixture()
@@ -198,7 +198,7 @@ class _Extract:
             try:
                 job(item)
             except InterruptedRunError:
-                pass  # told by whoever stopped it
+                pass  # whoever stopped it reports that
             except BaseException as error:
                 failures.append((item, error))
 
@@ -261,11 +261,11 @@ class _Extract:
             walk.run()
         except TwilioError as error:
             if error.status == 401:
-                self.api.stop()  # the others would only be told the same
+                self.api.stop()  # the others would only get the same answer
             raise
 
     def _told(self, what: str, error: BaseException, writer: SnapshotWriter, chains: list[Chain]) -> BaseException:
-        """A failure with what is kept and how to go on; one that nobody foresaw as it is."""
+        """A failure with what is kept and how to resume; an unforeseen one as it is."""
         if isinstance(error, OSError):
             error = MigrateError(f"{_cannot_write(error, writer.folder)}: {reason_of(error)}")
         if not isinstance(error, MigrateError):

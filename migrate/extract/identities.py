@@ -52,7 +52,7 @@ class Identities:
         return found
 
     def describe(self) -> IdentityFile:
-        """What the manifest keeps of them. It covers where the batches begin: a chain goes on by their numbers."""
+        """What the manifest keeps of them. It covers where the batches begin: a chain resumes by their numbers."""
         sha = hashlib.sha256(repr(self.starts).encode())
         for batch in range(len(self.starts)):
             sha.update("".join(f"{len(value)}:{value}" for value in self.batch(batch)).encode())
@@ -62,7 +62,7 @@ class Identities:
 def read_identities(path: Path, column: str = IDENTITY_COLUMN) -> Identities:
     """The identities in a text file (one a line), or in a column of a CSV file, a Parquet file, or a snapshot.
 
-    Raises `InputError` for what cannot be read, and where there is none in it.
+    Raises `InputError` for a file that cannot be read, and for one without any.
     """
     import pyarrow as pa
     import pyarrow.compute as pc

@@ -41,7 +41,7 @@ _OUTRIGHT = "or decide it outright with --source conversations, which shows none
 
 @dataclass(frozen=True)
 class Source:
-    """The API that is read, its services by SID, and why it is not Chat where nobody asked for another."""
+    """The API that is read, its services by SID, and why it is not Chat where no other was asked for."""
 
     api: Api
     services: dict[str, dict[str, Any]]
@@ -199,7 +199,7 @@ def _records(api: TwilioApi, side: Api, path: str, page_size: int, tries: int | 
 def _by_sid(
     records: list[Any], row_of: Callable[[Any], dict[str, Any]], kind: str
 ) -> dict[str, tuple[Any, dict[str, Any]]]:
-    """Records with their rows, each SID once and in order. Raises `TwilioError` for what is none of its kind."""
+    """Records with their rows, each SID once and in order. Raises `TwilioError` for a record of another kind."""
     try:
         found = {row["sid"]: (record, row) for record, row in ((record, row_of(record)) for record in records)}
     except UnfitError as error:

@@ -108,7 +108,7 @@ class ServiceCounts:
         """The credentials that the bindings use, as they stand in summary.json, in the order of their SID.
 
         `push_credential_sid` is what the token server is to hand out in their place: the same one, another, or
-        null while nobody has decided. Those that only expired bindings have need none.
+        null while undecided. Those that only expired bindings have need none.
         """
         types: dict[str, dict[str, int]] = {}
         for (sid, kind), count in sorted(self.used.items()):

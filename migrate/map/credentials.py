@@ -19,7 +19,7 @@ Note = tuple[str, str]  # a finding's code, and what it is about
 
 @dataclass(frozen=True)
 class Succession:
-    """Which credential a device is to register with; None: nobody has said yet. `is_new`: another than it had."""
+    """Which credential a device is to register with; None: not decided yet. `is_new`: another than it had."""
 
     credential_sid: str | None
     notes: tuple[Note, ...]
@@ -41,7 +41,7 @@ class Credentials:
     def succession(self, sid: str | None, binding_type: str | None, target: str | None, rules: Rules) -> Succession:
         """What follows on a live binding's credential, and all that is to be said of both.
 
-        `target` is the binding's type in Conversations, None where there is none.
+        `target` is the binding's type in Conversations, None without one.
         """
         if target is None:
             return Succession(None, ())

@@ -68,7 +68,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class MessageType:
-    """What one message type of a binding becomes in Conversations: `target`, empty where there is none.
+    """What one message type of a binding becomes in Conversations: `target`, empty without one.
 
     `code` is the finding that goes with it, empty where there is nothing to say; `rules` names those that made it so.
     `is_lost`: the device had that push, and gets no such push any more; `is_known`: a rule or Conversations has it;

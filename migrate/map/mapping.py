@@ -121,7 +121,7 @@ def map_snapshot(
 
 
 def _stamp(out: Path) -> tuple[int, int] | None:
-    """What tells one mapped folder from another in its place; None where there is none."""
+    """What distinguishes one mapped folder from another in its place; None without one."""
     try:
         found = (out / SUMMARY).stat()
     except OSError:

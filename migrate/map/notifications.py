@@ -201,7 +201,7 @@ def service_config(service: Mapping[str, Any], counts: ServiceCounts, rules: Rul
 
 
 def _said(text: str | None) -> tuple[Any, bool]:
-    """What a service has in a column of JSON, and whether it can be read: nobody's fault stops other services."""
+    """What a service has in a column of JSON, and whether that can be read: a fault stops no other service."""
     try:
         return json.loads(text or "{}"), True
     except (ValueError, RecursionError):

@@ -97,7 +97,7 @@ def _as_issued(table: str, said: Any) -> Any:
 
 
 def _comment(table: Any, key: str) -> str:
-    """The comment behind a value, or behind the inline table that it stands in."""
+    """The comment behind a value, or behind the inline table that holds it."""
     found: Item
     for found in (table[key], table):
         if comment := str(found.trivia.comment if isinstance(found, Item) else ""):
@@ -123,7 +123,7 @@ def shown(value: Any) -> str:
 
 
 def _inline(value: Mapping[str, Any]) -> Item:
-    """A table that stands in one line, as a rule's value."""
+    """A table in one line, as a rule's value."""
     found = tomlkit.inline_table()
     found.update(value)
     return found

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 _ALIASES = {"ip-messaging": "chat"}  # of Twilio's hosts (FACTS.md, "The two APIs")
-RECORDING = "cassette:"  # begins what stands in the place of an address for a recording
+RECORDING = "cassette:"  # begins what replaces an address for a recording
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -39,7 +39,7 @@ def is_same_server(one: str, other: str) -> bool:
 
 
 def other_address(then: Mapping[str, str], now: Mapping[str, str]) -> str:
-    """The first API, of those that both have, whose addresses lead to different places; empty if there is none."""
+    """The first API, of those that both have, whose addresses lead to different places; empty if none do."""
     return next((api for api in then if api in now and not is_same_api(then[api], now[api])), "")
 
 

@@ -22,7 +22,7 @@ def check_config(
 ) -> list[Finding]:
     """Findings about the desired settings of a service, beside those that are `live` in Conversations.
 
-    `live` is None where nobody knows them; then all is taken to be off, as on a new service (FACTS.md). `subscribers`
+    `live` is None where they are unknown; then all is taken to be off, as on a new service (FACTS.md). `subscribers`
     are the live bindings by Conversations' message type; `off_in_chat` the switches that Chat has off already;
     `proposals` are those for this service.
     """

@@ -49,7 +49,7 @@ def load(data: bytes) -> Any:
 def load_versioned(data: bytes, *versions: int) -> tuple[int, dict[str, Any]]:
     """The `format_version` that a JSON object states, and the rest of it.
 
-    Raises `OtherFormatError` if it is none of `versions`, and `DocumentError` for what is no such object.
+    Raises `OtherFormatError` for a format that is not in `versions`, and `DocumentError` for anything else.
     """
     content = decode(load(data), dict[str, Any])
     version = decode(content.pop("format_version", None), int)
@@ -94,7 +94,7 @@ def moment(text: str) -> datetime:
 
 
 def _problem(said: str) -> str:
-    """What msgspec says, in our words: its own can have a value, or the name of a key that nobody knows."""
+    """What msgspec says, in our words: its own can have a value, or the name of an unknown key."""
     types, place = _TYPES.match(said), _PLACE.search(said)
     what = types[1].replace("`", "").removeprefix("Object ") if types else "not a known value"
     where = place[1].removeprefix(".") if place else ""

@@ -72,7 +72,7 @@ class MigrateError(Exception):
         return self
 
     def within(self, where: str, *, kept: str, remedy: Remedy) -> Self:
-        """The same error, told from further out: where it happened, what is kept, how to go on."""
+        """The same error, as a caller reports it: where it happened, what is kept, how to resume."""
         self.what = f"{where}: {self.what}"
         self.kept = kept
         if not self.is_final:

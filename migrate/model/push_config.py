@@ -115,7 +115,7 @@ def flatten(notifications: Mapping[str, Any]) -> LiveSettings:
     for item in FIELDS:
         value: Any = notifications
         for key in item.path.split("."):
-            if not isinstance(value, Mapping):  # where an object should be; null is none
+            if not isinstance(value, Mapping):  # where an object should be, and null is not one
                 break
             value = value.get(key)
         else:

@@ -1,4 +1,4 @@
-"""What tells a device that has registered with Conversations from one that Chat knows (FACTS.md, "The two APIs").
+"""How a device that has registered with Conversations differs from one that Chat knows (FACTS.md, "The two APIs").
 
 Both SDKs register through one registrar, and what Conversations lists may be Chat's own bindings: only the names that
 a binding subscribes to show who made it. Plain `new_message` is a name of both.

@@ -77,7 +77,7 @@ MAPPED_BINDINGS = pa.schema(
         pa.field("message_types", pa.list_(pa.string())),
         pa.field("target_message_types", pa.list_(pa.string())),
         pa.field("credential_sid", pa.string()),
-        pa.field("target_credential_sid", pa.string()),  # null: nobody has decided, or nothing is expected of it
+        pa.field("target_credential_sid", pa.string()),  # null: undecided, or nothing is expected of it
         pa.field("last_seen", TIMESTAMP),
         pa.field("outcome", pa.string(), nullable=False),
         pa.field("action", pa.string(), nullable=False),  # what its device must do

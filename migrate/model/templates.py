@@ -73,7 +73,7 @@ def why_not_filled(variable: str, path: str) -> str:
 
 
 def _slips(text: str) -> set[str]:
-    """What in a text is written like a variable, and is none; the first 40 characters of each."""
+    """What in a text is written like a variable, but is not one; the first 40 characters of each."""
     rest = VARIABLE_LIKE.sub("\n", text)  # no slip reaches over what is written right
     return {found[0].strip()[:40] for found in _SLIP.finditer(rest)}
 

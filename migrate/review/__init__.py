@@ -42,14 +42,14 @@ def open_snapshot(
 
 
 def open_mapped(path: str | PathLike[str], *, show_identities: bool = False) -> MappedReview:
-    """Open a mapped folder. Raises `InputError` if it is none, or with the line where push-config.yaml is wrong."""
+    """Open a mapped folder. Raises `InputError` for another one, or with the line where push-config.yaml is wrong."""
     from migrate.review.mapped import MappedReview
 
     return MappedReview.open(Path(path), show_identities=show_identities)
 
 
 def open_plan(path: str | PathLike[str]) -> PlanReview:
-    """Open a plan.json. Raises `InputError` if it is none, or was changed since it was made."""
+    """Open a plan.json. Raises `InputError` for anything else, or was changed since it was made."""
     from migrate.review.plan import PlanReview
 
     return PlanReview.open(Path(path))

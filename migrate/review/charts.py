@@ -186,9 +186,7 @@ def curve(coverage: CoverageReview, threshold: float = 95.0) -> Chart:
         axes.set_ylim(0, 104)
         _finish(axes, "Registered with Conversations", axes.yaxis, "ready, % of the bindings that are expected")
         ready = coverage.ready_now
-        return (
-            f"Coverage over time: {'nobody expected' if pd.isna(ready) else f'{ready:.1f} % ready'} in the last run"
-        )
+        return f"Coverage over time: {'none expected' if pd.isna(ready) else f'{ready:.1f} % ready'} in the last run"
 
     return Chart(draw, 4.5)
 
@@ -244,7 +242,7 @@ def _named(services: pd.DataFrame, wide: pd.DataFrame) -> pd.DataFrame:
 
 
 def _label(text: str, sid: str, most: int = 28) -> str:
-    """A name, cut where it is long, and the end of the SID, which tells those of one name apart."""
+    """A name, cut where it is long, and the end of the SID, which distinguishes those of one name."""
     shown = name(text)
     cut = shown if len(shown) <= most else shown[: most - 1] + "…"
     return f"{_LEFT_TO_RIGHT}{cut}{_LEFT_TO_RIGHT} · …{sid[-4:]}"

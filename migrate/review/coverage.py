@@ -1,4 +1,4 @@
-"""Coverage to look at: who has come back, how the curve goes on, and who is missing."""
+"""Coverage to look at: who has come back, how the curve continues, and who is missing."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class CoverageReview(HtmlRepr):
         `reached` is when it was, if it was; else `steady` is the day on which it would be if the growth stayed as it
         is, and `slowing` if it slowed down as fewer are missing. Expect it later than both: some never come back, and
         perhaps it is never reached. Missing where all runs are of one day, or there is no growth, or it would take
-        ten years; platforms of which nobody is expected are left out. It is an extrapolation: a reminder to users
+        ten years; platforms without an expected binding are left out. It is an extrapolation: a reminder to users
         changes it. Raises `InputError` for a threshold that is no percentage.
         """
         if not 0 <= threshold <= 100:
@@ -199,7 +199,7 @@ class CoverageReview(HtmlRepr):
     def _title(self) -> str:
         last = self._last()
         if not last["expected"]:
-            return "Coverage: of this snapshot nobody is expected"
+            return "Coverage: no binding of this snapshot is expected"
         return f"Coverage: {self.ready_now:.1f} % of {count(int(last['expected']), 'binding')} are ready"
 
     def _facts(self) -> dict[str, str]:

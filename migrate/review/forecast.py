@@ -1,4 +1,4 @@
-"""When a threshold is reached, if it goes on as it went: an extrapolation of shares over time, and no more."""
+"""When a threshold is reached, if it continues as it went: an extrapolation of shares over time, and no more."""
 
 from __future__ import annotations
 

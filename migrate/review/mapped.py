@@ -127,7 +127,7 @@ class MappedReview(HtmlRepr):
 
         And `name` and `type`, missing where the account lacks it; the number of `bindings` that use it, and of those
         that are `live`: not expired. The token server is to hand out `push_credential_sid` in its place, which is
-        missing where nobody has decided.
+        missing where that is undecided.
         """
         account = {credential.sid: credential for credential in self._mapped.summary.credentials}
         texts = ("service_sid", "service", "credential_sid", "name", "type")

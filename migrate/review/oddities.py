@@ -41,9 +41,9 @@ _OVER_LIMIT = """
 """
 _PEOPLE = "count(DISTINCT nullif(identity, ''))"
 _MEANINGS = {
-    "no_identity": ("no identity", "Nobody can be reminded; a device that nobody has signed in on"),
+    "no_identity": ("no identity", "No user can be reminded; a device without a signed-in user"),
     "no_endpoint": ("no endpoint", "Its device cannot be followed"),
-    "no_credential": ("no credential", "Nothing tells which app it is of"),
+    "no_credential": ("no credential", "Nothing shows which app it is of"),
     "no_date": ("no date", "Its age is not known, and it is taken for live"),
     "future": (
         "a date in the future",

@@ -55,7 +55,7 @@ class PushPair:
 
 @dataclass(frozen=True)
 class After:
-    """A service's settings in Conversations: what is `stated`, over what is `live`, None if nobody knows that.
+    """A service's settings in Conversations: what is `stated`, over what is `live`, None if that is unknown.
 
     `proposals` are those of the service that wait for a decision.
     """
@@ -65,7 +65,7 @@ class After:
     proposals: tuple[Proposal, ...] = ()
 
     def push(self, name: str) -> Push | None:
-        """What phones show of a push; None where that rests on what nobody knows."""
+        """What phones show of a push; None where that rests on something unknown."""
         switch, template = f"{name}.enabled", f"{name}.template"
         if self.live is None and (switch not in self.stated or (self.stated[switch] and template not in self.stated)):
             return None
@@ -148,7 +148,7 @@ def chat_pairs(
 ) -> list[PushPair]:
     """What phones show of a service's pushes today, through Chat, beside what they show in Conversations.
 
-    `chat` is Chat's `notifications`, None if nobody knows. By the rules several of its pushes may become one.
+    `chat` is Chat's `notifications`, None if unknown. By the rules several of its pushes may become one.
     """
     pairs: list[PushPair] = []
     for chats, target in rules.message_types.items():

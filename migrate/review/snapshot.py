@@ -130,7 +130,7 @@ class SnapshotReview(HtmlRepr):
     def credentials(self) -> pd.DataFrame:
         """The account's credentials, a row each: `credential_sid`, `name`, `type`, `sandbox`, `created`, `updated`.
 
-        `sandbox` is Apple's: the text `True` or `False`, or missing. Nothing tells which secret one holds.
+        `sandbox` is Apple's: the text `True` or `False`, or missing. Nothing shows which secret one holds.
         """
         kinds = {"credential_sid": pa.string(), "name": pa.string(), "type": pa.string(), "sandbox": pa.string()}
         return frame(

@@ -128,7 +128,7 @@ class Workers(Executor):
 
 
 def result_of(future: Future[T]) -> T:
-    """The result of a job, once it is there. Ctrl-C is heard meanwhile, whichever thread the signal reaches."""
+    """The result of a job, once it is there. Ctrl-C is noticed meanwhile, whichever thread the signal reaches."""
     while not future.done():
         wait([future], HEED)
     return future.result()

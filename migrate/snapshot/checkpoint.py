@@ -18,7 +18,7 @@ CHECKPOINT = "checkpoint.jsonl"
 
 @dataclass
 class ChainState:
-    """How far a chain has come: its parts on disk, the list that it is in (`turn`), and the page to go on from there
+    """How far a chain has come: its parts on disk, the list that it is in (`turn`), and the page to resume from there
     (None: the first).
     """
 

@@ -87,7 +87,7 @@ def _repeated_sids(parts: list[Path]) -> set[str]:
     from migrate.storage.database import LOW_MEMORY_LIMIT, over_parts  # DuckDB is rarely needed here
 
     with over_parts(parts, parts[0].parent, LOW_MEMORY_LIMIT) as database:
-        # By hashes first, which are few bytes each: two sids that share one are told apart in the second step.
+        # By hashes first, which are few bytes each: the second step distinguishes two sids that share one.
         hashes = "SELECT hash(sid) h FROM bindings GROUP BY h HAVING count(*) > 1"
         suspects = [row[0] for row in database.execute(hashes).fetchall()]
         if not suspects:

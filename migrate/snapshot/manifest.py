@@ -51,7 +51,7 @@ class Filters(Struct, frozen=True, forbid_unknown_fields=True):
 class ChainRecord(Struct, frozen=True, forbid_unknown_fields=True):
     """How one chain went: the pages that it took, the rows that it gave, the page size that the server used.
 
-    `retries` are the requests that brought no page; `restarts` is how often it began anew because its page token no
+    `retries` are the requests that brought no page; `restarts` is how often it started over because its page token no
     longer worked.
     """
 
@@ -80,7 +80,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
 
     `as_of` is the source's own time when the extract began (ISO 8601, UTC): the ages of bindings are measured
     by it, so that mapping a snapshot again gives the same result on any day. `rows` counts the bindings. `source` is
-    the API that was read, `source_reason` why it was not Programmable Chat where nobody asked for another. Each
+    the API that was read, `source_reason` why it was not Programmable Chat where no other was asked for. Each
     service was read as one list for each of `shards`, which are binding types; none means one list for all.
     `addresses` are those that it was made from, by API; empty in a snapshot of an earlier version.
     `clock_ahead` is how many seconds the source's clock was ahead of this machine's, None where that is not known.

@@ -20,7 +20,7 @@ BINDINGS_FOLDER = "bindings"
 
 
 def begun_in(folder: Path) -> Manifest | None:
-    """The manifest of the unfinished snapshot in a folder; None where there is none."""
+    """The manifest of the unfinished snapshot in a folder; None without one."""
     return read_manifest(folder) if (folder / MANIFEST).exists() else None
 
 

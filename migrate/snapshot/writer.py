@@ -1,4 +1,4 @@
-"""Writes a snapshot so that it can be killed at any instant and gone on with.
+"""Writes a snapshot so that it can be killed at any instant and resumed.
 
 A part file is put in place first; then one synced line in the checkpoint names it, with the address of the
 chain's next page. A part that no line names never happened. The manifest says `finished` only when everything
@@ -36,7 +36,7 @@ from migrate.storage.parquet import parquet_bytes, table_of
 from migrate.storage.private import sweep
 from migrate.storage.synced_log import SyncedLog
 
-_FIXED = ("account_sid", "source", "filters", "shards")  # what an extract that goes on must share with its beginning
+_FIXED = ("account_sid", "source", "filters", "shards")  # what an extract that resumes must share with its beginning
 _TABLES = {"services": SERVICES, "credentials": CREDENTIALS}
 
 
@@ -79,7 +79,7 @@ class SnapshotWriter:
         _remove(self.folder / MANIFEST)
 
     def resume(self) -> None:
-        """Go on with an unfinished snapshot: read the checkpoint and remove what no line of it names."""
+        """Resume an unfinished snapshot: read the checkpoint and remove what no line of it names."""
         try:
             self._read_checkpoint()
         except (ValueError, OSError):
@@ -138,7 +138,7 @@ class SnapshotWriter:
         self._log(chain_id, part, {**vars(progress), "rejected": builtins(aside) if aside else None})
 
     def start_over(self, chain_id: str) -> None:
-        """Forget what a chain has, because it can go on from nowhere but its beginning."""
+        """Forget what a chain has, because it can only start over."""
         self._log(chain_id, None, {"restart": True})
 
     def commit(self, finished_at: datetime, chains: Collection[str]) -> Manifest:

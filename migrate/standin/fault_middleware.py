@@ -65,7 +65,7 @@ class Mishaps:
         if request.method in ("POST", "DELETE") and self._world.ordered:
             kind = self._world.ordered.pop(0) or None
         _decided.set(_Decided(asked, kind, crowded))
-        # What is refused takes nobody's place; or clients that ask again at once would keep each other out.
+        # What is refused takes no place in the line, or clients that retry at once would keep each other out.
         self._answering += not crowded
         try:
             if faults.latency:
@@ -115,7 +115,7 @@ class Mishaps:
         return error_answer(429, 20429, message, headers)
 
     def _page_answered(self, service: Service) -> None:
-        """The world goes on between pages."""
+        """The world changes between pages."""
         self._pages += 1
         if self._faults.growth and self._pages % self._faults.growth == 0:
             self._world.register(service)

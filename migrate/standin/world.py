@@ -30,7 +30,7 @@ class Binding:
     """One push subscription. `number` is its place in every list.
 
     A world can have millions of them: bindings of one group share their message types and extra fields, which
-    nobody changes.
+    nothing changes.
     """
 
     number: int

@@ -90,7 +90,7 @@ def _told_plainly(scratch: Path) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, duckdb.InterruptException) as error:
-        # DuckDB has taken the signal itself by then, and tells of it in its own way.
+        # DuckDB has taken the signal itself by then, and reports it in its own way.
         if "interrupt" not in str(error).lower():
             raise
         raise KeyboardInterrupt from None

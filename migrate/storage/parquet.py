@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.json as pj
 import pyarrow.parquet as pq
 
-# Columns of few distinct values, which Parquet keeps as a dictionary; for the others it would only be tried in vain.
+# Columns of few distinct values, which Parquet keeps as a dictionary; for the others trying it only costs time.
 _FEW_VALUES = ("account_sid", "binding_type", "credential_sid", "message_types.list.element")
 
 

@@ -1,4 +1,4 @@
-"""Private files and folders: created exclusively under names that nobody can guess, and never through a link.
+"""Private files and folders: created exclusively under unguessable names, and never through a link.
 
 In a folder that others can write to, a name can be taken before we use it: by a link that leads to another file, or
 by a file that somebody has open already. So a file is created by `O_EXCL` and `O_NOFOLLOW` under a random name in its
@@ -58,7 +58,7 @@ def make_private_folder(path: Path) -> None:
 
 
 def make_own_folder(path: Path) -> None:
-    """As `make_private_folder`, for a folder that holds personal data and that nobody has named.
+    """As `make_private_folder`, for a folder that holds personal data and that no user has named.
 
     One that exists must be this user's and no link, and is closed to others. Raises `RefusedError`.
     """
@@ -155,7 +155,7 @@ def _create(path: Path, mode: int) -> tuple[Path, int]:
     while True:
         unfinished = path.with_name(f".{path.name[:_SHOWN]}.{os.urandom(_RANDOM).hex()}{PARTIAL}")
         handle = os.open(unfinished, _NEW, mode)
-        with suppress(OSError):  # a file system without locks: then nobody sweeps there either
+        with suppress(OSError):  # a file system without locks: then nothing is swept there either
             lock(handle, blocking=True)
         if os.fstat(handle).st_nlink:
             return unfinished, handle

@@ -18,7 +18,7 @@ CANONICAL: Mapping[Api, str] = {
     "chat": "https://chat.twilio.com",
     "conversations": "https://conversations.twilio.com",
 }
-# The version is a part of every path, and tells the two apart where one server imitates both.
+# The version is a part of every path, and distinguishes the two where one server imitates both.
 VERSION: Mapping[Api, str] = {"chat": "/v2", "conversations": "/v1"}
 NAMES: Mapping[Api, str] = {"chat": "Chat", "conversations": "Conversations"}
 FILTERS = ("BindingType", "Identity")  # of a list of bindings; each is repeatable (FACTS.md, "Binding")
@@ -88,7 +88,7 @@ class Addresses:
         at_home = _origin(parts) == _origin(target)
         if not at_home and not (regional and _origin(parts) == _origin(plain)):
             raise RefusedError(
-                # Which one is not told: a server can put what it was sent into a name, too.
+                # Which one is not shown: a server can put what it was sent into a name, too.
                 f"A page of {self.base(api)} links to another host; no credentials were sent there",
                 remedy="Find out who answers under that address before you try again",
             )
@@ -169,7 +169,7 @@ def _resolve(url: str, environment: Mapping[str, str]) -> str:
     return f"{parts.scheme}://{host}"
 
 
-# What the paths of the two APIs are made of, and the parameters whose values nobody has chosen. A link that a server
+# What the paths of the two APIs are made of, and the parameters whose values no user has chosen. A link that a server
 # gives can have something else there, such as what it was sent.
 _SEGMENT = re.compile(
     r"v[0-9]|[A-Z]{2}[0-9a-fA-F]{32}|[A-Za-z]?|Services|Bindings|Credentials|Configuration|Notifications|Users"
@@ -180,7 +180,7 @@ _PLAIN = {"Page": r"[0-9]{1,9}", "PageSize": r"[0-9]{1,4}", "BindingType": "apn|
 def public_url(url: str) -> str:
     """The URL as it may be shown: identities are masked, and but one of many; page tokens are left out.
 
-    So is whatever else is none of what this program asks for.
+    So is anything else that this program does not ask for.
     """
     parts = urlsplit(url)
     query = parse_qsl(parts.query, keep_blank_values=True)

@@ -34,8 +34,8 @@ _CHECK = "Check that it is the one of this app and not revoked, and apply the sa
 def raise_for_status(answer: Any, url: str, login: Login, form: Mapping[str, str] | None = None) -> None:
     """Raise unless the status is 200, 201 or 204: `TransientTwilioError` where it may pass, else `TwilioError`.
 
-    Of what a server says only plain words are told, and none that it was sent; see `Sent`. Where a `form` has the
-    secret of a credential, nothing is told but Twilio's code.
+    Of what a server says only plain words are shown, and none that it was sent; see `Sent`. Where a `form` has the
+    secret of a credential, nothing is shown but Twilio's code.
     """
     status, form = answer.status_code, form or {}
     if status in (200, 201, 204):

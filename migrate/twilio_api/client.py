@@ -138,7 +138,7 @@ class TwilioApi:
         """Change one object by a form, or make one; gives what the answer shows of it, if it shows it whole.
 
         It is sent once: whoever sends it again looks first at what is there by then.
-        What a server says to a form with a secret is not told: it may say what it was sent.
+        What a server says to a form with a secret is not shown: it may repeat what it was sent.
 
         Raises `TwilioError` for any answer but 200 and 201. After a `TransientTwilioError` the write may have been
         done or not: that is to be read back.
@@ -198,7 +198,7 @@ class TwilioApi:
         A body that is no page is asked for again; one that never is a page is read by `lenient`, if there is one.
 
         While a page is being read, in another thread, the next one is on the wire. `sizes` are the page sizes to try
-        for the first page, largest first; `start` is a `next_url` of an earlier walk to go on from; `tries` bounds
+        for the first page, largest first; `start` is a `next_url` of an earlier walk to resume from; `tries` bounds
         how often a request is repeated, beside the budget of time. Raises `RefusedError` before any request to a
         foreign host or another list, and `TwilioError` for what is not a page, or pages that link in a circle.
         """
@@ -251,7 +251,7 @@ class TwilioApi:
                 self.throttle.note(turn, answer.status_code, running)
             logger.debug("%s %s: %s, %d bytes", method, public_url(url), answer.status_code, len(answer.body))
             raise_for_status(answer, url, self._login, form)
-            if method == "DELETE" and answer.status_code != 204:  # a sign-in page, for one
+            if method == "DELETE" and answer.status_code != 204:  # such as a sign-in page
                 raise TransientTwilioError(f"{public_url(url)} answered {answer.status_code} to a deletion, not 204")
             try:
                 found = read(answer.body)

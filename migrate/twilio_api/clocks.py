@@ -23,7 +23,7 @@ def clock_of(url: str, headers: Mapping[str, str]) -> Clock | None:
 
 
 def date_of(header: str | None) -> datetime | None:
-    """A date as HTTP writes it; None for what is none, or for a clock that was never set.
+    """A date as HTTP writes it; None for anything else, or for a clock that was never set.
 
     HTTP's dates are in UTC, whether they say so or not (RFC 9110, 5.6.7), and never in this machine's zone.
     """

@@ -95,7 +95,7 @@ class Login:
 
 
 def _no_sid(name: str, value: str, what: str, letters: str) -> UsageError:
-    """The error for a variable that holds no such SID. Its value may be a secret in the wrong place: of that it tells
+    """The error for a variable that holds no such SID. Its value may be a secret in the wrong place: of that it shows
     the length, and the first two letters where another kind of SID begins with them.
     """
     begins = f"begins with {value[:2]} and " if value[:2].upper() in (ACCOUNT, API_KEY, SERVICE) else ""

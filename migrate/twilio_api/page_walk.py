@@ -37,7 +37,7 @@ class Ask(Protocol):
 
 @dataclass(frozen=True)
 class PageWalk(Generic[T]):
-    """How one list is walked: `follow` makes a link of a page into the address to ask, or refuses it; `hear` is told
+    """How one list is walked: `follow` makes a link of a page into the address to ask, or refuses it; `hear` gets
     which accounts a page names; `read`, `lenient` and `tries` are as for `TwilioApi.pages`.
     """
 

@@ -115,7 +115,7 @@ def _number(text: str) -> float | Beyond:
 def _integer(text: str) -> int | Beyond:
     try:
         return int(text)
-    except ValueError:  # more digits than Python reads (4,300 of them, unless it is told otherwise)
+    except ValueError:  # more digits than Python reads (4,300 of them, unless it is configured otherwise)
         return Beyond(text)
 
 

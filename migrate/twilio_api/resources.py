@@ -90,14 +90,14 @@ def find_notifications(api: TwilioApi, service_sid: str, tries: int | None = Non
 
 
 def find_service(api: TwilioApi, side: Api, service_sid: str, tries: int | None = None) -> JsonObject | None:
-    """A service, or None if there is none in that API, or the API is switched off."""
+    """A service, or None if that API has no such one, or the API is switched off."""
     return _find(api, side, service_path(service_sid), tries)
 
 
 def find_binding(
     api: TwilioApi, side: Api, service_sid: str, sid: str, tries: int | None = None
 ) -> JsonObject | None:
-    """A binding, or None if there is none in that API, or the API is switched off."""
+    """A binding, or None if that API has no such one, or the API is switched off."""
     return _find(api, side, binding_path(service_sid, sid), tries)
 
 

@@ -35,7 +35,7 @@ class PageSizes:
         self._is_stopped = is_stopped
         self._is_spent = is_spent  # whether the budget of time is
         self._most: dict[Hashable, int] = {}  # the largest size that a kind takes, where a larger one was refused
-        self._known: set[Hashable] = set()  # kinds that nobody waits for any more
+        self._known: set[Hashable] = set()  # kinds whose size is settled
         self._probed: set[Hashable] = set()  # kinds that a walk is finding out about
         self._changed = threading.Condition()
 

@@ -55,7 +55,7 @@ class Counts:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """What is to be said where no binding is expected: that there is none at all, or that all had expired."""
+        """What is to be said where no binding is expected: there are none at all, or all had expired."""
         return nothing_expected(self.bindings, self.expired)
 
     def to_json(self) -> dict[str, Any]:

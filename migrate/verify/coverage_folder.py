@@ -27,7 +27,7 @@ _NAMED = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}-[0-9]{2}-[0-9]{2}Z")
 
 @contextmanager
 def coverage_folder(folder: Path) -> Iterator[Path]:
-    """The folder, made where it is not there, and nobody else's meanwhile. Raises `RefusedError` for no folder."""
+    """The folder, made where it is not there, and locked meanwhile. Raises `RefusedError` for no folder."""
     if folder.exists() and not folder.is_dir():
         raise RefusedError(f"{folder} is there, and is no folder", remedy="Name another with --coverage")
     make_private_folder(folder)
@@ -71,7 +71,7 @@ def rejected_beside(coverage: Path) -> Path:
 
 
 def run_time(path: Path) -> datetime | None:
-    """The live side's time that a run's files are named by, in UTC; None for a name that is none of theirs."""
+    """The live side's time that a run's files are named by, in UTC; None for another name."""
     found = _NAMED.match(path.name)
     try:
         return datetime.strptime(found[0], _NAME).replace(tzinfo=UTC) if found else None

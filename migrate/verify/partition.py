@@ -108,7 +108,7 @@ def partitions(
 ) -> list[Partition]:
     """The comparison of some services, cut into pieces of about so many rows at most, in their order.
 
-    There is none of services that have nothing to compare. `pending` and `ready` are how the names of the files in
+    Services that have nothing to compare get none. `pending` and `ready` are how the names of the files in
     `scratch` begin that list who is.
     """
     some = [(group, *bucket) for group in _groups(services) for bucket in _buckets(group, rows_a_bucket)]

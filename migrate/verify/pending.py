@@ -33,7 +33,7 @@ def write_pending(path: Path, names: Mapping[str, str], parts: Sequence[Path], s
 
 
 def read_pending(path: Path) -> pa.Table:
-    """The rows of a list that `write_pending` wrote, of the schema `PENDING`. Raises `InputError` if it is none."""
+    """The rows of a list that `write_pending` wrote, of the schema `PENDING`. Raises `InputError` for others."""
     try:
         return read_csv(path, PENDING) if path.suffix == ".csv" else pq.ParquetFile(path).read().cast(PENDING)
     except (pa.ArrowException, OSError, ValueError, LookupError):

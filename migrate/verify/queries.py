@@ -20,7 +20,7 @@ _SOME_SERVICES = """
 _PLATFORM = "CASE binding_type {} ELSE binding_type END".format(
     " ".join(f"WHEN '{former}' THEN '{successor}'" for former, successor in SUCCESSORS.items())
 )
-# What is empty is nobody's, and no device: as null.
+# What is empty names no user and no device, like null.
 _DEVICE = f"service, nullif(identity, '') AS identity, nullif(endpoint, '') AS endpoint, {_PLATFORM} AS platform"
 _LAST_SEEN = "coalesce(date_updated, date_created)"
 _LISTED = f"sid, {_LAST_SEEN} AS last_seen,"

@@ -92,7 +92,7 @@ def compared(
     """A snapshot compared with what is live, or with another, and its lists for as long as they are there.
 
     Live bindings are read through Conversations into a private snapshot within the coverage folder; what an
-    interruption leaves of it the same call goes on with, for a day; but for the list of who is ready, which is made
+    interruption leaves of it the same call resumes, for a day; but for the list of who is ready, which is made
     to delete by, everything is read again. `rules` say how long a binding lives and how SDKs
     name message types. Raises `InputError` and `RefusedError` as `read_snapshot` does, `RefusedError` for another
     account or a live side that lacks a part, and what `extract_snapshot` raises.
@@ -152,7 +152,7 @@ def _live_folder(scratch: Path, source: Snapshot) -> Path:
 
 
 def _begun(live: Path) -> Manifest | None:
-    """The manifest of a reading that was broken off and can be gone on with."""
+    """The manifest of a reading that was interrupted and can be resumed."""
     try:
         begun = begun_in(live)
     except InputError:
@@ -171,7 +171,7 @@ def _is_from(begun: Manifest, api: TwilioApi) -> bool:
 def _scratch(folder: Path, source: Snapshot) -> Iterator[Path]:
     """A private folder for the live bindings and whatever else is only needed meanwhile.
 
-    Only a reading that was broken off, and can be gone on with, is found there or left there.
+    Only a reading that was interrupted, and can be resumed, is found there or left there.
     """
     live = _live_folder(folder, source)
 

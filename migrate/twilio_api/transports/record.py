@@ -121,7 +121,7 @@ class RecordTransport:
 def _concealable(addresses: Addresses, login: Login) -> tuple[str, ...]:
     """The secrets that requests carry, each in the forms in which an answer may have it, the longest first.
 
-    Raises `RefusedError` for one that is too short to be told from other text.
+    Raises `RefusedError` for one that is too short to be distinguished from other text.
     """
     carried = {login.secret_name: login.password, "TWILIO_ACCOUNT_SID": login.account_sid}
     carried |= _proxy_passwords(addresses)

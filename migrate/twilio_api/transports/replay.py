@@ -41,7 +41,7 @@ class ReplayTransport:
             self._answers[_match_key(request.method, request.uri, request.body)].append(answer)
 
     def send(self, request: Request) -> Answer:
-        """The recorded answer. Raises `CassetteMissError` if there is none, or none left."""
+        """The recorded answer. Raises `CassetteMissError` if there is no such answer, or no more of them."""
         key = _match_key(request.method, request.url, request.body)
         with self._lock:
             waiting = self._answers.get(key)
@@ -61,7 +61,7 @@ class ReplayTransport:
 
 
 def name_of(path: Path) -> str:
-    """What tells a cassette from others, in the place of an address: the SHA-256 of its content."""
+    """What distinguishes a cassette from others, in the place of an address: the SHA-256 of its content."""
     return f"{RECORDING}{hashlib.sha256(path.read_bytes()).hexdigest()}"
 
 

@@ -31,7 +31,7 @@ PROXY_FORM = (
 def surroundings_of(session: requests.Session, url: str) -> dict[str, Any]:
     """The options with which a session sends requests to the host of a URL: `proxies`, `verify`, and so on.
 
-    Raises `UsageError` for a proxy whose address is none, and `InputError` for a file of certificates that cannot be
+    Raises `UsageError` for a proxy without a valid address, and `InputError` for certificates that cannot be
     read: both before anything is sent.
     """
     found: dict[str, Any] = dict(session.merge_environment_settings(url, {}, True, None, None))
