@@ -22,7 +22,7 @@ from migrate.map.credentials import Credentials
 from migrate.map.mapping import map_some
 from migrate.map.rules_toml import default_rules
 from migrate.map.sharing import read_together
-from migrate.map.small_services import SYNCS, TaskTogether, map_together, sync_all
+from migrate.map.small_services import SYNCS, TaskTogether, map_together, settle_all
 from migrate.map.small_services import Service as SmallService
 from migrate.model.errors import InputError, InterruptedRunError
 from migrate.model.schemas import BINDINGS, MAPPED_BINDINGS, PENDING
@@ -351,7 +351,7 @@ def test_files_are_not_synced_any_more_once_the_process_was_asked_to_end(
     files = [tmp_path / str(number) for number in range(500)]
     for path in files:
         path.touch()
-    monkeypatch.setattr("migrate.map.small_services.sync", slow)
+    monkeypatch.setattr("migrate.map.small_services.settle", slow)
     with pytest.raises(InterruptedRunError):
-        sync_all(files)
+        settle_all(files)
     assert len(synced) <= 2 * SYNCS

@@ -23,7 +23,7 @@ from migrate.map.notifications import service_config
 from migrate.map.rules import Rules
 from migrate.map.rules_toml import default_rules
 from migrate.map.sharing import find_sharing
-from migrate.map.small_services import BYTES_A_TASK, SERVICES_A_TASK, Service, TaskTogether, map_together
+from migrate.map.small_services import BYTES_A_TASK, SERVICES_A_TASK, Service, TaskTogether, map_together, settle_all
 from migrate.model.config_check import check_config
 from migrate.model.credential import Credential
 from migrate.model.finding import Finding, nothing_expected
@@ -144,6 +144,7 @@ class _Mapping:
         self._tasks: dict[str, list[Future[dict[str, ServiceCounts]]]] = {}  # by service
         self._small: list[Service] = []  # services to be mapped in one task, with those that come yet
         self._rows_of_small = self._bytes_of_small = 0
+        self._together: list[Path] = []  # the parts of services that are mapped with others
 
     def run(self) -> Summary:
         """Map everything, and put the folder in its place."""
@@ -172,6 +173,7 @@ class _Mapping:
             findings += [*desired.findings, *counts.findings(sid), *self._rejected(sid)]
             then, lengths, off = _live_then(service), self._rules.lengths, desired.off_in_chat
             findings += check_config(desired.config, then, counts.subscribers, off, lengths, desired.proposals)
+        settle_all(self._together)
         findings += self._account({service["service_sid"] for service in services})
         expired = sum(service["outcomes"].get("expired", 0) for service in services)
         if clock := self._source.manifest.clock:
@@ -232,6 +234,7 @@ class _Mapping:
             task = TaskTogether(tuple(self._small), self._writer.bindings, mapper, self._writer.scratch)
             done = self._executor.submit(map_some, task)
             self._tasks |= {service.sid: [done] for service in self._small}
+            self._together += [part_of(self._writer.bindings, service.sid, 0) for service in self._small]
         self._small, self._rows_of_small, self._bytes_of_small = [], 0, 0
 
     def _counts(self, service_sid: str) -> ServiceCounts:

@@ -11,14 +11,12 @@ import pyarrow as pa
 from migrate.map.bindings import NEEDED, Mapper
 from migrate.map.counts import ServiceCounts as Tally
 from migrate.map.counts import TaskCounts as Counted
-from migrate.map.mapped_folder import part_of
 from migrate.map.mapped_parts import write_parts
 from migrate.map.sharing import SERVICE, read_together
 from migrate.model.schemas import MAPPED_BINDINGS
 from migrate.runtime.interrupts import check
 from migrate.runtime.workers import Workers, result_of
-from migrate.storage.files import sync
-from migrate.storage.private import make_private
+from migrate.storage.private import settle
 
 SERVICES_A_TASK = 500
 BYTES_A_TASK = 24 << 20  # of Parquet: texts can be long, too
@@ -47,7 +45,7 @@ class TaskTogether:
 
 
 def map_together(task: TaskTogether) -> dict[str, Tally]:
-    """Do one task, and give what was counted by service."""
+    """Do one task, and give what was counted by service. What it writes is left to `settle_all`."""
     counted, services = Counted(), task.services
     parts = {service.sid: service.parts for service in services}
     rows = read_together(parts, NEEDED, task.mapper.rules.bindings_per_identity, task.scratch)
@@ -57,19 +55,19 @@ def map_together(task: TaskTogether) -> dict[str, Tally]:
     tallies = counted.by_service(len(services))
     check()
     write_parts(task.out, mapped, pa.array([*parts]).take(rows.column(SERVICE)))
-    sync_all(part_of(task.out, service.sid, 0) for service in services)
     return {service.sid: tally for service, tally in zip(services, tallies, strict=True)}
 
 
-def sync_all(paths: Iterable[Path]) -> None:
-    """Make files private, with the folders that they are in, and their content survive a power loss."""
+def settle_all(paths: Iterable[Path]) -> None:
+    """Make what `map_together` has written private, and survive a power loss.
+
+    Apart from it, and once nothing else is to be done: short calls wait long for the interpreter's lock.
+    """
     with Workers(SYNCS, "sync") as workers:
-        for done in [workers.submit(_sync, path) for path in paths]:
+        for done in [workers.submit(_settle, path) for path in paths]:
             result_of(done)
 
 
-def _sync(path: Path) -> None:
+def _settle(path: Path) -> None:
     check()  # a slow disk takes longer for all of them than there is once the process was asked to end
-    make_private(path)
-    make_private(path.parent)
-    sync(path)
+    settle(path)

@@ -170,12 +170,6 @@ def create_private(path: Path) -> int:
     return handle
 
 
-def make_private(path: Path) -> None:
-    """Close a file or a folder of our own to others."""
-    if IS_POSIX:
-        path.chmod(_FOLDER if path.is_dir() else _FILE)
-
-
 def sweep(folder: Path, name: str = "") -> None:
     """Remove this user's unfinished files in a folder, of all names or one, that no process is writing any more."""
     with os.scandir(folder) as entries:
@@ -232,6 +226,19 @@ def own_place(path: Path) -> Path:
     if path.is_symlink() and not _is_mine(path.lstat()):
         raise RefusedError(f"{path} is a link that another user has made", remedy="Name another file")
     return path.resolve()
+
+
+def settle(path: Path) -> None:
+    """Close a new file, and the folder of our own that it is in, to others, and have it survive a power loss."""
+    if not IS_POSIX:
+        return
+    path.parent.chmod(_FOLDER)
+    handle = os.open(path, os.O_RDONLY | _NO_LINK)
+    try:
+        os.fchmod(handle, _FILE)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def sync(path: Path) -> None:
