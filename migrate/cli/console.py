@@ -51,6 +51,7 @@ class Screen:
 
     json: bool
     no_color: bool
+    verbose: bool = False
 
     def _console(self, *, stderr: bool) -> Console:
         from rich.console import Console
@@ -87,16 +88,30 @@ class Screen:
         else:
             self.show(shown)
 
-    def show(self, text: Text) -> None:
-        """Show what comes before a result."""
+    def show(self, text: Text, *, beside: bool = False) -> None:
+        """Show what comes before a result; or beside it, as all messages are: then the result can be piped."""
         from migrate.report.layout import fitted
 
-        console = self._console(stderr=False)
+        console = self._console(stderr=beside)
         out = console.file
         # The console's own width is always 80 on a terminal that calls itself dumb.
-        shown = fitted(text, _width(sys.stdout), encoding=console.encoding, is_terminal=out.isatty())
+        width = _width(sys.stderr if beside else sys.stdout)
+        shown = fitted(text, width, encoding=console.encoding, is_terminal=out.isatty())
+        if beside:
+            console.print(shown, end="")
+            return
         with _told():
             console.print(shown, end="")
+
+    def next(self, what: str, command: str) -> None:
+        """Show what to do next, and the command for it in a line of its own; nothing beside a JSON document."""
+        if self.json:
+            return
+        from rich.text import Text
+
+        from migrate.report.layout import unbroken
+
+        self.show(Text("\nNext: ", "bold").append(f"{what}\n", "default").append(f"  {unbroken(command)}\n"))
 
     def say(self, message: str) -> None:
         """A message beside the result."""

@@ -24,15 +24,16 @@ _ARGUMENTS = ("snapshot", "mapped", "journal")  # what a step is called with tha
 
 
 @contextmanager
-def spelled(again: str = "", **stages: Callable[[Step], str]) -> Iterator[None]:
-    """Spell the steps of what is raised within: the same call as the command `again`, and some `stages` in their own
-    way. What is not named is left to whoever is further out.
+def spelled(again: str | Callable[[], str] = "", **stages: Callable[[Step], str]) -> Iterator[None]:
+    """Spell the steps of what is raised within: the same call as the command `again`, which may be asked for then,
+    and some `stages` in their own way. What is not named is left to whoever is further out.
     """
 
     def words(step: Step) -> str | Step:
         if step.stage in stages:
             return stages[step.stage](step)
-        return step if step.stage or not again else " ".join([again, *_words(step)])
+        same = again if isinstance(again, str) else again()
+        return step if step.stage or not same else " ".join([same, *_words(step)])
 
     def spell(error: MigrateError) -> MigrateError:
         return error.spell(words)

@@ -46,7 +46,7 @@ def purge(folders: tuple[Path, ...], older_than: int, apply: bool, yes: bool, sc
     if apply and old:
         if not yes:
             screen.show(purge_view(found, dict.fromkeys(old, "remove"), now, dry_run=True))
-            ask(len(old), "folders that are to be removed for good")
+            ask(len(old), "folders that are to be removed for good", "Nothing was removed")
         for kept in old:
             remove(kept)
     fates = dict.fromkeys(old, "removed" if apply else "remove")
