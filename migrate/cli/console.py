@@ -9,7 +9,7 @@ import os
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -115,7 +115,7 @@ class Screen:
 
     def say(self, message: str) -> None:
         """A message beside the result."""
-        click.echo(message, err=True)
+        click.echo(broken(message), err=True)
 
     @contextmanager
     def progress(self, progress: ExtractProgress) -> Iterator[None]:
@@ -129,6 +129,31 @@ class Screen:
             shown = lines(self.say, progress)
         with shown:
             yield
+
+
+def broken(message: str, commands: Sequence[str] = ()) -> str:
+    """A message for standard error, in lines that fit a terminal; one line for whatever reads it otherwise.
+
+    `commands` within it begin a line where they do not fit, and stay whole.
+    """
+    width = _width(sys.stderr) if _is_fitted(sys.stderr) else len(message)
+    if len(message) <= width // 2 or (len(message) <= width and message.isascii()):  # wide characters take two
+        return message
+    from rich.text import Text
+
+    from migrate.report.layout import BREAK, fitted, unbroken
+
+    for command in commands:
+        message = message.replace(command, BREAK + unbroken(command))
+    return fitted(Text(message), width, encoding=sys.stderr.encoding, is_terminal=True).plain
+
+
+def _is_fitted(out: IO[str] | None) -> bool:
+    """Whether lines are to fit: on a terminal, and where COLUMNS asks for it."""
+    try:
+        return os.environ.get("COLUMNS", "").isdecimal() or bool(out and out.isatty())
+    except ValueError:  # it was closed
+        return False
 
 
 @contextmanager

@@ -257,8 +257,13 @@ def open_mapped(folder: Path) -> Mapped:
 
 def snapshot_of(folder: Path) -> Path:
     """Where the snapshot was that a mapped folder was made from, as whoever is in this folder names it."""
-    source = (folder / _read_summary((folder / SUMMARY).read_bytes()).source).resolve()
-    return source.relative_to(Path.cwd()) if source.is_relative_to(Path.cwd()) else source
+    return shown_path((folder / _read_summary((folder / SUMMARY).read_bytes()).source).resolve())
+
+
+def shown_path(place: Path) -> Path:
+    """A place as whoever is in this folder names it."""
+    here = Path.cwd()
+    return place.relative_to(here) if place.is_relative_to(here) else place
 
 
 def _read_summary(data: bytes) -> Summary:

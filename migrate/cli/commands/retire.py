@@ -13,6 +13,8 @@ from migrate.cli.commands.applying import Saying, agreed_on, done_of
 from migrate.cli.console import Screen
 from migrate.cli.options import ServiceSid, api_options, common_options, rules_option
 from migrate.cli.paths import InSnapshot, OutFile, OutFolder
+from migrate.cli.spelling import command_of, same_command
+from migrate.model.errors import Step
 from migrate.retire.limits import LIMITS, MIN_READY, MOST_BINDINGS, NOTHING_DELETED
 from migrate.retire.retirement import Retired, Retiring
 
@@ -98,6 +100,16 @@ def retire(
             _show(done, screen)
         if failure:
             raise failure
+        _say_next(api, snapshot, done, screen)
+
+
+def _say_next(api: TwilioApi, snapshot: Path, done: Retiring, screen: Screen) -> None:
+    """Say what comes after: to delete what was shown, or to see who is left."""
+    if done.retired is None and done.retirement.deletions:
+        screen.next("delete them for good:", same_command("--apply", without=("record", "replay", "as_json")))
+        return
+    verify = Step("verify", {"snapshot": snapshot})
+    screen.next("see who is still pending:", command_of(verify, *api.options))
 
 
 def _confirm(
