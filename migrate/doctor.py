@@ -170,6 +170,8 @@ class _Twilio:
         clock = self.api.clock
         if clock is None:
             return Check("clock", "unknown", "no answer said what time it is")
+        if clock.simulated and not clock.is_said:
+            return Check("clock", "fine", f"a stand-in's, which is its world's: {clock.source:%Y-%m-%d %H:%M} UTC")
         skew = clock.machine - clock.source
         seconds = abs(skew.total_seconds())
         size = lasting(seconds) if abs(skew) >= SAID_FROM else f"{seconds:.0f} s"

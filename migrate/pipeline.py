@@ -49,9 +49,16 @@ def run(
         from migrate.map.mapping import map_snapshot  # it brings DuckDB, long after the first request
 
         summary = map_snapshot(snapshot, mapped, rules)
-    with _done_before(f"The snapshot and the mapping are finished in {out}", Step("load", {"mapped": mapped})):
+    plan_file, *reports = plan_and_reports(out)
+    to_load = Step("load", {"mapped": mapped, "plan_out": plan_file, "report": tuple(reports)})
+    with _done_before(f"The snapshot and the mapping are finished in {out}", to_load):
         plan = make_plan(api, mapped)
     return Run(manifest, summary, plan)
+
+
+def plan_and_reports(out: Path) -> tuple[Path, Path, Path]:
+    """The files that a run is shown in: the plan, and the reports of it."""
+    return out / "plan.json", out / "report.html", out / "report.md"
 
 
 @contextmanager

@@ -174,7 +174,7 @@ def test_a_rollback_leaves_alone_what_was_changed_since(run: Run, server: StandI
     configuration["new_message.template"] = "theirs"
     journal = plan_file.with_suffix(".journal.jsonl")
     result = run("rollback", journal, "--apply", "--yes", "--json")
-    assert result.exit_code == 0
+    assert result.exit_code == 5
     findings = json.loads(result.stdout)["plan"]["findings"]
     assert [(item["code"], item["subject"]) for item in findings] == [("rollback-left-alone", "new_message.template")]
     assert live(server.world) == {**before, sid: {**before[sid], "new_message.template": "theirs"}}
@@ -621,7 +621,7 @@ def test_a_write_that_landed_can_be_undone_after_somebody_was_there(
     assert posts(server.world) == 1
     first.configuration = {**(first.configuration or {}), "new_message.sound": "theirs"}
     assert apply(run, plan_file).exit_code == 5
-    assert run("rollback", plan_file.with_suffix(".journal.jsonl"), "--apply", "--yes").exit_code == 0
+    assert run("rollback", plan_file.with_suffix(".journal.jsonl"), "--apply", "--yes").exit_code == 5
     assert live(server.world) == {**before, first.sid: {**before[first.sid], "new_message.sound": "theirs"}}
 
 
@@ -831,7 +831,7 @@ def test_after_a_stale_plan_a_new_one_can_be_made_and_applied(
 ) -> None:
     server.world.services[service_sid(7)].configuration = {"new_message.sound": "theirs"}
     stale = apply(run, plan_file)
-    assert (stale.exit_code, "--plan-out ANOTHER" in stale.stderr) == (5, True)
+    assert (stale.exit_code, f"--plan-out {plan_file.with_name('plan-2.json')}" in stale.stderr) == (5, True)
     assert run("load", plan_file.parent / "run" / "mapped", "--apply", "--yes", *FORCE).exit_code == 0
 
 
@@ -941,8 +941,8 @@ def test_another_plan_is_not_saved_in_the_place_of_one_that_is_not_done(
     whole = plan_file.read_bytes()
     refused = run("load", mapped, "--plan-out", plan_file)
     assert (refused.exit_code, refused.stderr.count("\n"), plan_file.read_bytes()) == (4, 1, whole)
-    assert "name another file with --plan-out" in refused.stderr
-    another = plan_file.with_name("another.json")
+    another = plan_file.with_name("plan-2.json")
+    assert f"Or make the new plan beside it: chat-migrate load --plan-out {another} {mapped}\n" in refused.stderr
     assert run("load", mapped, "--plan-out", another).exit_code == 0
     assert apply(run, another).exit_code == 0
 
@@ -967,7 +967,7 @@ def test_whoever_interrupts_it_before_anything_is_written_is_told_how_to_go_on(
         mapped, tape = plan_file.parent / "run" / "mapped", plan_file.with_name("c.yaml")
         left = run("load", mapped, "--apply", "--yes", *FORCE, "--record", tape)
     assert (left.exit_code, left.stderr.count("\n"), server.world.writes) == (130, 1, [])
-    (command,) = re.findall(r"is in the journal. Resume with: chat-migrate (.*)", left.stderr)
+    (command,) = re.findall(r"Interrupted. Nothing was written. Resume with: chat-migrate (.*)", left.stderr)
     assert run(*shlex.split(command)).exit_code == 0
 
 

@@ -67,8 +67,7 @@ def test_plan_and_report_hold_no_personal_data(demo: Demo) -> None:
 
 
 def test_the_suggested_next_command_works(run: Run, demo: Demo) -> None:
-    line = next(line for line in demo.result.stdout.splitlines() if line.startswith("Next"))
-    command = line.partition("chat-migrate ")[2].split()
+    command = demo.result.stdout.partition("\nNext: ")[2].partition("chat-migrate ")[2].split()
     assert run(*command).exit_code == 0
 
 

@@ -161,7 +161,9 @@ def test_what_others_changed_is_left_alone_and_a_new_plan_is_named_as_data(tmp_p
         with pytest.raises(StaleError) as stale:
             migrate.apply_plan(api, plan, tmp_path / "j", confirm=yes)
     assert [step.stage for step in stale.value.steps] == ["load"]
-    assert str(stale.value).endswith("Make a new plan with: load(mapped=MAPPED, plan_out=ANOTHER)")
+    assert str(stale.value).endswith(
+        "Make a new plan with: load(mapped=MAPPED, plan_out={})".format(tmp_path / "j.json")
+    )
     assert len(world.writes) == 1
 
 

@@ -434,7 +434,7 @@ def test_pushes_must_be_on_in_conversations_and_no_force_lifts_that(tmp_path: Pa
     assert (
         f"[pushes-off] Conversations does not push new_message, new_message.with_media of {SERVICE}" in refused.stderr
     )
-    assert "and of 1 more services" in refused.stderr
+    assert f"new_message, new_message.with_media of {service_sid(2)}, as Chat does" in refused.stderr
     assert "decide its proposals (state them in push-config.yaml, trust them under [inference]" in refused.stderr
     assert "load them with --force inferred): chat-migrate load MAPPED" in refused.stderr
     assert retire(run, tmp_path / "s", "--force", "pushes-off").exit_code == 2
@@ -852,7 +852,7 @@ def test_a_full_disk_before_anything_is_deleted_names_the_command(
 
     environment.setattr("migrate.retire.selection.write_coverage", full)
     stopped = retire(run, snapshot)
-    assert (stopped.exit_code, stopped.stderr.count("\n"), server.world.writes) == (1, 1, [])
+    assert (stopped.exit_code, said(stopped).count("\n"), server.world.writes) == (1, 1, [])
     assert f"Resume with: chat-migrate retire {snapshot}" in stopped.stderr
 
 

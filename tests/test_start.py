@@ -52,7 +52,7 @@ def test_no_command_waits_for_what_it_needs_later_before_it_asks_twilio(folder: 
         ("extract", "--out", folder / "new"),
         ("run", "--out", folder / "all"),
         ("load", folder / "mapped"),
-        ("load", "--plan", folder / "plan.json", "--apply", "--yes"),
+        ("load", "--plan", folder / "plan.json", "--apply", "--yes", "--journal", folder / "again.jsonl"),
         ("rollback", journal),
         ("verify", folder / "snapshot", "--coverage", folder / "coverage"),
         ("retire", folder / "snapshot", "--coverage", folder / "coverage"),

@@ -169,7 +169,7 @@ def test_a_dry_run_tells_of_a_write_that_is_open_and_the_command_goes_on_with_wh
     refused = run("load", mapped, "--apply", "--yes", *FORCE)
     assert refused.exit_code == 4
     for output in (shown.stdout, refused.stderr):
-        assert f"The plan {plan} was begun to be applied" in output
+        assert f"The plan {plan} is partly applied" in output
         (command,) = re.findall(r"Resume with: chat-migrate (.*?)\. Or undo it with: chat-migrate rollback ", output)
         assert shlex.split(command)[:4] == ["load", "--plan", str(plan), "--apply"]
         assert command.count("--apply") == 1

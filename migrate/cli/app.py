@@ -20,7 +20,7 @@ _HOMES = {
     "rules": "mapping",
     "explain": "mapping",
     "load": "load",
-    "rollback": "load",
+    "rollback": "rollback",
     "verify": "verify",
     "retire": "retire",
     "run": "run",

@@ -9,7 +9,7 @@ import os
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -51,6 +51,7 @@ class Screen:
 
     json: bool
     no_color: bool
+    verbose: bool = False
 
     def _console(self, *, stderr: bool) -> Console:
         from rich.console import Console
@@ -87,20 +88,34 @@ class Screen:
         else:
             self.show(shown)
 
-    def show(self, text: Text) -> None:
-        """Show what comes before a result."""
+    def show(self, text: Text, *, beside: bool = False) -> None:
+        """Show what comes before a result; or beside it, as all messages are: then the result can be piped."""
         from migrate.report.layout import fitted
 
-        console = self._console(stderr=False)
+        console = self._console(stderr=beside)
         out = console.file
         # The console's own width is always 80 on a terminal that calls itself dumb.
-        shown = fitted(text, _width(sys.stdout), encoding=console.encoding, is_terminal=out.isatty())
+        width = _width(sys.stderr if beside else sys.stdout)
+        shown = fitted(text, width, encoding=console.encoding, is_terminal=out.isatty())
+        if beside:
+            console.print(shown, end="")
+            return
         with _told():
             console.print(shown, end="")
 
+    def next(self, what: str, command: str) -> None:
+        """Show what to do next, and the command for it in a line of its own; nothing beside a JSON document."""
+        if self.json:
+            return
+        from rich.text import Text
+
+        from migrate.report.layout import unbroken
+
+        self.show(Text("\nNext: ", "bold").append(f"{what}\n", "default").append(f"  {unbroken(command)}\n"))
+
     def say(self, message: str) -> None:
         """A message beside the result."""
-        click.echo(message, err=True)
+        click.echo(broken(message), err=True)
 
     @contextmanager
     def progress(self, progress: ExtractProgress) -> Iterator[None]:
@@ -114,6 +129,31 @@ class Screen:
             shown = lines(self.say, progress)
         with shown:
             yield
+
+
+def broken(message: str, commands: Sequence[str] = ()) -> str:
+    """A message for standard error, in lines that fit a terminal; one line for whatever reads it otherwise.
+
+    `commands` within it begin a line where they do not fit, and stay whole.
+    """
+    width = _width(sys.stderr) if _is_fitted(sys.stderr) else len(message)
+    if len(message) <= width // 2 or (len(message) <= width and message.isascii()):  # wide characters take two
+        return message
+    from rich.text import Text
+
+    from migrate.report.layout import BREAK, fitted, unbroken
+
+    for command in commands:
+        message = message.replace(command, BREAK + unbroken(command))
+    return fitted(Text(message), width, encoding=sys.stderr.encoding, is_terminal=True).plain
+
+
+def _is_fitted(out: IO[str] | None) -> bool:
+    """Whether lines are to fit: on a terminal, and where COLUMNS asks for it."""
+    try:
+        return os.environ.get("COLUMNS", "").isdecimal() or bool(out and out.isatty())
+    except ValueError:  # it was closed
+        return False
 
 
 @contextmanager

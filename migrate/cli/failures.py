@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from types import TracebackType
 from typing import IO, Any
 
 import click
 
+from migrate.cli.console import broken
 from migrate.cli.spelling import command_of
-from migrate.model.errors import MigrateError, reason_of
+from migrate.model.errors import MigrateError, place_of, reason_of
 from migrate.runtime.interrupts import INTERRUPTED, is_stopping, saying
 
 
 class _Failure(click.ClickException):
-    """An error as click shows it: one line, and its own exit code."""
+    """An error as click shows it: one line, broken on a terminal where it does not fit, and its own exit code.
 
-    def __init__(self, message: str, exit_code: int) -> None:
+    `commands` are those that it names, which stay whole.
+    """
+
+    def __init__(self, message: str, exit_code: int, commands: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.exit_code = exit_code  # type: ignore[misc]  # click's is one for the class
+        self._commands = commands
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Write the line to standard error."""
+        line = f"Error: {self.message}"
         with saying():
-            super().show(file)
+            click.echo(broken(line, self._commands), file=file or sys.stderr)
 
 
 class _Context(click.Context):
@@ -56,9 +64,12 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except MigrateError as error:
-            raise _Failure(str(error.spell(command_of)), error.exit_code) from error
+            raise _Failure(str(error.spell(command_of)), error.exit_code, error.commands) from error
         except KeyboardInterrupt:
             raise _Failure("Interrupted", INTERRUPTED) from None
+        except click.UsageError as error:
+            message = broken(f"Error: {error.format_message()}").removeprefix("Error: ")
+            raise click.UsageError(message, error.ctx) from error
         except (click.ClickException, click.exceptions.Exit):
             raise
         except Exception as error:
@@ -71,7 +82,7 @@ class Commands(click.Group):
 
 def _told(error: Exception) -> _Failure:
     if isinstance(error, OSError):
-        where = f" {error.filename}" if error.filename else ""
+        where = f" {place}" if (place := place_of(error)) else ""
         return _Failure(f"Cannot use{where}: {reason_of(error)}", 1)
     # Its text is left out: nobody has looked for secrets in it.
     return _Failure(f"Unexpected {type(error).__name__}, which is a mistake in this program; -v shows where", 1)

@@ -103,7 +103,8 @@ def common_options(command: Command) -> Command:
 
     @click.option(
         "-v", "--verbose", count=True,
-        help=f"Log to standard error, the first {MOST_LOGGED} messages of each kind; -vv logs requests as well.",
+        help=f"Show findings in full before a write, and log to standard error, the first {MOST_LOGGED} messages of "
+        "each kind; -vv logs requests as well.",
     )  # fmt: skip
     @click.option("--log-file", type=OutFile(), metavar="FILE", help="Log to a file as JSON lines, without a limit.")
     @click.option("--json", "as_json", is_flag=True, help="Write the result as one JSON document.")
@@ -114,7 +115,7 @@ def common_options(command: Command) -> Command:
         with logging_to(verbose, log_file):
             try:
                 with spelled(same_command(without=("record",))):  # what was recorded is not overwritten
-                    return command(*args, screen=Screen(as_json, no_color), **kwargs)
+                    return command(*args, screen=Screen(as_json, no_color, verbose > 0), **kwargs)
             except (click.ClickException, click.exceptions.Exit, click.Abort):
                 raise
             except Exception as error:

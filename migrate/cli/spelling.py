@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -20,19 +20,22 @@ if TYPE_CHECKING:
     from migrate.twilio_api.client import TwilioApi
 
 _PROGRAM = "chat-migrate"
+# What another command of the same account is called with, too.
+API_OPTIONS = ("chat_url", "conversations_url", "replay", "concurrency", "retry_budget", "page_size")
 _ARGUMENTS = ("snapshot", "mapped", "journal")  # what a step is called with that is no option of its command
 
 
 @contextmanager
-def spelled(again: str = "", **stages: Callable[[Step], str]) -> Iterator[None]:
-    """Spell the steps of what is raised within: the same call as the command `again`, and some `stages` in their own
-    way. What is not named is left to whoever is further out.
+def spelled(again: str | Callable[[], str] = "", **stages: Callable[[Step], str]) -> Iterator[None]:
+    """Spell the steps of what is raised within: the same call as the command `again`, which may be asked for then,
+    and some `stages` in their own way. What is not named is left to whoever is further out.
     """
 
     def words(step: Step) -> str | Step:
         if step.stage in stages:
             return stages[step.stage](step)
-        return step if step.stage or not again else " ".join([again, *_words(step)])
+        same = again if isinstance(again, str) else again()
+        return step if step.stage or not same else " ".join([same, *_words(step)])
 
     def spell(error: MigrateError) -> MigrateError:
         return error.spell(words)
@@ -50,11 +53,16 @@ def command_of(step: Step, *options: str) -> str:
     return shlex.join([_PROGRAM, step.stage, *_words(step), *options])
 
 
-def extract_command(out: Path, options: ExtractOptions, api: TwilioApi) -> str:
-    """The command that resumes an extract; identities, being personal data, are left for the caller to fill in."""
+def extract_command(
+    out: Path, options: ExtractOptions, api: TwilioApi, stage: str = "extract", rules: str | None = None
+) -> str:
+    """The command that resumes an extract, or a run that begins with one; identities, being personal data, are left
+    for the caller to fill in.
+    """
     default = type(options)()
     arguments = {
         "out": out,
+        "rules": rules,
         "service": options.services,
         "binding_type": options.binding_types,
         "identity_file": options.identity_file,
@@ -62,7 +70,7 @@ def extract_command(out: Path, options: ExtractOptions, api: TwilioApi) -> str:
         "source": options.source != default.source and options.source,
         "no_shard": not options.shard,
     }
-    return command_of(Step("extract", arguments), *api.options) + " --identity …" * len(options.identities)
+    return command_of(Step(stage, arguments), *api.options) + " --identity …" * len(options.identities)
 
 
 def _words(step: Step) -> Iterator[str]:
@@ -82,16 +90,26 @@ def same_command(*instead: str, without: Collection[str] = ()) -> str:
     `instead` takes the place of the parameters `without`, if there are any.
     """
     context = click.get_current_context()
-    words = [_PROGRAM, context.info_name or "", *instead]
-    for param in context.command.params:
+    some = (param for param in context.command.params if param.name not in without)
+    return shlex.join([_PROGRAM, context.info_name or "", *instead, *_as_given(context, some)])
+
+
+def same_options(*names: str) -> list[str]:
+    """Those of some options that were given, as they were, for another command that has them, too."""
+    context = click.get_current_context()
+    return [*_as_given(context, (param for param in context.command.params if param.name in names))]
+
+
+def _as_given(context: click.Context, params: Iterable[click.Parameter]) -> Iterator[str]:
+    """The words of parameters that stand in the command line."""
+    for param in params:
         name = param.name or ""
-        if name in without or context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
+        if context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
             continue
         value = context.params[name]
         flag = [max(param.opts, key=len)] if isinstance(param, click.Option) else []
         if isinstance(param, click.Option) and (param.is_flag or param.count):
-            words += flag * int(value)
+            yield from flag * int(value)
             continue
         for one in value if param.multiple else (value,):
-            words += [*flag, str(one)]
-    return shlex.join(words)
+            yield from (*flag, str(one))

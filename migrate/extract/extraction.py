@@ -31,6 +31,7 @@ from migrate.model.errors import (
     ServiceGoneError,
     Step,
     TwilioError,
+    place_of,
     reason_of,
 )
 from migrate.runtime.interrupts import resumable
@@ -276,7 +277,7 @@ class _Extract:
 
 
 def _cannot_write(error: OSError, folder: Path) -> str:
-    return f"Cannot write {error.filename or folder}"
+    return f"Cannot write {place_of(error, folder)}"
 
 
 def _sorted(values: tuple[str, ...]) -> tuple[str, ...]:

@@ -14,14 +14,15 @@ from pathlib import Path
 from migrate.load.applied import Applied, Outcome, objects_of
 from migrate.load.compare import differing, same
 from migrate.load.credentials import CredentialWriter
-from migrate.load.journal import Journal, open_journal
+from migrate.load.journal import Journal, begun_journal, is_rollback, open_journal
 from migrate.load.limits import LIMITS, MOST_SERVICES, refuse_beyond
+from migrate.load.plan_file import free_plan, plan_of
 from migrate.load.planning import read_live
 from migrate.load.preview import ground_now
 from migrate.load.proposals import INFERRED, with_proposals
 from migrate.load.rate_limit import READ_AGAIN, Pace
 from migrate.load.secrets import Form, secret_findings, secret_forms
-from migrate.load.writing import NOTHING_WRITTEN, Observer, Terms, only_writer
+from migrate.load.writing import NOTHING_WRITTEN, Observer, Terms, note_writes, only_writer
 from migrate.model.catalogue import CATALOGUE
 from migrate.model.errors import (
     AGAIN,
@@ -40,11 +41,9 @@ from migrate.model.push_credential import CredentialChange
 from migrate.model.text import is_encodable
 from migrate.runtime.interrupts import resumable
 from migrate.twilio_api.client import TwilioApi
-from migrate.twilio_api.doubts import doubt_of_account, doubt_of_addresses
+from migrate.twilio_api.doubts import doubt_of_account, doubt_of_addresses, doubt_of_clock
 from migrate.twilio_api.proof import prove_account
 from migrate.twilio_api.resources import notifications_path
-
-_RENEW = ("Make a new plan with: ", Step("load", {"mapped": "MAPPED", "plan_out": "ANOTHER"}))
 
 
 def apply_plan(
@@ -72,7 +71,9 @@ def apply_plan(
     plan = with_proposals(plan) if INFERRED in terms.force else plan
     with only_writer(api, terms.observer.say):
         some = tuple(LIMITS) if plan.objects else ("blockers",)  # the rest is about what is written
-        return carry_out(api, plan, journal, terms, some, max_services=max_services, renew=_RENEW)
+        another = Step("load", {"mapped": "MAPPED", "plan_out": free_plan(plan_of(journal))})
+        renew = ("Make a new plan with: ", another)
+        return carry_out(api, plan, journal, terms, some, max_services=max_services, renew=renew)
 
 
 def carry_out(
@@ -89,14 +90,19 @@ def carry_out(
     """Judge a plan by limits, have it confirmed, and apply it. Raises what `apply_plan` raises.
 
     `plan_id` is what the journal is known by, if not by the plan's own id; `renew` is what helps where somebody else
-    has been there.
+    has been there. What the journal says comes first: what was applied already is neither shown nor judged again.
     """
+    plan_id = plan_id or plan.plan_id
     if plan.objects:
+        refuse_done(begun_journal(journal), plan_id, journal)
         terms.observer.begins(plan)
     ground = ground_now(api, plan, max_services)
-    refuse_beyond(ground, terms.force, limits)
+    if plan.objects and "clock" in limits:
+        terms.warn(doubt_of_clock(api))
+    lifted = refuse_beyond(ground, terms.force, limits)
     if not plan.objects:
         return Applied(plan, journal)
+    terms.observer.lifts(lifted)
     secrets = secret_forms(plan.credentials, ground.now)
     for finding in secret_findings(plan.credentials, ground.now):
         if finding not in plan.findings:  # made elsewhere, or before
@@ -105,23 +111,34 @@ def carry_out(
     terms.warn(doubt_of_account(api), doubt_of_addresses(api))
     terms.refuse_unless_confirmed(plan)
     api.reset_budget()
-    with open_journal(journal, plan, plan_id or plan.plan_id) as kept:
+    with open_journal(journal, plan, plan_id) as kept:
         applied = Applied(plan, journal, _write_all(api, plan, kept, secrets, journal))
     if failure := applied.failure(renew):
         raise failure
     return applied
 
 
+def refuse_done(journal: Journal | None, plan_id: str, path: Path) -> None:
+    """Raise `RefusedError` if the journal at `path` is another plan's, or says that all of the plan is done."""
+    if journal and journal.plan_id != plan_id:
+        raise RefusedError(
+            f"{path} is the journal of another plan", kept=NOTHING_WRITTEN, remedy="Name another file with --journal"
+        )
+    if journal and journal.finished:
+        done = "The rollback was applied" if is_rollback(plan_id) else "This plan was applied"
+        raise RefusedError(
+            f"{done} already: {path}",
+            kept=NOTHING_WRITTEN,
+            remedy="To apply it once more, name another file with --journal",
+        )
+
+
 def _write_all(
     api: TwilioApi, plan: Plan, journal: Journal, secrets: Sequence[Form], path: Path
 ) -> tuple[Outcome, ...]:
     """Apply a plan with its journal, which is at `path` by the name that it was given."""
-    if journal.finished:
-        raise RefusedError(
-            f"This plan was applied already: {path}",
-            kept=NOTHING_WRITTEN,
-            remedy="To apply it once more, name another file with --journal",
-        )
+    refuse_done(journal, journal.plan_id, path)  # once more: no other process is writing now
+    note_writes(api)
     applier, kept = Applier(api, plan, journal, secrets), f"The journal is {path}"
 
     def what_is_done() -> str:

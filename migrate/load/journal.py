@@ -20,6 +20,7 @@ from migrate.storage.private import own_place
 from migrate.storage.synced_log import LineError, SyncedLog
 
 FORMAT = 1
+ROLLBACK_OF = "rollback of "  # begins what a rollback's journal is known by; the id of the other plan follows
 _BEGIN = f'{{"format_version": {FORMAT}, "plan_id": '
 # applied: read back as desired; failed: sent, and not seen to be as desired; void: nothing of it has arrived, as
 # Twilio said, or as a later run has seen.
@@ -156,6 +157,11 @@ class Journal:
             if isinstance(entry, kind) and matches(entry):
                 return number, entry
         return None
+
+
+def is_rollback(plan_id: str) -> bool:
+    """Whether a journal is known by the id of a rollback."""
+    return plan_id.startswith(ROLLBACK_OF)
 
 
 @contextmanager

@@ -10,8 +10,9 @@ from migrate.model.address import is_same_api, is_twilios
 from migrate.model.clock import REMEDY, Clock
 from migrate.model.errors import RefusedError
 from migrate.model.plan import Plan
-from migrate.model.text import listed
+from migrate.model.text import listed, printable
 
+NOTHING_WRITTEN = "Nothing was written"
 OLDEST_SNAPSHOT = timedelta(days=30)  # as long as Twilio lets personal data be kept (FACTS.md, "Binding")
 MOST_SERVICES = 100
 
@@ -32,17 +33,17 @@ class Ground:
         """What `OF_A_PLAN` are judged by: the plan alone."""
         return cls(plan, plan.account_sid, plan.target, datetime.max)  # no time matters to these
 
-    def found(self, *codes: str) -> int:
-        """How many findings of the plan have one of these codes."""
-        return sum(finding.code in codes for finding in self.plan.findings)
+    def about(self, code: str) -> list[str]:
+        """What the findings of a code are about; an empty text for one that does not say."""
+        return [printable(finding.subject) for finding in self.plan.findings if finding.code == code]
 
 
 def _blockers(ground: Ground) -> str:
-    where: dict[str, list[str]] = {}
+    where: dict[str, dict[str, None]] = {}
     for finding in ground.plan.findings:
-        if finding.severity == "blocker":
-            where.setdefault(finding.code, []).extend([finding.service_sid] if finding.service_sid else [])
-    named = [f"{code} ({listed([*dict.fromkeys(where[code])])})" if where[code] else code for code in sorted(where)]
+        if finding.severity == "blocker":  # of the whole account, what it is about stands in its subject
+            where.setdefault(finding.code, {})[finding.service_sid or printable(finding.subject)] = None
+    named = [f"{code} ({listed([*where[code]])})" if any(where[code]) else code for code in sorted(where)]
     return f"the findings block it: {', '.join(named)}; decide them, and map again" if where else ""
 
 
@@ -54,12 +55,15 @@ def _switches_off(ground: Ground) -> str:
 
 
 def _unverified(ground: Ground) -> str:
-    missing = ground.found("snapshot-unverified")
-    return "the snapshot that it rests on is not there whole; put it back where it was" if missing else ""
+    missing = ground.about("snapshot-unverified")
+    where = f" ({listed(missing)})" if any(missing) else ""
+    return f"the snapshot that it rests on{where} is not there whole; put it back where it was" if missing else ""
 
 
 def _changed(ground: Ground) -> str:
-    return "the snapshot is another than was mapped; map it again" if ground.found("snapshot-changed") else ""
+    changed = ground.about("snapshot-changed")
+    where = f" ({listed(changed)})" if any(changed) else ""
+    return f"the snapshot{where} is another than was mapped; map it again" if changed else ""
 
 
 def _other_account(ground: Ground) -> str:
@@ -86,7 +90,7 @@ def too_old(as_of: datetime, now: datetime) -> str:
     age = now - as_of
     if age <= OLDEST_SNAPSHOT:
         return ""
-    return f"the snapshot is {age.days} days old, more than {OLDEST_SNAPSHOT.days}"
+    return f"the snapshot, as of {as_of:%Y-%m-%d}, is {age.days} days old, more than {OLDEST_SNAPSHOT.days}"
 
 
 def _clock(ground: Ground) -> str:
@@ -97,8 +101,9 @@ def _many(ground: Ground) -> str:
     number = len(ground.plan.changes)
     if number <= ground.max_services:
         return ""
-    most = f"{ground.max_services:,}"
-    return f"it changes {number:,} services, more than {most}; raise --max-services if you mean so many"
+    named = listed([change.service_sid for change in ground.plan.changes])
+    what = f"it changes {number:,} services, more than {ground.max_services:,}: {named}"
+    return f"{what}; raise --max-services if you mean so many"
 
 
 LIMITS: dict[str, Callable[[Ground], str]] = {
@@ -125,9 +130,11 @@ def violations(ground: Ground, names: Collection[str] = tuple(LIMITS)) -> Iterat
             yield name, problem
 
 
-def refuse_beyond(ground: Ground, lifted: Collection[str], names: Collection[str] = tuple(LIMITS)) -> None:
-    """Raise `RefusedError` with every limit that does not hold for a plan and was not lifted."""
-    refuse(violations(ground, names), lifted, unliftable(ground))
+def refuse_beyond(
+    ground: Ground, lifted: Collection[str], names: Collection[str] = tuple(LIMITS)
+) -> tuple[tuple[str, str], ...]:
+    """Raise `RefusedError` with every limit that does not hold for a plan and was not lifted; gives the others."""
+    return refuse(violations(ground, names), lifted, unliftable(ground))
 
 
 def unliftable(ground: Ground) -> tuple[str, ...]:
@@ -136,9 +143,19 @@ def unliftable(ground: Ground) -> tuple[str, ...]:
     return ("other-address",) if is_foreign else ()
 
 
-def refuse(violated: Iterable[tuple[str, str]], lifted: Collection[str], firm: Collection[str] = ()) -> None:
-    """Raise `RefusedError` with every limit, by name and problem, that was not lifted, or is `firm`."""
-    found = [(name, problem) for name, problem in violated if name not in lifted or name in firm]
+def refuse(
+    violated: Iterable[tuple[str, str]],
+    lifted: Collection[str],
+    firm: Collection[str] = (),
+    *,
+    kept: str = NOTHING_WRITTEN,
+) -> tuple[tuple[str, str], ...]:
+    """Raise `RefusedError` with every limit, by name and problem, that was not lifted, or is `firm`.
+
+    Gives those that were lifted.
+    """
+    every = [*violated]
+    found = [(name, problem) for name, problem in every if name not in lifted or name in firm]
     if found:
         listed = "; ".join(f"[{name}] {problem}" for name, problem in found)
         ways = " ".join(f"--force {name}" for name, _ in found if name not in firm)
@@ -147,6 +164,5 @@ def refuse(violated: Iterable[tuple[str, str]], lifted: Collection[str], firm: C
             f"A limit can be lifted by its name, if you know better: {ways}" if ways else "",
             f"No --force lifts {not_lifted}" if not_lifted else "",
         ]
-        raise RefusedError(
-            f"Not applied: {listed}", kept="Nothing was written", remedy=". ".join(filter(None, remedies))
-        )
+        raise RefusedError(f"Not applied: {listed}", kept=kept, remedy=". ".join(filter(None, remedies)))
+    return tuple(every)

@@ -75,6 +75,22 @@ def plan_beside(folder: Path, plan: Plan) -> Path:
         number += 1
 
 
+def free_plan(path: Path) -> Path:
+    """The first file named as this one, or as it with a number, that is not there, and has no journal."""
+    plain, number = path.with_suffix(""), 1
+    while True:
+        found = path if number == 1 else plain.with_name(f"{plain.name}-{number}{path.suffix}")
+        if not found.exists() and not journal_of(found).exists():
+            return found
+        number += 1
+
+
+def plan_of(journal: Path) -> Path:
+    """The plan that a journal is beside, by its name."""
+    stem = journal.name.removesuffix(JOURNAL)
+    return journal.with_name(f"{stem}.json") if stem != journal.name else journal.with_suffix(".json")
+
+
 def partly_applied(folder: Path, journal: Path) -> list[Path]:
     """The journals in a folder, but for one, of plans that were applied in part, and not undone."""
     return [path for path in _journals(folder) if path.resolve() != journal.resolve() and _is_partly_applied(path)]
@@ -129,7 +145,7 @@ def refuse_beside_unfinished(place: Path, plan: Plan) -> None:
             continue
         is_open = any(entry.status is None for entry in journal.entries)
         if is_open or (in_place and journal.plan_id != plan.plan_id):
-            file = place if in_place else path.with_name(path.name.removesuffix(JOURNAL) + ".json")
+            file = place if in_place else plan_of(path)
             raise _unfinished(file, path, is_open=is_open)
 
 
@@ -137,9 +153,9 @@ def _unfinished(file: Path, journal: Path, *, is_open: bool) -> RefusedError:
     undo = Step("rollback", {"journal": journal, "apply": True})
     other: tuple[str | Step, ...] = (". Or undo it with: ", undo, ", and move both files away")
     if not is_open:
-        other = (". Or name another file with --plan-out",)
+        other = (". Or make the new plan beside it: ", Step("load", {"plan_out": free_plan(file)}))
     return RefusedError(
-        f"The plan {file} was begun to be applied, and is not done",
+        f"The plan {file} is partly applied",
         kept="Nothing was written",
         remedy=("Resume with: ", Step("load", {"plan": file, "apply": True}), *other),
     )

@@ -116,15 +116,11 @@ def _narrowed(mapped: Mapped, services: Collection[str], *, only_credentials: bo
 def _snapshot_findings(mapped: Mapped) -> list[Finding]:
     """What is to be said of the snapshot that was mapped, as it lies there now."""
     try:
-        found = read_snapshot(_snapshot_of(mapped))
+        found = read_snapshot(mapped.snapshot)
     except (MigrateError, OSError):
-        return [Finding("snapshot-unverified", None)]
+        return [Finding("snapshot-unverified", None, mapped.summary.source)]
     changed = found.manifest.digest != mapped.summary.snapshot
-    return [Finding("snapshot-changed", None)] if changed else []
-
-
-def _snapshot_of(mapped: Mapped) -> Path:
-    return (mapped.folder / mapped.summary.source).resolve()
+    return [Finding("snapshot-changed", None, mapped.summary.source)] if changed else []
 
 
 def _names(mapped: Mapped) -> dict[str, str]:

@@ -9,15 +9,16 @@ from pathlib import Path
 from migrate.load.applied import Applied
 from migrate.load.apply import carry_out
 from migrate.load.compare import differing
-from migrate.load.journal import CredentialEntry, Entry, Journal, written_journal
+from migrate.load.journal import ROLLBACK_OF, CredentialEntry, Entry, Journal, written_journal
 from migrate.load.limits import MOST_SERVICES, OF_A_ROLLBACK
 from migrate.load.planning import read_all
-from migrate.load.writing import Observer, Terms, only_writer
+from migrate.load.writing import NOTHING_WRITTEN, Observer, Terms, only_writer
 from migrate.model.digest import digest
-from migrate.model.errors import RefusedError, Step
+from migrate.model.errors import RefusedError, StaleError, Step
 from migrate.model.finding import Finding
 from migrate.model.plan import ROLLBACK, Change, Plan
 from migrate.model.push_config import FIELD_BY_PATH, Settings, in_order
+from migrate.model.text import listed
 from migrate.twilio_api.client import TwilioApi
 from migrate.twilio_api.login import is_one_account
 
@@ -35,21 +36,33 @@ def rollback_plan(
     """Undo the plan whose writes a journal has, where nobody has changed them since.
 
     `undo` is the journal of the rollback itself, which is beside the other unless it is named. The rest is as for
-    `apply_plan`, with fewer limits. Raises `RefusedError` for a journal of another account, too.
+    `apply_plan`, with fewer limits. Raises `RefusedError` for a journal of another account, too, and `StaleError`
+    where somebody else has changed something since it was applied: that is left alone.
     """
     terms = Terms(force, confirm, observer or Observer())
     with only_writer(api, terms.observer.say):
         undone = journal_to_undo(api, journal)
-        return carry_out(
+        look = ("Look at what is left with: ", Step("rollback", {"journal": journal}))
+        plan, foreign = _undoing(api, undone)
+        done = carry_out(
             api,
-            plan_rollback(api, undone),
+            plan,
             undo or undo_of(journal),
             terms,
             OF_A_ROLLBACK,
             max_services=max_services,
-            renew=("Look at what is left with: ", Step("rollback", {"journal": journal})),
+            renew=look,
             plan_id=rollback_id(undone),
         )
+    if foreign:
+        error = StaleError(
+            f"Left alone, because somebody changed it since the plan was applied: {listed(foreign, 'setting')}",
+            kept=f"What was undone is in {done.journal}" if done.outcomes else NOTHING_WRITTEN,
+            remedy=("Decide by hand what it should be. ", *look),
+        )
+        error.result = done
+        raise error
+    return done
 
 
 def journal_to_undo(api: TwilioApi, path: Path) -> Journal:
@@ -70,7 +83,7 @@ def undo_of(journal: Path) -> Path:
 
 def rollback_id(journal: Journal) -> str:
     """What a rollback's own journal knows it by: what is left to undo gets less, and stays one rollback."""
-    return f"rollback of {journal.plan_id}"
+    return f"{ROLLBACK_OF}{journal.plan_id}"
 
 
 @dataclass(frozen=True)
@@ -87,6 +100,12 @@ def plan_rollback(api: TwilioApi, journal: Journal) -> Plan:
 
     Raises `TwilioError` where Twilio fails.
     """
+    return _undoing(api, journal)[0]
+
+
+def _undoing(api: TwilioApi, journal: Journal) -> tuple[Plan, list[str]]:
+    """The plan that undoes a journal, and the settings that it leaves alone, as a message names them."""
+    left: list[str] = []
     written = _written(journal)
     live = dict(zip(written, read_all(api, list(written)), strict=True))
     changes: list[Change] = []
@@ -105,12 +124,13 @@ def plan_rollback(api: TwilioApi, journal: Journal) -> Plan:
             continue
         foreign = {path for path in differing(done.after, settings) if differing({path: done.before[path]}, settings)}
         findings += [Finding("rollback-left-alone", sid, path) for path in sorted(foreign)]
+        left += [f"{path} of {sid}" for path in sorted(foreign)]
         desired = {path: value for path, value in done.before.items() if path not in foreign}
         if fields := differing(desired, settings):
             changes.append(Change(sid, done.name, in_order(settings), in_order(desired), fields))
         else:
             unchanged.append(sid)
-    return Plan(
+    plan = Plan(
         account_sid=journal.account_sid,
         target=journal.target,
         as_of="",
@@ -124,6 +144,7 @@ def plan_rollback(api: TwilioApi, journal: Journal) -> Plan:
         missing=tuple(missing),
         findings=tuple(sorted(findings, key=Finding.sort_key)),
     )
+    return plan, left
 
 
 def _written(journal: Journal) -> dict[str, _Written]:

@@ -145,6 +145,11 @@ class Mapped(Struct, frozen=True):
     config: PushConfig
 
     @property
+    def snapshot(self) -> Path:
+        """Where the snapshot was that it was made from."""
+        return (self.folder / self.summary.source).resolve()
+
+    @property
     def configs(self) -> tuple[ServiceConfig, ...]:
         """What is desired of each service."""
         return self.config.services
@@ -248,6 +253,17 @@ def open_mapped(folder: Path) -> Mapped:
     from migrate.map.push_config_yaml import parse  # it brings yaml, and few commands read a mapped folder
 
     return Mapped(folder, summary, parse(text, str(folder / CONFIG)))
+
+
+def snapshot_of(folder: Path) -> Path:
+    """Where the snapshot was that a mapped folder was made from, as whoever is in this folder names it."""
+    return shown_path((folder / _read_summary((folder / SUMMARY).read_bytes()).source).resolve())
+
+
+def shown_path(place: Path) -> Path:
+    """A place as whoever is in this folder names it."""
+    here = Path.cwd()
+    return place.relative_to(here) if place.is_relative_to(here) else place
 
 
 def _read_summary(data: bytes) -> Summary:

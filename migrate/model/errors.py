@@ -6,8 +6,11 @@ blocked), 5 stale, 6 partly applied, 130 interrupted.
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any, Self
 
 from migrate.model.text import printable
@@ -51,6 +54,7 @@ class MigrateError(Exception):
         self.what = what
         self.kept = kept
         self.remedy = remedy
+        self.commands: tuple[str, ...] = ()  # in the words of `spell`: they are there to be copied
 
     @property
     def remedy(self) -> str:
@@ -68,7 +72,9 @@ class MigrateError(Exception):
 
     def spell(self, words: Callable[[Step], str | Step]) -> Self:
         """Put words in the place of steps; a step that is given back stays for whoever is further out."""
-        self._remedy = tuple(words(part) if isinstance(part, Step) else part for part in self._remedy)
+        spelt = [(part, words(part) if isinstance(part, Step) else part) for part in self._remedy]
+        self._remedy = tuple(now for _, now in spelt)
+        self.commands += tuple(now for part, now in spelt if now is not part and isinstance(now, str))
         return self
 
     def within(self, where: str, *, kept: str, remedy: Remedy) -> Self:
@@ -93,6 +99,19 @@ def also(first: Remedy, second: Remedy) -> Remedy:
         return after
     ended = (f"{last.rstrip('.')}. ",) if isinstance(last, str) else (last, ". ")
     return (*some, *ended, *after)
+
+
+# Files that the program keeps beside those that an operator knows, by name: whole until they are renamed, or locks.
+_OWN_FILE = re.compile(r"\.(?:duckdb-.*|.+\.partial|.+\.lock)", re.DOTALL)
+
+
+def place_of(error: OSError, otherwise: object = "") -> str:
+    """The file or folder that the system refused, as an operator knows it: of our own files their folder."""
+    if not isinstance(error.filename, str | bytes | PurePath):  # a descriptor says nothing
+        return str(otherwise)
+    path = PurePath(os.fsdecode(error.filename))
+    own = next((number for number, part in enumerate(path.parts) if _OWN_FILE.fullmatch(part)), len(path.parts))
+    return str(PurePath(*path.parts[:own])) if own else str(otherwise or PurePath())
 
 
 def reason_of(error: OSError) -> str:

@@ -10,14 +10,15 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from migrate.map.mapped_folder import Mapped, open_mapped
-from migrate.model.errors import AGAIN, MigrateError, RefusedError, TwilioError
+from migrate.map.mapped_folder import Mapped, open_mapped, shown_path
+from migrate.model.errors import AGAIN, InputError, MigrateError, RefusedError, Step, TwilioError
 from migrate.model.plan import Plan
 from migrate.rehearse.points import Conditions, Point, Rehearsal, Verdict
 from migrate.rehearse.probe import Oracle, Seen
 from migrate.rehearse.processes import Children, StuckError
 from migrate.rehearse.scenario import POINTS, RETIRE, Act, FailedError, SkippedError
 from migrate.runtime.interrupts import resumable, stopped_by
+from migrate.snapshot.manifest import read_manifest
 from migrate.snapshot.reader import Snapshot, read_snapshot
 from migrate.twilio_api.login import is_one_account
 
@@ -29,7 +30,7 @@ _BINDINGS = ("--separate-bindings", "--most-bindings", 20)
 
 def rehearse_load(
     mapped: Path,
-    snapshot: Path,
+    snapshot: Path | None = None,
     *,
     seed: int = 0,
     fault_rate: float = FAULT_RATE,
@@ -38,13 +39,16 @@ def rehearse_load(
 ) -> Rehearsal:
     """Hold a rehearsal of the load of a mapped folder, against a stand-in that is seeded with a snapshot.
 
+    Without one, it is the snapshot that was mapped, where it was then.
     `fault_rate` is the share of requests that fail, at most 0.5; `begin` is told the name of each point as it begins;
     with `inferred`, what is only proposed is written too. Nothing is read from Twilio or written to it, and nothing
     into the two folders. Raises what `read_snapshot` and `open_mapped` raise, `RefusedError` for two accounts,
     `InterruptedRunError` on Ctrl-C, and `MigrateError` where no stand-in comes up, or where a point has failed: then
     its `result` is the `Rehearsal`.
     """
-    opened, source = read_snapshot(snapshot), open_mapped(mapped)
+    source = open_mapped(mapped)
+    snapshot = snapshot or _mapped_snapshot(source)
+    opened = read_snapshot(snapshot)
     _refuse_other_account(opened, source)
     manifest = opened.manifest
     conditions = Conditions(
@@ -62,6 +66,19 @@ def rehearse_load(
     if failure := held.failure():
         raise failure
     return held
+
+
+def _mapped_snapshot(mapped: Mapped) -> Path:
+    """The snapshot that a folder was made from. Raises `InputError` where it is not there any more."""
+    place = mapped.snapshot
+    try:
+        read_manifest(place)
+    except InputError:
+        raise InputError(
+            f"{mapped.folder} was made from {place}, where there is no snapshot any more",
+            remedy=("Name it with: ", Step(arguments={"snapshot": "DIR"})),
+        ) from None
+    return shown_path(place)
 
 
 def _hold(

@@ -37,12 +37,33 @@ COLOURS = {"blocker": "bold red", "warning": "yellow", "info": "cyan"}
 
 
 def plan_view(
-    plan: Plan, *, where: str = "use --json", refusals: Refusals = (), explain: bool = True, dry_run: bool = True
+    plan: Plan,
+    *,
+    where: str = "use --json",
+    refusals: Refusals = (),
+    explain: bool = True,
+    heading: str = "Dry run",
 ) -> Text:
     """The plan: changed fields, findings with meaning and remedy, and what an apply would end with.
 
     Of long lists the first are shown, and `where` says where the whole plan is.
     """
+    text = changes_view(plan, where)
+    if explain:
+        text.append(findings_view(plan.findings, plan.services, where))
+    text.append(proposals_view(plan.proposals, plan.services, where))
+    text.append(f"{heading}: ", "bold").append(f"{verdict(plan)}. {BREAK}Nothing was written to Twilio.\n")
+    text.append(f"Findings: {severities(count_by_severity(plan.findings))}.\n")
+    if plan.objects and refusals:
+        text.append("Blocked by:\n", "bold")
+        width = max(len(limit) for limit, _ in refusals)
+        for limit, problem in refusals:
+            text.append(f"  {limit:{width}}  {COLUMN}{problem}\n")
+    return text
+
+
+def changes_view(plan: Plan, where: str) -> Text:
+    """What a plan writes, old value and new; of many services those first in which something is switched off."""
     text = Text()
     for credential in first(plan.credentials):
         text.append(_credential(credential)).append("\n")
@@ -52,19 +73,6 @@ def plan_view(
         text.append(_change(change)).append("\n")
     if left := more(len(changes), "service", where, also=f", with {count(plan.fields, 'setting')}"):
         text.append(left).append("\n")
-    if explain:
-        text.append(findings_view(plan.findings, plan.services, where))
-    text.append(proposals_view(plan.proposals, plan.services, where))
-    if dry_run:
-        text.append("Dry run: ", "bold").append(f"{verdict(plan)}. {BREAK}Nothing was written to Twilio.\n")
-    else:
-        text.append("To be applied: ", "bold").append(f"{verdict(plan)}.\n")
-    text.append(f"Findings: {severities(count_by_severity(plan.findings))}.\n")
-    if plan.objects and refusals:
-        text.append("Blocked by:\n", "bold")
-        width = max(len(limit) for limit, _ in refusals)
-        for limit, problem in refusals:
-            text.append(f"  {limit:{width}}  {COLUMN}{problem}\n")
     return text
 
 

@@ -29,7 +29,15 @@ from migrate.model.errors import (
 from migrate.model.sids import is_binding_sid, is_service_sid
 from migrate.retire.evidence import Row, read_binding, read_evidence
 from migrate.retire.journal import Result, RetireJournal, held_retire_journal
-from migrate.retire.limits import MIN_READY, MOST_BINDINGS, elsewhere, firm, refuse_where_pushes_are_off, violations
+from migrate.retire.limits import (
+    MIN_READY,
+    MOST_BINDINGS,
+    NOTHING_DELETED,
+    elsewhere,
+    firm,
+    refuse_where_pushes_are_off,
+    violations,
+)
 from migrate.retire.replacement import why_needed
 from migrate.retire.retirement import JOURNAL, Ending, Retired, Retiring
 from migrate.retire.selection import Prepared, prepared
@@ -76,19 +84,24 @@ def retire_bindings(
     terms = Terms(force, confirm, observer or Observer())
     if not dry_run:
         api.addresses.refuse_mixture()
-        refuse(elsewhere(read_manifest(snapshot), api), terms.force, firm(api))
+        terms.observer.lifts(
+            refuse(elsewhere(read_manifest(snapshot), api), terms.force, firm(api), kept=NOTHING_DELETED)
+        )
     with prepared(api, snapshot, coverage, journal, services, rules=rules, progress=progress) as found:
         looked = Retiring(found.retirement, found.journal.path)
         terms.warn(doubt_of_clock(api))
         terms.observer.begins(looked)
         counted = total(service.coverage for service in found.retirement.services)
-        refuse_nothing(counted, kept="Nothing was deleted", services=services)
+        refuse_nothing(counted, kept=NOTHING_DELETED, services=services)
         if dry_run:
             return looked
         refuse_where_pushes_are_off(found.retirement)
-        refuse(violations(found.retirement, api, min_ready, max_bindings), terms.force, firm(api))
-        kept = found.keep_coverage()
-        retired = _delete_all(api, found, looked, terms) if found.retirement.deletions else Retired()
+        violated = violations(found.retirement, api, min_ready, max_bindings)
+        terms.observer.lifts(refuse(violated, terms.force, firm(api), kept=NOTHING_DELETED))
+        if found.retirement.deletions:
+            retired, kept = _delete_all(api, found, looked, terms)
+        else:
+            retired, kept = Retired(), found.keep_coverage()
         done = Retiring(found.retirement, found.journal.path, retired, kept, found.rejected_beside(kept))
     if failure := done.failure():
         raise failure
@@ -101,12 +114,16 @@ def journal_of(snapshot: Path) -> Path:
     return whole.with_name(whole.name + JOURNAL)
 
 
-def _delete_all(api: TwilioApi, found: Prepared, looked: Retiring, terms: Terms[Retiring]) -> Retired:
-    """Delete what is to be deleted, alone in the account and with consent, each noted in the journal."""
+def _delete_all(api: TwilioApi, found: Prepared, looked: Retiring, terms: Terms[Retiring]) -> tuple[Retired, Path]:
+    """Delete what is to be deleted, alone in the account and with consent, each noted in the journal.
+
+    Gives what became of it, and the file with the numbers of the verification: without consent there is none.
+    """
     journal = found.journal
     with account_lock(api, terms.observer.say):
         terms.warn(doubt_of_addresses(api))
-        terms.refuse_unless_confirmed(looked)
+        terms.refuse_unless_confirmed(looked, NOTHING_DELETED)
+        coverage = found.keep_coverage()
         api.reset_budget()
         kept, resume = f"What was deleted is in {journal.path}", ("Resume with: ", AGAIN)
 
@@ -116,7 +133,7 @@ def _delete_all(api: TwilioApi, found: Prepared, looked: Retiring, terms: Terms[
         with held_retire_journal(journal):
             try:
                 with resumable(what=what_is_done, kept=kept, remedy=resume):
-                    return Retirer(api, journal).run(found.rows())
+                    return Retirer(api, journal).run(found.rows()), coverage
             except OtherAccountError as error:
                 error.kept = kept
                 raise

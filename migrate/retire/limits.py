@@ -13,13 +13,14 @@ from migrate.load.limits import too_old
 from migrate.model.address import is_on_this_machine, is_same_server, other_address, place
 from migrate.model.clock import REMEDY
 from migrate.model.errors import RefusedError
-from migrate.model.text import share
+from migrate.model.text import listed, share
 
 if TYPE_CHECKING:
     from migrate.retire.retirement import Retirement
     from migrate.snapshot.manifest import Manifest
     from migrate.twilio_api.client import TwilioApi
 
+NOTHING_DELETED = "Nothing was deleted"
 MIN_READY = 90.0  # percent
 MOST_BINDINGS = 1_000
 # What may be lifted. At Twilio's own address `other-address` is not lifted either.
@@ -59,11 +60,10 @@ def refuse_where_pushes_are_off(retirement: Retirement) -> None:
     off = [service for service in retirement.services if service.off]
     if retirement.deletions or any(service.earlier for service in retirement.services) or not off:
         return
-    more = f" and of {len(off) - 1:,} more services" if len(off) > 1 else ""
+    named = listed([f"{', '.join(service.off)} of {service.service_sid}" for service in off], "service")
     raise RefusedError(
-        f"Not applied: [pushes-off] Conversations does not push {', '.join(off[0].off)} of "
-        f"{off[0].service_sid}{more}, as Chat does or may do",
-        kept="Nothing was deleted",
+        f"Not applied: [pushes-off] Conversations does not push {named}, as Chat does or may do",
+        kept=NOTHING_DELETED,
         remedy="Load the push configuration first, and decide its proposals (state them in push-config.yaml, trust "
         "them under [inference] in the rules, or load them with --force inferred): chat-migrate load MAPPED",
     )
@@ -75,20 +75,19 @@ def violations(retirement: Retirement, api: TwilioApi, min_ready: float, most: i
     yield from _untimed(api)
     few = [one for one in retirement.services if one.deletions and not one.coverage.reaches(min_ready)]
     if few:
-        listed = ", ".join(
-            f"{one.service_sid} ({share(one.coverage.ready, one.coverage.expected)})" for one in few[:5]
-        )
-        more = f" and {len(few) - 5:,} more" if len(few) > 5 else ""
+        named = listed([f"{one.service_sid} ({share(one.coverage.ready, one.coverage.expected)})" for one in few])
         yield (
             "few-ready",
             (
-                f"less than {min_ready:g} % of the bindings are ready of {listed}{more}; wait for them, name the "
+                f"less than {min_ready:g} % of the bindings are ready of {named}; wait for them, name the "
                 "other services with --service, or lower --min-ready"
             ),
         )
     if retirement.deletions > most:
         number = retirement.deletions
-        yield "many-bindings", f"it deletes {number:,} bindings, more than {most:,}; raise --max-bindings"
+        largest = sorted((one for one in retirement.services if one.deletions), key=lambda one: -one.deletions)
+        named = listed([f"{one.service_sid} ({one.deletions:,})" for one in largest])
+        yield "many-bindings", f"it deletes {number:,} bindings, more than {most:,}, of {named}; raise --max-bindings"
     as_of = datetime.fromisoformat(retirement.snapshot_as_of)
     if problem := too_old(as_of, api.server_time or datetime.now(UTC)):
         yield "old-snapshot", f"{problem}; extract again, and retire by that"

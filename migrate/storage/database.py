@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -22,6 +23,7 @@ LOW_MEMORY_LIMIT = "64MB"
 _WITH_SERVICE = r"""
     * EXCLUDE (filename), regexp_extract(filename, 'service_sid=([^/\\]*)[/\\][^/\\]*$', 1) AS service_sid
 """
+_OWN_FILES = re.compile(r"[/\\]\.duckdb-[^\"'\s]*")  # what it keeps meanwhile, whose names say nothing
 
 
 class FullMemoryError(MigrateError):
@@ -96,6 +98,7 @@ def _told_plainly(scratch: Path) -> Iterator[None]:
         raise KeyboardInterrupt from None
     except duckdb.OperationalError as error:
         problem = str(error).splitlines()[0].partition(": ")[2] or "it failed"
+        problem = _OWN_FILES.sub("", problem)
         kind = FullMemoryError if isinstance(error, duckdb.OutOfMemoryException) else MigrateError
         raise kind(
             f"DuckDB cannot go on: {problem[:200]}", remedy=f"Free some space in {scratch.parent}, or some memory"

@@ -78,12 +78,21 @@ def _live(settings: ApiSettings) -> _Way:
 
 def _options(settings: ApiSettings, addresses: Addresses) -> tuple[str, ...]:
     """The options of a command that resumes. `--record` is not among them: a recording is never overwritten."""
+    pace = _pace(settings)
     if settings.replay:
-        return ("--replay", str(settings.replay))
+        return ("--replay", str(settings.replay), *pace)
     usual = Addresses.resolve(CANONICAL["chat"], CANONICAL["conversations"], settings.environment)
     chat = ("--chat-url", addresses.chat) if addresses.chat != usual.chat else ()
     other = addresses.conversations != usual.conversations
-    return (*chat, *(("--conversations-url", addresses.conversations) if other else ()))
+    return (*chat, *(("--conversations-url", addresses.conversations) if other else ()), *pace)
+
+
+def _pace(settings: ApiSettings) -> Iterator[str]:
+    """The options by which requests are as many, as patient and as large as these, where that is not the default."""
+    for name in ("concurrency", "retry_budget", "page_size"):
+        value = getattr(settings, name)
+        if value != getattr(ApiSettings, name):
+            yield from (f"--{name.replace('_', '-')}", f"{value:g}" if isinstance(value, float) else str(value))
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from migrate.extract.filters import OtherThanAskedError
 from migrate.extract.progress import ExtractProgress
 from migrate.map.rules import Rules
 from migrate.model.address import is_twilios, other_address
-from migrate.model.errors import AGAIN, InputError, RefusedError, ServiceGoneError
+from migrate.model.errors import AGAIN, InputError, RefusedError, ServiceGoneError, place_of
 from migrate.model.registration import SUCCESSORS
 from migrate.runtime.interrupts import resumable
 from migrate.snapshot.manifest import Manifest
@@ -196,7 +196,7 @@ def resuming() -> AbstractContextManager[None]:
 
 
 def _cannot_write(error: OSError) -> str:
-    return f"Cannot write {error.filename or 'the result'}"
+    return f"Cannot write {place_of(error, 'the result')}"
 
 
 def _refuse_other_account(source: Snapshot, account_sid: str, what: str) -> None:

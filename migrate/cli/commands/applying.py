@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from migrate.model.plan import Plan
+    from migrate.twilio_api.client import TwilioApi
 
 T = TypeVar("T")
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -83,33 +84,70 @@ class Saying(Observer[T]):
     def __init__(self, screen: Screen, shows: Callable[[T], Text]) -> None:
         self._screen = screen
         self._shows = shows
+        self.lifted: tuple[tuple[str, str], ...] = ()
 
     def begins(self, work: T) -> None:
         """Show it, but for a program that reads the result alone."""
         if not self._screen.json:
             self._screen.show(self._shows(work))
 
+    def lifts(self, limits: Sequence[tuple[str, str]]) -> None:
+        """Keep them for the question."""
+        self.lifted = (*self.lifted, *limits)
+
     def say(self, message: str) -> None:
         """Say it beside the result."""
         self._screen.say(message)
 
 
-def terms_of(options: ApplyOptions, screen: Screen, where: str) -> dict[str, Any]:
-    """How the library is to apply a plan: without these limits, when the operator says so, and heard on the screen.
+@dataclass(frozen=True)
+class PlanTerms:
+    """How the command line has a plan applied: `where` its whole is, in which words, and who hears of a consent.
 
-    `where` says where the whole plan is.
+    `explain` shows its findings in full; `lifted` is what was lifted beside the limits that it is judged by.
     """
 
+    where: str
+    heading: str = "To be applied"
+    explain: bool = False
+    lifted: tuple[tuple[str, str], ...] = ()
+    agreed: Callable[[Plan], None] = lambda plan: None
+
+
+def terms_of(api: TwilioApi, options: ApplyOptions, screen: Screen, terms: PlanTerms) -> dict[str, Any]:
+    """How the library is to apply a plan: beyond these limits, when the operator says so, and heard on the screen."""
+
     def view(plan: Plan) -> Text:
-        from migrate.report.text import plan_view
+        from migrate.report.text import changes_view, findings_view, proposals_view
 
-        return plan_view(plan, where=where, dry_run=False)
+        text = changes_view(plan, terms.where)
+        if terms.explain or screen.verbose:
+            text.append(findings_view(plan.findings, plan.services, terms.where))
+            text.append(proposals_view(plan.proposals, plan.services, terms.where))
+        return text
 
+    def confirmed(plan: Plan) -> bool:
+        from migrate.report.decision import Terms, plan_decision
+
+        def view() -> Text:
+            hosts = [("Conversations", api.addresses.base("conversations"))]
+            lifted = (*saying.lifted, *terms.lifted)
+            return plan_decision(plan, Terms(api.account_sid, hosts, lifted, terms.where), terms.heading)
+
+        return agreed_on(view, screen, len(plan.objects), _what(plan), yes=options.yes)
+
+    def confirm(plan: Plan) -> bool:
+        agreed = confirmed(plan)
+        if agreed:
+            terms.agreed(plan)
+        return agreed
+
+    saying = Saying(screen, view)
     return {
         "force": options.lifted,
-        "confirm": lambda plan: options.yes or ask(len(plan.objects), _what(plan)),
+        "confirm": confirm,
         "max_services": options.max_services,
-        "observer": Saying(screen, view),
+        "observer": saying,
     }
 
 
@@ -123,10 +161,16 @@ def done_of(call: Callable[[], T], kind: type[T]) -> tuple[T, MigrateError | Non
         return error.result, error
 
 
-def show_applied(call: Callable[[], Applied], screen: Screen) -> Applied:
-    """Apply, and show what became of it, also where not all of it is as planned. Raises what the call raises."""
+def show_applied(
+    call: Callable[[], Applied], screen: Screen, nothing: Callable[[Plan], None] = lambda plan: None
+) -> Applied:
+    """Apply, and show what became of it, also where not all of it is as planned; `nothing` shows a plan that has
+    nothing to write. Raises what the call raises.
+    """
     applied, failure = done_of(call, Applied)
     unshown = _show(applied, screen) if applied.outcomes else ""
+    if not applied.plan.objects:
+        nothing(applied.plan)
     if failure:  # which matters more than what could not be shown
         raise failure
     if unshown:
@@ -158,16 +202,36 @@ def _is_terminal() -> bool:
     return sys.stdin.isatty()
 
 
-def ask(number: int, what: str) -> bool:
-    """Have the number of something typed, before it is written; True once it was.
+def agreed_on(
+    view: Callable[[], Text], screen: Screen, number: int, what: str, kept: str = NOTHING_WRITTEN, *, yes: bool
+) -> bool:
+    """Show what is decided, and have its number typed, if not `yes`. Raises what `ask` raises.
+
+    It is shown where the question is: then it is seen wherever the result goes.
+    """
+    if yes:
+        if not screen.json:  # which a program reads, and nothing else
+            screen.show(view())
+        return True
+    refuse_without_terminal(kept)
+    screen.show(view(), beside=True)
+    return ask(number, what, kept)
+
+
+def refuse_without_terminal(kept: str) -> None:
+    """Raise `RefusedError` where nothing can be asked; `kept` is what is so then."""
+    if not _is_terminal():
+        raise RefusedError(
+            "Not applied: there is no terminal to ask on", kept=kept, remedy="Pass --yes to apply without a prompt"
+        )
+
+
+def ask(number: int, what: str, kept: str = NOTHING_WRITTEN) -> bool:
+    """Have the number of something typed, before it is written; True once it was. `kept` is what is so without it.
 
     Raises `RefusedError` without a terminal, or for another answer.
     """
-    kept = NOTHING_WRITTEN
-    if not _is_terminal():
-        raise RefusedError(
-            "Not applied: there is no terminal to ask on", kept=kept, remedy="Pass --yes to apply without a question"
-        )
+    refuse_without_terminal(kept)
     question = f"Type the number of {what} ({number:,})"
     with resumable(kept=kept, remedy="The same command asks again"):
         try:

@@ -9,7 +9,8 @@ import click
 
 from migrate.cli.console import Screen
 from migrate.cli.options import api_options, common_options
-from migrate.model.errors import AGAIN, MigrateError
+from migrate.cli.spelling import API_OPTIONS, command_of, same_options
+from migrate.model.errors import AGAIN, MigrateError, Step
 
 if TYPE_CHECKING:
     from migrate.twilio_api.connect import ApiSettings
@@ -47,3 +48,5 @@ def doctor(settings: ApiSettings, screen: Screen) -> None:
             f"Twilio did not answer, and it is not known whether all is well: {', '.join(unknown)}",
             remedy=("Look again later with: ", AGAIN),
         )
+    run = Step("run", {"out": "migration"})
+    screen.next("extract, map, and see what would change:", command_of(run, *same_options(*API_OPTIONS)))

@@ -11,7 +11,8 @@ from migrate.cli.commands.warnings import warn
 from migrate.cli.console import Screen
 from migrate.cli.options import api_options, common_options, extract_options
 from migrate.cli.paths import OutFolder
-from migrate.cli.spelling import extract_command, spelled
+from migrate.cli.spelling import command_of, extract_command, spelled
+from migrate.model.errors import Step
 
 if TYPE_CHECKING:
     from migrate.extract.extraction import ExtractOptions
@@ -49,3 +50,6 @@ def extract(
     findings = said_of(Snapshot(out, manifest), default_rules().lifetime)
     data = {**manifest.to_public_json(), "findings": [finding.to_json() for finding in findings]}
     screen.result(data, lambda: extract_view(manifest, str(out), findings))
+    beside = out.parent / "mapped"
+    to_map = Step("map", {"snapshot": out, "out": "MAPPED" if beside.exists() else beside})
+    screen.next("translate it into push configuration:", command_of(to_map))

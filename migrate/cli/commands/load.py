@@ -1,26 +1,35 @@
-"""chat-migrate load, and rollback, which undoes what it wrote."""
+"""chat-migrate load."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from migrate.cli.commands.applying import ApplyOptions, apply_options, show_applied, terms_of
-from migrate.cli.commands.reporting import overtaken, write_report
+from migrate.cli.commands.applying import ApplyOptions, PlanTerms, apply_options, show_applied, terms_of
+from migrate.cli.commands.planned import (
+    NOT_AGAIN,
+    Given,
+    PlanFile,
+    name_the_other_journals,
+    refuse_beside,
+    unfinished_beside,
+)
+from migrate.cli.commands.reporting import overtaken, show_plan
 from migrate.cli.commands.warnings import warn
 from migrate.cli.console import Screen
 from migrate.cli.options import FormatFile, ServiceSid, api_options, common_options
 from migrate.cli.paths import InFile, InFolder, OutFile
 from migrate.cli.spelling import command_of, same_command, spelled
-from migrate.load.limits import OF_A_ROLLBACK
-from migrate.load.proposals import INFERRED, with_proposals
-from migrate.model.errors import MigrateError, RefusedError, StaleError, Step
-from migrate.model.plan import JOURNAL, ROLLBACK
+from migrate.load.limits import NOTHING_WRITTEN
+from migrate.load.proposals import INFERRED
+from migrate.model.errors import StaleError, Step
+from migrate.model.plan import JOURNAL
 
 if TYPE_CHECKING:
     from migrate.model.plan import Plan
@@ -29,10 +38,7 @@ if TYPE_CHECKING:
     from migrate.twilio_api.connect import ApiSettings
 
 CHANGES_PENDING = 3
-# What a saved plan makes superfluous.
-NOT_AGAIN = ("mapped", "plan_file", "plan_out", "services", "only_credentials", "reports", "record")
-# What belongs to a look, and to the journal of another plan.
-NOT_TO_GO_ON = (*NOT_AGAIN, "apply", "journal", "detailed_exitcode", "replay", "as_json")
+NOT_TO_PLAN = ("plan_out", "reports", "record", "detailed_exitcode", "as_json")
 
 
 @click.command()
@@ -78,151 +84,149 @@ def load(
       chat-migrate load mapped --plan-out plan.json --report report.html
       chat-migrate load --plan plan.json --apply
     """
-    from migrate.load.apply import apply_plan
-    from migrate.load.plan_file import journal_of, save_plan, stale_objects
-    from migrate.load.preview import ground_now, refusals_now
+    from migrate.load.proposals import with_proposals
     from migrate.load.writing import only_writer
     from migrate.twilio_api.connect import open_api
-    from migrate.twilio_api.doubts import doubt_of_clock
 
-    _check_usage(mapped, plan_file, services, only_credentials=only_credentials)
+    given = Given(mapped, plan_file, services, only_credentials, plan_out, reports)
+    given.check()
     with open_api(settings) as api, only_writer(api, screen.say) if applying.apply else nullcontext():
-        as_made = _plan(api, mapped, plan_file, services, only_credentials=only_credentials)
+        as_made = given.plan(api)
         plan = with_proposals(as_made) if INFERRED in applying.lifted else as_made
-        refused = _unfinished_beside(mapped, plan_out, plan, applying) if mapped else []
-        file = _file_of(plan, mapped, plan_file, plan_out, is_other=plan is not as_made)
-        journal = applying.journal or journal_of(file)
-        stale = stale_objects(api, plan, journal) if plan_file and not applying.apply else []
-        ground = ground_now(api, plan, applying.max_services)
-        warn(screen, doubt_of_clock(api))
-        refused += overtaken(plan, plan.plan_id, stale, journal)
-        refused += refusals_now(ground, applying.lifted, recorded=bool(settings.replay))
-        _name_the_other_journals(plan, file, journal, screen)
-        is_applied = applying.apply and bool(plan.objects)
-        written = [*reports, *([plan_out] if plan_out else [])]
-        for path in written:
-            suffix = ".json" if path == plan_out else path.suffix
-            write_report(plan, path, suffix, refused, dry_run=not is_applied)
-        if not is_applied:
-            _show(plan, stale, refused, f"see {written[0]}" if written else "use --report FILE, or --json", screen)
-        elif plan_file is None or (file != plan_file and not journal.exists()):
-            save_plan(plan, file)
-        if applying.apply:  # also where nothing can be written: what blocks it is to be known all the same
-            terms = terms_of(applying, screen, f"see {file}")
-            with spelled(same_command("--plan", str(file), without=NOT_AGAIN)):
-                show_applied(lambda: apply_plan(api, plan, journal, **terms), screen)
-    if detailed_exitcode and plan.objects and not applying.apply:
+        kept = PlanFile.of(given, plan, applying, is_other=plan is not as_made)
+        with spelled(load=partial(_load_command, api, mapped), rollback=lambda step: command_of(step, *api.options)):
+            if applying.apply and plan.objects:
+                inferred = len(as_made.proposals) - len(plan.proposals)
+                _apply(api, plan, given, kept, applying, screen, inferred=inferred)
+            else:
+                _look(api, plan, given, kept, applying, screen, recorded=bool(settings.replay))
+    if detailed_exitcode and plan.objects and not applying.apply and not kept.is_done(plan):
         sys.exit(CHANGES_PENDING)
 
 
-def _file_of(
-    plan: Plan, mapped: Path | None, plan_file: Path | None, plan_out: Path | None, *, is_other: bool
-) -> Path:
-    """The file that a plan has, or gets where it is applied. `is_other` says that it is another than its file has."""
-    from migrate.load.plan_file import plan_beside
-
-    if plan_file and is_other:  # it gets a file and a journal of its own
-        return plan_out or plan_file.with_suffix(f".{INFERRED}.json")
-    return plan_file or plan_out or plan_beside((mapped or Path()).resolve().parent, plan)
+def _load_command(api: TwilioApi, mapped: Path | None, step: Step) -> str:
+    """How a step of this command is spelt: the folder that was given in the place of one that is not known."""
+    known = {"mapped": mapped} if mapped and "mapped" in step.arguments else {}
+    return command_of(Step(step.stage, {**step.arguments, **known}), *api.options)
 
 
-def _check_usage(
-    mapped: Path | None, plan_file: Path | None, services: Sequence[str], *, only_credentials: bool
+def _apply(
+    api: TwilioApi,
+    plan: Plan,
+    given: Given,
+    kept: PlanFile,
+    applying: ApplyOptions,
+    screen: Screen,
+    *,
+    inferred: int,
 ) -> None:
-    """Raise `click.UsageError` for options that do not go together."""
-    if (mapped is None) == (plan_file is None):
-        raise click.UsageError("Name either a mapped folder or --plan FILE")
-    if plan_file and (services or only_credentials):
-        raise click.UsageError("A plan is narrowed when it is made; --plan FILE is made already")
-    if services and only_credentials:
-        raise click.UsageError("--service and --only-credentials exclude each other")
-
-
-def _plan(
-    api: TwilioApi, mapped: Path | None, plan_file: Path | None, services: Sequence[str], *, only_credentials: bool
-) -> Plan:
-    from migrate.load.plan_file import read_plan
-    from migrate.load.planning import make_plan
-
-    if plan_file:
-        return read_plan(plan_file)
-    return make_plan(api, mapped or Path(), services, only_credentials=only_credentials)
-
-
-def _unfinished_beside(
-    mapped: Path, plan_out: Path | None, plan: Plan, applying: ApplyOptions
-) -> list[tuple[str, str]]:
-    """What a dry run that saves no plan tells of journals beside it; otherwise that error is raised."""
-    from migrate.load.plan_file import refuse_beside_unfinished
-
-    def going_on(step: Step) -> str:
-        return same_command("--plan", str(step.arguments["plan"]), "--apply", without=NOT_TO_GO_ON)
-
-    try:
-        with spelled(load=going_on, rollback=command_of):
-            refuse_beside_unfinished(plan_out or mapped.resolve().parent, plan)
-    except MigrateError as error:
-        if applying.apply or plan_out:
-            raise
-        return [("unfinished" if isinstance(error, RefusedError) else "no-journal", f"{error.what}. {error.remedy}")]
-    return []
-
-
-def _name_the_other_journals(plan: Plan, file: Path, journal: Path, screen: Screen) -> None:
-    """Say whose writes a rollback of this plan would not undo."""
-    from migrate.load.plan_file import partly_applied
-    from migrate.model.text import listed
-
-    if plan.objects and (others := partly_applied(file.resolve().parent, journal)):
-        named = listed([str(other) for other in others])
-        screen.say(f"Another plan was applied in part: {named}. To undo all, roll back that journal and {journal}")
-
-
-def _show(plan: Plan, stale: Sequence[str], refused: Refusals, where: str, screen: Screen) -> None:
-    """Show a plan that is not applied. Raises `StaleError` if somebody has changed the target since it was made."""
+    """Apply a plan, with the files that are asked for."""
+    from migrate.load.apply import apply_plan
+    from migrate.load.preview import ground_now, refusals_now
+    from migrate.map.mapped_folder import snapshot_of
     from migrate.model.text import count
-    from migrate.report.text import plan_view
 
-    screen.result(plan.to_json(), lambda: plan_view(plan, where=where, refusals=refused))
+    if given.mapped:
+        refuse_beside(api, given.mapped, given.plan_out, plan)
+    kept.refuse_done(plan)
+    name_the_other_journals(plan, kept, screen)
+    if given.written:
+        given.write(plan, refusals_now(ground_now(api, plan, applying.max_services), applying.lifted), dry_run=False)
+    where = f"see {given.reports[0] if given.reports else kept.path}"
+    if not (given.reports or kept.is_there):
+        where = "look without --apply first"
+    also = ((INFERRED, f"{count(inferred, 'setting')} that Chat does not state"),) if inferred else ()
+    terms = terms_of(api, applying, screen, PlanTerms(where, lifted=also, agreed=kept.keep))
+    resume = same_command("--plan", str(kept.path), without=NOT_AGAIN)
+    with spelled(lambda: resume if kept.is_there else ""):
+        try:
+            show_applied(lambda: apply_plan(api, plan, kept.journal, **terms), screen)
+        except BaseException:
+            kept.drop_unless_begun()
+            raise
+    snapshot = snapshot_of(given.mapped) if given.mapped else None
+    screen.next(
+        "ring a test phone of each platform; then see who has registered:",
+        command_of(Step("verify", {"snapshot": snapshot or "SNAPSHOT"}), *api.options),
+    )
+
+
+def _look(
+    api: TwilioApi,
+    plan: Plan,
+    given: Given,
+    kept: PlanFile,
+    applying: ApplyOptions,
+    screen: Screen,
+    *,
+    recorded: bool,
+) -> None:
+    """Show a plan, and what an apply would end with; with --apply, one that has nothing to write."""
+    from migrate.load.plan_file import stale_objects
+    from migrate.load.preview import ground_now, refusals_now
+    from migrate.twilio_api.doubts import doubt_of_clock
+
+    refused = unfinished_beside(api, given.mapped, given.plan_out, plan, applying) if given.mapped else []
+    stale = stale_objects(api, plan, kept.journal) if given.plan_file and not applying.apply else []
+    ground = ground_now(api, plan, applying.max_services)
+    warn(screen, doubt_of_clock(api))
+    refused += overtaken(plan, plan.plan_id, stale, kept.journal)
+    if is_done := bool(plan.objects) and kept.is_done(plan):  # what limits say of it is of no use
+        screen.say(f"This plan was applied already: {kept.journal}")
+    else:
+        refused += refusals_now(ground, applying.lifted, recorded=recorded)
+    name_the_other_journals(plan, kept, screen)
+    given.write(plan, refused, dry_run=True)
+    where = f"see {given.written[0]}" if given.written else "use --report FILE, or --json"
+    show_plan(plan, refused, where, screen, "Nothing to apply" if applying.apply else "Dry run")
     if stale:
-        raise StaleError(
-            f"Somebody changed {len(stale):,} of {count(len(plan.objects), 'object')} since it was planned: "
-            f"{stale[0]}",
-            remedy="Make it again with: chat-migrate load MAPPED --plan-out FILE",
+        raise _stale(plan, kept, stale)
+    if applying.apply:  # what blocks it is to be known all the same
+        from migrate.load.apply import apply_plan
+
+        apply_plan(api, plan, kept.journal, force=applying.lifted)
+    if not is_done:
+        _say_next(api, plan, given, kept, refused, screen)
+
+
+def _say_next(api: TwilioApi, plan: Plan, given: Given, kept: PlanFile, refused: Refusals, screen: Screen) -> None:
+    """Say what comes after a look at a plan."""
+    from migrate.load.plan_file import free_plan
+    from migrate.map.mapped_folder import snapshot_of
+
+    config = given.mapped / "push-config.yaml" if given.mapped else Path("push-config.yaml")
+    ours = ("record", "detailed_exitcode", "as_json", "apply", "yes")
+    again = same_command(without=(*ours, "journal") if given.mapped else ours)
+    if plan.objects and refused:
+        screen.next("decide what blocks it, then look again:", again)
+    elif plan.objects and kept.is_there:
+        apply = Step("load", {"plan": kept.path, "apply": True})
+        screen.next("read it, then apply it:", _load_command(api, None, apply))
+    elif plan.objects:
+        plan_out = free_plan(Path("plan.json"))
+        screen.next(
+            "save the plan that is to be applied, with a report to read:",
+            same_command(
+                "--plan-out", str(plan_out), "--report", str(plan_out.with_suffix(".html")), without=NOT_TO_PLAN
+            ),
+        )
+    elif plan.proposals or any(found.severity == "blocker" for found in plan.findings):
+        screen.next(f"decide what waits (edit {config}), then look again:", again)
+    elif given.mapped:
+        screen.next(
+            "see who has registered with Conversations:",
+            command_of(Step("verify", {"snapshot": snapshot_of(given.mapped)}), *api.options),
         )
 
 
-@click.command()
-@click.argument("journal_file", metavar="JOURNAL", type=InFile(exists=True, journal=ROLLBACK))
-@apply_options(OF_A_ROLLBACK)
-@api_options
-@common_options
-def rollback(journal_file: Path, applying: ApplyOptions, settings: ApiSettings, screen: Screen) -> None:
-    """Undo what a journal says was written, where nobody has changed it since.
+def _stale(plan: Plan, kept: PlanFile, stale: Sequence[str]) -> StaleError:
+    """The error for a saved plan after which somebody has changed the target."""
+    from migrate.load.plan_file import free_plan
+    from migrate.model.text import count, listed
 
-    Without --apply it only shows what it would do. A rollback is journalled in turn.
-
-    \b
-    Example:
-      chat-migrate rollback plan.journal.jsonl
-      chat-migrate rollback plan.journal.jsonl --apply
-    """
-    from migrate.load.preview import ground_now, refusals_now
-    from migrate.load.rollback import journal_to_undo, plan_rollback, rollback_id, rollback_plan, undo_of
-    from migrate.load.writing import only_writer
-    from migrate.twilio_api.connect import open_api
-
-    with open_api(settings) as api, only_writer(api, screen.say) if applying.apply else nullcontext():
-        journal = applying.journal or undo_of(journal_file)
-        if applying.apply:
-            terms = terms_of(applying, screen, "use --json without --apply")
-            plan = show_applied(lambda: rollback_plan(api, journal_file, undo=journal, **terms), screen).plan
-            if plan.changes:
-                return
-        undone = journal_to_undo(api, journal_file)
-        if not applying.apply:
-            plan = plan_rollback(api, undone)
-        refused = overtaken(plan, rollback_id(undone), (), journal)
-        ground = ground_now(api, plan, applying.max_services)
-        refused += refusals_now(ground, applying.lifted, OF_A_ROLLBACK, recorded=bool(settings.replay))
-        _show(plan, (), refused, "use --json", screen)
+    return StaleError(
+        f"Somebody changed {len(stale):,} of {count(len(plan.objects), 'object')} since it was planned: "
+        f"{listed(stale)}",
+        kept=NOTHING_WRITTEN,
+        remedy=("Make a new plan with: ", Step("load", {"mapped": "MAPPED", "plan_out": free_plan(kept.path)})),
+    )

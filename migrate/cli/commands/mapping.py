@@ -10,6 +10,8 @@ import click
 from migrate.cli.console import Screen
 from migrate.cli.options import BindingSid, ServiceSid, common_options, rules_option
 from migrate.cli.paths import InFolder, InSnapshot, OutFile, OutFolder
+from migrate.cli.spelling import command_of
+from migrate.model.errors import Step
 
 if TYPE_CHECKING:
     from migrate.map.rules import Rules
@@ -46,6 +48,10 @@ def map_(snapshot: Path, out: Path, overwrite: bool, csv: Path | None, rules: Ru
         rows = write_spreadsheet(out, summary, csv)
         files.append(("Devices", f"{csv} ({rows:,} rows; it holds identities: keep it as you keep the snapshot)"))
     screen.result(summary.to_json(), lambda: map_view(summary, str(out), files))
+    screen.next(
+        f"read {out / 'push-config.yaml'}, edit it, and see what would change:",
+        command_of(Step("load", {"mapped": out})),
+    )
 
 
 @click.command()

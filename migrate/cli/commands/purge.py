@@ -11,6 +11,7 @@ from migrate.cli.commands.applying import ask
 from migrate.cli.console import Screen
 from migrate.cli.options import common_options
 from migrate.cli.paths import InFolder
+from migrate.cli.spelling import same_command
 from migrate.load.limits import OLDEST_SNAPSHOT
 
 
@@ -46,9 +47,11 @@ def purge(folders: tuple[Path, ...], older_than: int, apply: bool, yes: bool, sc
     if apply and old:
         if not yes:
             screen.show(purge_view(found, dict.fromkeys(old, "remove"), now, dry_run=True))
-            ask(len(old), "folders that are to be removed for good")
+            ask(len(old), "folders that are to be removed for good", "Nothing was removed")
         for kept in old:
             remove(kept)
     fates = dict.fromkeys(old, "removed" if apply else "remove")
     data = {"kept": [kept.to_json() for kept in found if kept not in fates], "old": [kept.to_json() for kept in old]}
     screen.result({**data, "removed": apply}, lambda: purge_view(found, fates, now, dry_run=not apply))
+    if old and not apply:
+        screen.next("remove them for good:", same_command("--apply", without=("as_json",)))

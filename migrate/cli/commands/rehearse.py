@@ -12,7 +12,9 @@ from migrate.cli.commands.applying import done_of
 from migrate.cli.console import Screen
 from migrate.cli.options import FormatFile, common_options
 from migrate.cli.paths import InFolder, InSnapshot
+from migrate.cli.spelling import command_of
 from migrate.load.proposals import INFERRED
+from migrate.model.errors import Step
 from migrate.rehearse.points import Rehearsal
 
 
@@ -21,9 +23,8 @@ from migrate.rehearse.points import Rehearsal
 @click.option(
     "--snapshot",
     type=InSnapshot(),
-    required=True,
     metavar="DIR",
-    help="The snapshot whose account the stand-in serves.",
+    help="The snapshot whose account the stand-in serves; by default the one that was mapped.",
 )
 @click.option(
     "--seed", type=int, default=0, show_default=True, metavar="N",
@@ -44,7 +45,7 @@ from migrate.rehearse.points import Rehearsal
 @common_options
 def rehearse(
     mapped: Path,
-    snapshot: Path,
+    snapshot: Path | None,
     seed: int,
     fault_rate: float,
     reports: tuple[Path, ...],
@@ -58,7 +59,7 @@ def rehearse(
 
     \b
     Example:
-      chat-migrate rehearse mapped --snapshot snapshot --report rehearsal.md
+      chat-migrate rehearse mapped --report rehearsal.md
     """
     from migrate.rehearse.rehearsal import rehearse_load
     from migrate.report.rehearsal import rehearsal_view
@@ -76,6 +77,10 @@ def rehearse(
         _write(held, path)
     if failure:
         raise failure
+    screen.next(
+        "make the plan, with a report to read:",
+        command_of(Step("load", {"mapped": mapped, "plan_out": "plan.json", "report": "report.html"})),
+    )
 
 
 def _is_terminal() -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from migrate.cli.console import Screen
     from migrate.model.plan import Plan
     from migrate.report.wording import Refusals
 
@@ -40,3 +41,10 @@ def write_report(plan: Plan, path: Path, suffix: str, refusals: Refusals, *, dry
         save_plan(plan, path)
         return
     write_whole(path, view(plan, refusals, dry_run=dry_run))
+
+
+def show_plan(plan: Plan, refused: Refusals, where: str, screen: Screen, heading: str) -> None:
+    """Show a plan of which nothing is written."""
+    from migrate.report.text import plan_view
+
+    screen.result(plan.to_json(), lambda: plan_view(plan, where=where, refusals=refused, heading=heading))

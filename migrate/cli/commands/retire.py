@@ -9,17 +9,22 @@ from typing import TYPE_CHECKING
 
 import click
 
-from migrate.cli.commands.applying import Saying, ask, done_of
+from migrate.cli.commands.applying import Saying, agreed_on, done_of
 from migrate.cli.console import Screen
 from migrate.cli.options import ServiceSid, api_options, common_options, rules_option
 from migrate.cli.paths import InSnapshot, OutFile, OutFolder
-from migrate.retire.limits import LIMITS, MIN_READY, MOST_BINDINGS
+from migrate.cli.spelling import command_of, same_command
+from migrate.model.errors import Step
+from migrate.retire.limits import LIMITS, MIN_READY, MOST_BINDINGS, NOTHING_DELETED
 from migrate.retire.retirement import Retired, Retiring
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.text import Text
 
     from migrate.map.rules import Rules
+    from migrate.twilio_api.client import TwilioApi
     from migrate.twilio_api.connect import ApiSettings
 
 
@@ -82,20 +87,46 @@ def retire(
     if apply and settings.replay:
         raise click.UsageError("--apply and --replay exclude each other: a recording cannot be written to")
     progress = ExtractProgress(read_manifest(snapshot).rows_by_service)
-    what = "bindings that are to be deleted for good"
     with open_api(settings) as api, ExitStack() as bars:
         bars.enter_context(screen.progress(progress))
+        saying = _Saying(screen, snapshot, bars, dry=not apply)
         call = partial(
             retire_bindings, api, snapshot, coverage, services, journal=journal, dry_run=not apply, force=lifted,
-            confirm=lambda found: yes or ask(found.retirement.deletions, what), rules=rules, progress=progress,
-            min_ready=min_ready, max_bindings=max_bindings,
-            observer=_Saying(screen, snapshot, bars, dry=not apply),
+            confirm=lambda found: _confirm(api, found, saying.lifted, screen, yes=yes), rules=rules,
+            progress=progress, min_ready=min_ready, max_bindings=max_bindings, observer=saying,
         )  # fmt: skip
         done, failure = done_of(call, Retiring)
         if apply:
             _show(done, screen)
         if failure:
             raise failure
+        _say_next(api, snapshot, done, screen)
+
+
+def _say_next(api: TwilioApi, snapshot: Path, done: Retiring, screen: Screen) -> None:
+    """Say what comes after: to delete what was shown, or to see who is left."""
+    if done.retired is None and done.retirement.deletions:
+        screen.next("delete them for good:", same_command("--apply", without=("record", "replay", "as_json")))
+        return
+    verify = Step("verify", {"snapshot": snapshot})
+    screen.next("see who is still pending:", command_of(verify, *api.options))
+
+
+def _confirm(
+    api: TwilioApi, found: Retiring, lifted: Sequence[tuple[str, str]], screen: Screen, *, yes: bool
+) -> bool:
+    """Show what is going to be deleted, and where, and have its number typed."""
+    from migrate.report.decision import Terms, retire_decision
+
+    def view() -> Text:
+        hosts = [
+            ("Deletes at", api.addresses.base("chat")),
+            ("Ready by", api.addresses.base("conversations")),
+        ]
+        return retire_decision(found.retirement, Terms(api.account_sid, hosts, lifted, "use --json without --apply"))
+
+    number, what = found.retirement.deletions, "bindings that are to be deleted for good"
+    return agreed_on(view, screen, number, what, NOTHING_DELETED, yes=yes)
 
 
 class _Saying(Saying[Retiring]):

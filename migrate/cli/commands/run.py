@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,9 +18,14 @@ from migrate.cli.spelling import command_of, extract_command, spelled
 from migrate.model.errors import Step
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from migrate.extract.extraction import ExtractOptions
     from migrate.extract.progress import ExtractProgress
     from migrate.map.rules import Rules
+    from migrate.pipeline import Run
+    from migrate.report.wording import Refusals
+    from migrate.twilio_api.client import TwilioApi
     from migrate.twilio_api.connect import ApiSettings
 
 
@@ -47,47 +53,52 @@ def run(
       chat-migrate run --out migration
     """
     from migrate.load.preview import ground_now, refusals_now
+    from migrate.pipeline import plan_and_reports
     from migrate.pipeline import run as run_pipeline
     from migrate.twilio_api.connect import open_api
     from migrate.twilio_api.doubts import doubt_of_account, doubt_of_clock
 
-    mapped, plan_file, reports = out / "mapped", out / "plan.json", (out / "report.html", out / "report.md")
-
-    def load(step: Step) -> str:
-        return command_of(step, *api.options)
-
     with ExitStack() as stack:
         api = stack.enter_context(open_api(settings))
-        # What has resumed is the extract alone: the later stages have commands of their own.
-        stack.enter_context(spelled(extract_command(out / "snapshot", options, api), load=load))
+        load = partial(_load_command, api)
+        # What an extract has begun, this command resumes; the later stages have commands of their own.
+        again = extract_command(out, options, api, "run", rules.file if rules else None)
+        stack.enter_context(spelled(again, load=load))
         stack.enter_context(screen.progress(progress))
         done = run_pipeline(api, out, options, progress, rules)
         refused = refusals_now(ground_now(api, done.plan), recorded=bool(settings.replay))
         warn(screen, doubt_of_account(api), doubt_of_clock(api))
-    from migrate.report.layout import BREAK, unbroken
-    from migrate.report.text import plan_view, run_view
-
-    for path in (plan_file, *reports):
+    for path in plan_and_reports(out):
         write_report(done.plan, path, path.suffix, refused)
-    again = load(Step("load", {"mapped": mapped}))
-    read = f"read {reports[0]}; {BREAK}edit {mapped / 'push-config.yaml'}"
-    files = [
-        ("Snapshot", str(out / "snapshot")),
-        ("Mapped", f"{mapped / 'push-config.yaml'}, {mapped / 'bindings'}, {mapped / 'summary.json'}"),
-        ("Plan", str(plan_file)),
-        ("Report", ", ".join(map(str, reports))),
-        ("Next", f"{read}; {BREAK}look again with: {BREAK}{unbroken(again)}"),
-    ]
     data = {
         "snapshot": done.manifest.to_public_json(),
         "mapped": done.summary.to_json(),
         "plan": done.plan.to_json(),
     }
-    screen.result(
-        data,
-        lambda: (
-            plan_view(done.plan, where=f"see {reports[0]}", refusals=refused, explain=False)
-            .append("\n")
-            .append(run_view(done.manifest, done.summary, done.plan, files))
-        ),
+    screen.result(data, lambda: _view(out, done, refused))
+    mapped = out / "mapped"
+    screen.next(
+        f"read {plan_and_reports(out)[1]}, edit {mapped / 'push-config.yaml'}, and look again:",
+        load(Step("load", {"mapped": mapped})),
     )
+
+
+def _load_command(api: TwilioApi, step: Step) -> str:
+    return command_of(step, *api.options)
+
+
+def _view(out: Path, done: Run, refused: Refusals) -> Text:
+    """What would change, and where everything is."""
+    from migrate.pipeline import plan_and_reports
+    from migrate.report.text import plan_view, run_view
+
+    mapped = out / "mapped"
+    plan_file, *reports = plan_and_reports(out)
+    files = [
+        ("Snapshot", str(out / "snapshot")),
+        ("Mapped", f"{mapped / 'push-config.yaml'}, {mapped / 'bindings'}, {mapped / 'summary.json'}"),
+        ("Plan", str(plan_file)),
+        ("Report", ", ".join(map(str, reports))),
+    ]
+    text = plan_view(done.plan, where=f"see {reports[0]}", refusals=refused, explain=False).append("\n")
+    return text.append(run_view(done.manifest, done.summary, done.plan, files))

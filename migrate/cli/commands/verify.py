@@ -11,12 +11,14 @@ from migrate.cli.commands.warnings import warn
 from migrate.cli.console import Screen
 from migrate.cli.options import FormatFile, api_options, common_options, rules_option
 from migrate.cli.paths import InSnapshot, OutFolder
-from migrate.model.errors import AGAIN, RefusedError, UsageError
+from migrate.cli.spelling import API_OPTIONS, command_of, same_command, same_options
+from migrate.model.errors import AGAIN, RefusedError, Step, UsageError
 from migrate.verify.coverage import refuse_nothing
 
 if TYPE_CHECKING:
     from migrate.map.rules import Rules
     from migrate.twilio_api.connect import ApiSettings
+    from migrate.verify.coverage import Counts
     from migrate.verify.verification import Verified
 
 
@@ -84,6 +86,21 @@ def verify(
             f"asks for {fail_under:g} %",
             kept=f"The numbers are kept in {done.file}",
             remedy=("Wait, and run the same again: ", AGAIN),
+        )
+    _say_next(snapshot, total, screen)
+
+
+def _say_next(snapshot: Path, total: Counts, screen: Screen) -> None:
+    """Say what comes after: to wait for more, or to retire what is no longer needed."""
+    from migrate.retire.limits import MIN_READY
+
+    if total.reaches(MIN_READY):
+        retire = Step("retire", {"snapshot": snapshot})
+        screen.next("see what Chat's bindings can be retired:", command_of(retire, *same_options(*API_OPTIONS)))
+    else:
+        screen.next(
+            "remind those who are pending (--pending FILE lists them), and look again:",
+            same_command(without=("record", "replay", "as_json", "fail_under")),
         )
 
 
