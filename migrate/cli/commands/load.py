@@ -14,6 +14,7 @@ from migrate.cli.commands.applying import ApplyOptions, apply_options, show_appl
 from migrate.cli.commands.reporting import overtaken, write_report
 from migrate.cli.commands.warnings import warn
 from migrate.cli.console import Screen
+from migrate.cli.help import Command
 from migrate.cli.options import FormatFile, ServiceSid, api_options, common_options
 from migrate.cli.paths import InFile, InFolder, OutFile
 from migrate.cli.spelling import command_of, same_command, spelled
@@ -35,7 +36,7 @@ NOT_AGAIN = ("mapped", "plan_file", "plan_out", "services", "only_credentials", 
 NOT_TO_GO_ON = (*NOT_AGAIN, "apply", "journal", "detailed_exitcode", "replay", "as_json")
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("mapped", type=InFolder(), required=False)
 @click.option(
     "--plan", "plan_file", type=InFile(exists=True, journal=JOURNAL), metavar="FILE",
@@ -192,7 +193,7 @@ def _show(plan: Plan, stale: Sequence[str], refused: Refusals, where: str, scree
         )
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("journal_file", metavar="JOURNAL", type=InFile(exists=True, journal=ROLLBACK))
 @apply_options(OF_A_ROLLBACK)
 @api_options

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from migrate.cli.console import Screen
+from migrate.cli.help import Command
 from migrate.cli.options import BindingSid, ServiceSid, common_options, rules_option
 from migrate.cli.paths import InFolder, InSnapshot, OutFile, OutFolder
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from migrate.map.rules import Rules
 
 
-@click.command("map")
+@click.command("map", cls=Command)
 @click.argument("snapshot", type=InSnapshot())
 @click.option("--out", type=OutFolder(), required=True, metavar="DIR", help="The mapped folder.")
 @click.option("--overwrite", is_flag=True, help="Map again; an edited push-config.yaml is kept under a second name.")
@@ -48,7 +49,7 @@ def map_(snapshot: Path, out: Path, overwrite: bool, csv: Path | None, rules: Ru
     screen.result(summary.to_json(), lambda: map_view(summary, str(out), files))
 
 
-@click.command()
+@click.command(cls=Command)
 @rules_option
 @common_options
 def rules(rules: Rules | None, screen: Screen) -> None:
@@ -67,7 +68,7 @@ def rules(rules: Rules | None, screen: Screen) -> None:
     screen.result(shown.to_json(), lambda: shown.text)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("mapped", type=InFolder())
 @click.argument("sid", type=BindingSid())
 @click.option("--service", "service_sid", type=ServiceSid(), help="Only in this service, if several list it.")

@@ -10,13 +10,14 @@ import click
 
 from migrate.cli.commands.applying import done_of
 from migrate.cli.console import Screen
+from migrate.cli.help import Command
 from migrate.cli.options import FormatFile, common_options
 from migrate.cli.paths import InFolder, InSnapshot
 from migrate.load.proposals import INFERRED
 from migrate.rehearse.points import Rehearsal
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("mapped", type=InFolder())
 @click.option(
     "--snapshot",

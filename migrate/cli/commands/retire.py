@@ -11,6 +11,7 @@ import click
 
 from migrate.cli.commands.applying import Saying, ask, done_of
 from migrate.cli.console import Screen
+from migrate.cli.help import Command
 from migrate.cli.options import ServiceSid, api_options, common_options, rules_option
 from migrate.cli.paths import InSnapshot, OutFile, OutFolder
 from migrate.retire.limits import LIMITS, MIN_READY, MOST_BINDINGS
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from migrate.twilio_api.connect import ApiSettings
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("snapshot", type=InSnapshot())
 @click.option("--service", "services", type=ServiceSid(), multiple=True, help="Only this service. Repeatable.")
 @click.option(

@@ -9,6 +9,7 @@ import click
 
 from migrate.cli.commands.warnings import warn
 from migrate.cli.console import Screen
+from migrate.cli.help import Command
 from migrate.cli.options import FormatFile, api_options, common_options, rules_option
 from migrate.cli.paths import InSnapshot, OutFolder
 from migrate.model.errors import AGAIN, RefusedError, UsageError
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from migrate.verify.verification import Verified
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("snapshot", type=InSnapshot())
 @click.option(
     "--against", type=InSnapshot(), metavar="SNAPSHOT", help="Compare with this snapshot, instead of what is live."
