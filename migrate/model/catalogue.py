@@ -18,12 +18,14 @@ class CatalogueEntry:
     """What a code stands for: its severity, what it means and what the operator can do.
 
     `of_config` findings are of the push configuration as it stands: they are found again whenever that is read.
+    `of_plan` findings are of what is live, or of the secrets, when a plan is made: a mapping has none of them.
     """
 
     severity: Severity
     meaning: str
     remedy: str
     of_config: bool = False
+    of_plan: bool = False
 
 
 CATALOGUE: Mapping[str, CatalogueEntry] = {
@@ -32,6 +34,7 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
         "The service is not there on the Conversations side, so its push configuration cannot be written",
         "If it was deleted, or deleted and made again, since the snapshot was taken, extract and map again; "
         "otherwise ask Twilio why this Chat service has no Conversations service, or take it out of push-config.yaml",
+        of_plan=True,
     ),
     "binding-gcm": CatalogueEntry(
         "blocker",
@@ -159,6 +162,7 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
         "blocker",
         "A credential is to be given another secret, and there is none of that SID, type and name together",
         "Correct the sid, the type or the name in push-config.yaml: all three must be those of one credential",
+        of_plan=True,
     ),
     "credential-sandbox-differs": CatalogueEntry(
         "blocker",
@@ -170,12 +174,14 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
         "A credential is to be given another secret: what it has now can be neither seen nor brought back, and each "
         "later load would write it again",
         "Keep the secret that it has now; take the credential out of push-config.yaml once it is written",
+        of_plan=True,
     ),
     "credential-to-be-made": CatalogueEntry(
         "info",
         "A credential is to be made. Devices use it once the token server hands it out and they register again",
         "Make it with load --only-credentials --apply; extract again, name its SID in the rules under [credentials], "
         "and map",
+        of_plan=True,
     ),
     "credential-exists": CatalogueEntry(
         "info",
@@ -186,23 +192,27 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
         "warning",
         "The certificate for a credential expires within 30 days; pushes to its devices stop then",
         "Renew it with Apple and name the new one, or plan the renewal; the credential keeps its SID",
+        of_plan=True,
     ),
     "credential-certificate-unknown": CatalogueEntry(
         "warning",
         "The certificate's common name is none of those that Apple gives to push certificates: whether it is for "
         "push, and for which of sandbox and production, is not known",
         "Check that it is the push certificate of this app, and that sandbox in push-config.yaml is right",
+        of_plan=True,
     ),
     "credential-key-unread": CatalogueEntry(
         "warning",
         "The private_key in a service-account key cannot be read as a private key without a password",
         "Download the key from Google again and name that file, unless you know that Twilio accepts this one",
+        of_plan=True,
     ),
     "rollback-credential-stays": CatalogueEntry(
         "warning",
         "A credential that was made, or given another secret, stays as it is: the former secret is not known, and to "
         "delete a credential deletes every registration made with it",
         "Bring the former secret back by a push-config.yaml that names its sid; leave one that is new where it is",
+        of_plan=True,
     ),
     "credential-unused": CatalogueEntry(
         "info",
@@ -259,6 +269,7 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
         "Chat does not say whether this is switched on; it is written all the same, because a rule or --force "
         "inferred trusts what live bindings subscribe to, which is all that their SDK knows",
         "Ask the app's owners whether users had this push, before it is applied",
+        of_plan=True,
     ),
     "setting-unfit": CatalogueEntry(
         "warning",
@@ -346,21 +357,25 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
         "warning",
         "The snapshot that was mapped is not there any more, or not whole: nothing proves what the mapping rests on",
         "Put it back where it was, beside the mapped folder, or map a snapshot that is there",
+        of_plan=True,
     ),
     "snapshot-changed": CatalogueEntry(
         "warning",
         "Where the mapped snapshot was, there is another one now",
         "Map it again",
+        of_plan=True,
     ),
     "target-drifted": CatalogueEntry(
         "warning",
         "Set otherwise in Conversations than when the snapshot was taken",
         "Find out who changed it, and whether push-config.yaml should say the same",
+        of_plan=True,
     ),
     "rollback-left-alone": CatalogueEntry(
         "warning",
         "Somebody has changed this since it was applied: the rollback leaves it as it is",
         "Decide by hand what it should be",
+        of_plan=True,
     ),
     "push-left-off": CatalogueEntry(
         "warning",
@@ -374,22 +389,26 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
         "The change would switch off a push that is on in Conversations now; counted are the live bindings that "
         "subscribe to it",
         "If it is on by intention, take the key out of push-config.yaml",
+        of_plan=True,
     ),
     "rollback-unfinished": CatalogueEntry(
         "warning",
         "The journal does not say that its plan was applied whole: the apply was interrupted or failed in part, or "
         "the journal was cut short in copying. What it does not name is not undone",
         "Use the journal of the machine that applied the plan; chat-migrate load --plan FILE shows what is live",
+        of_plan=True,
     ),
     "target-value-unreadable": CatalogueEntry(
         "warning",
         "Conversations shows a value here that is not of the documented type (such as a text where true or false "
         "belongs), so it is not known what is live; it is left as it is, and not set",
         "Set it by hand in the Twilio Console, or ask Twilio what it means; then plan again",
+        of_plan=True,
     ),
     "target-value-kept": CatalogueEntry(
         "info",
         "Set in Conversations, though Chat says nothing about it; it is left as it is",
         "None, or state the value that you want in push-config.yaml",
+        of_plan=True,
     ),
 }

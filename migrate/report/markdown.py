@@ -30,8 +30,8 @@ from migrate.report.wording import (
     readiness,
     service,
     setting,
-    severities,
     stated,
+    tally,
     verdict,
 )
 
@@ -123,7 +123,7 @@ def _head(plan: Plan, refusals: Refusals, *, dry_run: bool) -> list[str]:
         f"**{readiness(plan, refusals)}.**{blocked} {verdict(plan)}. {WRITTEN[dry_run]}.",
         "",
         f"- Bindings: {counts(by_outcome(plan.bindings))}",
-        f"- Findings: {severities(count_by_severity(plan.findings))}",
+        f"- Findings: {tally(plan.findings)}",
         f"- Account: `{plan.account_sid}`",
         f"- Read from: {code(plan.target)}",
         f"- Plan: `{plan.plan_id}`",

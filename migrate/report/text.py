@@ -8,7 +8,7 @@ from rich.text import Text
 
 from migrate.map.mapped_folder import Summary
 from migrate.map.outcome import OUTCOMES
-from migrate.model.finding import Finding, count_by_severity
+from migrate.model.finding import Finding
 from migrate.model.plan import Change, Plan
 from migrate.model.proposal import Proposal
 from migrate.model.push_credential import CredentialChange
@@ -26,8 +26,8 @@ from migrate.report.wording import (
     proposed,
     service,
     setting,
-    severities,
     stated,
+    tally,
     undecided,
     verdict,
 )
@@ -59,7 +59,7 @@ def plan_view(
         text.append("Dry run: ", "bold").append(f"{verdict(plan)}. {BREAK}Nothing was written to Twilio.\n")
     else:
         text.append("To be applied: ", "bold").append(f"{verdict(plan)}.\n")
-    text.append(f"Findings: {severities(count_by_severity(plan.findings))}.\n")
+    text.append(f"Findings: {tally(plan.findings)}.\n")
     if plan.objects and refusals:
         text.append("Blocked by:\n", "bold")
         width = max(len(limit) for limit, _ in refusals)
@@ -148,7 +148,7 @@ def run_view(manifest: Manifest, summary: Summary, plan: Plan, files: Sequence[t
         *_source(manifest),
         *mapping_rows(summary)[:2],
         ("Changes", verdict(plan)),
-        ("Findings", severities(count_by_severity(plan.findings))),
+        ("Findings", tally(plan.findings)),
         *files,
     ]
     return table(rows)
@@ -180,5 +180,5 @@ def mapping_rows(summary: Summary) -> list[tuple[str, str]]:
         ("Bindings", counts(dict(sorted(summary.totals("binding_types").items())))),
         ("Outcomes", counts(ordered)),
         *([("Proposals", f"{undecided(len(summary.waiting))}, in push-config.yaml")] if summary.waiting else []),
-        ("Findings", severities(count_by_severity(summary.findings))),
+        ("Findings", tally(summary.findings)),
     ]

@@ -14,7 +14,6 @@ from migrate.load.limits import OF_A_PLAN, Ground, violations
 from migrate.load.plan_file import read_plan
 from migrate.model.catalogue import SEVERITIES
 from migrate.model.errors import InputError, reason_of
-from migrate.model.finding import count_by_severity
 from migrate.model.plan import Change, Plan
 from migrate.model.proposal import Proposal
 from migrate.report.pushes import proposed_pushes, push_changes, push_of
@@ -24,8 +23,8 @@ from migrate.report.wording import (
     name,
     readiness,
     setting,
-    severities,
     stated,
+    tally,
     undecided,
     verdict,
     was,
@@ -173,7 +172,7 @@ class PlanReview(HtmlRepr):
             "Account": plan.account_sid,
             "Snapshot": f"as of {plan.as_of[:16].replace('T', ' ')} UTC" if plan.as_of else "none",
             "Bindings": counts(plan.bindings),
-            "Findings": severities(count_by_severity(plan.findings)),
+            "Findings": tally(plan.findings),
             **({"Proposals": undecided(len(plan.proposals))} if plan.proposals else {}),
             **{f"Refused: {limit}": problem for limit, problem in self.refusals},
         }
