@@ -75,10 +75,10 @@ class Identity(click.ParamType):  # type: ignore[type-arg]
 
 
 class FormatFile(OutFile):
-    """A file whose ending names its format; `what` it is, for the message."""
+    """A report or a list, whose ending names its format; `what` it is, for the message."""
 
     def __init__(self, what: str, *formats: str, apart: bool = False) -> None:
-        super().__init__(apart=apart)
+        super().__init__(apart=apart, stays=True)
         self.what = what
         self.formats = formats
 
@@ -127,6 +127,20 @@ def common_options(command: Command) -> Command:
                 raise
 
     return wrapped  # type: ignore[return-value]
+
+
+def overwrite_option(what: str) -> Callable[[Command], Command]:
+    """The option without which no report is overwritten; the guard of paths looks at it, the command does not."""
+
+    def decorated(command: Command) -> Command:
+        @click.option("--overwrite", is_flag=True, help=f"Replace {what} that is there.")
+        @functools.wraps(command)
+        def wrapped(*args: Any, overwrite: bool, **kwargs: Any) -> Any:
+            return command(*args, **kwargs)
+
+        return wrapped  # type: ignore[return-value]
+
+    return decorated
 
 
 def rules_option(command: Command) -> Command:

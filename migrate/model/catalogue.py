@@ -11,6 +11,7 @@ from typing import Literal
 
 Severity = Literal["info", "warning", "blocker"]
 SEVERITIES: tuple[Severity, ...] = ("blocker", "warning", "info")  # the worst first
+NOTHING_TO_DO = "Nothing to do"  # what a remedy is, or begins with
 
 
 @dataclass(frozen=True)
@@ -66,21 +67,21 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
         "warning",
         "The snapshot has this service, and push-config.yaml does not: its settings are not carried over, and pushes "
         "that are off in Conversations stay off",
-        "None, if it was taken out on purpose (leave_out in the rules says so for good); otherwise map again, and "
-        "edit the new push-config.yaml",
+        "Nothing to do if it was taken out on purpose (leave_out in the rules says so for good); otherwise map "
+        "again, and edit the new push-config.yaml",
     ),
     "media-text": CatalogueEntry(
         "warning",
         "Media messages will be pushed in Twilio's own words: Chat pushed them in those of new_message, and "
         "Conversations has a text of their own for them, which nobody has stated",
-        "None, if Twilio's words suit; otherwise state new_message.with_media.template in push-config.yaml, or "
-        "template under [media] in the rules",
+        "Nothing to do if Twilio's words suit; otherwise state new_message.with_media.template in push-config.yaml, "
+        "or template under [media] in the rules",
         of_config=True,
     ),
     "binding-expired": CatalogueEntry(
         "warning",
         "Not updated for longer than a binding lives: the device is probably gone",
-        "None, if those users have left; otherwise expect them only after they open the new app",
+        "Nothing to do if those users have left; otherwise expect them only after they open the new app",
     ),
     "binding-incomplete": CatalogueEntry(
         "warning",
@@ -105,17 +106,17 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
     "message-type-ignored": CatalogueEntry(
         "info",
         "Subscribed to an SDK's internal message type that is no push (consumption_update, typing_indicator)",
-        "None: the Conversations SDK registers what it needs",
+        "Nothing to do: the Conversations SDK registers what it needs",
     ),
     "message-types-missing": CatalogueEntry(
         "warning",
         "The binding names no message types, so what it receives is not known",
-        "None before the move; check such a device by hand after it",
+        "Nothing to do before the move; check such a device by hand after it",
     ),
     "binding-on-conversations": CatalogueEntry(
         "info",
         "Already registered through the Conversations SDK",
-        "None",
+        NOTHING_TO_DO,
     ),
     "endpoint-shared": CatalogueEntry(
         "warning",
@@ -140,7 +141,8 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
     "credential-sandbox": CatalogueEntry(
         "warning",
         "Live bindings use a credential of Apple's sandbox, through which only development builds get pushes",
-        "None, if these are test devices; otherwise name the production credential in the rules under [credentials]",
+        "Nothing to do if these are test devices; otherwise name the production credential in the rules "
+        "under [credentials]",
     ),
     "credential-fcm-legacy": CatalogueEntry(
         "warning",
@@ -217,12 +219,13 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
     "credential-unused": CatalogueEntry(
         "info",
         "No binding uses this credential",
-        "None; never delete one on that ground: it deletes every registration that was made with it",
+        "Nothing to do; never delete one on that ground: it deletes every registration that was made with it",
     ),
     "service-left-out": CatalogueEntry(
         "warning",
         "The rules leave this service out: it has no entry in push-config.yaml and stays as it is in Conversations",
-        "None, if that is meant; its bindings are in the mapped folder, what was found about them is not told",
+        "Nothing to do if that is meant; its bindings are in the mapped folder, what was found about them is left "
+        "out",
     ),
     "rule-unused": CatalogueEntry(
         "warning",
@@ -280,12 +283,12 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
     "push-unsubscribed": CatalogueEntry(
         "info",
         "Enabled in Chat, though no live binding subscribes to it",
-        "None: it stays enabled, as it was",
+        "Nothing to do: it stays enabled, as it was",
     ),
     "push-disabled": CatalogueEntry(
         "info",
         "Bindings subscribe to it, though it is disabled in Chat",
-        "None: it stays disabled, as it was",
+        "Nothing to do: it stays disabled, as it was",
     ),
     "push-dropped": CatalogueEntry(
         "warning",
@@ -381,7 +384,7 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
         "warning",
         "Live bindings subscribe to this push, and it stays off in Conversations: push-config.yaml does not switch "
         "it on, though Chat does not have it off",
-        "None, if it is to be silent; otherwise state it as true in push-config.yaml",
+        "Nothing to do if it is to be silent; otherwise state it as true in push-config.yaml",
         of_config=True,
     ),
     "change-disables": CatalogueEntry(
@@ -408,7 +411,7 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
     "target-value-kept": CatalogueEntry(
         "info",
         "Set in Conversations, though Chat says nothing about it; it is left as it is",
-        "None, or state the value that you want in push-config.yaml",
+        "Nothing to do, or state the value that you want in push-config.yaml",
         of_plan=True,
     ),
 }

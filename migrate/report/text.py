@@ -8,6 +8,7 @@ from rich.text import Text
 
 from migrate.map.mapped_folder import Summary
 from migrate.map.outcome import OUTCOMES
+from migrate.model.catalogue import NOTHING_TO_DO
 from migrate.model.finding import Finding
 from migrate.model.plan import Change, Plan
 from migrate.model.proposal import Proposal
@@ -30,6 +31,7 @@ from migrate.report.wording import (
     tally,
     undecided,
     verdict,
+    when,
 )
 from migrate.snapshot.manifest import Manifest
 
@@ -131,7 +133,7 @@ def _finding(group: FindingGroup, services: Mapping[str, str], where: str) -> Te
         text.append(f"         · {sided(service(finding, services))}{about}{number}\n", "dim")
     whole = sum(finding.count for finding in group.findings)
     text.append(more(len(group.findings), "finding", where, "         ", f" (× {whole:,})"))
-    if group.entry.remedy != "None":
+    if group.entry.remedy != NOTHING_TO_DO:
         text.append(f"         → {group.entry.remedy}.\n")
     return text
 
@@ -156,7 +158,7 @@ def run_view(manifest: Manifest, summary: Summary, plan: Plan, files: Sequence[t
 
 def _source(manifest: Manifest) -> list[tuple[str, str]]:
     services = sum(file.rows for file in manifest.files if file.path == "services.parquet")
-    found = f"{count(services, 'service')}, {count(manifest.rows, 'binding')}, as of {manifest.as_of[:16]} UTC"
+    found = f"{count(services, 'service')}, {count(manifest.rows, 'binding')}, as of {when(manifest.as_of)}"
     rows = [("Source", f"{found} {BREAK}(account {manifest.account_sid})")]
     if manifest.shards:
         rows.append(("Types", f"{', '.join(manifest.shards)}; any other would need --no-shard"))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from migrate.map.outcome import OUTCOMES
 from migrate.model.catalogue import CATALOGUE, SEVERITIES, CatalogueEntry, Severity
+from migrate.model.catalogue import NOTHING_TO_DO as NOTHING_TO_DO
 from migrate.model.finding import Finding, count_by_severity
 from migrate.model.plan import Plan
 from migrate.model.proposal import Proposal
@@ -16,6 +17,7 @@ from migrate.model.push_credential import REFERENCES, CredentialChange
 from migrate.model.text import count as count  # which stages say, too
 from migrate.model.text import printable
 from migrate.model.text import share as share
+from migrate.model.text import when as when
 
 LONGEST_SHOWN_NAME = 60  # characters of a friendly name that a view shows
 SEVERITY_HEADINGS: Mapping[Severity, str] = {"blocker": "Blockers", "warning": "Warnings", "info": "Notes"}

@@ -21,7 +21,7 @@ from migrate.model.finding import Finding
 from migrate.model.proposal import Proposal
 from migrate.model.push_config import Settings
 from migrate.model.schemas import MAPPED_BINDINGS, MAPPED_BINDINGS_4
-from migrate.report.wording import count, counts, name, tally, undecided
+from migrate.report.wording import count, counts, name, tally, undecided, when
 from migrate.review.findings import findings_frame, service_names
 from migrate.review.html_repr import HtmlRepr
 from migrate.review.proposals import proposals_frame
@@ -238,7 +238,7 @@ class MappedReview(HtmlRepr):
         summary = self._mapped.summary
         totals = summary.totals("outcomes")
         return {
-            "Snapshot": f"as of {summary.as_of[:16].replace('T', ' ')} UTC",
+            "Snapshot": f"as of {when(summary.as_of)}",
             "Account": summary.account_sid,
             "Outcomes": counts({outcome: totals.get(outcome, 0) for outcome in OUTCOMES}),
             "Devices": counts(summary.totals("actions")),

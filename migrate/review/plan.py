@@ -28,6 +28,7 @@ from migrate.report.wording import (
     undecided,
     verdict,
     was,
+    when,
 )
 from migrate.review.findings import findings_frame, service_names
 from migrate.review.html_repr import HtmlRepr
@@ -170,7 +171,7 @@ class PlanReview(HtmlRepr):
             "Plan": plan.plan_id,
             "Target": plan.target,
             "Account": plan.account_sid,
-            "Snapshot": f"as of {plan.as_of[:16].replace('T', ' ')} UTC" if plan.as_of else "none",
+            "Snapshot": f"as of {when(plan.as_of)}" if plan.as_of else "none",
             "Bindings": counts(plan.bindings),
             "Findings": tally(plan.findings),
             **({"Proposals": undecided(len(plan.proposals))} if plan.proposals else {}),

@@ -15,7 +15,7 @@ from migrate.cli.commands.reporting import overtaken, write_report
 from migrate.cli.commands.warnings import warn
 from migrate.cli.console import Screen
 from migrate.cli.help import Command
-from migrate.cli.options import FormatFile, ServiceSid, api_options, common_options
+from migrate.cli.options import FormatFile, ServiceSid, api_options, common_options, overwrite_option
 from migrate.cli.paths import InFile, InFolder, OutFile
 from migrate.cli.spelling import command_of, same_command, spelled
 from migrate.load.limits import OF_A_ROLLBACK
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 CHANGES_PENDING = 3
 # What a saved plan makes superfluous.
-NOT_AGAIN = ("mapped", "plan_file", "plan_out", "services", "only_credentials", "reports", "record")
+NOT_AGAIN = ("mapped", "plan_file", "plan_out", "services", "only_credentials", "reports", "overwrite", "record")
 # What belongs to a look, and to the journal of another plan.
 NOT_TO_GO_ON = (*NOT_AGAIN, "apply", "journal", "detailed_exitcode", "replay", "as_json")
 
@@ -49,6 +49,7 @@ NOT_TO_GO_ON = (*NOT_AGAIN, "apply", "journal", "detailed_exitcode", "replay", "
     "--report", "reports", type=FormatFile("a report", ".html", ".md", ".json"), multiple=True, metavar="FILE",
     help="Write a report: .html, .md or .json. Repeatable.",
 )  # fmt: skip
+@overwrite_option("a report")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 3 if there is something to change.")
 @apply_options(also={INFERRED: "write what is only proposed, too"})
 @api_options

@@ -19,9 +19,16 @@ if TYPE_CHECKING:
 @click.command("map", cls=Command)
 @click.argument("snapshot", type=InSnapshot())
 @click.option("--out", type=OutFolder(), required=True, metavar="DIR", help="The mapped folder.")
-@click.option("--overwrite", is_flag=True, help="Map again; an edited push-config.yaml is kept under a second name.")
 @click.option(
-    "--csv", type=OutFile(apart=True), metavar="FILE", help="Also write who must register again, for a spreadsheet."
+    "--overwrite",
+    is_flag=True,
+    help="Map again, and replace the list of --csv; an edited push-config.yaml is kept under a second name.",
+)
+@click.option(
+    "--csv",
+    type=OutFile(apart=True, stays=True),
+    metavar="FILE",
+    help="Also write who must register again, for a spreadsheet.",
 )
 @rules_option
 @common_options

@@ -10,7 +10,7 @@ import click
 from migrate.cli.commands.warnings import warn
 from migrate.cli.console import Screen
 from migrate.cli.help import Command
-from migrate.cli.options import FormatFile, api_options, common_options, rules_option
+from migrate.cli.options import FormatFile, api_options, common_options, overwrite_option, rules_option
 from migrate.cli.paths import InSnapshot, OutFolder
 from migrate.model.errors import AGAIN, RefusedError, UsageError
 from migrate.verify.coverage import refuse_nothing
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     "--pending", type=FormatFile("a list", ".csv", ".parquet", apart=True), metavar="FILE",
     help="Also write who is still pending: .csv or .parquet. It holds identities.",
 )  # fmt: skip
+@overwrite_option("a list")
 @click.option(
     "--fail-under", type=click.FloatRange(0, 100), metavar="PERCENT", help="Exit with 4 if fewer bindings are ready."
 )
