@@ -15,9 +15,9 @@ CASSETTE = Path(__file__).with_name("demo.yaml")
 PAGE_SIZE = 5  # small, so that every list takes several pages
 
 
-def record(cassette: Path) -> None:
-    """Record what `chat-migrate run` asks of the demo world to a new cassette."""
-    world = load_world(DEMO_WORLD)
+def record(cassette: Path, world_file: Path = DEMO_WORLD) -> None:
+    """Record what `chat-migrate run` asks of a world, which is the demo's, to a new cassette."""
+    world = load_world(world_file)
     with StandInServer(world) as server, tempfile.TemporaryDirectory() as folder:
         environment = {"TWILIO_ACCOUNT_SID": world.account_sid, "TWILIO_AUTH_TOKEN": world.auth_token}
         settings = ApiSettings(server.url, server.url, record=cassette, environment=environment)

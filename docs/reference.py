@@ -15,15 +15,17 @@ Made by `make docs` from what `chat-migrate COMMAND --help` says; a test keeps i
 
 
 def reference() -> str:
-    """The page: each command's help, in the order of their names."""
-    pages = [_HEADER]
-    group = click.Context(cli, info_name="chat-migrate", **cli.context_settings)
-    for name, command in sorted(cli.commands.items()):
-        context = click.Context(
-            command, parent=group, info_name=name, max_content_width=_WIDTH, terminal_width=_WIDTH
-        )
-        pages.append(f"## {name}\n\n```text\n{command.get_help(context)}\n```\n")
+    """The page: what the program's help says, then each command's, in the order of the work."""
+    group = click.Context(cli, info_name="chat-migrate", terminal_width=_WIDTH, **cli.context_settings)
+    pages = [_HEADER, _block(group)]
+    for name in cli.list_commands(group):
+        context = click.Context(cli.commands[name], parent=group, info_name=name, terminal_width=_WIDTH)
+        pages.append(f"## {name}\n\n{_block(context)}")
     return "\n".join(pages)
+
+
+def _block(context: click.Context) -> str:
+    return f"```text\n{context.get_help()}\n```\n"
 
 
 if __name__ == "__main__":

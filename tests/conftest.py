@@ -19,6 +19,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
+from cassettes.record import record
 from migrate.cli.app import cli
 from migrate.standin.faults import Faults
 from migrate.standin.paging import PageSizes
@@ -33,6 +34,7 @@ hypothesis.settings.load_profile("shared")
 
 ROOT = Path(__file__).parent.parent
 CASSETTE = ROOT / "cassettes" / "demo.yaml"
+ODD_WORLD = ROOT / "tests" / "worlds" / "odd.yaml"  # for tests alone: what names and identities hold at the worst
 SEED = int(os.environ.get("WORLDS_SEED", "20261128"))  # of arbitrary worlds; another seed makes others
 SHARED_OPENAPI = ROOT.parent / "shared" / "twilio-oai"
 TOKEN = "synthetic-token"
@@ -215,6 +217,19 @@ def demo_world(demo_content: dict[str, Any]) -> World:
 
 
 @pytest.fixture(scope="session")
+def odd_content() -> dict[str, Any]:
+    """The content of the odd world's file. Do not change it; see `odd_world`."""
+    content: dict[str, Any] = yaml.safe_load(ODD_WORLD.read_text("utf-8"))
+    return content
+
+
+@pytest.fixture
+def odd_world(odd_content: dict[str, Any]) -> World:
+    """An odd world of the test's own: the demo's, with names, texts and identities of every kind."""
+    return make_world(copy.deepcopy(odd_content))
+
+
+@pytest.fixture(scope="session")
 def migration(tmp_path_factory: pytest.TempPathFactory, demo_content: dict[str, Any]) -> Path:
     """The demo, extracted and mapped from a stand-in, once."""
     folder = tmp_path_factory.mktemp("migration")
@@ -228,10 +243,11 @@ def migration(tmp_path_factory: pytest.TempPathFactory, demo_content: dict[str, 
 
 @dataclass(frozen=True)
 class Demo:
-    """A finished run of the replayed demo."""
+    """A finished run of a replayed world: the demo, or the odd one."""
 
     folder: Path
     result: Result
+    cassette: Path = CASSETTE
 
     def json(self, *names: str) -> Any:
         """A JSON file below the run's folder."""
@@ -245,3 +261,14 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     result = CliRunner().invoke(cli, ["run", "--replay", str(CASSETTE), "--out", str(folder)], env=WIDE)
     assert result.exit_code == 0, result.output
     return Demo(folder, result)
+
+
+@pytest.fixture(scope="session")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    """The odd world, recorded and replayed once."""
+    folder = tmp_path_factory.mktemp("odd")
+    cassette = folder / "odd.yaml"
+    record(cassette, ODD_WORLD)
+    result = CliRunner().invoke(cli, ["run", "--replay", str(cassette), "--out", str(folder / "run")], env=WIDE)
+    assert result.exit_code == 0, result.output
+    return Demo(folder / "run", result, cassette)

@@ -1,4 +1,4 @@
-"""FACTS.md's mapping as a table, and the odd bindings of the demo world, each worked out by hand and explained.
+"""FACTS.md's mapping as a table, and the odd bindings of the odd world, each worked out by hand and explained.
 
 `tests/test_fate.py` has the message types one by one, `tests/test_templates.py` the templates.
 """
@@ -61,7 +61,7 @@ def test_each_setting_becomes_the_form_field_that_it_should(why: str, chat: Any,
     assert {FIELD_BY_PATH[path].form: value for path, value in found.settings.items()} == form
 
 
-# Of the demo world (migrate/standin/demo.yaml): service, identity, what the bindings become, how many, and why.
+# Of the odd world (tests/worlds/odd.yaml): service, identity, what the bindings become, how many, and why.
 # (outcome, action, binding type, credential it is to register with, message types, findings but for the credential's)
 NM, AC, RC = "new_message", "added_to_conversation", "removed_from_conversation"
 ODD: list[tuple[int, str | None, tuple[Any, ...], int, str]] = [
@@ -107,9 +107,9 @@ OF_CREDENTIALS = {"credential-sandbox", "credential-fcm-legacy"}
     ("service", "identity", "expected", "number", "why"), ODD, ids=[f"{odd[0]}-{odd[1]}-{odd[2][2]}" for odd in ODD]
 )
 def test_the_demos_odd_bindings_become_what_they_should(
-    demo: Demo, service: int, identity: str | None, expected: tuple[Any, ...], number: int, why: str
+    odd: Demo, service: int, identity: str | None, expected: tuple[Any, ...], number: int, why: str
 ) -> None:
-    frame = pd.read_parquet(demo.folder / "mapped" / "bindings")
+    frame = pd.read_parquet(odd.folder / "mapped" / "bindings")
     frame = frame[frame["service_sid"] == service_sid(service)]
     theirs = frame[frame["identity"].isna() if identity is None else frame["identity"] == identity]
     found = Counter(
@@ -142,8 +142,8 @@ SERVICES: list[tuple[int, dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("service", "settings", "why"), SERVICES, ids=[why for _, _, why in SERVICES])
 def test_the_demos_services_get_the_settings_that_they_should(
-    demo: Demo, service: int, settings: dict[str, Any], why: str
+    odd: Demo, service: int, settings: dict[str, Any], why: str
 ) -> None:
-    text = (demo.folder / "mapped" / "push-config.yaml").read_text("utf-8")
+    text = (odd.folder / "mapped" / "push-config.yaml").read_text("utf-8")
     (found,) = (config.settings for config in parse(text, "x").services if config.service_sid == service_sid(service))
     assert {path: found.get(path) for path in settings} == settings, why

@@ -309,10 +309,10 @@ def test_progress_is_shown_on_a_terminal_and_the_result_stays_clean(tmp_path: Pa
     assert b"bindings" in shown
 
 
-def test_characters_that_the_terminal_lacks_are_written_as_what_looks_like_them_or_as_escapes(demo: Demo) -> None:
+def test_characters_that_the_terminal_lacks_are_written_as_what_looks_like_them_or_as_escapes(odd: Demo) -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
     with program(
-        "load", demo.folder / "mapped", "--replay", CASSETTE, stdout=subprocess.PIPE, env=environment
+        "load", odd.folder / "mapped", "--replay", odd.cassette, stdout=subprocess.PIPE, env=environment
     ) as process:
         assert process.stdout
         shown = process.stdout.read()

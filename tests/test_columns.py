@@ -344,11 +344,11 @@ def never(body: bytes, service: str) -> NoReturn:
 
 @pytest.mark.parametrize("view", [views.chat_binding, views.conversations_binding])
 def test_the_pages_of_both_apis_go_the_quick_way(
-    demo_world: World, monkeypatch: pytest.MonkeyPatch, view: Any
+    odd_world: World, monkeypatch: pytest.MonkeyPatch, view: Any
 ) -> None:
     monkeypatch.setattr(columns, "_tolerant", never)
-    for service in demo_world.services.values():
-        shown = [view(demo_world, service, binding, "https://chat.twilio.com") for binding in service.bindings]
+    for service in odd_world.services.values():
+        shown = [view(odd_world, service, binding, "https://chat.twilio.com") for binding in service.bindings]
         for extra in {name for each in shown for name in each} - {*ORDINARY, "chat_service_sid"}:
             raise AssertionError(f"the demo has an unknown field, {extra}")
         _, rows = read_rows(page(*shown), service.sid)

@@ -95,12 +95,12 @@ def paths(world: World) -> list[str]:
 
 
 def test_every_answer_validates_against_twilios_openapi_documents(
-    documents: dict[str, Any], serve: Serve, demo_world: World
+    documents: dict[str, Any], serve: Serve, odd_world: World
 ) -> None:
-    server = serve(demo_world)
-    auth = (demo_world.account_sid, demo_world.auth_token)
+    server = serve(odd_world)
+    auth = (odd_world.account_sid, odd_world.auth_token)
     with requests.Session() as session:
-        for path in paths(demo_world):
+        for path in paths(odd_world):
             url: str | None = f"{server.url}{path}"
             while url:
                 answer = session.get(url, auth=auth, timeout=10)
@@ -109,14 +109,14 @@ def test_every_answer_validates_against_twilios_openapi_documents(
         url = f"{server.url}/v1/Services/{service_sid(1)}/Configuration/Notifications"
         answer = session.post(url, data={"NewMessage.Enabled": "true"}, auth=auth, timeout=10)
         check(documents, "post", url, answer.status_code, answer.json())
-        for sid in ("", *list(demo_world.credentials)[:1]):
+        for sid in ("", *list(odd_world.credentials)[:1]):
             url = f"{server.url}/v1/Credentials{'/' if sid else ''}{sid}"
             answer = session.post(
                 url, data={"Type": "fcm", "FriendlyName": "n", "Secret": "s"}, auth=auth, timeout=10
             )
             check(documents, "post", url, answer.status_code, answer.json())
-        binding = demo_world.services[service_sid(1)].bindings[0].sid
-        for version, sid in (("v2", binding), ("v1", demo_world.services[service_sid(2)].bindings[0].sid)):
+        binding = odd_world.services[service_sid(1)].bindings[0].sid
+        for version, sid in (("v2", binding), ("v1", odd_world.services[service_sid(2)].bindings[0].sid)):
             service = service_sid(1) if version == "v2" else service_sid(2)
             url = f"{server.url}/{version}/Services/{service}/Bindings/{sid}"
             answer = session.delete(url, auth=auth, timeout=10)
@@ -173,10 +173,10 @@ def test_the_page_size_maxima_are_those_of_openapi(documents: dict[str, Any]) ->
 
 
 @pytest.fixture
-def twilio(serve: Serve, demo_world: World) -> tuple[Any, StandInServer]:
+def twilio(serve: Serve, odd_world: World) -> tuple[Any, StandInServer]:
     """Unmodified twilio-python, with only its addresses set."""
-    server = serve(demo_world)
-    client = Client(demo_world.account_sid, demo_world.auth_token)  # type: ignore[no-untyped-call]
+    server = serve(odd_world)
+    client = Client(odd_world.account_sid, odd_world.auth_token)  # type: ignore[no-untyped-call]
     client.chat.base_url = server.url
     client.conversations.base_url = server.url
     return client, server

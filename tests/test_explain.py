@@ -19,14 +19,14 @@ from tests.snapshots import binding, credential, credential_sid, write_snapshot
 SERVICE = service_sid(1)
 
 
-def test_every_kind_of_binding_in_the_demo_is_accounted_for(demo: Demo) -> None:
-    frame = pd.read_parquet(demo.folder / "mapped" / "bindings")
+def test_every_kind_of_binding_in_the_demo_is_accounted_for(odd: Demo) -> None:
+    frame = pd.read_parquet(odd.folder / "mapped" / "bindings")
     kinds = frame[["binding_type", "credential_sid", "outcome", "message_types", "findings"]].astype(str)
     frame = frame[~kinds.duplicated()]
     assert len(frame) > 40
-    source = pd.read_parquet(demo.folder / "snapshot" / "bindings").set_index("sid")
+    source = pd.read_parquet(odd.folder / "snapshot" / "bindings").set_index("sid")
     for row in frame.itertuples():
-        found = explain(demo.folder / "mapped", row.sid)
+        found = explain(odd.folder / "mapped", row.sid)
         assert (found.binding["outcome"], found.binding["action"]) == (row.outcome, row.action)
         assert {code for code, _ in found.notes} == set(row.findings)
         assert found.binding["binding_type"] == source.loc[row.sid, "binding_type"]
@@ -72,7 +72,7 @@ def test_an_identity_is_masked_unless_it_is_asked_for(demo: Demo, run: Run) -> N
         assert "customer-0001@example.test" in run(*command, *options, "--show-identities").stdout
     told = json.loads(run(*command, "--json").stdout)
     assert told["binding"]["identity"] == "cu…st (26)"
-    assert told["service"]["friendly_name"] == "Acme Support"
+    assert told["service"]["friendly_name"] == "Rider support"
     assert told["pushes"]["new_message"] is True
     assert {item["name"] for item in told["rules"]} >= {"message_types.new_message"}
 

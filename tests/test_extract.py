@@ -48,18 +48,18 @@ def manifest(folder: Path) -> Any:
     return json.loads((folder / "manifest.json").read_bytes())
 
 
-def test_pandas_reads_one_row_per_binding_with_the_documented_columns(demo: Demo, demo_world: World) -> None:
-    frame = rows(demo.folder / "snapshot")
+def test_pandas_reads_one_row_per_binding_with_the_documented_columns(odd: Demo, odd_world: World) -> None:
+    frame = rows(odd.folder / "snapshot")
     assert list(frame.columns) == COLUMNS
-    expected = {b.sid: s.sid for s in demo_world.services.values() for b in s.bindings}
+    expected = {b.sid: s.sid for s in odd_world.services.values() for b in s.bindings}
     assert dict(zip(frame["sid"], frame["service_sid"].astype(str), strict=True)) == expected
     assert len(frame) == len(expected)
     assert str(frame["date_updated"].dtype) == "datetime64[us, UTC]"
 
 
-def test_every_value_arrives_as_twilio_has_it(demo: Demo, demo_world: World) -> None:
-    frame = rows(demo.folder / "snapshot").set_index("sid")
-    for service in demo_world.services.values():
+def test_every_value_arrives_as_twilio_has_it(odd: Demo, odd_world: World) -> None:
+    frame = rows(odd.folder / "snapshot").set_index("sid")
+    for service in odd_world.services.values():
         for binding in service.bindings:
             row = frame.loc[binding.sid]
             for name in ("identity", "endpoint", "binding_type", "credential_sid"):
@@ -75,40 +75,40 @@ def test_every_value_arrives_as_twilio_has_it(demo: Demo, demo_world: World) -> 
                 assert row["date_updated"] == pd.Timestamp(binding.updated).floor("s")
 
 
-def test_services_keep_both_sides_notifications(demo: Demo) -> None:
-    table = pq.read_table(demo.folder / "snapshot" / "services.parquet").to_pylist()
+def test_services_keep_both_sides_notifications(odd: Demo) -> None:
+    table = pq.read_table(odd.folder / "snapshot" / "services.parquet").to_pylist()
     found = {row["sid"]: row for row in table}
     assert json.loads(found[service_sid(3)]["notifications"]) == {}
     target = json.loads(found[service_sid(6)]["conversations_notifications"])
     assert target["new_message"]["template"] == "${PARTICIPANT}: ${MESSAGE}"
     assert json.loads(found[service_sid(1)]["extra"])["limits"] == {"channel_members": 100, "user_channels": 250}
-    credentials = pq.read_table(demo.folder / "snapshot" / "credentials.parquet").to_pylist()
+    credentials = pq.read_table(odd.folder / "snapshot" / "credentials.parquet").to_pylist()
     assert [row["sandbox"] for row in credentials] == ["False", "True", None, None, None, "False"]
 
 
-def test_the_manifest_accounts_for_every_file_and_chain(demo: Demo) -> None:
-    facts = demo.json("snapshot", "manifest.json")
+def test_the_manifest_accounts_for_every_file_and_chain(odd: Demo) -> None:
+    facts = odd.json("snapshot", "manifest.json")
     assert (facts["status"], facts["source"], facts["rows"], facts["rejected"]) == ("finished", "chat", 328, 0)
     assert facts["as_of"] == "2026-06-15T08:00:00+00:00"
     assert sum(chain["rows"] for chain in facts["chains"]) == 328
     assert {chain["page_size"] for chain in facts["chains"]} == {5}
     assert all(len(file["sha256"]) == 64 and file["bytes"] for file in facts["files"])
-    on_disk = {p.relative_to(demo.folder / "snapshot").as_posix() for p in (demo.folder / "snapshot").rglob("*.*")}
+    on_disk = {p.relative_to(odd.folder / "snapshot").as_posix() for p in (odd.folder / "snapshot").rglob("*.*")}
     on_disk = {path for path in on_disk if not path.startswith("bindings/") or path.endswith(".parquet")}
     assert on_disk == {file["path"] for file in facts["files"]} | {"manifest.json"}
 
 
-def test_files_with_personal_data_are_for_their_owner_alone(demo: Demo) -> None:
-    for path in (demo.folder / "snapshot").rglob("*"):
+def test_files_with_personal_data_are_for_their_owner_alone(odd: Demo) -> None:
+    for path in (odd.folder / "snapshot").rglob("*"):
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
-    for path in (demo.folder / "mapped" / "bindings").rglob("*.parquet"):
+    for path in (odd.folder / "mapped" / "bindings").rglob("*.parquet"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
 
 
 def test_filters_narrow_the_snapshot_and_are_recorded(
-    tmp_path: Path, run: Run, serve: Serve, demo_world: World
+    tmp_path: Path, run: Run, serve: Serve, odd_world: World
 ) -> None:
-    serve(demo_world)
+    serve(odd_world)
     out = tmp_path / "s"
     options = ["--service", service_sid(2), "--service", service_sid(1), "--binding-type", "fcm"]
     assert (

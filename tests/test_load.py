@@ -323,7 +323,7 @@ def test_a_summary_that_does_not_add_up_is_not_trusted(tmp_path: Path, run: Run,
     text = (folder / "summary.json").read_text("utf-8")
     for old, new in (
         ('"expired": 14', '"expired": 13'),
-        ('"friendly_name": "Acme Support"', '"friendly_name": 5'),
+        ('"friendly_name": "Rider support"', '"friendly_name": 5'),
         ('"count": 56', '"count": "56"'),
         ('"subject": "invited_to_channel"', '"subject": 5'),
     ):

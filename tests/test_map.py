@@ -344,8 +344,8 @@ def test_the_current_folder_is_not_replaced(
 MEDIA_READERS = {"1": 73, "2": 54, "5": 1, "6": 57}  # 7 has words for them in Conversations
 
 
-def test_the_demos_outcomes_are_those_counted_by_hand(demo: Demo) -> None:
-    services = {item["service_sid"]: item for item in demo.json("mapped", "summary.json")["services"]}
+def test_the_demos_outcomes_are_those_counted_by_hand(odd: Demo) -> None:
+    services = {item["service_sid"]: item for item in odd.json("mapped", "summary.json")["services"]}
     assert {sid: item["outcomes"] for sid, item in services.items()} == {
         # 112 customers over 16 lists of which 8 hold invited_to_channel (7 each): 56 reduced, 56 carried; 3 devices,
         # 12 registrations and the shared phone's 2 are carried; 14 are long gone.
@@ -361,17 +361,17 @@ def test_the_demos_outcomes_are_those_counted_by_hand(demo: Demo) -> None:
         service_sid(6): {"carried": 57},
         service_sid(7): {"carried": 36},
     }
-    frame = pd.read_parquet(demo.folder / "mapped" / "bindings")
+    frame = pd.read_parquet(odd.folder / "mapped" / "bindings")
     assert Counter(frame["outcome"]) == {"carried": 226, "reduced": 73, "expired": 20, "blocked": 9}
     assert set(frame["outcome"]) <= set(OUTCOMES)
-    source = pd.read_parquet(demo.folder / "snapshot" / "bindings")
+    source = pd.read_parquet(odd.folder / "snapshot" / "bindings")
     assert sorted(frame["sid"]) == sorted(source["sid"])
 
 
-def test_the_demos_findings_name_every_odd_thing_in_it(demo: Demo) -> None:
+def test_the_demos_findings_name_every_odd_thing_in_it(odd: Demo) -> None:
     found = {
         (item["code"], (item["service_sid"] or "-")[-1], item["subject"]): item["count"]
-        for item in demo.json("mapped", "summary.json")["findings"]
+        for item in odd.json("mapped", "summary.json")["findings"]
     }
     assert found == {
         ("binding-gcm", "2", credential_sid(5)): 9,
@@ -411,17 +411,17 @@ def test_the_demos_findings_name_every_odd_thing_in_it(demo: Demo) -> None:
     }
 
 
-def test_findings_name_at_most_five_bindings_and_no_person(demo: Demo) -> None:
-    text = (demo.folder / "mapped" / "summary.json").read_text("utf-8")
-    for identity in pd.read_parquet(demo.folder / "snapshot" / "bindings")["identity"].dropna():
+def test_findings_name_at_most_five_bindings_and_no_person(odd: Demo) -> None:
+    text = (odd.folder / "mapped" / "summary.json").read_text("utf-8")
+    for identity in pd.read_parquet(odd.folder / "snapshot" / "bindings")["identity"].dropna():
         assert identity not in text or identity in ("=1+1",)  # which is a service's name too
     for item in json.loads(text)["findings"]:
         assert len(item["examples"]) <= 5
         assert all(sid.startswith("BS") for sid in item["examples"])
 
 
-def test_push_config_says_of_each_value_where_it_comes_from(demo: Demo) -> None:
-    text = (demo.folder / "mapped" / "push-config.yaml").read_text("utf-8")
+def test_push_config_says_of_each_value_where_it_comes_from(odd: Demo) -> None:
+    text = (odd.folder / "mapped" / "push-config.yaml").read_text("utf-8")
     values = [line for line in text.splitlines() if line.startswith("      ") and not line.endswith(":")]
     assert values
     assert all("  # " in line for line in values)

@@ -17,7 +17,7 @@ from migrate.model.text import printable
 from migrate.report.markdown import LARGEST, code, escape, plan_report
 from migrate.report.text import plan_view
 from migrate.report.wording import count, name, share
-from tests.conftest import CASSETTE, Demo, Run, service_sid
+from tests.conftest import Demo, Run, service_sid
 from tests.plans import EMPTY, hostile_plan, many, plan_of, refusals
 from tests.plans import change as changed
 
@@ -120,13 +120,13 @@ def test_code_in_a_table_cell_reads_as_it_was(text: str) -> None:
     assert spans == [text]
 
 
-def test_the_terminal_shows_every_changed_field_and_every_finding(demo: Demo, run: Run) -> None:
-    shown = run("load", demo.folder / "mapped", "--replay", CASSETTE).stdout
-    for change in demo.json("plan.json")["changes"]:
+def test_the_terminal_shows_every_changed_field_and_every_finding(odd: Demo, run: Run) -> None:
+    shown = run("load", odd.folder / "mapped", "--replay", odd.cassette).stdout
+    for change in odd.json("plan.json")["changes"]:
         assert change["service_sid"] in shown
         for field in change["fields"]:
             assert field in shown
-    for finding in demo.json("plan.json")["findings"]:
+    for finding in odd.json("plan.json")["findings"]:
         assert CATALOGUE[finding["code"]].meaning in shown
     assert "\x1b" not in shown
 
@@ -136,10 +136,10 @@ def test_no_control_sequence_of_a_name_reaches_the_terminal() -> None:
     assert "\x1b" not in shown
 
 
-def test_the_report_counts_what_the_plan_counts(demo: Demo) -> None:
-    report, counts = (demo.folder / "report.md").read_text("utf-8"), demo.json("plan.json")["counts"]
+def test_the_report_counts_what_the_plan_counts(odd: Demo) -> None:
+    report, counts = (odd.folder / "report.md").read_text("utf-8"), odd.json("plan.json")["counts"]
     assert f"{counts['fields']} settings of {counts['changes']} services would change" in report
-    assert demo.json("plan.json")["plan_id"] in report
+    assert odd.json("plan.json")["plan_id"] in report
     assert "- Bindings: carried 226 · reduced 73 · expired 20 · blocked 9\n" in report
 
 

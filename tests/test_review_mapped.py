@@ -328,8 +328,8 @@ def test_nothing_in_it_is_nothing_to_look_at(tmp_path: Path) -> None:
     assert text_in(review.phones()._repr_html_()) == "No pushes."
 
 
-def test_the_demo_is_counted_as_pandas_counts_it(demo: Demo) -> None:
-    review, found = open_mapped(demo.folder / "mapped"), pd.read_parquet(demo.folder / "mapped" / "bindings")
+def test_the_demo_is_counted_as_pandas_counts_it(odd: Demo) -> None:
+    review, found = open_mapped(odd.folder / "mapped"), pd.read_parquet(odd.folder / "mapped" / "bindings")
     told = review.by_platform().set_index(["binding_type", "outcome", "action"])["bindings"]
     naive = found.groupby(["binding_type", "outcome", "action"]).size()
     assert told.to_dict() == naive.to_dict()

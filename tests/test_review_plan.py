@@ -146,8 +146,8 @@ def test_a_plan_that_was_edited_or_is_none_is_refused(demo: Demo, tmp_path: Path
             open_plan(path)
 
 
-def test_the_demos_plan_is_what_load_says_it_is(demo: Demo) -> None:
-    review, plan = open_plan(str(demo.folder / "plan.json")), demo.json("plan.json")
+def test_the_demos_plan_is_what_load_says_it_is(odd: Demo) -> None:
+    review, plan = open_plan(str(odd.folder / "plan.json")), odd.json("plan.json")
     settings = [(change["service_sid"], field) for change in plan["changes"] for field in change["fields"]]
     assert rows(review.changes, ["sid", "field"]) == settings
     assert review.services["settings"].sum() == plan["counts"]["fields"] == len(settings)

@@ -230,8 +230,8 @@ def test_what_is_empty_is_odd_in_the_mapping_as_it_is_in_the_snapshot(tmp_path: 
     assert not {"identity-crowded", "endpoint-shared"} & {code for code, _ in told}
 
 
-def test_the_demo_is_counted_as_pandas_counts_it(demo: Demo) -> None:
-    review, found = open_snapshot(demo.folder / "snapshot"), pd.read_parquet(demo.folder / "snapshot" / "bindings")
+def test_the_demo_is_counted_as_pandas_counts_it(odd: Demo) -> None:
+    review, found = open_snapshot(odd.folder / "snapshot"), pd.read_parquet(odd.folder / "snapshot" / "bindings")
     found["last_seen"] = found["date_updated"].fillna(found["date_created"])
     found["is_expired"] = found["last_seen"] < review.as_of - YEAR
     found["who"] = found["service_sid"].astype(str) + "\n" + found["identity"]

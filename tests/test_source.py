@@ -39,9 +39,9 @@ def visible(world: World) -> set[str]:
 
 @pytest.mark.parametrize("status", [403, 404, 410])
 def test_where_chat_is_switched_off_the_same_bindings_come_through_conversations(
-    tmp_path: Path, run: Run, serve: Serve, demo_world: World, status: int
+    tmp_path: Path, run: Run, serve: Serve, odd_world: World, status: int
 ) -> None:
-    serve(demo_world, faults=Faults(chat_gone=status))  # type: ignore[arg-type]
+    serve(odd_world, faults=Faults(chat_gone=status))  # type: ignore[arg-type]
     result = run("extract", "--out", tmp_path / "s")
     assert result.exit_code == 0, result.output
     facts = manifest(tmp_path / "s")
@@ -50,38 +50,38 @@ def test_where_chat_is_switched_off_the_same_bindings_come_through_conversations
     assert "Through" in result.stdout
     assert f"answered {status}" in result.stdout
     assert "does not show Chat's push settings" in result.stdout
-    assert sids(tmp_path / "s") == visible(demo_world)
+    assert sids(tmp_path / "s") == visible(odd_world)
     assert facts["shards"] == ["apn", "fcm", "gcm", "twilsock"]
     services = pq.ParquetFile(tmp_path / "s" / "services.parquet").read().to_pylist()
     assert {row["notifications"] for row in services} == {None}
 
 
 def test_both_sources_give_the_same_columns_and_the_same_rows(
-    tmp_path: Path, run: Run, serve: Serve, demo_world: World, demo: Demo
+    tmp_path: Path, run: Run, serve: Serve, odd_world: World, odd: Demo
 ) -> None:
-    for service in demo_world.services.values():
+    for service in odd_world.services.values():
         service.conversations_bindings.clear()
         service.shows_chat = True
         service.configuration = service.configuration or {}
-    serve(demo_world)
+    serve(odd_world)
     assert run("extract", "--out", tmp_path / "s", "--source", "conversations").exit_code == 0
     assert manifest(tmp_path / "s")["source_reason"] == ""
     ours, chat = (
         pd.read_parquet(folder / "bindings").sort_values("sid").reset_index(drop=True)
-        for folder in (tmp_path / "s", demo.folder / "snapshot")
+        for folder in (tmp_path / "s", odd.folder / "snapshot")
     )
     pd.testing.assert_frame_equal(ours, chat)
     for name in ("services", "credentials"):
         here, there = (
-            pq.read_schema(folder / f"{name}.parquet") for folder in (tmp_path / "s", demo.folder / "snapshot")
+            pq.read_schema(folder / f"{name}.parquet") for folder in (tmp_path / "s", odd.folder / "snapshot")
         )
         assert here == there
 
 
 def test_a_snapshot_through_conversations_can_be_mapped_and_planned(
-    tmp_path: Path, run: Run, serve: Serve, demo_world: World
+    tmp_path: Path, run: Run, serve: Serve, odd_world: World
 ) -> None:
-    serve(demo_world, faults=Faults(chat_gone=410))
+    serve(odd_world, faults=Faults(chat_gone=410))
     assert run("run", "--out", tmp_path / "o").exit_code == 0
     plan = json.loads((tmp_path / "o" / "plan.json").read_bytes())
     assert "push-inferred" in {finding["code"] for finding in plan["findings"]}
@@ -119,9 +119,9 @@ def test_an_unknown_service_is_no_sign_that_chat_is_gone(tmp_path: Path, run: Ru
 
 @pytest.mark.parametrize("status", [403, 404, 410])
 def test_named_services_are_read_through_conversations_too(
-    tmp_path: Path, run: Run, serve: Serve, demo_world: World, status: int
+    tmp_path: Path, run: Run, serve: Serve, odd_world: World, status: int
 ) -> None:
-    serve(demo_world, faults=Faults(chat_gone=status))  # type: ignore[arg-type]
+    serve(odd_world, faults=Faults(chat_gone=status))  # type: ignore[arg-type]
     assert run("extract", "--out", tmp_path / "s", "--service", service_sid(1)).exit_code == 0
     assert manifest(tmp_path / "s")["source"] == "conversations"
     assert set(pd.read_parquet(tmp_path / "s" / "bindings")["service_sid"]) == {service_sid(1)}
@@ -403,9 +403,9 @@ def test_a_chat_that_breaks_for_a_while_is_waited_for(
 
 
 def test_an_answer_that_is_no_push_configuration_is_not_stored_as_one(
-    tmp_path: Path, run: Run, serve: Serve, demo_world: World
+    tmp_path: Path, run: Run, serve: Serve, odd_world: World
 ) -> None:
-    serve(demo_world, faults=Faults(seed=1, rate=0.5, kinds=("not-a-page",)))
+    serve(odd_world, faults=Faults(seed=1, rate=0.5, kinds=("not-a-page",)))
     assert run("extract", "--out", tmp_path / "s").exit_code == 0
     services = pq.ParquetFile(tmp_path / "s" / "services.parquet").read().to_pylist()
     stored = [

@@ -40,8 +40,8 @@ def lists(world: World) -> list[str]:
 
 
 @pytest.mark.long
-def test_every_page_of_every_list_and_filter_is_the_rendered_page(serve: Serve, demo_content: dict[str, Any]) -> None:
-    worlds = [make_world(copy.deepcopy(demo_content)) for _ in range(2)]
+def test_every_page_of_every_list_and_filter_is_the_rendered_page(serve: Serve, odd_content: dict[str, Any]) -> None:
+    worlds = [make_world(copy.deepcopy(odd_content)) for _ in range(2)]
     plain, kept = serve(worlds[0]), serve(worlds[1], prerendered=True)
     pages = 0
     with requests.Session() as session:

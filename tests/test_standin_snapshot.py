@@ -39,9 +39,9 @@ def ask(server: StandInServer, path: str, **options: Any) -> requests.Response:
 
 
 def test_an_extract_from_a_snapshot_that_is_served_gives_the_same_snapshot(
-    tmp_path: Path, run: Run, serve: Serve, demo: Demo
+    tmp_path: Path, run: Run, serve: Serve, odd: Demo
 ) -> None:
-    source = demo.folder / "snapshot"
+    source = odd.folder / "snapshot"
     seeded = world_of(source)
     assert (seeded.world.now, seeded.unknown) == (read_snapshot(source).as_of, ())
     serve(seeded.world)
@@ -49,7 +49,7 @@ def test_an_extract_from_a_snapshot_that_is_served_gives_the_same_snapshot(
     for name in ("bindings", "services", "credentials"):
         assert rows(tmp_path / "run" / "snapshot", name) == rows(source, name)
     # And the same plan, but for where it was made from.
-    plans = [json.loads((folder / "plan.json").read_bytes()) for folder in (demo.folder, tmp_path / "run")]
+    plans = [json.loads((folder / "plan.json").read_bytes()) for folder in (odd.folder, tmp_path / "run")]
     assert plans[0]["changes"] == plans[1]["changes"]
     assert plans[0]["unchanged"] == plans[1]["unchanged"]
 
@@ -108,8 +108,8 @@ def test_what_was_set_in_conversations_is_served_and_what_is_not_known_is_told(t
     assert server.world.registered[0].number == 3
 
 
-def test_bindings_can_be_left_out(demo: Demo) -> None:
-    world = world_of(demo.folder / "snapshot", most_bindings=0).world
+def test_bindings_can_be_left_out(odd: Demo) -> None:
+    world = world_of(odd.folder / "snapshot", most_bindings=0).world
     assert len(world.services) == 7
     assert not any(service.bindings or service.conversations_bindings for service in world.services.values())
 
@@ -147,11 +147,11 @@ def serving(run: Run, monkeypatch: pytest.MonkeyPatch) -> Serving:
     return call
 
 
-def test_the_command_serves_a_snapshot(tmp_path: Path, demo: Demo, serving: Serving) -> None:
-    code, out, said = serving("--snapshot", demo.folder / "snapshot")
+def test_the_command_serves_a_snapshot(tmp_path: Path, odd: Demo, serving: Serving) -> None:
+    code, out, said = serving("--snapshot", odd.folder / "snapshot")
     assert code == 0
     assert f"export TWILIO_AUTH_TOKEN={AUTH_TOKEN}\n" in out
-    assert f"Serving {demo.folder / 'snapshot'} on http://127.0.0.1:" in said
+    assert f"Serving {odd.folder / 'snapshot'} on http://127.0.0.1:" in said
     unknown = write_snapshot(tmp_path / "unknown", {SERVICE: {}}, {})
     code, _, said = serving("--snapshot", unknown, "--no-bindings")
     assert (code, f"nothing set: {SERVICE}" in said) == (0, True)
@@ -174,17 +174,17 @@ def test_a_snapshot_is_named_alone(serving: Serving, arguments: list[str], code:
 # --- the stand-in seen from outside ----------------------------------------------------------------------
 
 
-def test_what_the_stand_in_holds_is_seen_past_all_faults_and_is_no_request(serve: Serve, demo_world: World) -> None:
-    server = serve(demo_world, faults=Faults(rate=1, kinds=("500",), chat_gone=410))
+def test_what_the_stand_in_holds_is_seen_past_all_faults_and_is_no_request(serve: Serve, odd_world: World) -> None:
+    server = serve(odd_world, faults=Faults(rate=1, kinds=("500",), chat_gone=410))
     assert ask(server, "/v1/Services").status_code == 500
     seen = ask(server, "/_standin").json()
     assert (seen["requests"], seen["writes"]) == (1, [])
-    assert seen["services"] == {sid: service.configuration for sid, service in demo_world.services.items()}
-    assert [item["sid"] for item in seen["credentials"]] == list(demo_world.credentials)
+    assert seen["services"] == {sid: service.configuration for sid, service in odd_world.services.items()}
+    assert [item["sid"] for item in seen["credentials"]] == list(odd_world.credentials)
     assert "secret" not in json.dumps(seen).lower()
     assert ask(server, "/_standin").json()["requests"] == 1
     assert ask(server, "/_standin", auth=("AC", "x")).status_code == 401
-    url, auth = f"{server.url}/_standin", (demo_world.account_sid, demo_world.auth_token)
+    url, auth = f"{server.url}/_standin", (odd_world.account_sid, odd_world.auth_token)
     assert requests.put(url, auth=auth, timeout=10).status_code >= 400
     assert requests.post(url, auth=auth, data={"fault": "none of them"}, timeout=10).status_code == 400
     # What is ordered is for the next writes, each in its turn; what passes passes, whatever else goes wrong.
@@ -192,7 +192,7 @@ def test_what_the_stand_in_holds_is_seen_past_all_faults_and_is_no_request(serve
     place = f"{server.url}/v1/Services/{service_sid(1)}/Configuration/Notifications"
     answers = [requests.post(place, auth=auth, data={"LogEnabled": "true"}, timeout=10) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [503, 200, 500]
-    assert len(demo_world.writes) == 1
+    assert len(odd_world.writes) == 1
 
 
 def test_a_write_is_seen(serve: Serve) -> None:

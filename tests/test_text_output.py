@@ -36,7 +36,7 @@ from migrate.report.wording import size
 from migrate.standin.server import StandInServer
 from migrate.standin.world import make_world
 from migrate.verify.coverage import Counts, Coverage, ServiceCoverage
-from tests.conftest import CASSETTE, ROOT, Demo
+from tests.conftest import ROOT, Demo
 
 pytestmark = pytest.mark.no_cover  # other tests cover the same lines; untraced, these take half the time
 
@@ -53,7 +53,7 @@ COMMANDS: dict[str, tuple[str, int]] = {
     "retire": ("retire snapshot", 0),
     "purge": ("purge .", 0),
     "doctor": ("doctor", 0),
-    "run": (f"run --replay {CASSETTE} --out out", 0),
+    "run": ("run --out out", 0),
 }
 # A word may be longer than the room that it has by itself (a path, an address), and a command to copy stays whole.
 WHOLE = re.compile(r"^ *(?:\S+|chat-migrate .*)$")
@@ -74,10 +74,10 @@ def told(where: Path, environment: dict[str, str | None]) -> Iterator[tuple[str,
 
 @pytest.fixture(scope="module", params=[80, pytest.param(60, marks=pytest.mark.long)])
 def said(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, demo_content: dict[str, Any]
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, odd_content: dict[str, Any]
 ) -> tuple[int, dict[str, str]]:
     """A width, and what all commands say at it in a pipe."""
-    world = make_world(copy.deepcopy(demo_content))
+    world = make_world(copy.deepcopy(odd_content))
     folder = tmp_path_factory.mktemp("text")
     with StandInServer(world) as server:
         environment: dict[str, str | None] = {
@@ -186,13 +186,13 @@ def on_terminal(arguments: list[str], columns: int, **environment: str) -> str:
     return shown.decode().replace("\r\n", "\n")
 
 
-def load(demo: Demo) -> list[str]:
-    return ["load", str(demo.folder / "mapped"), "--replay", str(CASSETTE)]
+def load(odd: Demo) -> list[str]:
+    return ["load", str(odd.folder / "mapped"), "--replay", str(odd.cassette)]
 
 
 @pytest.mark.parametrize("columns", [72, 100])
-def test_a_terminal_gets_lines_of_its_own_width_in_colour(demo: Demo, columns: int) -> None:
-    shown = on_terminal(load(demo), columns)
+def test_a_terminal_gets_lines_of_its_own_width_in_colour(odd: Demo, columns: int) -> None:
+    shown = on_terminal(load(odd), columns)
     assert "\x1b[32m" in shown
     plain = re.sub(r"\x1b\[[0-9;]*m", "", shown)
     longest = max(cell_len(line) for line in plain.splitlines() if not WHOLE.match(line))
@@ -200,18 +200,18 @@ def test_a_terminal_gets_lines_of_its_own_width_in_colour(demo: Demo, columns: i
     assert "תמיכה בעברית\u200e" in plain, "what stands behind a name from right to left stays behind it"
 
 
-def test_a_terminal_that_calls_itself_dumb_has_its_own_width_too(demo: Demo) -> None:
-    shown = on_terminal(load(demo), 50, TERM="dumb").splitlines()
+def test_a_terminal_that_calls_itself_dumb_has_its_own_width_too(odd: Demo) -> None:
+    shown = on_terminal(load(odd), 50, TERM="dumb").splitlines()
     assert not [line for line in shown if cell_len(line) > 50 and not WHOLE.match(line)]
-    shown = on_terminal(load(demo), 50, TERM="dumb", COLUMNS="100").splitlines()
+    shown = on_terminal(load(odd), 50, TERM="dumb", COLUMNS="100").splitlines()
     assert 80 < max(cell_len(line) for line in shown if not WHOLE.match(line)) <= 100
 
 
 @pytest.mark.parametrize(
     "arguments", [["explain", "{mapped}", BINDING], ["explain", "{mapped}", BINDING, "--json"], ["rules"]]
 )
-def test_a_full_disk_below_standard_output_is_told_as_such(demo: Demo, arguments: list[str]) -> None:
-    command = [argument.format(mapped=demo.folder / "mapped") for argument in arguments]
+def test_a_full_disk_below_standard_output_is_told_as_such(odd: Demo, arguments: list[str]) -> None:
+    command = [argument.format(mapped=odd.folder / "mapped") for argument in arguments]
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [sys.executable, "-m", "migrate", *command],
@@ -224,9 +224,9 @@ def test_a_full_disk_below_standard_output_is_told_as_such(demo: Demo, arguments
     ("options", "environment"), [(["--no-color"], {}), ([], {"NO_COLOR": "1"}), ([], {"TERM": "dumb"})]
 )
 def test_without_colour_there_is_no_escape_on_a_terminal(
-    demo: Demo, options: list[str], environment: dict[str, str]
+    odd: Demo, options: list[str], environment: dict[str, str]
 ) -> None:
-    shown = on_terminal([*load(demo), *options], 80, **environment)
+    shown = on_terminal([*load(odd), *options], 80, **environment)
     assert "Dry run: " in shown
     assert "\x1b" not in shown
 
@@ -239,12 +239,12 @@ def test_without_colour_there_is_no_escape_on_a_terminal(
         pytest.param({"PYTHONIOENCODING": "ascii"}, marks=pytest.mark.long),
     ],
 )
-def test_where_there_is_ascii_alone_nothing_else_is_written(demo: Demo, environment: dict[str, str]) -> None:
+def test_where_there_is_ascii_alone_nothing_else_is_written(odd: Demo, environment: dict[str, str]) -> None:
     ours = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LANG", "PYTHONIOENCODING")}
     written = b""
     for arguments in (
-        load(demo),
-        ["explain", str(demo.folder / "mapped"), BINDING],
+        load(odd),
+        ["explain", str(odd.folder / "mapped"), BINDING],
         ["load", "--help"],
         ["load", "–"],
     ):
@@ -261,11 +261,11 @@ def test_where_there_is_ascii_alone_nothing_else_is_written(demo: Demo, environm
     assert max(len(line) for line in shown.splitlines() if "Error" not in line and not WHOLE.match(line)) <= 81
 
 
-def test_json_and_rules_are_files_and_stay_utf_8(demo: Demo) -> None:
+def test_json_and_rules_are_files_and_stay_utf_8(odd: Demo) -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     command = [sys.executable, "-m", "migrate"]
     found = subprocess.run(
-        [*command, *load(demo), "--json"], cwd=ROOT, env=environment, capture_output=True, check=True
+        [*command, *load(odd), "--json"], cwd=ROOT, env=environment, capture_output=True, check=True
     )
     assert json.loads(found.stdout.decode())["services"]["IS" + "4".zfill(32)] == "תמיכה בעברית"
     rules = subprocess.run([*command, "rules"], cwd=ROOT, env=environment, capture_output=True, check=True)

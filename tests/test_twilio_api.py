@@ -135,11 +135,11 @@ def test_record_and_replay_exclude_each_other(tmp_path: object) -> None:
         pass
 
 
-def test_threads_never_get_each_others_pages(serve: Serve, demo_world: World) -> None:
-    server = serve(demo_world)
-    environment = {"TWILIO_ACCOUNT_SID": demo_world.account_sid, "TWILIO_AUTH_TOKEN": demo_world.auth_token}
+def test_threads_never_get_each_others_pages(serve: Serve, odd_world: World) -> None:
+    server = serve(odd_world)
+    environment = {"TWILIO_ACCOUNT_SID": odd_world.account_sid, "TWILIO_AUTH_TOKEN": odd_world.auth_token}
     settings = ApiSettings(server.url, server.url, environment=environment)
-    asked = [(sid, number) for number in range(12) for sid in demo_world.services]
+    asked = [(sid, number) for number in range(12) for sid in odd_world.services]
 
     with open_api(settings) as api, ThreadPoolExecutor(12) as pool:
 
@@ -149,7 +149,7 @@ def test_threads_never_get_each_others_pages(serve: Serve, demo_world: World) ->
             return item[0], [record["service_sid"] + record["sid"] for page in pages for record in page.content]
 
         for sid, found in pool.map(walk, asked):
-            assert found == [sid + binding.sid for binding in demo_world.services[sid].bindings]
+            assert found == [sid + binding.sid for binding in odd_world.services[sid].bindings]
 
 
 def live(url: str) -> ApiSettings:

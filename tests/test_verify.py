@@ -298,9 +298,9 @@ def everything(folder: Path) -> dict[Path, bytes]:
 
 
 @pytest.fixture
-def snapshot(tmp_path: Path, run: Run, serve: Serve, demo_world: World) -> Path:
+def snapshot(tmp_path: Path, run: Run, serve: Serve, odd_world: World) -> Path:
     """A snapshot of the demo's world, which is being served."""
-    serve(demo_world)
+    serve(odd_world)
     assert run("extract", "--out", tmp_path / "s").exit_code == 0
     return tmp_path / "s"
 
@@ -437,11 +437,11 @@ def test_a_failed_reading_names_the_command_that_goes_on(
     ],
 )
 def test_a_narrowed_snapshot_is_compared_with_as_much(
-    tmp_path: Path, run: Run, serve: Serve, demo_world: World, filters: list[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, run: Run, serve: Serve, odd_world: World, filters: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("names.txt").write_text("early-adopter-0001\ncustomer-0001@example.test\n")
-    serve(demo_world)
+    serve(odd_world)
     assert run("extract", "--out", "s", *filters).exit_code == 0
     found = json.loads(run("verify", "s", "--json").stdout)
     assert found["snapshot"]["narrowed"]
@@ -466,14 +466,14 @@ def test_where_the_live_side_ignores_a_filter_what_helps_is_another_snapshot(
     tmp_path: Path,
     run: Run,
     serve: Serve,
-    demo_world: World,
+    odd_world: World,
     monkeypatch: pytest.MonkeyPatch,
     command: str,
     narrowed: tuple[str, ...],
     ignored: str,
     option: str,
 ) -> None:
-    serve(demo_world)
+    serve(odd_world)
     assert run("extract", "--out", tmp_path / "s", *narrowed).exit_code == 0
     real = LiveTransport.send
 
@@ -582,7 +582,7 @@ def test_a_damaged_snapshot_is_refused(tmp_path: Path, run: Run) -> None:
 
 
 def test_places_that_would_spoil_something_are_refused(
-    tmp_path: Path, run: Run, demo: Demo, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, run: Run, odd: Demo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     words = sides(tmp_path, [binding(1)], [binding(1)])[:-2]
@@ -590,7 +590,7 @@ def test_places_that_would_spoil_something_are_refused(
     assert run(*words, "--coverage", tmp_path / "file").exit_code in (2, 4)
     assert run(*words, "--coverage", tmp_path / "s").exit_code == 4
     assert run(*words, "--coverage", tmp_path / "s" / "coverage").exit_code == 4
-    assert run(*words, "--coverage", demo.folder / "mapped").exit_code == 4
+    assert run(*words, "--coverage", odd.folder / "mapped").exit_code == 4
     assert run(*words, "--pending", tmp_path / "l" / "x.csv").exit_code == 4
     assert run(*words, "--pending", tmp_path / "coverage" / "x.csv").exit_code == 2
     assert run(*words, "--pending", "x.txt").exit_code == 2

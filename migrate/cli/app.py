@@ -5,31 +5,44 @@ from __future__ import annotations
 import sys
 from collections import UserDict
 from importlib import import_module
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 
 from migrate import __version__
 from migrate.cli.console import spell_on
 from migrate.cli.failures import Commands
+from migrate.cli.help import Sections
 
-# Where each command is: the module, and its name there where that is another.
-_HOMES = {
-    "extract": "extract",
-    "map": "mapping:map_",
-    "rules": "mapping",
-    "explain": "mapping",
-    "load": "load",
-    "rollback": "rollback",
-    "verify": "verify",
-    "retire": "retire",
-    "run": "run",
-    "standin": "standin",
-    "rehearse": "rehearse",
-    "doctor": "doctor",
-    "purge": "purge",
-    "completion": "completion",
+# The commands as `--help` lists them, in the order of the work. Each is placed here, by one line: its name, and the
+# module where it is, with its name there where that is another.
+SECTIONS = {
+    "Prepare": {
+        "doctor": "doctor",
+        "run": "run",
+        "extract": "extract",
+        "map": "mapping:map_",
+        "rules": "mapping",
+    },
+    "Rehearse": {
+        "rehearse": "rehearse",
+        "standin": "standin",
+    },
+    "Cut over": {
+        "load": "load",
+        "rollback": "rollback",
+    },
+    "Afterwards": {
+        "verify": "verify",
+        "retire": "retire",
+        "purge": "purge",
+    },
+    "Tools": {
+        "explain": "mapping",
+        "completion": "completion",
+    },
 }
+_HOMES = {name: home for section in SECTIONS.values() for name, home in section.items()}
 
 
 class _Commands(UserDict[str, Any]):
@@ -41,13 +54,19 @@ class _Commands(UserDict[str, Any]):
         return command
 
 
-@click.group(cls=Commands, commands=_Commands(_HOMES), context_settings={"help_option_names": ["-h", "--help"]})
+class _Program(Commands, Sections):
+    """All commands, in sections."""
+
+    sections: ClassVar = {section: tuple(commands) for section, commands in SECTIONS.items()}
+
+
+@click.group(cls=_Program, commands=_Commands(_HOMES), context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="chat-migrate")
 def cli() -> None:
     """Move push notifications from Twilio Programmable Chat to Conversations.
 
     Nothing is written to Twilio without --apply. Credentials come from the environment: TWILIO_ACCOUNT_SID with
-    TWILIO_AUTH_TOKEN, or with TWILIO_API_KEY and TWILIO_API_SECRET.
+    TWILIO_AUTH_TOKEN, or with TWILIO_API_KEY and TWILIO_API_SECRET. Each command has a --help of its own.
 
     \b
     Example:

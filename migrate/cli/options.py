@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from migrate.cli.console import MOST_LOGGED, Screen, logging_to
+from migrate.cli.help import shared_option
 from migrate.cli.paths import InFile, InSnapshot, OutFile, guard_paths
 from migrate.cli.spelling import same_command, spelled
 from migrate.model.errors import UsageError
@@ -27,6 +28,8 @@ from migrate.twilio_api.limits import (
 
 logger = logging.getLogger(__name__)
 Command = TypeVar("Command", bound=Callable[..., Any])
+_twilio_option = shared_option("Common options for Twilio")
+_output_option = shared_option("Common options for output and logs")
 
 
 class ServiceSid(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions only
@@ -72,10 +75,10 @@ class Identity(click.ParamType):  # type: ignore[type-arg]
 
 
 class FormatFile(OutFile):
-    """A file whose ending names its format; `what` it is, for the message."""
+    """A report or a list, whose ending names its format; `what` it is, for the message."""
 
     def __init__(self, what: str, *formats: str, apart: bool = False) -> None:
-        super().__init__(apart=apart)
+        super().__init__(apart=apart, stays=True)
         self.what = what
         self.formats = formats
 
@@ -101,14 +104,16 @@ class Cassette(InFile):
 def common_options(command: Command) -> Command:
     """Options of every command; the command gets them as its argument `screen`."""
 
-    @click.option(
+    @_output_option(
         "-v", "--verbose", count=True,
         help=f"Show findings in full before a write, and log to standard error, the first {MOST_LOGGED} messages of "
         "each kind; -vv logs requests as well.",
     )  # fmt: skip
-    @click.option("--log-file", type=OutFile(), metavar="FILE", help="Log to a file as JSON lines, without a limit.")
-    @click.option("--json", "as_json", is_flag=True, help="Write the result as one JSON document.")
-    @click.option("--no-color", is_flag=True, help="Write without colour.")
+    @_output_option(
+        "--log-file", type=OutFile(), metavar="FILE", help="Log to a file as JSON lines, without a limit."
+    )
+    @_output_option("--json", "as_json", is_flag=True, help="Write the result as one JSON document.")
+    @_output_option("--no-color", is_flag=True, help="Write without colour.")
     @functools.wraps(command)
     def wrapped(*args: Any, verbose: int, log_file: Path | None, as_json: bool, no_color: bool, **kwargs: Any) -> Any:
         guard_paths(click.get_current_context())
@@ -123,6 +128,20 @@ def common_options(command: Command) -> Command:
                 raise
 
     return wrapped  # type: ignore[return-value]
+
+
+def overwrite_option(what: str) -> Callable[[Command], Command]:
+    """The option without which no report is overwritten; the guard of paths looks at it, the command does not."""
+
+    def decorated(command: Command) -> Command:
+        @click.option("--overwrite", is_flag=True, help=f"Replace {what} that is there.")
+        @functools.wraps(command)
+        def wrapped(*args: Any, overwrite: bool, **kwargs: Any) -> Any:
+            return command(*args, **kwargs)
+
+        return wrapped  # type: ignore[return-value]
+
+    return decorated
 
 
 def rules_option(command: Command) -> Command:
@@ -146,29 +165,29 @@ def rules_option(command: Command) -> Command:
 def api_options(command: Command) -> Command:
     """Options of commands that talk to Twilio; the command gets `settings`."""
 
-    @click.option(
+    @_twilio_option(
         "--chat-url", metavar="URL", default=CANONICAL["chat"], envvar="CHAT_MIGRATE_CHAT_URL", show_default=True,
         show_envvar=True, help="Scheme and host of Programmable Chat.",
     )  # fmt: skip
-    @click.option(
+    @_twilio_option(
         "--conversations-url", metavar="URL", default=CANONICAL["conversations"],
         envvar="CHAT_MIGRATE_CONVERSATIONS_URL", show_default=True, show_envvar=True,
         help="Scheme and host of Conversations.",
     )  # fmt: skip
-    @click.option("--record", type=OutFile(), metavar="CASSETTE", help="Record all exchanges to a new cassette.")
-    @click.option(
+    @_twilio_option("--record", type=OutFile(), metavar="CASSETTE", help="Record all exchanges to a new cassette.")
+    @_twilio_option(
         "--replay", type=Cassette(), metavar="CASSETTE",
         help="Answer from a cassette; stay offline. `demo` is the demo that comes with the program.",
     )  # fmt: skip
-    @click.option(
+    @_twilio_option(
         "--concurrency", type=click.IntRange(1, 64), default=DEFAULT_CONCURRENCY, show_default=True, metavar="N",
         help="The most requests at a time.",
     )  # fmt: skip
-    @click.option(
+    @_twilio_option(
         "--retry-budget", type=click.FloatRange(0, 86_400), default=DEFAULT_RETRY_BUDGET, show_default=True,
         metavar="SECONDS", help="How long one request is tried again.",
     )  # fmt: skip
-    @click.option(
+    @_twilio_option(
         "--page-size", type=click.IntRange(1, LARGEST_PAGE_SIZE), default=DEFAULT_PAGE_SIZE, show_default=True,
         metavar="N", help="Rows to ask for at a time; fewer where the server takes no more.",
     )  # fmt: skip

@@ -59,12 +59,16 @@ class InSnapshot(InFolder):
 
 
 class OutFile(PathType):
-    """A file to write: `apart` from the folders that the command makes, or the `journal`."""
+    """A file to write: `apart` from the folders that the command makes, or the `journal`.
 
-    def __init__(self, *, apart: bool = False, journal: bool = False) -> None:
+    One that `stays` is a report or a list that somebody may have read or signed: it is replaced by --overwrite alone.
+    """
+
+    def __init__(self, *, apart: bool = False, journal: bool = False, stays: bool = False) -> None:
         super().__init__(folder=False)
         self.apart = apart
         self.is_journal = journal
+        self.stays = stays
 
 
 class OutFolder(PathType):
@@ -80,7 +84,8 @@ def guard_paths(context: click.Context) -> None:
     """Check all files and folders that a command is given, before it does anything.
 
     Raises `UsageError` for what is no usable path or named twice, and `RefusedError` for a place where something
-    would be lost: within a snapshot or a mapped folder, over a file that is read, over what is no file.
+    would be lost: within a snapshot or a mapped folder, over a file that is read, over what is no file, over a report
+    that is there (unless the command has --overwrite).
     """
     given = list(_given(context))
     folders = [(path, kind) for path, kind, _ in given if isinstance(kind, OutFolder)]
@@ -105,6 +110,18 @@ def guard_paths(context: click.Context) -> None:
         if isinstance(kind, OutFile) and kind.apart and within & set(path.resolve().parents):
             raise UsageError(f"{option} is within the folder that is made", remedy="Name a file beside that folder")
     _refuse_what_is_there(sorted(parents), places)
+    if not context.params.get("overwrite"):
+        reports = [path for path, kind, _ in given if isinstance(kind, OutFile) and kind.stays]
+        _refuse_reports([*reports, *(path / name for path, kind in folders for name in kind.files)])
+
+
+def _refuse_reports(paths: Sequence[Path]) -> None:
+    if there := [str(path) for path in paths if path.exists()]:
+        raise RefusedError(
+            f"{', '.join(there)} {'is' if len(there) == 1 else 'are'} there already, and not overwritten",
+            kept="Nothing was done",
+            remedy="Name another place, or replace it with --overwrite",
+        )
 
 
 def _refuse_what_is_there(parents: Sequence[Path], places: Sequence[Path]) -> None:

@@ -53,6 +53,7 @@ def make_plan(
         rules=mapped.summary.rules,
         push_config=mapped.config_digest,
         bindings=mapped.summary.totals("outcomes"),
+        devices=_devices(mapped),
         services=_names(mapped),
         changes=tuple(compared.changes),
         unchanged=tuple(compared.unchanged),
@@ -127,6 +128,15 @@ def _names(mapped: Mapped) -> dict[str, str]:
     """Names by SID: findings speak of the snapshot's services, changes of those in the push configuration."""
     names = {service["service_sid"]: service["friendly_name"] for service in mapped.summary.services}
     return names | {config.service_sid: config.friendly_name for config in mapped.configs}
+
+
+def _devices(mapped: Mapped) -> dict[str, int]:
+    """Live bindings by service: those that have not expired; a service without any is left out."""
+    counted = {
+        service["service_sid"]: service["bindings"] - service["outcomes"].get("expired", 0)
+        for service in mapped.summary.services
+    }
+    return {sid: number for sid, number in sorted(counted.items()) if number}
 
 
 def read_all(api: TwilioApi, service_sids: Sequence[str]) -> list[Settings | None]:

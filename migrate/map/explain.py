@@ -15,6 +15,7 @@ from migrate.map.mapped_folder import RULES, Mapped, find_bindings, open_mapped
 from migrate.map.rules import Rules
 from migrate.map.rules_toml import read_rules, shown
 from migrate.model.errors import InputError
+from migrate.model.text import when
 
 
 def explain(folder: Path, sid: str, service_sid: str | None = None) -> Explanation:
@@ -31,7 +32,7 @@ def explain(folder: Path, sid: str, service_sid: str | None = None) -> Explanati
         summary = mapped.summary
         where = f" in {service_sid}" if service_sid else ""
         raise InputError(
-            f"{folder} has no binding {sid!r}{where} among its {summary.bindings:,}, as of {summary.as_of[:16]} UTC",
+            f"{folder} has no binding {sid!r}{where} among its {summary.bindings:,}, as of {when(summary.as_of)}",
             remedy="It may be newer than the snapshot, or in the snapshot's rejected.jsonl",
         )
     first, *others = (_explain(mapped, rules, row) for row in rows)

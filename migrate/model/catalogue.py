@@ -11,6 +11,7 @@ from typing import Literal
 
 Severity = Literal["info", "warning", "blocker"]
 SEVERITIES: tuple[Severity, ...] = ("blocker", "warning", "info")  # the worst first
+NOTHING_TO_DO = "Nothing to do"  # what a remedy is, or begins with
 
 
 @dataclass(frozen=True)
@@ -18,12 +19,14 @@ class CatalogueEntry:
     """What a code stands for: its severity, what it means and what the operator can do.
 
     `of_config` findings are of the push configuration as it stands: they are found again whenever that is read.
+    `of_plan` findings are of what is live, or of the secrets, when a plan is made: a mapping has none of them.
     """
 
     severity: Severity
     meaning: str
     remedy: str
     of_config: bool = False
+    of_plan: bool = False
 
 
 CATALOGUE: Mapping[str, CatalogueEntry] = {
@@ -32,6 +35,7 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
         "The service is not there on the Conversations side, so its push configuration cannot be written",
         "If it was deleted, or deleted and made again, since the snapshot was taken, extract and map again; "
         "otherwise ask Twilio why this Chat service has no Conversations service, or take it out of push-config.yaml",
+        of_plan=True,
     ),
     "binding-gcm": CatalogueEntry(
         "blocker",
@@ -63,21 +67,21 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
         "warning",
         "The snapshot has this service, and push-config.yaml does not: its settings are not carried over, and pushes "
         "that are off in Conversations stay off",
-        "None, if it was taken out on purpose (leave_out in the rules says so for good); otherwise map again, and "
-        "edit the new push-config.yaml",
+        "Nothing to do if it was taken out on purpose (leave_out in the rules says so for good); otherwise map "
+        "again, and edit the new push-config.yaml",
     ),
     "media-text": CatalogueEntry(
         "warning",
         "Media messages will be pushed in Twilio's own words: Chat pushed them in those of new_message, and "
         "Conversations has a text of their own for them, which nobody has stated",
-        "None, if Twilio's words suit; otherwise state new_message.with_media.template in push-config.yaml, or "
-        "template under [media] in the rules",
+        "Nothing to do if Twilio's words suit; otherwise state new_message.with_media.template in push-config.yaml, "
+        "or template under [media] in the rules",
         of_config=True,
     ),
     "binding-expired": CatalogueEntry(
         "warning",
         "Not updated for longer than a binding lives: the device is probably gone",
-        "None, if those users have left; otherwise expect them only after they open the new app",
+        "Nothing to do if those users have left; otherwise expect them only after they open the new app",
     ),
     "binding-incomplete": CatalogueEntry(
         "warning",
@@ -102,17 +106,17 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
     "message-type-ignored": CatalogueEntry(
         "info",
         "Subscribed to an SDK's internal message type that is no push (consumption_update, typing_indicator)",
-        "None: the Conversations SDK registers what it needs",
+        "Nothing to do: the Conversations SDK registers what it needs",
     ),
     "message-types-missing": CatalogueEntry(
         "warning",
         "The binding names no message types, so what it receives is not known",
-        "None before the move; check such a device by hand after it",
+        "Nothing to do before the move; check such a device by hand after it",
     ),
     "binding-on-conversations": CatalogueEntry(
         "info",
         "Already registered through the Conversations SDK",
-        "None",
+        NOTHING_TO_DO,
     ),
     "endpoint-shared": CatalogueEntry(
         "warning",
@@ -137,7 +141,8 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
     "credential-sandbox": CatalogueEntry(
         "warning",
         "Live bindings use a credential of Apple's sandbox, through which only development builds get pushes",
-        "None, if these are test devices; otherwise name the production credential in the rules under [credentials]",
+        "Nothing to do if these are test devices; otherwise name the production credential in the rules "
+        "under [credentials]",
     ),
     "credential-fcm-legacy": CatalogueEntry(
         "warning",
@@ -159,6 +164,7 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
         "blocker",
         "A credential is to be given another secret, and there is none of that SID, type and name together",
         "Correct the sid, the type or the name in push-config.yaml: all three must be those of one credential",
+        of_plan=True,
     ),
     "credential-sandbox-differs": CatalogueEntry(
         "blocker",
@@ -170,12 +176,14 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
         "A credential is to be given another secret: what it has now can be neither seen nor brought back, and each "
         "later load would write it again",
         "Keep the secret that it has now; take the credential out of push-config.yaml once it is written",
+        of_plan=True,
     ),
     "credential-to-be-made": CatalogueEntry(
         "info",
         "A credential is to be made. Devices use it once the token server hands it out and they register again",
         "Make it with load --only-credentials --apply; extract again, name its SID in the rules under [credentials], "
         "and map",
+        of_plan=True,
     ),
     "credential-exists": CatalogueEntry(
         "info",
@@ -186,33 +194,38 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
         "warning",
         "The certificate for a credential expires within 30 days; pushes to its devices stop then",
         "Renew it with Apple and name the new one, or plan the renewal; the credential keeps its SID",
+        of_plan=True,
     ),
     "credential-certificate-unknown": CatalogueEntry(
         "warning",
         "The certificate's common name is none of those that Apple gives to push certificates: whether it is for "
         "push, and for which of sandbox and production, is not known",
         "Check that it is the push certificate of this app, and that sandbox in push-config.yaml is right",
+        of_plan=True,
     ),
     "credential-key-unread": CatalogueEntry(
         "warning",
         "The private_key in a service-account key cannot be read as a private key without a password",
         "Download the key from Google again and name that file, unless you know that Twilio accepts this one",
+        of_plan=True,
     ),
     "rollback-credential-stays": CatalogueEntry(
         "warning",
         "A credential that was made, or given another secret, stays as it is: the former secret is not known, and to "
         "delete a credential deletes every registration made with it",
         "Bring the former secret back by a push-config.yaml that names its sid; leave one that is new where it is",
+        of_plan=True,
     ),
     "credential-unused": CatalogueEntry(
         "info",
         "No binding uses this credential",
-        "None; never delete one on that ground: it deletes every registration that was made with it",
+        "Nothing to do; never delete one on that ground: it deletes every registration that was made with it",
     ),
     "service-left-out": CatalogueEntry(
         "warning",
         "The rules leave this service out: it has no entry in push-config.yaml and stays as it is in Conversations",
-        "None, if that is meant; its bindings are in the mapped folder, what was found about them is not told",
+        "Nothing to do if that is meant; its bindings are in the mapped folder, what was found about them is left "
+        "out",
     ),
     "rule-unused": CatalogueEntry(
         "warning",
@@ -259,6 +272,7 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
         "Chat does not say whether this is switched on; it is written all the same, because a rule or --force "
         "inferred trusts what live bindings subscribe to, which is all that their SDK knows",
         "Ask the app's owners whether users had this push, before it is applied",
+        of_plan=True,
     ),
     "setting-unfit": CatalogueEntry(
         "warning",
@@ -269,12 +283,12 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
     "push-unsubscribed": CatalogueEntry(
         "info",
         "Enabled in Chat, though no live binding subscribes to it",
-        "None: it stays enabled, as it was",
+        "Nothing to do: it stays enabled, as it was",
     ),
     "push-disabled": CatalogueEntry(
         "info",
         "Bindings subscribe to it, though it is disabled in Chat",
-        "None: it stays disabled, as it was",
+        "Nothing to do: it stays disabled, as it was",
     ),
     "push-dropped": CatalogueEntry(
         "warning",
@@ -346,27 +360,31 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
         "warning",
         "The snapshot that was mapped is not there any more, or not whole: nothing proves what the mapping rests on",
         "Put it back where it was, beside the mapped folder, or map a snapshot that is there",
+        of_plan=True,
     ),
     "snapshot-changed": CatalogueEntry(
         "warning",
         "Where the mapped snapshot was, there is another one now",
         "Map it again",
+        of_plan=True,
     ),
     "target-drifted": CatalogueEntry(
         "warning",
         "Set otherwise in Conversations than when the snapshot was taken",
         "Find out who changed it, and whether push-config.yaml should say the same",
+        of_plan=True,
     ),
     "rollback-left-alone": CatalogueEntry(
         "warning",
         "Somebody has changed this since it was applied: the rollback leaves it as it is",
         "Decide by hand what it should be",
+        of_plan=True,
     ),
     "push-left-off": CatalogueEntry(
         "warning",
         "Live bindings subscribe to this push, and it stays off in Conversations: push-config.yaml does not switch "
         "it on, though Chat does not have it off",
-        "None, if it is to be silent; otherwise state it as true in push-config.yaml",
+        "Nothing to do if it is to be silent; otherwise state it as true in push-config.yaml",
         of_config=True,
     ),
     "change-disables": CatalogueEntry(
@@ -374,22 +392,26 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
         "The change would switch off a push that is on in Conversations now; counted are the live bindings that "
         "subscribe to it",
         "If it is on by intention, take the key out of push-config.yaml",
+        of_plan=True,
     ),
     "rollback-unfinished": CatalogueEntry(
         "warning",
         "The journal does not say that its plan was applied whole: the apply was interrupted or failed in part, or "
         "the journal was cut short in copying. What it does not name is not undone",
         "Use the journal of the machine that applied the plan; chat-migrate load --plan FILE shows what is live",
+        of_plan=True,
     ),
     "target-value-unreadable": CatalogueEntry(
         "warning",
         "Conversations shows a value here that is not of the documented type (such as a text where true or false "
         "belongs), so it is not known what is live; it is left as it is, and not set",
         "Set it by hand in the Twilio Console, or ask Twilio what it means; then plan again",
+        of_plan=True,
     ),
     "target-value-kept": CatalogueEntry(
         "info",
         "Set in Conversations, though Chat says nothing about it; it is left as it is",
-        "None, or state the value that you want in push-config.yaml",
+        "Nothing to do, or state the value that you want in push-config.yaml",
+        of_plan=True,
     ),
 }

@@ -60,6 +60,8 @@ class Plan(Struct, frozen=True, dict=True):
     friendly name of every service that the plan speaks of, `unchanged` the SIDs of those that need nothing, `missing`
     of those that Conversations lacks.
 
+    `devices` are the live bindings of each service that has some: each is a device that its settings reach.
+
     `proposals` are what is only inferred, not live already, and not written, by service and in reading order; `live`
     has all settings of each service with one, as they were when the plan was made.
     """
@@ -79,6 +81,7 @@ class Plan(Struct, frozen=True, dict=True):
     credentials: tuple[CredentialChange, ...] = ()
     proposals: tuple[Proposal, ...] = ()
     live: dict[str, Settings] = {}
+    devices: dict[str, Count] = {}
 
     @property
     def objects(self) -> tuple[AnyChange, ...]:
@@ -147,6 +150,7 @@ class Plan(Struct, frozen=True, dict=True):
             "findings": [finding.to_json() for finding in self.findings],
             "proposals": builtins(self.proposals),
             "live": builtins(self.live),
+            **({"devices": self.devices} if self.devices else {}),  # which plans of earlier versions have not
             "counts": {
                 "services": len(self.changes) + len(self.unchanged) + len(self.missing),
                 "changes": len(self.objects),

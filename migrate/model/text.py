@@ -7,6 +7,7 @@ import difflib
 import json
 import unicodedata
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 
 LOOKALIKES = "lookalikes"  # the name of this way to write what an encoding lacks, for `errors=`
 PLAIN_ASCII = "plain_ascii"  # the encoding under another name
@@ -128,3 +129,14 @@ def _plain_ascii(name: str) -> codecs.CodecInfo | None:
 
 codecs.register_error(LOOKALIKES, _lookalike)
 codecs.register(_plain_ascii)
+
+
+def when(moment: str) -> str:
+    """A time that a document states, to the minute: `2026-06-15 08:00 UTC`; `unknown` where it states none.
+
+    One without an offset is in UTC, as all of ours are.
+    """
+    if not moment:
+        return "unknown"
+    found = datetime.fromisoformat(moment)
+    return f"{found.astimezone(UTC) if found.tzinfo else found:%Y-%m-%d %H:%M} UTC"

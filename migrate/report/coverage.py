@@ -10,7 +10,7 @@ from migrate.model.text import printable
 from migrate.report.layout import COLUMN, grid, table
 from migrate.report.limit import first, listed, more
 from migrate.report.text import findings_view
-from migrate.report.wording import count, name, share
+from migrate.report.wording import count, name, share, when
 from migrate.verify.coverage import Counts, Coverage
 
 _COLUMNS = {
@@ -47,8 +47,8 @@ def _sides(coverage: Coverage, snapshot: str) -> list[tuple[str, str]]:
     ours, theirs = count(coverage.total.bindings, "binding"), count(coverage.live_bindings, "binding")
     through = "Conversations" if coverage.live_source == "conversations" else "Chat, which may not show all of them"
     rows = [
-        ("Snapshot", f"{snapshot}, {ours}, as of {coverage.snapshot_as_of[:16]} UTC"),
-        ("Live", f"{theirs} through {through}, as of {coverage.live_as_of[:16]} UTC"),
+        ("Snapshot", f"{snapshot}, {ours}, as of {when(coverage.snapshot_as_of)}"),
+        ("Live", f"{theirs} through {through}, as of {when(coverage.live_as_of)}"),
     ]
     if coverage.rejected:
         rows.append(("", f"{count(coverage.rejected, 'record')} of it did not fit, and are not waited for"))

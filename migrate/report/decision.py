@@ -11,12 +11,11 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
-from migrate.model.finding import count_by_severity
 from migrate.model.plan import Change, Plan
 from migrate.model.text import count, printable, share
 from migrate.report.layout import BREAK, sided, table
 from migrate.report.limit import first, more
-from migrate.report.wording import name, severities, verdict
+from migrate.report.wording import name, tally, verdict
 from migrate.retire.retirement import Retirement
 
 
@@ -113,5 +112,5 @@ def _lifted(terms: Terms) -> list[tuple[str, str]]:
 
 
 def _findings(plan: Plan, terms: Terms) -> list[tuple[str, str]]:
-    found = severities(count_by_severity(plan.findings))
+    found = tally(plan.findings)
     return [("Findings", f"{found}; {BREAK}in full with -v, or {printable(terms.where)}" if plan.findings else found)]

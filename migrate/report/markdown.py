@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from itertools import accumulate, chain
 
+from migrate.model.catalogue import NOTHING_TO_DO
 from migrate.model.finding import count_by_severity
 from migrate.model.plan import Change, Plan
 from migrate.model.push_credential import CredentialChange
@@ -30,9 +31,10 @@ from migrate.report.wording import (
     readiness,
     service,
     setting,
-    severities,
     stated,
+    tally,
     verdict,
+    when,
 )
 
 _PHONES = "| on phones, with examples | in Conversations now | once applied |"
@@ -123,11 +125,11 @@ def _head(plan: Plan, refusals: Refusals, *, dry_run: bool) -> list[str]:
         f"**{readiness(plan, refusals)}.**{blocked} {verdict(plan)}. {WRITTEN[dry_run]}.",
         "",
         f"- Bindings: {counts(by_outcome(plan.bindings))}",
-        f"- Findings: {severities(count_by_severity(plan.findings))}",
+        f"- Findings: {tally(plan.findings)}",
         f"- Account: `{plan.account_sid}`",
         f"- Read from: {code(plan.target)}",
         f"- Plan: `{plan.plan_id}`",
-        f"- Snapshot: `{plan.snapshot}`, as of {escape(plan.as_of or 'unknown')}",
+        f"- Snapshot: `{plan.snapshot}`, as of {escape(when(plan.as_of))}",
         f"- Rules: `{plan.rules}`; push configuration: `{plan.push_config}`",
         "",
         *(["Blocked by:", "", *refused, ""] if refused else []),
@@ -204,8 +206,8 @@ def _counted(group: FindingGroup) -> list[str]:
 
 
 def _said(group: FindingGroup) -> list[str]:
-    remedy = "" if group.entry.remedy == "None" else f" {group.entry.remedy}."
-    return [f"### {group.severity}: {group.code}", "", f"{group.entry.meaning}.{remedy}", ""]
+    remedy = [] if group.entry.remedy == NOTHING_TO_DO else [f"What to do: {group.entry.remedy}.", ""]
+    return [f"### {group.severity}: {group.code}", "", f"{group.entry.meaning}.", "", *remedy]
 
 
 def escape(text: str) -> str:

@@ -8,7 +8,7 @@ from migrate.model.text import lasting, printable
 from migrate.rehearse.points import Point, Rehearsal
 from migrate.report.layout import BREAK, COLUMN, table
 from migrate.report.markdown import escape
-from migrate.report.wording import count
+from migrate.report.wording import count, when
 
 _COLOURS = {"passed": "green", "failed": "bold red", "skipped": "yellow"}
 
@@ -48,7 +48,7 @@ def _row(point: Point) -> str:
 
 def _conditions(held: Rehearsal) -> list[tuple[str, str]]:
     conditions = held.conditions
-    as_of = f"{conditions.as_of[:16]} UTC (account {conditions.account_sid})"
+    as_of = f"{when(conditions.as_of)} (account {conditions.account_sid})"
     faults = f"{conditions.fault_rate * 100:g} % of all requests failed, with seed {conditions.seed}"
     return [
         ("Rehearsed", f"{conditions.mapped}: {count(held.changes, 'change')}"),

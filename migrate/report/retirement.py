@@ -10,7 +10,7 @@ from migrate.model.text import lasting, printable
 from migrate.report.coverage import rejected_row
 from migrate.report.layout import BREAK, COLUMN, grid, table
 from migrate.report.limit import first, more
-from migrate.report.wording import count, name, share
+from migrate.report.wording import count, name, share, when
 from migrate.retire.retirement import RETIRE_OUTCOMES, Retired, Retirement, ServiceRetirement
 from migrate.verify.coverage import total
 
@@ -65,7 +65,7 @@ def retirement_view(
     retirement: Retirement, snapshot: str, seconds: float, files: Sequence[tuple[str, str]], *, dry_run: bool
 ) -> Text:
     """What would be deleted; it would take so many seconds at least. `files` are names and paths."""
-    sides = [("Snapshot", f"{snapshot}, as of {retirement.snapshot_as_of[:16]} UTC")]
+    sides = [("Snapshot", f"{snapshot}, as of {when(retirement.snapshot_as_of)}")]
     sides += rejected_row([(service.service_sid, service.rejected) for service in retirement.services])
     text = table(sides).append("\n")
     text.append(_grid(retirement))

@@ -8,7 +8,8 @@ from rich.text import Text
 
 from migrate.map.mapped_folder import Summary
 from migrate.map.outcome import OUTCOMES
-from migrate.model.finding import Finding, count_by_severity
+from migrate.model.catalogue import NOTHING_TO_DO
+from migrate.model.finding import Finding
 from migrate.model.plan import Change, Plan
 from migrate.model.proposal import Proposal
 from migrate.model.push_credential import CredentialChange
@@ -26,10 +27,11 @@ from migrate.report.wording import (
     proposed,
     service,
     setting,
-    severities,
     stated,
+    tally,
     undecided,
     verdict,
+    when,
 )
 from migrate.snapshot.manifest import Manifest
 
@@ -53,7 +55,7 @@ def plan_view(
         text.append(findings_view(plan.findings, plan.services, where))
     text.append(proposals_view(plan.proposals, plan.services, where))
     text.append(f"{heading}: ", "bold").append(f"{verdict(plan)}. {BREAK}Nothing was written to Twilio.\n")
-    text.append(f"Findings: {severities(count_by_severity(plan.findings))}.\n")
+    text.append(f"Findings: {tally(plan.findings)}.\n")
     if plan.objects and refusals:
         text.append("Blocked by:\n", "bold")
         width = max(len(limit) for limit, _ in refusals)
@@ -139,7 +141,7 @@ def _finding(group: FindingGroup, services: Mapping[str, str], where: str) -> Te
         text.append(f"         · {sided(service(finding, services))}{about}{number}\n", "dim")
     whole = sum(finding.count for finding in group.findings)
     text.append(more(len(group.findings), "finding", where, "         ", f" (× {whole:,})"))
-    if group.entry.remedy != "None":
+    if group.entry.remedy != NOTHING_TO_DO:
         text.append(f"         → {group.entry.remedy}.\n")
     return text
 
@@ -156,7 +158,7 @@ def run_view(manifest: Manifest, summary: Summary, plan: Plan, files: Sequence[t
         *_source(manifest),
         *mapping_rows(summary)[:2],
         ("Changes", verdict(plan)),
-        ("Findings", severities(count_by_severity(plan.findings))),
+        ("Findings", tally(plan.findings)),
         *files,
     ]
     return table(rows)
@@ -164,7 +166,7 @@ def run_view(manifest: Manifest, summary: Summary, plan: Plan, files: Sequence[t
 
 def _source(manifest: Manifest) -> list[tuple[str, str]]:
     services = sum(file.rows for file in manifest.files if file.path == "services.parquet")
-    found = f"{count(services, 'service')}, {count(manifest.rows, 'binding')}, as of {manifest.as_of[:16]} UTC"
+    found = f"{count(services, 'service')}, {count(manifest.rows, 'binding')}, as of {when(manifest.as_of)}"
     rows = [("Source", f"{found} {BREAK}(account {manifest.account_sid})")]
     if manifest.shards:
         rows.append(("Types", f"{', '.join(manifest.shards)}; any other would need --no-shard"))
@@ -188,5 +190,5 @@ def mapping_rows(summary: Summary) -> list[tuple[str, str]]:
         ("Bindings", counts(dict(sorted(summary.totals("binding_types").items())))),
         ("Outcomes", counts(ordered)),
         *([("Proposals", f"{undecided(len(summary.waiting))}, in push-config.yaml")] if summary.waiting else []),
-        ("Findings", severities(count_by_severity(summary.findings))),
+        ("Findings", tally(summary.findings)),
     ]

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from migrate.map.outcome import OUTCOMES
-from migrate.model.catalogue import CATALOGUE, CatalogueEntry, Severity
+from migrate.model.catalogue import CATALOGUE, SEVERITIES, CatalogueEntry, Severity
+from migrate.model.catalogue import NOTHING_TO_DO as NOTHING_TO_DO
 from migrate.model.finding import Finding, count_by_severity
 from migrate.model.plan import Plan
 from migrate.model.proposal import Proposal
@@ -16,9 +17,11 @@ from migrate.model.push_credential import REFERENCES, CredentialChange
 from migrate.model.text import count as count  # which stages say, too
 from migrate.model.text import printable
 from migrate.model.text import share as share
+from migrate.model.text import when as when
 
 LONGEST_SHOWN_NAME = 60  # characters of a friendly name that a view shows
 SEVERITY_HEADINGS: Mapping[Severity, str] = {"blocker": "Blockers", "warning": "Warnings", "info": "Notes"}
+_NOUNS: Mapping[Severity, str] = {"blocker": "blocker", "warning": "warning", "info": "note"}
 # What phones show where no text of one's own is pushed; and when each push comes.
 NO_TEXT: Mapping[str, str] = {"off": "no push", "default": "Twilio's default text"}
 PUSH_NAMES: Mapping[str, str] = {
@@ -112,15 +115,34 @@ def by_outcome(numbers: Mapping[str, int]) -> dict[str, int]:
     return {outcome: numbers[outcome] for outcome in (*known, *sorted(set(numbers) - set(known)))}
 
 
-def severities(numbers: Mapping[str, int]) -> str:
-    """Findings by severity: `1 blocker, 12 warnings, 3 notes`."""
-    nouns = {"blocker": "blocker", "warning": "warning", "info": "note"}
-    return ", ".join(count(number, nouns[severity]) for severity, number in numbers.items())
+def tally(findings: Iterable[Finding]) -> str:
+    """Findings by severity, with how many kinds they are of: `1 blocker, 12 warnings of 4 kinds, 0 notes`.
+
+    Those that only a plan can have are counted apart, so that a plan and its mapping give the same numbers.
+    """
+    parts: dict[bool, list[Finding]] = {False: [], True: []}
+    for finding in findings:
+        parts[CATALOGUE[finding.code].of_plan].append(finding)
+    mapped, added = parts[False], parts[True]
+    if not mapped or not added:
+        return _kinds(mapped or added, SEVERITIES)
+    severities = [severity for severity in SEVERITIES if count_by_severity(added)[severity]]
+    return f"{_kinds(mapped, SEVERITIES)}; the plan adds {_kinds(added, severities)}"
+
+
+def _kinds(findings: Sequence[Finding], severities: Iterable[Severity]) -> str:
+    numbers = count_by_severity(findings)
+    words = []
+    for severity in severities:
+        kinds = {finding.code for finding in findings if finding.severity == severity}
+        of = f" of {count(len(kinds), 'kind')}" if numbers[severity] > 1 else ""
+        words.append(count(numbers[severity], _NOUNS[severity]) + of)
+    return ", ".join(words)
 
 
 def some(numbers: Mapping[Severity, int]) -> str:
     """Findings by severity, without those that are none: `1 blocker, 3 notes`."""
-    return severities({severity: number for severity, number in numbers.items() if number}) or "none"
+    return ", ".join(count(number, _NOUNS[severity]) for severity, number in numbers.items() if number) or "none"
 
 
 def verdict(plan: Plan) -> str:

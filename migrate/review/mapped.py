@@ -17,11 +17,11 @@ from migrate.map.outcome import ACTIONS, OUTCOMES
 from migrate.map.rules import Rules
 from migrate.map.rules_toml import read_rules
 from migrate.model.errors import InputError, MigrateError
-from migrate.model.finding import Finding, count_by_severity
+from migrate.model.finding import Finding
 from migrate.model.proposal import Proposal
 from migrate.model.push_config import Settings
 from migrate.model.schemas import MAPPED_BINDINGS, MAPPED_BINDINGS_4
-from migrate.report.wording import count, counts, name, severities, undecided
+from migrate.report.wording import count, counts, name, tally, undecided, when
 from migrate.review.findings import findings_frame, service_names
 from migrate.review.html_repr import HtmlRepr
 from migrate.review.proposals import proposals_frame
@@ -238,11 +238,11 @@ class MappedReview(HtmlRepr):
         summary = self._mapped.summary
         totals = summary.totals("outcomes")
         return {
-            "Snapshot": f"as of {summary.as_of[:16].replace('T', ' ')} UTC",
+            "Snapshot": f"as of {when(summary.as_of)}",
             "Account": summary.account_sid,
             "Outcomes": counts({outcome: totals.get(outcome, 0) for outcome in OUTCOMES}),
             "Devices": counts(summary.totals("actions")),
-            "Findings": severities(count_by_severity(self._findings)),
+            "Findings": tally(self._findings),
             **({"Proposals": undecided(len(self._waiting))} if self._waiting else {}),
         }
 

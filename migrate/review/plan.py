@@ -14,7 +14,6 @@ from migrate.load.limits import OF_A_PLAN, Ground, violations
 from migrate.load.plan_file import read_plan
 from migrate.model.catalogue import SEVERITIES
 from migrate.model.errors import InputError, reason_of
-from migrate.model.finding import count_by_severity
 from migrate.model.plan import Change, Plan
 from migrate.model.proposal import Proposal
 from migrate.report.pushes import proposed_pushes, push_changes, push_of
@@ -24,11 +23,12 @@ from migrate.report.wording import (
     name,
     readiness,
     setting,
-    severities,
     stated,
+    tally,
     undecided,
     verdict,
     was,
+    when,
 )
 from migrate.review.findings import findings_frame, service_names
 from migrate.review.html_repr import HtmlRepr
@@ -171,9 +171,9 @@ class PlanReview(HtmlRepr):
             "Plan": plan.plan_id,
             "Target": plan.target,
             "Account": plan.account_sid,
-            "Snapshot": f"as of {plan.as_of[:16].replace('T', ' ')} UTC" if plan.as_of else "none",
+            "Snapshot": f"as of {when(plan.as_of)}" if plan.as_of else "none",
             "Bindings": counts(plan.bindings),
-            "Findings": severities(count_by_severity(plan.findings)),
+            "Findings": tally(plan.findings),
             **({"Proposals": undecided(len(plan.proposals))} if plan.proposals else {}),
             **{f"Refused: {limit}": problem for limit, problem in self.refusals},
         }

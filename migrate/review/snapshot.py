@@ -16,7 +16,7 @@ from migrate.map.rules_toml import default_rules
 from migrate.model.errors import InputError
 from migrate.model.schemas import BINDINGS, TIMESTAMP
 from migrate.model.text import printable
-from migrate.report.wording import count, counts, name
+from migrate.report.wording import count, counts, name, when
 from migrate.review.html_repr import HtmlRepr
 from migrate.review.oddities import oddities
 from migrate.review.rows import NONE, ReviewRows, frame
@@ -224,7 +224,7 @@ class SnapshotReview(HtmlRepr):
         numbers = {row["binding_type"]: row["bindings"] for row in found}
         expired = sum(row["expired"] for row in found)
         facts = {
-            "As of": f"{manifest.as_of[:16].replace('T', ' ')} UTC, from {manifest.source.title()}",
+            "As of": f"{when(manifest.as_of)}, from {manifest.source.title()}",
             "Account": manifest.account_sid,
             "Types": counts(numbers),
             "Expired": f"{count(expired, 'binding')} not seen for more than {self.rules.lifetime.days} days",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from migrate.cli.console import Screen
+from migrate.cli.help import Command
 from migrate.cli.options import api_options, common_options
 from migrate.cli.spelling import API_OPTIONS, command_of, same_options
 from migrate.model.errors import AGAIN, MigrateError, Step
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from migrate.twilio_api.connect import ApiSettings
 
 
-@click.command()
+@click.command(cls=Command)
 @api_options
 @common_options
 def doctor(settings: ApiSettings, screen: Screen) -> None:

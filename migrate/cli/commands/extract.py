@@ -9,6 +9,7 @@ import click
 
 from migrate.cli.commands.warnings import warn
 from migrate.cli.console import Screen
+from migrate.cli.help import Command
 from migrate.cli.options import api_options, common_options, extract_options
 from migrate.cli.paths import OutFolder
 from migrate.cli.spelling import command_of, extract_command, spelled
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from migrate.twilio_api.connect import ApiSettings
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--out", type=OutFolder(), required=True, metavar="DIR", help="The snapshot's folder.")
 @extract_options
 @api_options

@@ -23,7 +23,8 @@ from migrate.cli.commands.planned import (
 from migrate.cli.commands.reporting import overtaken, show_plan
 from migrate.cli.commands.warnings import warn
 from migrate.cli.console import Screen
-from migrate.cli.options import FormatFile, ServiceSid, api_options, common_options
+from migrate.cli.help import Command
+from migrate.cli.options import FormatFile, ServiceSid, api_options, common_options, overwrite_option
 from migrate.cli.paths import InFile, InFolder, OutFile
 from migrate.cli.spelling import command_of, same_command, spelled
 from migrate.load.limits import NOTHING_WRITTEN
@@ -41,7 +42,7 @@ CHANGES_PENDING = 3
 NOT_TO_PLAN = ("plan_out", "reports", "record", "detailed_exitcode", "as_json")
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("mapped", type=InFolder(), required=False)
 @click.option(
     "--plan", "plan_file", type=InFile(exists=True, journal=JOURNAL), metavar="FILE",
@@ -54,6 +55,7 @@ NOT_TO_PLAN = ("plan_out", "reports", "record", "detailed_exitcode", "as_json")
     "--report", "reports", type=FormatFile("a report", ".html", ".md", ".json"), multiple=True, metavar="FILE",
     help="Write a report: .html, .md or .json. Repeatable.",
 )  # fmt: skip
+@overwrite_option("a report")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 3 if there is something to change.")
 @apply_options(also={INFERRED: "write what is only proposed, too"})
 @api_options

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from migrate.cli.console import Screen
+from migrate.cli.help import Command
 from migrate.cli.options import BindingSid, ServiceSid, common_options, rules_option
 from migrate.cli.paths import InFolder, InSnapshot, OutFile, OutFolder
 from migrate.cli.spelling import command_of
@@ -17,12 +18,19 @@ if TYPE_CHECKING:
     from migrate.map.rules import Rules
 
 
-@click.command("map")
+@click.command("map", cls=Command)
 @click.argument("snapshot", type=InSnapshot())
 @click.option("--out", type=OutFolder(), required=True, metavar="DIR", help="The mapped folder.")
-@click.option("--overwrite", is_flag=True, help="Map again; an edited push-config.yaml is kept under a second name.")
 @click.option(
-    "--csv", type=OutFile(apart=True), metavar="FILE", help="Also write who must register again, for a spreadsheet."
+    "--overwrite",
+    is_flag=True,
+    help="Map again, and replace the list of --csv; an edited push-config.yaml is kept under a second name.",
+)
+@click.option(
+    "--csv",
+    type=OutFile(apart=True, stays=True),
+    metavar="FILE",
+    help="Also write who must register again, for a spreadsheet.",
 )
 @rules_option
 @common_options
@@ -54,7 +62,7 @@ def map_(snapshot: Path, out: Path, overwrite: bool, csv: Path | None, rules: Ru
     )
 
 
-@click.command()
+@click.command(cls=Command)
 @rules_option
 @common_options
 def rules(rules: Rules | None, screen: Screen) -> None:
@@ -73,7 +81,7 @@ def rules(rules: Rules | None, screen: Screen) -> None:
     screen.result(shown.to_json(), lambda: shown.text)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("mapped", type=InFolder())
 @click.argument("sid", type=BindingSid())
 @click.option("--service", "service_sid", type=ServiceSid(), help="Only in this service, if several list it.")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from migrate.twilio_api.client import TwilioApi
 
 # What a saved plan makes superfluous.
-NOT_AGAIN = ("mapped", "plan_file", "plan_out", "services", "only_credentials", "reports", "record")
+NOT_AGAIN = ("mapped", "plan_file", "plan_out", "services", "only_credentials", "reports", "overwrite", "record")
 # What belongs to a look, and to the journal of another plan.
 NOT_TO_GO_ON = (*NOT_AGAIN, "apply", "journal", "detailed_exitcode", "replay", "as_json")
 

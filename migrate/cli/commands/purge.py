@@ -9,13 +9,14 @@ import click
 
 from migrate.cli.commands.applying import ask
 from migrate.cli.console import Screen
+from migrate.cli.help import Command
 from migrate.cli.options import common_options
 from migrate.cli.paths import InFolder
 from migrate.cli.spelling import same_command
 from migrate.load.limits import OLDEST_SNAPSHOT
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("folders", type=InFolder(exists=True), nargs=-1, required=True)
 @click.option(
     "--older-than", type=click.IntRange(0), default=OLDEST_SNAPSHOT.days, show_default=True, metavar="DAYS",

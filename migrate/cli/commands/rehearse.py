@@ -10,7 +10,8 @@ import click
 
 from migrate.cli.commands.applying import done_of
 from migrate.cli.console import Screen
-from migrate.cli.options import FormatFile, common_options
+from migrate.cli.help import Command
+from migrate.cli.options import FormatFile, common_options, overwrite_option
 from migrate.cli.paths import InFolder, InSnapshot
 from migrate.cli.spelling import command_of
 from migrate.load.proposals import INFERRED
@@ -18,7 +19,7 @@ from migrate.model.errors import Step
 from migrate.rehearse.points import Rehearsal
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("mapped", type=InFolder())
 @click.option(
     "--snapshot",
@@ -38,6 +39,7 @@ from migrate.rehearse.points import Rehearsal
     "--report", "reports", type=FormatFile("a report", ".md", ".json"), multiple=True, metavar="FILE",
     help="Write a report: .md or .json. Repeatable.",
 )  # fmt: skip
+@overwrite_option("a report")
 @click.option(
     "--force", "forced", type=click.Choice([INFERRED]), multiple=True, metavar="inferred",
     help="Rehearse the load with --force inferred: what is only proposed is written, too.",

@@ -11,6 +11,7 @@ import click
 
 from migrate.cli.commands.applying import Saying, agreed_on, done_of
 from migrate.cli.console import Screen
+from migrate.cli.help import Command
 from migrate.cli.options import ServiceSid, api_options, common_options, rules_option
 from migrate.cli.paths import InSnapshot, OutFile, OutFolder
 from migrate.cli.spelling import command_of, same_command
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from migrate.twilio_api.connect import ApiSettings
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("snapshot", type=InSnapshot())
 @click.option("--service", "services", type=ServiceSid(), multiple=True, help="Only this service. Repeatable.")
 @click.option(

@@ -11,6 +11,7 @@ import click
 from migrate.cli.commands.applying import ApplyOptions, PlanTerms, apply_options, show_applied, terms_of
 from migrate.cli.commands.reporting import overtaken, show_plan
 from migrate.cli.console import Screen
+from migrate.cli.help import Command
 from migrate.cli.options import api_options, common_options
 from migrate.cli.paths import InFile
 from migrate.cli.spelling import command_of, same_command, spelled
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from migrate.twilio_api.connect import ApiSettings
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("journal_file", metavar="JOURNAL", type=InFile(exists=True, journal=ROLLBACK))
 @apply_options(OF_A_ROLLBACK)
 @api_options

@@ -12,7 +12,8 @@ import click
 from migrate.cli.commands.reporting import write_report
 from migrate.cli.commands.warnings import warn
 from migrate.cli.console import Screen
-from migrate.cli.options import api_options, common_options, extract_options, rules_option
+from migrate.cli.help import Command
+from migrate.cli.options import api_options, common_options, extract_options, overwrite_option, rules_option
 from migrate.cli.paths import OutFolder
 from migrate.cli.spelling import command_of, extract_command, spelled
 from migrate.model.errors import Step
@@ -29,11 +30,12 @@ if TYPE_CHECKING:
     from migrate.twilio_api.connect import ApiSettings
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option(
     "--out", type=OutFolder("plan.json", "report.html", "report.md"), required=True, metavar="DIR",
     help="The folder for everything.",
 )  # fmt: skip
+@overwrite_option("a plan or a report")
 @rules_option
 @extract_options
 @api_options

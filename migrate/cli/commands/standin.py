@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from migrate.cli.console import Screen
+from migrate.cli.help import Command
 from migrate.cli.options import common_options
 from migrate.cli.paths import InSnapshot
 from migrate.cli.standin_options import standin_options
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from migrate.standin.world import World
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option(
     "--snapshot", type=InSnapshot(), metavar="DIR",
     help="Serve what a finished snapshot holds, instead of a world file. Its bindings are kept in memory, about 1 KB "

@@ -9,7 +9,8 @@ import click
 
 from migrate.cli.commands.warnings import warn
 from migrate.cli.console import Screen
-from migrate.cli.options import FormatFile, api_options, common_options, rules_option
+from migrate.cli.help import Command
+from migrate.cli.options import FormatFile, api_options, common_options, overwrite_option, rules_option
 from migrate.cli.paths import InSnapshot, OutFolder
 from migrate.cli.spelling import API_OPTIONS, command_of, same_command, same_options
 from migrate.model.errors import AGAIN, RefusedError, Step, UsageError
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from migrate.verify.verification import Verified
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("snapshot", type=InSnapshot())
 @click.option(
     "--against", type=InSnapshot(), metavar="SNAPSHOT", help="Compare with this snapshot, instead of what is live."
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     "--pending", type=FormatFile("a list", ".csv", ".parquet", apart=True), metavar="FILE",
     help="Also write who is still pending: .csv or .parquet. It holds identities.",
 )  # fmt: skip
+@overwrite_option("a list")
 @click.option(
     "--fail-under", type=click.FloatRange(0, 100), metavar="PERCENT", help="Exit with 4 if fewer bindings are ready."
 )

@@ -25,7 +25,7 @@ from migrate.model.push_config import FIELDS
 from migrate.model.templates import PUSH_CHARACTERS
 from migrate.model.text import printable
 from migrate.report import wording
-from migrate.report.html.rows import as_json, rows_of
+from migrate.report.html.rows import as_json, hits_of, rows_of
 from migrate.report.pushes import EXAMPLES
 
 MOST_BARS = 12  # services that the chart of changes shows
@@ -67,6 +67,10 @@ def plan_page(plan: Plan, refusals: wording.Refusals, *, dry_run: bool = True) -
         policy=_policy(style, script),
         findings=findings,
         severities=count_by_severity(plan.findings),
+        hits={limit: hits_of(plan, limit) for limit, _ in refusals},
+        most_hits=FIRST,
+        devices=sum(plan.devices.values()),
+        reached=sum(plan.devices.get(change.service_sid, 0) for change in plan.changes),
         rows=rows,
         first=first,
         laid_out={row.place.sid for row in rows.changes[:first]},

@@ -55,11 +55,12 @@ function phone(at) {
 
 // Of each kind of row: what it is sorted by, column by column; the words that it is found by; and how it is made.
 const KINDS = {
-  services: ([at, state, fields, order, findings]) => ({
-    keys: [placeWords(at), text(state), String(fields), text(order)],
-    words: [placeWords(at), text(state), format(fields), text(findings)],
+  services: ([at, state, fields, devices, reached, order, findings]) => ({
+    keys: [placeWords(at), text(state), String(fields), String(devices), text(order)],
+    words: [placeWords(at), text(state), format(fields), text(reached), text(findings)],
     make: () => build("service", {
-      service: place(at), state: text(state), fields, number: format(fields), order: text(order), findings: text(findings),
+      service: place(at), state: text(state), fields, number: format(fields), devices, reached: text(reached),
+      order: text(order), findings: text(findings),
     }),
   }),
   changes: ([at, settings, pushes]) => ({

@@ -33,7 +33,8 @@ class Place:
 
 @dataclass(frozen=True)
 class ServiceRow:
-    """A service in the list of all: what becomes of it, how many settings change, and its findings by severity.
+    """A service in the list of all: what becomes of it, how many settings change, its devices (live bindings) as a
+    number and in words, and its findings by severity.
 
     `order` is what it is sorted by its findings with: their numbers, of the worst first.
     """
@@ -41,6 +42,8 @@ class ServiceRow:
     place: Place
     state: str
     fields: int
+    devices: int
+    reached: str
     order: str
     findings: str
 
@@ -113,6 +116,29 @@ def rows_of(plan: Plan, findings: Iterable[wording.FindingGroup]) -> ReportRows:
     )
 
 
+@dataclass(frozen=True)
+class HitRow:
+    """What a limit hits: a service, what of it, and how many devices that concerns (None for what is no push)."""
+
+    place: Place
+    subject: str
+    devices: int | None
+
+
+def hits_of(plan: Plan, limit: str) -> list[HitRow]:
+    """Every object that a limit of this name hits in a plan; empty for a limit that is not about objects."""
+    places = _Places(plan)
+    if limit == "many-services":
+        return [HitRow(places[one.service_sid], "", plan.devices.get(one.service_sid)) for one in plan.changes]
+    if limit == "switches-off":
+        off = [finding for finding in plan.findings if finding.code == "change-disables"]
+        return [HitRow(places[finding.service_sid], finding.subject, finding.count) for finding in off]
+    blocking = [finding for finding in plan.findings if limit == "blockers" and finding.severity == "blocker"]
+    return [
+        HitRow(places[finding.service_sid], f"{finding.code} {finding.subject}".strip(), None) for finding in blocking
+    ]
+
+
 class _Places:
     """The services of a plan by SID, each one made once."""
 
@@ -140,10 +166,21 @@ def _services(plan: Plan, places: _Places) -> list[ServiceRow]:
     found = {sid: counted.get(sid, {}) for sid in sorted(states)}
     return [
         ServiceRow(
-            places[sid], states[sid], fields.get(sid, 0), "-".join(map(str, of_it.values())), wording.some(of_it)
+            places[sid],
+            states[sid],
+            fields.get(sid, 0),
+            plan.devices.get(sid, 0),
+            _reached(plan, sid),
+            "-".join(map(str, of_it.values())),
+            wording.some(of_it),
         )
         for sid, of_it in found.items()
     ]
+
+
+def _reached(plan: Plan, sid: str) -> str:
+    """How many devices a service has. A rollback's plan does not know, nor one that an earlier version made."""
+    return f"{plan.devices.get(sid, 0):,}" if plan.devices else "unknown"
 
 
 def _findings_of(findings: Iterable[Finding]) -> dict[str | None, dict[Severity, int]]:
@@ -210,7 +247,15 @@ class _Tables:
 
     def service(self, row: ServiceRow) -> list[Any]:
         texts = self.texts
-        return [self._at(row.place), texts[row.state], row.fields, texts[row.order], texts[row.findings]]
+        return [
+            self._at(row.place),
+            texts[row.state],
+            row.fields,
+            row.devices,
+            texts[row.reached],
+            texts[row.order],
+            texts[row.findings],
+        ]
 
     def change(self, row: ChangeRow) -> list[Any]:
         settings = [[self.texts[text] for text in setting] for setting in row.settings]
