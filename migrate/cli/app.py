@@ -26,6 +26,7 @@ _HOMES = {
     "run": "run",
     "standin": "standin",
     "rehearse": "rehearse",
+    "diff": "diff",
     "doctor": "doctor",
     "purge": "purge",
     "completion": "completion",
