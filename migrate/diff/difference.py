@@ -11,7 +11,8 @@ from migrate.model.catalogue import CATALOGUE, SEVERITIES, Severity
 
 Kind = Literal["snapshot", "mapped", "plan"]
 What = Literal["new", "gone", "changed"]
-STATES = ("new", "gone", "changed", "refreshed", "same")  # of a binding; `refreshed`: only its dates differ
+CHANGES: tuple[What, ...] = ("new", "gone", "changed")
+STATES = (*CHANGES, "refreshed", "same")  # of a binding; `refreshed`: only its dates differ
 Types = tuple[str | None, str | None]  # the binding type before and after; None names none
 # What stands in the place of values: of one that may hold anything; of settings of which one side could read none.
 NOT_SHOWN, READABLE, UNREADABLE = "(not shown)", "(could be read)", "(could not be read)"
@@ -164,7 +165,7 @@ class ServiceBindings:
             "friendly_name": self.friendly_name,
             "total": self.total.to_json(),
             "binding_types": [type_json(types, counts) for types, counts in self.types.items()],
-            "examples": {state: list(self.examples.get(state, ())) for state in STATES[:3]},
+            "examples": {state: list(self.examples.get(state, ())) for state in CHANGES},
         }
 
 

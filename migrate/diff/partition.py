@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from migrate.diff.difference import STATES, BindingCounts, Types
+from migrate.diff.difference import CHANGES, BindingCounts, Types
 from migrate.model.finding import MAX_EXAMPLES
 from migrate.model.schemas import BINDINGS, MAPPED_BINDINGS
 from migrate.storage.database import MEMORY_LIMIT, FullMemoryError, over_views
@@ -206,7 +206,7 @@ def _query(partition: Partition) -> str:
             FROM pairs
         )
         SELECT service_sid, state, type_before, type_after, count(*),
-            min(sid, {MAX_EXAMPLES}) FILTER (state IN ({", ".join(f"'{state}'" for state in STATES[:3])})), {counted}
+            min(sid, {MAX_EXAMPLES}) FILTER (state IN ({", ".join(f"'{state}'" for state in CHANGES)})), {counted}
         FROM judged GROUP BY service_sid, state, type_before, type_after
     """  # noqa: S608  # names of ours
 

@@ -21,6 +21,8 @@ _OF_A_RUN = ("snapshot", "mapped", "plan.json")  # what `run --out` puts beside 
 
 def kind_of(path: Path) -> Kind:
     """What a path is: a file is taken for a plan, which reading it confirms. Raises `InputError` if it is neither."""
+    if not path.exists():
+        raise InputError(f"There is no {path}", remedy=_TAKEN)
     if not path.is_dir():
         return "plan"
     if (path / MANIFEST).exists():

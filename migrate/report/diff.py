@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from rich.text import Text
 
-from migrate.diff.difference import NOT_SHOWN, READABLE, STATES, UNREADABLE, BindingCounts, Difference, Types
+from migrate.diff.difference import CHANGES, NOT_SHOWN, READABLE, UNREADABLE, BindingCounts, Difference, Types
 from migrate.diff.difference import Side as DiffSide
 from migrate.model.address import place
 from migrate.model.catalogue import SEVERITIES
 from migrate.model.text import printable
 from migrate.report.layout import BREAK, COLUMN, grid, sided, table
-from migrate.report.limit import first, more
+from migrate.report.limit import MOST_SHOWN, first, more
 from migrate.report.markdown import LARGEST, code, escape
 from migrate.report.wording import count, counts, name, named
 
@@ -49,13 +50,17 @@ _FEW_ROWS = (1_000, 300, 100, 30, 10, 3, 0)  # of each list, in a Markdown docum
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a list: whether it is new, gone or changed, of what (`subject`), its name there, before and after."""
+    """A line of a list: whether it is new, gone or changed, of what (`subject`), its name there, before and after.
+
+    Of a long list those of the lowest `rank` come first.
+    """
 
     change: str
     subject: str
     path: str
     before: str
     after: str
+    rank: int = 0
 
 
 @dataclass(frozen=True)
@@ -68,26 +73,38 @@ class Listing:
 
 
 def listings(difference: Difference) -> list[Listing]:
-    """All lists that have a row, in their order, in words that can be shown."""
-    names = difference.names
+    """All lists that have a row, in their order, in words that can be shown. A long one begins with the worst."""
     found = [Listing("Services", "service", [*_services(difference)])]
-    for of, title in _SETTINGS.items():
-        rows = [
-            Row(one.change, named(one.subject, names), one.path or "(all)", *pair(one.before, one.after))
-            for one in difference.settings
-            if one.of == of
-        ]
-        found.append(Listing(title, "setting", rows))
-    for of, title in _CREDENTIALS.items():
-        found.append(Listing(title, "credential", [*_credentials(difference, of)]))
-    rules = [Row(one.change, f"[{one.subject}]", one.path, *pair(one.before, one.after)) for one in difference.rules]
+    found += [Listing(title, "setting", [*_settings(difference, of)]) for of, title in _SETTINGS.items()]
+    found += [Listing(title, "credential", [*_credentials(difference, of)]) for of, title in _CREDENTIALS.items()]
+    rules = [
+        Row(one.change, f"[{printable(one.subject)}]", printable(one.path), *pair(one.before, one.after))
+        for one in difference.rules
+    ]
     found += [Listing("Rules", "rule", rules), Listing("Findings", "finding", [*_findings(difference)])]
     outcomes = [
         Row("changed", "", name, f"{then:,}", f"{now:,}") for name, (then, now) in difference.outcomes.items()
     ]
     found += [Listing("Outcomes of bindings", "outcome", outcomes)]
-    found += [Listing("Bindings, for example", "service", [*_examples(difference)])]
-    return [listing for listing in found if listing.rows]
+    found += [Listing("Examples of bindings", "example", [*_examples(difference)])]
+    return [
+        listing if len(listing.rows) <= MOST_SHOWN else replace(listing, rows=sorted(listing.rows, key=_rank))
+        for listing in found
+        if listing.rows
+    ]
+
+
+def _rank(row: Row) -> int:
+    return row.rank
+
+
+def _settings(difference: Difference, of: str) -> Iterator[Row]:
+    """What differs in the settings of one kind; a push that was on, and is not any more, is the worst."""
+    for one in difference.settings:
+        if one.of == of:
+            is_off = one.path.endswith("enabled") and one.before is True and one.after is not True
+            shown = (printable(one.path) or "(all)", *pair(one.before, one.after))
+            yield Row(one.change, named(one.subject, difference.names), *shown, rank=0 if is_off else 1)
 
 
 def _services(difference: Difference) -> Iterator[Row]:
@@ -122,7 +139,7 @@ def _findings(difference: Difference) -> Iterator[Row]:
 def _examples(difference: Difference) -> Iterator[Row]:
     """A few SIDs of each service's bindings that are new, gone or changed; first where most of them are."""
     for service in sorted(difference.bindings, key=lambda service: -service.total.differing):
-        for state in STATES[:3]:
+        for state in CHANGES:
             if sids := service.examples.get(state):
                 shown = ", ".join(map(printable, sids))
                 yield Row(state, named(service.service_sid, difference.names), state, "", shown)
@@ -183,7 +200,7 @@ def verdict(difference: Difference) -> str:
     ]
     parts = [count(number, noun) for number, noun in numbers if number]
     if total.differing:
-        states = {state: getattr(total, state) for state in STATES[:3] if getattr(total, state)}
+        states: dict[str, int] = {state: getattr(total, state) for state in CHANGES if getattr(total, state)}
         parts.append(f"{count(total.differing, 'binding')} ({counts(states)})")
     if total.refreshed:
         parts.append(f"{count(total.refreshed, 'binding')} seen again")
@@ -227,10 +244,8 @@ def fields(difference: Difference) -> str:
 
 def difference_view(difference: Difference, *, where: str = "use --json") -> Text:
     """What is compared, and all that differs; of long lists the first, and `where` says where all of it is."""
-    text = table(sides(difference))
-    for note in difference.notes:
-        text.append("Note  ", "bold yellow").append(f"{COLUMN}{printable(note)}.\n")
-    text.append("\n")
+    notes = [("Note", f"{printable(note)}.") for note in difference.notes]
+    text = table([*sides(difference), *notes]).append("\n")
     for listing in listings(difference):
         text.append(_listing(listing, where)).append("\n")
     if difference.bindings:
@@ -299,14 +314,13 @@ def _document(difference: Difference, most: int | None) -> str:
 
 def _summary(difference: Difference) -> list[str]:
     """Findings by severity, where they differ."""
-    found = {
-        severity: [one.change for one in difference.findings if one.severity == severity] for severity in SEVERITIES
-    }
-    return [
-        f"- {severity}: {counts({change: changes.count(change) for change in _SIGNS if change in changes})}"
-        for severity, changes in found.items()
-        if changes
-    ] + ([""] if difference.findings else [])
+    found = Counter((one.severity, one.change) for one in difference.findings)
+    lines = []
+    for severity in SEVERITIES:
+        numbers: dict[str, int] = {change: found[severity, change] for change in CHANGES if found[severity, change]}
+        if numbers:
+            lines.append(f"- Findings ({severity}): {counts(numbers)}")
+    return [*lines, ""] if lines else []
 
 
 def _row(row: Row) -> str:

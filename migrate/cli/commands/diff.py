@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("before", metavar="A", type=InFile(exists=True, or_folder=True))
-@click.argument("after", metavar="B", type=InFile(exists=True, or_folder=True))
+@click.argument("before", metavar="A", type=InFile(or_folder=True))
+@click.argument("after", metavar="B", type=InFile(or_folder=True))
 @click.option(
     "--report", "reports", type=FormatFile("a report", ".html", ".md", ".json"), multiple=True, metavar="FILE",
     help="Write a report: .html, .md or .json. Repeatable.",
