@@ -9,6 +9,7 @@ The public names are imported on first use, so that `import migrate` costs nothi
 - `make_plan(api, mapped)` compares that with what is live (a dry run: it only reads); `save_plan(plan, path)` and
   `read_plan(path)` keep it;
 - `with_proposals(plan)` makes what is only inferred, and proposed, a change of the plan;
+- `difference(before, after)` says what has changed between two snapshots, two mapped folders or two plans;
 - `rehearse_load(mapped, snapshot)` tries the whole load on a stand-in of this machine;
 - `apply_plan(api, plan, journal, confirm=...)` writes a plan, `rollback_plan(api, journal, confirm=...)` undoes it;
 - `verify_snapshot(snapshot, coverage, live)` counts who has registered with Conversations by now;
@@ -31,6 +32,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.2.0"
 
 if TYPE_CHECKING:
+    from migrate.diff.comparing import difference
     from migrate.extract.extraction import ExtractOptions, extract_snapshot
     from migrate.load.apply import apply_plan
     from migrate.load.plan_file import read_plan, save_plan
@@ -53,6 +55,7 @@ _HOMES = {
     "MigrateError": "migrate.model.errors",
     "Observer": "migrate.load.writing",
     "apply_plan": "migrate.load.apply",
+    "difference": "migrate.diff.comparing",
     "explain": "migrate.map.explain",
     "extract_snapshot": "migrate.extract.extraction",
     "load_rules": "migrate.map.rules_toml",
@@ -74,6 +77,7 @@ __all__ = [
     "MigrateError",
     "Observer",
     "apply_plan",
+    "difference",
     "explain",
     "extract_snapshot",
     "load_rules",

@@ -21,7 +21,7 @@ COMMANDS = {
     "docs/credentials.md": (2, 2),
     "docs/inside.md": (2, 0),
     "docs/mapping.md": (5, 0),
-    "docs/runbook.md": (14, 10),
+    "docs/runbook.md": (16, 10),
     "docs/safety.md": (1, 0),
     "docs/stand-in.md": (6, 0),
     "docs/unverified.md": (14, 2),

@@ -29,6 +29,7 @@ SECTIONS = {
         "standin": "standin",
     },
     "Cut over": {
+        "diff": "diff",
         "load": "load",
         "rollback": "rollback",
     },

@@ -39,9 +39,14 @@ def over_parts(
 
 @contextmanager
 def over_views(
-    views: Mapping[str, Sequence[Path]], scratch: Path, memory_limit: str = MEMORY_LIMIT, *, by_service: bool = False
+    views: Mapping[str, Sequence[Path]],
+    scratch: Path,
+    memory_limit: str = MEMORY_LIMIT,
+    *,
+    by_service: bool = False,
+    schema: pa.Schema = BINDINGS,
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A database of its own with some views, each the rows of its Parquet parts; without any, none of `BINDINGS`.
+    """A database of its own with some views, each the rows of its Parquet parts; without any, none of the `schema`.
 
     With `by_service`, there is also a column `service_sid`. What does not fit into memory goes into
     a private folder in `scratch`, and is gone afterwards. Ctrl-C during a query is a KeyboardInterrupt.
@@ -64,7 +69,7 @@ def over_views(
                 if parts:
                     database.execute(_view(name, parts, by_service=by_service))
                 else:
-                    database.register(name, _none_of_them(by_service=by_service))
+                    database.register(name, _none_of_them(schema, by_service=by_service))
             yield database
 
 
@@ -80,9 +85,10 @@ def _view(name: str, parts: Sequence[Path], *, by_service: bool) -> str:
     """  # noqa: S608  # paths are quoted
 
 
-def _none_of_them(*, by_service: bool) -> pa.Table:
+def _none_of_them(schema: pa.Schema, *, by_service: bool) -> pa.Table:
     """No rows, of the columns that those of Parquet parts would have."""
-    schema = BINDINGS.append(pa.field("service_sid", pa.string())) if by_service else BINDINGS
+    if by_service:
+        schema = schema.append(pa.field("service_sid", pa.string()))
     return schema.empty_table()
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from migrate.map.rules import Rules
 from migrate.runtime.workers import Workers, result_of
@@ -17,9 +17,20 @@ from migrate.storage.files import make_own_folder
 from migrate.verify.coverage import Coverage, ServiceCoverage
 
 if TYPE_CHECKING:  # what brings DuckDB is imported where it is needed, which is after the first request
-    from migrate.verify.partition import Partition, Platforms
+    from migrate.verify.partition import Platforms
 
 Listed = Literal["pending", "ready"] | None  # of whom there is to be a list
+Result = TypeVar("Result")
+
+
+class _Task(Protocol):
+    """A piece of a comparison: some small services, or all or a part of one."""
+
+    @property
+    def services(self) -> tuple[str, ...]: ...
+
+
+Piece = TypeVar("Piece", bound=_Task)
 
 
 class Comparison:
@@ -51,7 +62,7 @@ class Comparison:
 
     def run(self, executor: Executor | None, listed: Listed) -> None:
         """Compare everything."""
-        from migrate.verify.partition import ServiceParts, add_up, partitions
+        from migrate.verify.partition import ServiceParts, add_up, partitions, verify_partition
 
         names = _names(self.source, self._live)
         tasks = partitions(
@@ -62,7 +73,7 @@ class Comparison:
             ready="ready" if listed == "ready" else None,
         )
         found: dict[str, list[Platforms]] = {sid: [] for sid in names}
-        for counts in _side_by_side(tasks, executor):
+        for counts in side_by_side(verify_partition, tasks, executor):
             for sid, platforms in counts.items():
                 found[sid].append(platforms)
         ours, theirs = self.source.manifest, self._live.manifest
@@ -83,21 +94,21 @@ class Comparison:
         )
 
 
-def _side_by_side(tasks: Sequence[Partition], executor: Executor | None) -> Iterator[Mapping[str, Platforms]]:
-    """The counts of each partition, in any order, by `executor`, else by a few threads of this process.
+def side_by_side(
+    work: Callable[[Piece], Result], tasks: Sequence[Piece], executor: Executor | None = None
+) -> Iterator[Result]:
+    """What comes of each piece of a comparison, in any order, by `executor`, else by a few threads of this process.
 
-    Without one, a partition of a huge service has all threads of DuckDB and the memory to itself. Of small services
-    the time goes into opening files, one by one, so several partitions of them are worked on at a time.
+    Without one, a piece of a huge service has all threads of DuckDB and the memory to itself. Of small services
+    the time goes into opening files, one by one, so several pieces of them are worked on at a time.
     """
-    from migrate.verify.partition import verify_partition
-
     if executor:
-        yield from executor.map(verify_partition, tasks)
+        yield from executor.map(work, tasks)
         return
-    with Workers(os.cpu_count() or 1, "verify") as workers:
-        small = [workers.submit(verify_partition, task) for task in tasks if len(task.services) > 1]
+    with Workers(os.cpu_count() or 1, "compare") as workers:
+        small = [workers.submit(work, task) for task in tasks if len(task.services) > 1]
         yield from map(result_of, small)
-    yield from map(verify_partition, (task for task in tasks if len(task.services) == 1))
+    yield from map(work, (task for task in tasks if len(task.services) == 1))
 
 
 def _names(source: Snapshot, live: Snapshot) -> dict[str, str]:

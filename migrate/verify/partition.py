@@ -111,7 +111,7 @@ def partitions(
     Services that have nothing to compare get none. `pending` and `ready` are how the names of the files in
     `scratch` begin that list who is.
     """
-    some = [(group, *bucket) for group in _groups(services) for bucket in _buckets(group, rows_a_bucket)]
+    some = pieces(services, rows_a_bucket)
 
     def file(name: str | None, number: int) -> Path | None:
         return scratch / f"{name}-{number:05}.parquet" if name else None
@@ -131,6 +131,13 @@ def partitions(
         )
         for number, (group, bucket, buckets) in enumerate(some)
     ]
+
+
+def pieces(
+    services: Iterable[ServiceParts], rows_a_bucket: int = ROWS_A_BUCKET
+) -> list[tuple[list[ServiceParts], int, int]]:
+    """How a comparison is cut: services to compare in one database, a bucket of them, and how many there are."""
+    return [(group, *bucket) for group in _groups(services) for bucket in _buckets(group, rows_a_bucket)]
 
 
 def _groups(services: Iterable[ServiceParts]) -> Iterator[list[ServiceParts]]:

@@ -50,13 +50,13 @@ def plan_page(plan: Plan, refusals: wording.Refusals, *, dry_run: bool = True) -
     asked for.
     Without `dry_run` it is of a plan that begins to be applied.
     """
-    style, script = _part("page.css"), _part("page.js")
+    style, script = part("page.css"), part("page.js")
     findings = _by_severity(plan.findings)
     rows = rows_of(plan, chain.from_iterable(findings.values()))
     if is_long := len(rows) > MOST_WHOLE:
         rows = rows.worst_first(plan.findings)
     first = FIRST if is_long else None
-    return _template().render(
+    return template("page.html.jinja").render(
         plan=plan,
         refusals=refusals,
         readiness=wording.readiness(plan, refusals),
@@ -64,7 +64,7 @@ def plan_page(plan: Plan, refusals: wording.Refusals, *, dry_run: bool = True) -
         words=wording,
         style=style,
         script=script,
-        policy=_policy(style, script),
+        policy=policy(style, script),
         findings=findings,
         severities=count_by_severity(plan.findings),
         hits={limit: hits_of(plan, limit) for limit, _ in refusals},
@@ -87,22 +87,24 @@ def plan_page(plan: Plan, refusals: wording.Refusals, *, dry_run: bool = True) -
 
 
 @cache
-def _template() -> Template:
+def template(name: str) -> Template:
+    """A template beside this module, that escapes whatever it is given."""
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_shown
     )
     environment.filters |= {"breakable": _breakable, "number": "{:,}".format}
-    return environment.from_string(_part("page.html.jinja"))
+    return environment.from_string(part(name))
 
 
-def _part(name: str) -> str:
+def part(name: str) -> str:
+    """The text of a file beside this module."""
     return files(__package__).joinpath(name).read_text("utf-8")
 
 
-def _policy(style: str, script: str) -> str:
-    """A Content-Security-Policy that forbids everything but this style and this script."""
+def policy(style: str, script: str = "") -> str:
+    """A Content-Security-Policy that forbids everything but this style and this script, if there is one."""
     allowed = {"style-src": style, "script-src": script}
-    hashes = [f"{what} '{_integrity(text)}'" for what, text in allowed.items()]
+    hashes = [f"{what} '{_integrity(text)}'" for what, text in allowed.items() if text]
     return "; ".join(["default-src 'none'", *hashes, "base-uri 'none'", "form-action 'none'"])
 
 

@@ -1,0 +1,25 @@
+"""Diff: what has changed from one snapshot, mapped folder or plan to another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from migrate.diff.difference import Difference
+from migrate.diff.sides import one_kind
+
+
+def difference(before: Path, after: Path) -> Difference:
+    """What has changed between two snapshots, two mapped folders or two plans. It asks Twilio nothing.
+
+    Raises `UsageError` for two of different kinds, `InputError` for what is neither or cannot be read, `RefusedError`
+    for an unfinished or damaged snapshot, for two accounts, and where one side was made from Twilio's own address and
+    the other was not.
+    """
+    kind = one_kind(before, after)
+    if kind == "snapshot":
+        from migrate.diff.snapshots import compare_snapshots as compare
+    elif kind == "mapped":
+        from migrate.diff.mapped import compare_mapped as compare
+    else:
+        from migrate.diff.plans import compare_plans as compare
+    return compare(before, after)

@@ -1,0 +1,24 @@
+"""The HTML view of a difference: one file that needs nothing else, and has no script."""
+
+from __future__ import annotations
+
+from migrate.diff.difference import Difference
+from migrate.report import diff as words
+from migrate.report.html import part, policy, template
+
+MOST_ROWS = 1_000  # of each list; a report in JSON has all
+
+
+def difference_page(difference: Difference) -> str:
+    """What is compared, the verdict, the bindings in numbers, and each list of what differs."""
+    style = part("page.css")
+    return template("diff.html.jinja").render(
+        difference=difference,
+        words=words,
+        style=style,
+        policy=policy(style),
+        listings=words.listings(difference),
+        by_type=words.binding_rows(difference),
+        by_service=words.service_rows(difference),
+        most=MOST_ROWS,
+    )
