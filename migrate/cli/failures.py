@@ -48,7 +48,7 @@ class _Context(click.Context):
 
 
 class Commands(click.Group):
-    """A group of commands whose failures are told, not traced."""
+    """A group of commands whose failures are reported, not traced."""
 
     context_class = _Context
 
@@ -84,5 +84,5 @@ def _told(error: Exception) -> _Failure:
     if isinstance(error, OSError):
         where = f" {place}" if (place := place_of(error)) else ""
         return _Failure(f"Cannot use{where}: {reason_of(error)}", 1)
-    # Its text is left out: nobody has looked for secrets in it.
+    # Its text is left out: it was not searched for secrets.
     return _Failure(f"Unexpected {type(error).__name__}, which is a mistake in this program; -v shows where", 1)

@@ -94,7 +94,7 @@ class Cassette(InFile):
     """A cassette to replay; `demo` is the one that comes with the program, whatever folder has that name."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Check that it is no folder; whether it is a cassette, opening it tells."""
+        """Check that it is no folder; whether it is a cassette shows when it is opened."""
         if str(value) == str(DEMO):
             return DEMO
         path = super().convert(value, param, ctx)

@@ -26,7 +26,7 @@ _DISPENSABLE = ("retries", "pages", "bar", "speed", "left")  # what a row goes w
 
 @contextmanager
 def bars(console: Console, progress: ExtractProgress) -> Iterator[None]:
-    """One bar a service: rows, rows a second, pages, retries, and the time left where that can be told."""
+    """One bar a service: rows, rows a second, pages, retries, and the time left where that can be estimated."""
     from rich.live import Live
 
     began = time.monotonic()

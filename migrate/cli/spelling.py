@@ -85,7 +85,7 @@ def _words(step: Step) -> Iterator[str]:
 
 
 def same_command(*instead: str, without: Collection[str] = ()) -> str:
-    """The command line that was given, for a message that says how to go on.
+    """The command line that was given, for a message that says how to resume.
 
     `instead` takes the place of the parameters `without`, if there are any.
     """

@@ -55,7 +55,7 @@ def apply_options(
         @click.option("--yes", is_flag=True, help="Do not ask before it is applied.")
         @click.option(
             "--journal", type=OutFile(journal=True), metavar="FILE",
-            help="The journal of what is written. Name it again to go on: nothing looks for it there by itself.",
+            help="The journal of what is written. Name it again to resume: it is not looked for there.",
         )  # fmt: skip
         @click.option(
             "--force", "lifted", type=click.Choice((*limits, *also)), multiple=True, metavar="LIMIT",

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @api_options
 @common_options
 def rollback(journal_file: Path, applying: ApplyOptions, settings: ApiSettings, screen: Screen) -> None:
-    """Undo what a journal says was written, where nobody has changed it since.
+    """Undo what a journal says was written, where it has not been changed since.
 
     Without --apply it only shows what it would do. A rollback is journalled in turn.
 

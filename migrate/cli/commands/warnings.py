@@ -6,6 +6,6 @@ from migrate.cli.console import Screen
 
 
 def warn(screen: Screen, *doubts: str) -> None:
-    """Say each doubt in a line of its own; an empty one is none."""
+    """Say each doubt in a line of its own; an empty text is no doubt."""
     for doubt in filter(None, doubts):
         screen.say(f"Warning: {doubt}")
