@@ -71,8 +71,11 @@ def apply_plan(
     plan = with_proposals(plan) if INFERRED in terms.force else plan
     with only_writer(api, terms.observer.say):
         some = tuple(LIMITS) if plan.objects else ("blockers",)  # the rest is about what is written
-        another = Step("load", {"mapped": "MAPPED", "plan_out": free_plan(plan_of(journal))})
-        renew = ("Make a new plan with: ", another)
+
+        def renew() -> tuple[str | Step, ...]:  # once it is known which files there are
+            another = Step("load", {"mapped": "MAPPED", "plan_out": free_plan(plan_of(journal))})
+            return "Make a new plan with: ", another
+
         return carry_out(api, plan, journal, terms, some, max_services=max_services, renew=renew)
 
 
@@ -84,13 +87,13 @@ def carry_out(
     limits: Collection[str],
     *,
     max_services: int,
-    renew: tuple[str | Step, ...],
+    renew: Callable[[], tuple[str | Step, ...]],
     plan_id: str | None = None,
 ) -> Applied:
     """Judge a plan by limits, have it confirmed, and apply it. Raises what `apply_plan` raises.
 
-    `plan_id` is what the journal is known by, if not by the plan's own id; `renew` is what helps where somebody else
-    has been there. What the journal says comes first: what was applied already is neither shown nor judged again.
+    `plan_id` is what the journal is known by, if not by the plan's own id; `renew` says what helps where somebody
+    else has been there. What the journal says comes first: what was applied already is neither shown nor judged.
     """
     plan_id = plan_id or plan.plan_id
     if plan.objects:
@@ -113,7 +116,7 @@ def carry_out(
     api.reset_budget()
     with open_journal(journal, plan, plan_id) as kept:
         applied = Applied(plan, journal, _write_all(api, plan, kept, secrets, journal))
-    if failure := applied.failure(renew):
+    if failure := applied.failure(renew()):
         raise failure
     return applied
 
