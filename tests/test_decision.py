@@ -21,7 +21,7 @@ from migrate.standin.server import StandInServer
 from migrate.standin.world import World
 from tests.applying import FORCE, live
 from tests.conftest import DEMO_ACCOUNT, Run, Serve, service_sid
-from tests.plans import change, plan_of
+from tests.plans import change, hostile_plan, plan_of
 
 LIFTED = FORCE[:4]  # without what is inferred, which makes another plan of a saved one
 OFF = "OFF: removed_from_conversation"
@@ -116,6 +116,17 @@ def test_thousands_of_services_leave_account_and_host_above_the_question() -> No
     assert plan.account_sid in tail
     assert plan.target in tail
     assert "new_message (5,000 services)" in tail
+
+
+def test_credentials_are_told_apart_by_what_becomes_of_them() -> None:
+    credentials = hostile_plan("Push", "x", "y").credentials
+    terms = Terms(DEMO_ACCOUNT, [], [("other-account", "it was made for account A")], "see plan.json")
+    shown = plan_decision(plan_of((), credentials=credentials), terms).plain
+    assert "  + a new fcm credential  \x1e  Push\n" in shown
+    assert "  ~ CR1" in shown
+    assert "Credentials  \t1 created, 3 updated\n" in shown
+    assert "[other-account] it was made for account A\n" in shown
+    assert "Switches" not in shown
 
 
 @pytest.mark.parametrize("number", [1, 5, 7])

@@ -105,6 +105,8 @@ def test_where_something_blocks_it_the_next_step_is_to_decide(run: Run, serve: S
         "decide what blocks it, then look again:\n  chat-migrate load m/mapped --plan-out p.json\n"
     )
     forced = ("--force", "blockers", "--force", "switches-off")
+    lifted = next_of(run("load", "m/mapped", "--plan-out", "p.json", *forced))
+    assert lifted == ["load", "--plan", "p.json", "--apply", *forced]
     assert run("load", "--plan", "p.json", "--apply", "--yes", *forced).exit_code == 0
     waits = run("load", "m/mapped", "--apply", "--yes", *forced)
     assert "Next: decide what waits (edit m/mapped/push-config.yaml)" in waits.stdout

@@ -14,7 +14,7 @@ from pathlib import Path
 from migrate.load.applied import Applied, Outcome, objects_of
 from migrate.load.compare import differing, same
 from migrate.load.credentials import CredentialWriter
-from migrate.load.journal import Journal, begun_journal, is_rollback, open_journal
+from migrate.load.journal import Journal, begun_journal, open_journal, refuse_done
 from migrate.load.limits import LIMITS, MOST_SERVICES, refuse_beyond
 from migrate.load.plan_file import free_plan, plan_of
 from migrate.load.planning import read_live
@@ -22,14 +22,13 @@ from migrate.load.preview import ground_now
 from migrate.load.proposals import INFERRED, with_proposals
 from migrate.load.rate_limit import READ_AGAIN, Pace
 from migrate.load.secrets import Form, secret_findings, secret_forms
-from migrate.load.writing import NOTHING_WRITTEN, Observer, Terms, note_writes, only_writer
+from migrate.load.writing import Observer, Terms, note_writes, only_writer
 from migrate.model.catalogue import CATALOGUE
 from migrate.model.errors import (
     AGAIN,
     InterruptedRunError,
     MigrateError,
     OtherAccountError,
-    RefusedError,
     Step,
     TransientTwilioError,
     TwilioError,
@@ -119,21 +118,6 @@ def carry_out(
     if failure := applied.failure(renew()):
         raise failure
     return applied
-
-
-def refuse_done(journal: Journal | None, plan_id: str, path: Path) -> None:
-    """Raise `RefusedError` if the journal at `path` is another plan's, or says that all of the plan is done."""
-    if journal and journal.plan_id != plan_id:
-        raise RefusedError(
-            f"{path} is the journal of another plan", kept=NOTHING_WRITTEN, remedy="Name another file with --journal"
-        )
-    if journal and journal.finished:
-        done = "The rollback was applied" if is_rollback(plan_id) else "This plan was applied"
-        raise RefusedError(
-            f"{done} already: {path}",
-            kept=NOTHING_WRITTEN,
-            remedy="To apply it once more, name another file with --journal",
-        )
 
 
 def _write_all(
