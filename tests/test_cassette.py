@@ -441,7 +441,8 @@ def test_a_replay_that_fails_resumes_with_the_same_cassette(tmp_path: Path, run:
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(damaged))
     result = run(command, "--out", tmp_path / "s", "--replay", tmp_path / "c.yaml", "--retry-budget", 0)
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
-    assert re.search(rf"Resume with: chat-migrate extract --out \S+ --replay {tmp_path / 'c.yaml'}$", result.stderr)
+    again = rf"Resume with: chat-migrate {command} --out \S+ --replay {tmp_path / 'c.yaml'} --retry-budget 0$"
+    assert re.search(again, result.stderr)
 
 
 def test_a_run_that_stops_half_way_names_the_servers_that_it_talked_to(
@@ -454,9 +455,8 @@ def test_a_run_that_stops_half_way_names_the_servers_that_it_talked_to(
     environment.setattr("migrate.pipeline.make_plan", interrupted)
     result = run("run", "--out", tmp_path / "r", *urls)
     assert result.exit_code == 130
-    assert (
-        f"load {tmp_path / 'r' / 'mapped'} --chat-url {server.url} --conversations-url {server.url}" in result.stderr
-    )
+    assert f"Resume with: chat-migrate load {tmp_path / 'r' / 'mapped'} --plan-out " in result.stderr
+    assert result.stderr.endswith(f" --chat-url {server.url} --conversations-url {server.url}\n")
 
 
 def interrupted(*_: Any, **__: Any) -> None:

@@ -10,7 +10,7 @@ import sys
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import TextIOWrapper
@@ -111,7 +111,8 @@ class Screen:
 
         from migrate.report.layout import unbroken
 
-        self.show(Text("\nNext: ", "bold").append(f"{what}\n", "default").append(f"  {unbroken(command)}\n"))
+        with suppress(OSError):  # the result is shown by then, and what was done is done
+            self.show(Text("\nNext: ", "bold").append(f"{what}\n", "default").append(f"  {unbroken(command)}\n"))
 
     def say(self, message: str) -> None:
         """A message beside the result."""
@@ -145,7 +146,7 @@ def broken(message: str, commands: Sequence[str] = ()) -> str:
 
     for command in commands:
         message = message.replace(command, BREAK + unbroken(command))
-    return fitted(Text(message), width, encoding=sys.stderr.encoding, is_terminal=True).plain
+    return fitted(Text(message), width, encoding=getattr(sys.stderr, "encoding", "utf-8"), is_terminal=True).plain
 
 
 def _is_fitted(out: IO[str] | None) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from types import TracebackType
 from typing import IO, Any
@@ -30,7 +29,7 @@ class _Failure(click.ClickException):
         """Write the line to standard error."""
         line = f"Error: {self.message}"
         with saying():
-            click.echo(broken(line, self._commands), file=file or sys.stderr)
+            click.echo(broken(line, self._commands), file=file, err=True)
 
 
 class _Context(click.Context):

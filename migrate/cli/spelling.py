@@ -111,5 +111,5 @@ def _as_given(context: click.Context, params: Iterable[click.Parameter]) -> Iter
         if isinstance(param, click.Option) and (param.is_flag or param.count):
             yield from flag * int(value)
             continue
-        for one in value if param.multiple else (value,):
+        for one in value if isinstance(value, tuple) else (value,):
             yield from (*flag, str(one))

@@ -14,7 +14,7 @@ from pathlib import Path
 from migrate.load.applied import Applied, Outcome, objects_of
 from migrate.load.compare import differing, same
 from migrate.load.credentials import CredentialWriter
-from migrate.load.journal import Journal, begun_journal, is_rollback, open_journal
+from migrate.load.journal import Journal, begun_journal, open_journal, refuse_done
 from migrate.load.limits import LIMITS, MOST_SERVICES, refuse_beyond
 from migrate.load.plan_file import free_plan, plan_of
 from migrate.load.planning import read_live
@@ -22,14 +22,13 @@ from migrate.load.preview import ground_now
 from migrate.load.proposals import INFERRED, with_proposals
 from migrate.load.rate_limit import READ_AGAIN, Pace
 from migrate.load.secrets import Form, secret_findings, secret_forms
-from migrate.load.writing import NOTHING_WRITTEN, Observer, Terms, note_writes, only_writer
+from migrate.load.writing import Observer, Terms, note_writes, only_writer
 from migrate.model.catalogue import CATALOGUE
 from migrate.model.errors import (
     AGAIN,
     InterruptedRunError,
     MigrateError,
     OtherAccountError,
-    RefusedError,
     Step,
     TransientTwilioError,
     TwilioError,
@@ -71,8 +70,11 @@ def apply_plan(
     plan = with_proposals(plan) if INFERRED in terms.force else plan
     with only_writer(api, terms.observer.say):
         some = tuple(LIMITS) if plan.objects else ("blockers",)  # the rest is about what is written
-        another = Step("load", {"mapped": "MAPPED", "plan_out": free_plan(plan_of(journal))})
-        renew = ("Make a new plan with: ", another)
+
+        def renew() -> tuple[str | Step, ...]:  # once it is known which files there are
+            another = Step("load", {"mapped": "MAPPED", "plan_out": free_plan(plan_of(journal))})
+            return "Make a new plan with: ", another
+
         return carry_out(api, plan, journal, terms, some, max_services=max_services, renew=renew)
 
 
@@ -84,13 +86,13 @@ def carry_out(
     limits: Collection[str],
     *,
     max_services: int,
-    renew: tuple[str | Step, ...],
+    renew: Callable[[], tuple[str | Step, ...]],
     plan_id: str | None = None,
 ) -> Applied:
     """Judge a plan by limits, have it confirmed, and apply it. Raises what `apply_plan` raises.
 
-    `plan_id` is what the journal is known by, if not by the plan's own id; `renew` is what helps where somebody else
-    has been there. What the journal says comes first: what was applied already is neither shown nor judged again.
+    `plan_id` is what the journal is known by, if not by the plan's own id; `renew` says what helps where somebody
+    else has been there. What the journal says comes first: what was applied already is neither shown nor judged.
     """
     plan_id = plan_id or plan.plan_id
     if plan.objects:
@@ -113,24 +115,9 @@ def carry_out(
     api.reset_budget()
     with open_journal(journal, plan, plan_id) as kept:
         applied = Applied(plan, journal, _write_all(api, plan, kept, secrets, journal))
-    if failure := applied.failure(renew):
+    if failure := applied.failure(renew()):
         raise failure
     return applied
-
-
-def refuse_done(journal: Journal | None, plan_id: str, path: Path) -> None:
-    """Raise `RefusedError` if the journal at `path` is another plan's, or says that all of the plan is done."""
-    if journal and journal.plan_id != plan_id:
-        raise RefusedError(
-            f"{path} is the journal of another plan", kept=NOTHING_WRITTEN, remedy="Name another file with --journal"
-        )
-    if journal and journal.finished:
-        done = "The rollback was applied" if is_rollback(plan_id) else "This plan was applied"
-        raise RefusedError(
-            f"{done} already: {path}",
-            kept=NOTHING_WRITTEN,
-            remedy="To apply it once more, name another file with --journal",
-        )
 
 
 def _write_all(

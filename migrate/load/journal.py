@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from migrate.load.limits import NOTHING_WRITTEN
 from migrate.model.errors import InputError, RefusedError
 from migrate.model.plan import NOTIFICATIONS, Change, Plan, settings_of
 from migrate.model.push_config import Settings
@@ -159,9 +160,19 @@ class Journal:
         return None
 
 
-def is_rollback(plan_id: str) -> bool:
-    """Whether a journal is known by the id of a rollback."""
-    return plan_id.startswith(ROLLBACK_OF)
+def refuse_done(journal: Journal | None, plan_id: str, path: Path) -> None:
+    """Raise `RefusedError` if the journal at `path` is another plan's, or says that all of the plan is done."""
+    if journal and journal.plan_id != plan_id:
+        raise RefusedError(
+            f"{path} is the journal of another plan", kept=NOTHING_WRITTEN, remedy="Name another file with --journal"
+        )
+    if journal and journal.finished:
+        done = "The rollback was applied" if plan_id.startswith(ROLLBACK_OF) else "This plan was applied"
+        raise RefusedError(
+            f"{done} already: {path}",
+            kept=NOTHING_WRITTEN,
+            remedy="To apply it once more, name another file with --journal",
+        )
 
 
 @contextmanager

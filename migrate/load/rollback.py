@@ -51,7 +51,7 @@ def rollback_plan(
             terms,
             OF_A_ROLLBACK,
             max_services=max_services,
-            renew=look,
+            renew=lambda: look,
             plan_id=rollback_id(undone),
         )
     if foreign:

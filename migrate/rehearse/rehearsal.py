@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from migrate.map.mapped_folder import Mapped, open_mapped, shown_path
-from migrate.model.errors import AGAIN, InputError, MigrateError, RefusedError, Step, TwilioError
+from migrate.model.errors import AGAIN, InputError, MigrateError, RefusedError, TwilioError
 from migrate.model.plan import Plan
 from migrate.rehearse.points import Conditions, Point, Rehearsal, Verdict
 from migrate.rehearse.probe import Oracle, Seen
@@ -76,7 +76,7 @@ def _mapped_snapshot(mapped: Mapped) -> Path:
     except InputError:
         raise InputError(
             f"{mapped.folder} was made from {place}, where there is no snapshot any more",
-            remedy=("Name it with: ", Step(arguments={"snapshot": "DIR"})),
+            remedy="Name it with --snapshot DIR",
         ) from None
     return shown_path(place)
 

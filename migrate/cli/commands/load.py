@@ -14,6 +14,7 @@ import click
 from migrate.cli.commands.applying import ApplyOptions, PlanTerms, apply_options, show_applied, terms_of
 from migrate.cli.commands.planned import (
     NOT_AGAIN,
+    NOT_TO_GO_ON,
     Given,
     PlanFile,
     name_the_other_journals,
@@ -139,6 +140,7 @@ def _apply(
         where = "look without --apply first"
     also = ((INFERRED, f"{count(inferred, 'setting')} that Chat does not state"),) if inferred else ()
     terms = terms_of(api, applying, screen, PlanTerms(where, lifted=also, agreed=kept.keep))
+    snapshot = snapshot_of(given.mapped) if given.mapped else "SNAPSHOT"
     resume = same_command("--plan", str(kept.path), without=NOT_AGAIN)
     with spelled(lambda: resume if kept.is_there else ""):
         try:
@@ -146,10 +148,9 @@ def _apply(
         except BaseException:
             kept.drop_unless_begun()
             raise
-    snapshot = snapshot_of(given.mapped) if given.mapped else None
     screen.next(
         "ring a test phone of each platform; then see who has registered:",
-        command_of(Step("verify", {"snapshot": snapshot or "SNAPSHOT"}), *api.options),
+        command_of(Step("verify", {"snapshot": snapshot}), *api.options),
     )
 
 
@@ -202,8 +203,8 @@ def _say_next(api: TwilioApi, plan: Plan, given: Given, kept: PlanFile, refused:
     if plan.objects and refused:
         screen.next("decide what blocks it, then look again:", again)
     elif plan.objects and kept.is_there:
-        apply = Step("load", {"plan": kept.path, "apply": True})
-        screen.next("read it, then apply it:", _load_command(api, None, apply))
+        apply = same_command("--plan", str(kept.path), "--apply", without=NOT_TO_GO_ON)
+        screen.next("read it, then apply it:", apply)
     elif plan.objects:
         plan_out = free_plan(Path("plan.json"))
         screen.next(

@@ -92,8 +92,7 @@ class PlanFile:
 
     def refuse_done(self, plan: Plan) -> None:
         """Raise `RefusedError` where the journal says that there is nothing to apply any more."""
-        from migrate.load.apply import refuse_done
-        from migrate.load.journal import begun_journal
+        from migrate.load.journal import begun_journal, refuse_done
 
         refuse_done(begun_journal(self.journal), plan.plan_id, self.journal)
 
