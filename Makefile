@@ -12,6 +12,7 @@ TOOLS := $(VENV)/.tools
 BENCH := .venv-bench
 NOTEBOOK := .venv-notebook
 DEMO := out/demo
+REVIEW := out/review.html
 # More than there are processors: many tests wait for a server, and those that take minutes for processes as well.
 PROCESSORS := $(shell getconf _NPROCESSORS_ONLN)
 WORKERS := $(shell echo $$(($(PROCESSORS) + 1)))
@@ -19,7 +20,7 @@ MORE_WORKERS := $(shell echo $$(($(PROCESSORS) * 2)))
 # The tests start hundreds of processes: what is compiled once is kept, whatever the surroundings say.
 test test-long: export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo notebooks test test-long lint format lock cassettes docs bench clean
+.PHONY: help demo notebooks review test test-long lint format lock cassettes docs bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -32,6 +33,10 @@ demo: $(READY)  ## a whole migration offline, from the recorded demo cassette, a
 notebooks: $(NOTEBOOK)/.ready  ## review the demo, or your own data, in JupyterLab
 	$(NOTEBOOK)/bin/python -m notebooks.demo $(DEMO)
 	$(NOTEBOOK)/bin/jupyter lab notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
+
+review: $(NOTEBOOK)/.ready  ## one page of the notebooks without their code, for whoever signs (REVIEW=FILE)
+	$(NOTEBOOK)/bin/python -m notebooks.demo $(DEMO)
+	$(NOTEBOOK)/bin/python -m notebooks.export $(REVIEW)
 
 test: $(TOOLS)  ## run the tests, with coverage
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal --cov --cov-report=term

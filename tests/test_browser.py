@@ -65,16 +65,16 @@ def services(tab: Page) -> list[str]:
     return found
 
 
-def test_the_demo_shows_and_its_style_and_script_are_at_work(tab: Page, demo: Demo) -> None:
-    tab.open(demo.folder / "report.html")
+def test_the_demo_shows_and_its_style_and_script_are_at_work(tab: Page, odd: Demo) -> None:
+    tab.open(odd.folder / "report.html")
     assert tab.value("document.querySelector('.verdict h2').innerText").endswith("Do not apply it yet")
     assert tab.value("getComputedStyle(document.querySelector('.old')).backgroundColor") == "rgb(255, 241, 238)"
     assert tab.value("document.getElementById('filter').hidden") is False
     assert tab.value("[...document.querySelectorAll('svg')].every((bar) => bar.getBoundingClientRect().width > 50)")
 
 
-def test_the_policy_forbids_what_is_put_in_later(tab: Page, demo: Demo) -> None:
-    tab.open(demo.folder / "report.html")
+def test_the_policy_forbids_what_is_put_in_later(tab: Page, odd: Demo) -> None:
+    tab.open(odd.folder / "report.html")
     tab.value(
         "added = document.createElement('script'); added.textContent = 'window.ran = 1'; document.body.append(added)"
     )
@@ -85,11 +85,11 @@ def test_the_policy_forbids_what_is_put_in_later(tab: Page, demo: Demo) -> None:
     tab.said.clear()
 
 
-def test_the_filter_leaves_what_holds_all_the_words(tab: Page, demo: Demo) -> None:
-    tab.open(demo.folder / "report.html")
+def test_the_filter_leaves_what_holds_all_the_words(tab: Page, odd: Demo) -> None:
+    tab.open(odd.folder / "report.html")
     whole = len(services(tab))
     told = write(tab, "night SHIFT")
-    plan = demo.json("plan.json")
+    plan = odd.json("plan.json")
     sid = service_sid(2)
     findings = sum(finding["service_sid"] == sid for finding in plan["findings"])
     total = len(plan["findings"])
@@ -107,8 +107,8 @@ def test_the_filter_leaves_what_holds_all_the_words(tab: Page, demo: Demo) -> No
     assert tab.value("[...document.querySelectorAll('[data-part]')].every((part) => !part.hidden)")
 
 
-def test_a_link_leads_to_what_the_filter_hides(tab: Page, demo: Demo) -> None:
-    tab.open(demo.folder / "report.html")
+def test_a_link_leads_to_what_the_filter_hides(tab: Page, odd: Demo) -> None:
+    tab.open(odd.folder / "report.html")
     write(tab, "taxi")
     target = "document.getElementById('finding-binding-gcm')"
     assert not tab.value(f"{target}.checkVisibility()")
@@ -121,8 +121,8 @@ def test_a_link_leads_to_what_the_filter_hides(tab: Page, demo: Demo) -> None:
     assert tab.value("document.getElementById('words').value") == "gcm"
 
 
-def test_paper_tells_what_the_filter_leaves_out(tab: Page, demo: Demo) -> None:
-    tab.open(demo.folder / "report.html")
+def test_paper_tells_what_the_filter_leaves_out(tab: Page, odd: Demo) -> None:
+    tab.open(odd.folder / "report.html")
     seen = "['told', 'words'].map((id) => document.getElementById(id).checkVisibility())"
     for words, expected in (("", [False, False]), ("taxi", [True, False])):
         write(tab, words)
@@ -133,8 +133,8 @@ def test_paper_tells_what_the_filter_leaves_out(tab: Page, demo: Demo) -> None:
             tab.call("Emulation.setEmulatedMedia", media="")
 
 
-def test_enter_in_the_filter_sends_nothing(tab: Page, demo: Demo) -> None:
-    tab.open(demo.folder / "report.html")
+def test_enter_in_the_filter_sends_nothing(tab: Page, odd: Demo) -> None:
+    tab.open(odd.folder / "report.html")
     write(tab, "acme")
     tab.value("sent = []; addEventListener('submit', (event) => { sent.push(event.defaultPrevented) })")
     tab.press("Enter", text="\r")
@@ -151,17 +151,17 @@ def test_tables_are_sorted_by_click_and_by_key(tab: Page, tmp_path: Path) -> Non
     ascending = ["apple", "item 9", "item 10", "Left out", "Missing", "Unchanged", "Zebra"]
     assert tab.value(f"{ROWS}.map((row) => {name})") == ascending
     sorted_by = f"[...{column}].map((header) => header.getAttribute('aria-sort'))"
-    assert tab.value(sorted_by) == ["ascending", None, None, None]
+    assert tab.value(sorted_by) == ["ascending", None, None, None, None]
     tab.value(f"{column}[0].querySelector('button').focus()")
     tab.press("Enter", text="\r")
     assert tab.value(f"{ROWS}.map((row) => {name})") == ascending[::-1]
-    assert tab.value(sorted_by) == ["descending", None, None, None]
+    assert tab.value(sorted_by) == ["descending", None, None, None, None]
     tab.press("Tab")
     tab.press("Tab")
     assert tab.value(f"document.activeElement === {column}[2].querySelector('button')")
     tab.press("Enter", text="\r")
     assert tab.value(f"{ROWS}.map((row) => row.cells[2].textContent)") == ["0", "0", "0", "2", "2", "2", "2"]
-    assert tab.value(sorted_by) == [None, None, "ascending", None]
+    assert tab.value(sorted_by) == [None, None, "ascending", None, None]
 
 
 def test_numbers_are_sorted_as_numbers_and_findings_by_the_worst(tab: Page, tmp_path: Path) -> None:
@@ -171,9 +171,9 @@ def test_numbers_are_sorted_as_numbers_and_findings_by_the_worst(tab: Page, tmp_
     tab.value(f"{header}.click()")
     rows = "document.querySelectorAll('#finding-binding-gcm tbody tr')"
     assert tab.value(f"[...{rows}].map((row) => row.cells[2].textContent)") == ["30", "900", "4,000"]
-    worst = "document.querySelectorAll('table.services thead th')[3].querySelector('button')"
+    worst = "document.querySelectorAll('table.services thead th')[4].querySelector('button')"
     tab.value(f"{worst}.click(); {worst}.click()")
-    shown = tab.value(f"{ROWS}.map((row) => row.cells[3].textContent)")
+    shown = tab.value(f"{ROWS}.map((row) => row.cells[4].textContent)")
     assert shown == ["1 blocker", "1 warning", "none", "none"]
 
 
@@ -197,10 +197,10 @@ def test_a_right_to_left_name_turns_nothing_else_round(tab: Page, tmp_path: Path
 @pytest.mark.parametrize("width", [320, 360, 768, 1280])
 @pytest.mark.parametrize("which", ["demo", "hostile", "long"])
 def test_no_width_makes_the_page_scroll_sideways(
-    tab: Page, tmp_path: Path, demo: Demo, width: int, which: str
+    tab: Page, tmp_path: Path, odd: Demo, width: int, which: str
 ) -> None:
     plans = {
-        "demo": Plan.from_json(demo.json("plan.json")),
+        "demo": Plan.from_json(odd.json("plan.json")),
         "hostile": hostile_plan(*NAMES[:3]),
         "long": hostile_plan("W" * 64, "W" * 178, "W" * 90),
     }
@@ -212,9 +212,9 @@ def test_no_width_makes_the_page_scroll_sideways(
     assert tab.value(f"{seen}.filter({beyond}).map((element) => element.outerHTML.slice(0, 90))") == []
 
 
-def test_on_a_phone_tables_are_tables_still_for_those_who_listen(tab: Page, demo: Demo) -> None:
+def test_on_a_phone_tables_are_tables_still_for_those_who_listen(tab: Page, odd: Demo) -> None:
     tab.width(360)
-    tab.open(demo.folder / "report.html")
+    tab.open(odd.folder / "report.html")
     tab.call("Accessibility.enable")
     nodes = tab.call("Accessibility.getFullAXTree")["nodes"]
     roles = [node["role"]["value"] for node in nodes if not node.get("ignored")]
@@ -227,9 +227,9 @@ def test_on_a_phone_tables_are_tables_still_for_those_who_listen(tab: Page, demo
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_words_can_be_told_from_their_ground(tab: Page, demo: Demo, scheme: str) -> None:
+def test_words_can_be_told_from_their_ground(tab: Page, odd: Demo, scheme: str) -> None:
     tab.prefer(scheme)
-    tab.open(demo.folder / "report.html")
+    tab.open(odd.folder / "report.html")
     dark = tab.value("getComputedStyle(document.documentElement).getPropertyValue('--page')") != "#ffffff"
     assert dark == (scheme == "dark")
     weak = tab.value(
@@ -260,8 +260,8 @@ def test_words_can_be_told_from_their_ground(tab: Page, demo: Demo, scheme: str)
     assert weak == []
 
 
-def test_it_prints_with_everything_open(tab: Page, demo: Demo) -> None:
-    tab.open(demo.folder / "report.html")
+def test_it_prints_with_everything_open(tab: Page, odd: Demo) -> None:
+    tab.open(odd.folder / "report.html")
     tab.value(
         "opened = 0; addEventListener('beforeprint', () => { opened = document.querySelectorAll('details[open]').length }); 0"
     )
@@ -301,10 +301,10 @@ def long_and_short(monkeypatch: pytest.MonkeyPatch, plan: Plan) -> tuple[str, st
 
 
 def test_what_the_script_makes_is_what_the_page_would_lay_out(
-    tab: Page, tmp_path: Path, demo: Demo, monkeypatch: pytest.MonkeyPatch
+    tab: Page, tmp_path: Path, odd: Demo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     others = [plan_of((change(1, "x", "y" * 200), change(2, "", "")), Finding("rule-unused", None, "(a rule)", 3))]
-    plans = [Plan.from_json(demo.json("plan.json")), *others, *(hostile_plan(name, name, name) for name in NAMES)]
+    plans = [Plan.from_json(odd.json("plan.json")), *others, *(hostile_plan(name, name, name) for name in NAMES)]
     for plan in plans:
         made, laid_out = long_and_short(monkeypatch, plan)
         (tmp_path / "made.html").write_text(made, "utf-8")
@@ -439,12 +439,12 @@ def test_a_long_page_without_its_script_says_what_it_lacks(tab: Page, tmp_path: 
         tab.call("Emulation.setScriptExecutionDisabled", value=False)
 
 
-def test_without_its_script_everything_is_shown(tab: Page, demo: Demo) -> None:
+def test_without_its_script_everything_is_shown(tab: Page, odd: Demo) -> None:
     tab.call("Emulation.setScriptExecutionDisabled", value=True)
     try:
-        tab.open(demo.folder / "report.html")
+        tab.open(odd.folder / "report.html")
         assert tab.value("document.getElementById('filter').checkVisibility()") is False
-        assert len(services(tab)) == len(json.loads((demo.folder / "plan.json").read_bytes())["services"])
+        assert len(services(tab)) == len(json.loads((odd.folder / "plan.json").read_bytes())["services"])
         assert tab.value("document.querySelectorAll('thead button').length") == 0
     finally:
         tab.call("Emulation.setScriptExecutionDisabled", value=False)

@@ -25,7 +25,17 @@ if TYPE_CHECKING:
     from migrate.review.plan import PlanReview
     from migrate.review.snapshot import SnapshotReview
 
-__all__ = ["open_coverage", "open_mapped", "open_plan", "open_snapshot"]
+__all__ = ["open_coverage", "open_mapped", "open_plan", "open_snapshot", "show_tables"]
+
+
+def show_tables() -> None:
+    """Have Jupyter show DataFrames for reading: dates as dates, numbers with separators, a dash where nothing is.
+
+    The DataFrames stay as they are. Outside of Jupyter this does nothing.
+    """
+    from migrate.review.tables import register
+
+    register()
 
 
 def open_snapshot(
