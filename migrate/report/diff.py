@@ -145,6 +145,12 @@ def _examples(difference: Difference) -> Iterator[Row]:
                 yield Row(state, named(service.service_sid, difference.names), state, "", shown)
 
 
+def by_subject(rows: Iterable[Row]) -> Iterator[tuple[str, list[Row]]]:
+    """Rows that follow each other and are of one subject, under that."""
+    for subject, some in groupby(rows, lambda row: row.subject):
+        yield subject, [*some]
+
+
 def pair(before: object, after: object) -> tuple[str, str]:
     """Two values as they are shown. Of long ones it is the part where they begin to differ."""
     texts = (_value(before), _value(after))
@@ -262,8 +268,7 @@ def difference_view(difference: Difference, *, where: str = "use --json") -> Tex
 
 def _listing(listing: Listing, where: str) -> Text:
     text = Text().append(f"{listing.title}\n", "bold")
-    for subject, rows in groupby(first(listing.rows), lambda row: row.subject):
-        some = [*rows]
+    for subject, some in by_subject(first(listing.rows)):
         indent = "  "
         if subject:
             text.append(f"  {sided(subject)}\n")
@@ -325,7 +330,8 @@ def _summary(difference: Difference) -> list[str]:
 
 def _row(row: Row) -> str:
     shown = [code(text) if text else "" for text in (row.before, row.after)]
-    return f"| {row.change} | {escape(row.subject)} | {escape(row.path)} | {shown[0]} | {shown[1]} |"
+    path = "" if row.path == row.change else escape(row.path)
+    return f"| {row.change} | {escape(row.subject)} | {path} | {shown[0]} | {shown[1]} |"
 
 
 def _numbers(label: str, rows: Sequence[tuple[str, Sequence[str]]], most: int | None) -> list[str]:
