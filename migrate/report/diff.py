@@ -214,12 +214,10 @@ def verdict(difference: Difference) -> str:
     return f"The two {what} differ: {', '.join(parts)}" if parts else f"The two {what} do not differ"
 
 
-def binding_rows(difference: Difference) -> list[tuple[str, Sequence[str]]]:
-    """The bindings in numbers: by type, in all, then by service, those first of which most differ."""
-    rows: list[tuple[str, Sequence[str]]] = [
-        (_types(types), cells(each)) for types, each in difference.by_type.items()
-    ]
-    return [*rows, ("All", cells(difference.total))]
+def type_rows(difference: Difference, most: int | None = None) -> list[tuple[str, Sequence[str]]]:
+    """The bindings in numbers: by type, at most so many, and in all."""
+    rows = [(_types(types), cells(each)) for types, each in difference.by_type.items()]
+    return [*rows[:most], ("All", cells(difference.total))]
 
 
 def service_rows(difference: Difference) -> list[tuple[str, Sequence[str]]]:
@@ -238,7 +236,7 @@ HEADINGS = tuple(_COLUMNS.values())
 
 
 def _types(types: Types) -> str:
-    before, after = (printable(one) if one is not None else "(none)" for one in types)
+    before, after = ("(none)" if one is None else name(one) if one else '""' for one in types)
     return after if before == after else f"{before} → {after}"
 
 
@@ -255,7 +253,8 @@ def difference_view(difference: Difference, *, where: str = "use --json") -> Tex
     for listing in listings(difference):
         text.append(_listing(listing, where)).append("\n")
     if difference.bindings:
-        text.append("Bindings\n", "bold").append(grid(HEADINGS, binding_rows(difference)))
+        text.append("Bindings\n", "bold").append(grid(HEADINGS, type_rows(difference, MOST_SHOWN)))
+        text.append(more(len(difference.by_type), "type", where))
         services = service_rows(difference)
         if len(difference.bindings) > 1 and services:
             shown = [row for label, numbers in first(services) for row in ((sided(label), ()), ("", numbers))]
@@ -307,7 +306,7 @@ def _document(difference: Difference, most: int | None) -> str:
     lines += [f"- Note: {escape(printable(note))}." for note in difference.notes]
     lines += ["", *_summary(difference)]
     if difference.bindings:
-        lines += ["## Bindings", "", *_numbers("type", binding_rows(difference), None)]
+        lines += ["## Bindings", "", *_numbers("type", type_rows(difference, most), None)]
         if differing := fields(difference):
             lines += [f"Changed in: {escape(differing)}.", ""]
         lines += [f"{LEGEND}.", "", *_numbers("service", service_rows(difference), most)]
