@@ -356,6 +356,9 @@ def test_two_kinds_and_what_is_neither_are_one_line(tmp_path: Path, run: Run) ->
     refused(run("diff", tmp_path, folder), 1, "is not a snapshot, a mapped folder or a plan", f"{plan}")
     (tmp_path / "empty").mkdir()
     refused(run("diff", taken, tmp_path / "empty"), 1, "Name two snapshots")
+    for name in ("manifest.json", "summary.json"):
+        (tmp_path / "empty" / name).write_text("{}")
+    refused(run("diff", taken, tmp_path / "empty"), 1, "of a snapshot and of a mapped folder")
     refused(run("diff", plan, taken / "manifest.json"), 1, "is not a plan of this version")
     refused(run("diff", taken, tmp_path / "nowhere"), 1, "There is no", "Name two snapshots")
     assert run("diff", plan, plan, "--report", plan).exit_code == 2

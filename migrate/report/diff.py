@@ -42,8 +42,8 @@ _COLUMNS = {
     "after": "after",
 }
 LEGEND = (
-    "Changed: another identity, endpoint, type, credential, message types or outcome. Seen again: nothing but its "
-    "dates differ"
+    "Changed: the identity, endpoint, type, credential, message types or outcome differs. Seen again: only the dates "
+    "differ"
 )
 _FEW_ROWS = (1_000, 300, 100, 30, 10, 3, 0)  # of each list, in a Markdown document that would be too long
 
