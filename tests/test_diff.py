@@ -254,6 +254,9 @@ def test_mapped_folders_without_bindings_are_compared_for_the_rest_and_say_so(tm
     assert found["bindings"]["services"] == []
     assert "no longer has any" in found["notes"][0]
     assert found["differs"] is False
+    (after / "rules.toml").unlink()
+    lacking = run("diff", before, after)
+    assert (lacking.exit_code, lacking.stderr.count("\n"), "rules.toml" in lacking.stderr) == (1, 1, True)
     part = next((before / "bindings").glob("*/*.parquet"))
     for damage in (b"PAR1", None):
         part.unlink() if damage is None else part.write_bytes(damage)
@@ -281,6 +284,17 @@ def test_a_snapshot_without_bindings_beside_one_with_some_is_mapped_and_compared
 def saved(path: Path, plan: Plan) -> Path:
     save_plan(plan, path)
     return path
+
+
+def test_two_plans_that_differ_in_nothing_but_what_they_rest_on_say_so(tmp_path: Path, run: Run) -> None:
+    then = plan_of((change(1, "Shop"),))
+    now = replace(then, snapshot="sha256:" + "8" * 64, push_config="sha256:" + "7" * 64)
+    found = shown(run, saved(tmp_path / "a.json", then), saved(tmp_path / "b.json", now))
+    assert (found["differs"], found["notes"]) == (
+        False, ["The two plans were made from different snapshots and push configurations"]
+    )  # fmt: skip
+    log = run("diff", tmp_path / "a.json", tmp_path / "b.json", "--log-file", tmp_path / "b.journal.jsonl")
+    assert (log.exit_code, "One file is named twice" in log.stderr) == (2, True)  # a plan's journal is no log
 
 
 def test_what_two_plans_write_find_and_propose_otherwise(tmp_path: Path, run: Run) -> None:
@@ -316,6 +330,7 @@ def test_what_two_plans_write_find_and_propose_otherwise(tmp_path: Path, run: Ru
         ("binding-gcm", "changed"),
         ("rule-unused", "new"),
     ]
+    assert found["notes"] == []
     assert found["outcomes"] == {
         "blocked": {"before": 9, "after": 10}, "reduced": {"before": 73, "after": 0}
     }  # fmt: skip
@@ -341,6 +356,9 @@ def test_two_kinds_and_what_is_neither_are_one_line(tmp_path: Path, run: Run) ->
     refused(run("diff", tmp_path, folder), 1, "is not a snapshot, a mapped folder or a plan", f"{plan}")
     (tmp_path / "empty").mkdir()
     refused(run("diff", taken, tmp_path / "empty"), 1, "Name two snapshots")
+    for name in ("manifest.json", "summary.json"):
+        (tmp_path / "empty" / name).write_text("{}")
+    refused(run("diff", taken, tmp_path / "empty"), 1, "of a snapshot and of a mapped folder")
     refused(run("diff", plan, taken / "manifest.json"), 1, "is not a plan of this version")
     refused(run("diff", taken, tmp_path / "nowhere"), 1, "There is no", "Name two snapshots")
     assert run("diff", plan, plan, "--report", plan).exit_code == 2

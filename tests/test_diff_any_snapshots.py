@@ -155,6 +155,49 @@ def _key(finding: Mapping[str, Any]) -> tuple[Any, ...]:
     return (finding["code"], finding["service_sid"] or "", finding["subject"], finding["before"], finding["after"])
 
 
+leaves = (
+    st.none()
+    | st.booleans()
+    | st.integers(0, 1)
+    | st.sampled_from(["", "1", "x"])
+    | st.lists(st.integers(0, 1), max_size=1)
+)
+keys = st.sampled_from(["enabled", "a", "a.b", "\x1b"])
+settings_of_a_service = st.dictionaries(
+    keys, st.recursive(leaves, lambda inner: st.dictionaries(keys, inner, max_size=2)), max_size=3
+)
+chats = st.dictionaries(st.sampled_from(SERVICES), st.none() | settings_of_a_service, max_size=2)
+
+
+def values(said: Any, path: tuple[str, ...] = ()) -> set[tuple[tuple[str, ...], str]]:
+    """The values in a document with the keys that lead to them; null is none."""
+    if isinstance(said, dict):
+        return {found for key, inner in said.items() for found in values(inner, (*path, key))}
+    return set() if said is None else {(path, json.dumps(said))}
+
+
+@settings(max_examples=30)
+@given(before=chats, after=chats)
+def test_settings_that_differ_are_those_of_which_the_documents_do(before: Any, after: Any) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        a, b = (
+            write_snapshot(
+                Path(folder, name), {sid: {"notifications": json.dumps(said)} for sid, said in side.items()}, {}
+            )
+            for name, side in (("a", before), ("b", after))
+        )
+        _, found = diff(a, b)
+        assert diff(a, a)[1]["settings"] == []
+    expected = Counter[str]()
+    for sid in {*before, *after}:
+        then, now = before.get(sid, {}), after.get(sid, {})
+        if (then is None) != (now is None):
+            expected[sid] += sid in before and sid in after  # one could not be read: a line for all of it
+        elif then is not None:
+            expected[sid] += len({path for path, _ in values(then) ^ values(now)})
+    assert Counter(one["subject"] for one in found["settings"]) == +expected
+
+
 # --- however it is cut --------------------------------------------------------------------------------------------
 
 

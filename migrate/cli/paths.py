@@ -58,6 +58,19 @@ class InSnapshot(InFolder):
         return place.parent / (place.name + JOURNAL)
 
 
+class InEither(InFile):
+    """A snapshot, a mapped folder or a plan to read."""
+
+    def __init__(self) -> None:
+        super().__init__(or_folder=True)
+
+    def journal_of(self, path: Path) -> Path | None:
+        """The journal of a plan, or of a snapshot's retirement, beside it."""
+        from migrate.model.plan import JOURNAL
+
+        return InSnapshot().journal_of(path) if path.is_dir() else path.with_suffix(JOURNAL)
+
+
 class OutFile(PathType):
     """A file to write: `apart` from the folders that the command makes, or the `journal`.
 

@@ -19,8 +19,10 @@ from migrate.diff.difference import CHANGES, BindingCounts, Types
 from migrate.model.finding import MAX_EXAMPLES
 from migrate.model.schemas import BINDINGS, MAPPED_BINDINGS
 from migrate.storage.database import MEMORY_LIMIT, FullMemoryError, over_views
-from migrate.verify.partition import ROWS_A_BUCKET, ServiceParts, pieces
+from migrate.verify.partition import ServiceParts, pieces
 
+TYPE = "binding_type"
+ROWS_A_BUCKET = 6_000_000  # of both sides: their hashes fit into memory
 _MOST_BUCKETS = 1 << 12  # a bucket that does not fit into memory is cut in two, until there are so many
 
 
@@ -178,25 +180,24 @@ def _tally(row: Sequence[Any], fields: Sequence[str]) -> Tally:
 
 
 def _query(partition: Partition) -> str:
-    """SQL: how many bindings there are by service, state and types, and how many differ in each field."""
+    """SQL: how many bindings there are by service, state and types, and how many differ in each field.
+
+    Of texts and lists it compares the hashes of 64 bits, by which a hash table takes a third of the memory: of two
+    that differ, one in 10^19 goes unseen. A SID is compared as it is.
+    """
     columns, several = partition.columns, len(partition.services) > 1
-    bucket = f"hash(sid) % {partition.buckets} = {partition.bucket}" if partition.buckets > 1 else "true"
-    service = "service_sid, " if several else ""
-    named = ", ".join((*columns.fields, *columns.dates))
-    differing = [f"b.{name} IS DISTINCT FROM a.{name} AS differs_{name}" for name in columns.texts]
-    differing += [f"{_other_list(name)} AS differs_{name}" for name in columns.lists]
-    seen = " OR ".join(f"b.{name} IS DISTINCT FROM a.{name}" for name in columns.dates)
     changed = " OR ".join(f"differs_{name}" for name in columns.fields)
-    counted = ", ".join(f"count(*) FILTER (differs_{name})" for name in columns.fields)
     return f"""
-        WITH before AS (SELECT {service}sid, {named} FROM before_parts WHERE {bucket}),
-        after AS (SELECT {service}sid, {named} FROM after_parts WHERE {bucket}),
+        WITH lists AS MATERIALIZED ({_lists(partition)}),
+        before AS ({_side("before_parts", partition)}),
+        after AS ({_side("after_parts", partition)}),
         pairs AS (
-            SELECT {"coalesce(a.service_sid, b.service_sid) AS service_sid," if several else "NULL AS service_sid,"}
+            SELECT {"coalesce(a.service_sid, b.service_sid)" if several else "NULL"} AS service_sid,
                 coalesce(a.sid, b.sid) AS sid, b.sid IS NULL AS is_new, a.sid IS NULL AS is_gone,
-                CASE WHEN b.sid IS NULL THEN a.binding_type ELSE b.binding_type END AS type_before,
-                CASE WHEN a.sid IS NULL THEN b.binding_type ELSE a.binding_type END AS type_after,
-                {", ".join(differing)}, {seen} AS is_seen
+                CASE WHEN b.sid IS NULL THEN a.{TYPE} ELSE b.{TYPE} END AS type_before,
+                CASE WHEN a.sid IS NULL THEN b.{TYPE} ELSE a.{TYPE} END AS type_after,
+                {", ".join(f"b.{name} IS DISTINCT FROM a.{name} AS differs_{name}" for name in columns.fields)},
+                {" OR ".join(f"b.{name} IS DISTINCT FROM a.{name}" for name in columns.dates)} AS is_seen
             FROM before AS b FULL JOIN after AS a
                 ON b.sid = a.sid {"AND b.service_sid = a.service_sid" if several else ""}
         ),
@@ -206,12 +207,33 @@ def _query(partition: Partition) -> str:
             FROM pairs
         )
         SELECT service_sid, state, type_before, type_after, count(*),
-            min(sid, {MAX_EXAMPLES}) FILTER (state IN ({", ".join(f"'{state}'" for state in CHANGES)})), {counted}
+            min(sid, {MAX_EXAMPLES}) FILTER (state IN ({", ".join(f"'{change}'" for change in CHANGES)})),
+            {", ".join(f"count(*) FILTER (differs_{name})" for name in columns.fields)}
         FROM judged GROUP BY service_sid, state, type_before, type_after
     """  # noqa: S608  # names of ours
 
 
-def _other_list(name: str) -> str:
-    """SQL: whether two lists hold other texts, in whatever order. Most are equal as they stand, which is quick."""
-    both = f"list_has_all(b.{name}, a.{name}) AND list_has_all(a.{name}, b.{name})"
-    return f"CASE WHEN b.{name} IS NOT DISTINCT FROM a.{name} THEN false ELSE NOT coalesce({both}, false) END"
+def _bucket(partition: Partition) -> str:
+    return f"hash(sid) % {partition.buckets} = {partition.bucket}" if partition.buckets > 1 else "true"
+
+
+def _lists(partition: Partition) -> str:
+    """SQL: the distinct lists, which are few as a rule: each one's hash, and that of its content in any order."""
+    every = " UNION ALL ".join(
+        f"SELECT {name} AS list FROM {parts} WHERE {_bucket(partition)}"  # noqa: S608  # names of ours
+        for name in partition.columns.lists
+        for parts in ("before_parts", "after_parts")
+    )
+    content = "hash(list_sort(list_distinct(first(list))))"
+    return f"SELECT hash(list) AS list, {content} AS content FROM ({every}) GROUP BY hash(list)"  # noqa: S608
+
+
+def _side(parts: str, partition: Partition) -> str:
+    """SQL: the rows of one side, with what is compared of them."""
+    columns = partition.columns
+    service = "service_sid, " if len(partition.services) > 1 else ""
+    texts = [name if name == TYPE else f"hash({name}) AS {name}" for name in columns.texts]
+    lists = [f"of_{name}.content AS {name}" for name in columns.lists]
+    joins = [f"JOIN lists AS of_{name} ON of_{name}.list = hash({parts}.{name})" for name in columns.lists]
+    named = ", ".join((*texts, *lists, *columns.dates))
+    return f"SELECT {service}sid, {named} FROM {parts} {' '.join(joins)} WHERE {_bucket(partition)}"  # noqa: S608

@@ -34,7 +34,7 @@ def compare_plans(before: Path, after: Path) -> Difference:
         "plan",
         was,
         is_now,
-        notes=tuple(notes_on(was, is_now)),
+        notes=(*notes_on(was, is_now), *_notes(then, now)),
         services=tuple(_services(then, now)),
         settings=tuple(_settings(then, now)),
         credentials=tuple(_credentials(then, now)),
@@ -49,12 +49,19 @@ def _side(path: Path, plan: Plan) -> Side:
     return side(path, plan, plan.plan_id, {"conversations": plan.target})
 
 
+def _notes(then: Plan, now: Plan) -> Iterator[str]:
+    """Where the two do not rest on the same: what differs may come from there."""
+    pairs = {"snapshots": (then.snapshot, now.snapshot), "push configurations": (then.push_config, now.push_config)}
+    if others := [name for name, (one, other) in pairs.items() if one != other]:
+        yield f"The two plans were made from different {' and '.join(others)}"
+
+
 def _services(then: Plan, now: Plan) -> Iterator[ServiceChange]:
     yield from service_changes(then.services, now.services)
     before, after = _standing(then), _standing(now)
     for sid in sorted(before.keys() & after.keys()):
         if before[sid] != after[sid]:
-            yield ServiceChange(sid, now.services[sid], "state", before[sid], after[sid])
+            yield ServiceChange(sid, now.services.get(sid, ""), "state", before[sid], after[sid])
 
 
 def _standing(plan: Plan) -> dict[str, str]:

@@ -25,10 +25,12 @@ def kind_of(path: Path) -> Kind:
         raise InputError(f"There is no {path}", remedy=_TAKEN)
     if not path.is_dir():
         return "plan"
-    if (path / MANIFEST).exists():
-        return "snapshot"
-    if (path / SUMMARY).exists() or (path / CONFIG).exists():
-        return "mapped"
+    is_snapshot = (path / MANIFEST).exists()
+    is_mapped = (path / SUMMARY).exists() or (path / CONFIG).exists()
+    if is_snapshot and is_mapped:
+        raise InputError(f"{path} has the files of a snapshot and of a mapped folder", remedy=_TAKEN)
+    if is_snapshot or is_mapped:
+        return "snapshot" if is_snapshot else "mapped"
     within = [str(path / name) for name in _OF_A_RUN if (path / name).exists()]
     remedy = f"Name one that is in it: {', '.join(within)}" if within else _TAKEN
     raise InputError(f"{path} is not a snapshot, a mapped folder or a plan", remedy=remedy)
@@ -65,7 +67,7 @@ def notes_on(before: Side, after: Side) -> list[str]:
     """What is to be known of two sides before what differs is read: their times, and where they were made."""
     notes: list[str] = []
     if before.as_of and after.as_of and datetime.fromisoformat(before.as_of) > datetime.fromisoformat(after.as_of):
-        notes.append(f"{before.path} is later than {after.path}: what is shown as new was there first")
+        notes.append(f"{before.path} is later than {after.path}: new and gone are the other way round")
     for api, then in before.addresses.items():
         now = after.addresses.get(api, then)
         if place(then) != place(now):

@@ -42,8 +42,8 @@ _COLUMNS = {
     "after": "after",
 }
 LEGEND = (
-    "Changed: another identity, endpoint, type, credential, message types or outcome. Seen again: nothing but its "
-    "dates differ"
+    "Changed: the identity, endpoint, type, credential, message types or outcome differs. Seen again: only the dates "
+    "differ"
 )
 _FEW_ROWS = (1_000, 300, 100, 30, 10, 3, 0)  # of each list, in a Markdown document that would be too long
 
@@ -145,6 +145,12 @@ def _examples(difference: Difference) -> Iterator[Row]:
                 yield Row(state, named(service.service_sid, difference.names), state, "", shown)
 
 
+def by_subject(rows: Iterable[Row]) -> Iterator[tuple[str, list[Row]]]:
+    """Rows that follow each other and are of one subject, under that."""
+    for subject, some in groupby(rows, lambda row: row.subject):
+        yield subject, [*some]
+
+
 def pair(before: object, after: object) -> tuple[str, str]:
     """Two values as they are shown. Of long ones it is the part where they begin to differ."""
     texts = (_value(before), _value(after))
@@ -208,12 +214,10 @@ def verdict(difference: Difference) -> str:
     return f"The two {what} differ: {', '.join(parts)}" if parts else f"The two {what} do not differ"
 
 
-def binding_rows(difference: Difference) -> list[tuple[str, Sequence[str]]]:
-    """The bindings in numbers: by type, in all, then by service, those first of which most differ."""
-    rows: list[tuple[str, Sequence[str]]] = [
-        (_types(types), cells(each)) for types, each in difference.by_type.items()
-    ]
-    return [*rows, ("All", cells(difference.total))]
+def type_rows(difference: Difference, most: int | None = None) -> list[tuple[str, Sequence[str]]]:
+    """The bindings in numbers: by type, at most so many, and in all."""
+    rows = [(_types(types), cells(each)) for types, each in difference.by_type.items()]
+    return [*rows[:most], ("All", cells(difference.total))]
 
 
 def service_rows(difference: Difference) -> list[tuple[str, Sequence[str]]]:
@@ -232,7 +236,7 @@ HEADINGS = tuple(_COLUMNS.values())
 
 
 def _types(types: Types) -> str:
-    before, after = (printable(one) if one is not None else "(none)" for one in types)
+    before, after = ("(none)" if one is None else name(one) if one else '""' for one in types)
     return after if before == after else f"{before} → {after}"
 
 
@@ -249,7 +253,8 @@ def difference_view(difference: Difference, *, where: str = "use --json") -> Tex
     for listing in listings(difference):
         text.append(_listing(listing, where)).append("\n")
     if difference.bindings:
-        text.append("Bindings\n", "bold").append(grid(HEADINGS, binding_rows(difference)))
+        text.append("Bindings\n", "bold").append(grid(HEADINGS, type_rows(difference, MOST_SHOWN)))
+        text.append(more(len(difference.by_type), "type", where))
         services = service_rows(difference)
         if len(difference.bindings) > 1 and services:
             shown = [row for label, numbers in first(services) for row in ((sided(label), ()), ("", numbers))]
@@ -262,8 +267,7 @@ def difference_view(difference: Difference, *, where: str = "use --json") -> Tex
 
 def _listing(listing: Listing, where: str) -> Text:
     text = Text().append(f"{listing.title}\n", "bold")
-    for subject, rows in groupby(first(listing.rows), lambda row: row.subject):
-        some = [*rows]
+    for subject, some in by_subject(first(listing.rows)):
         indent = "  "
         if subject:
             text.append(f"  {sided(subject)}\n")
@@ -302,7 +306,7 @@ def _document(difference: Difference, most: int | None) -> str:
     lines += [f"- Note: {escape(printable(note))}." for note in difference.notes]
     lines += ["", *_summary(difference)]
     if difference.bindings:
-        lines += ["## Bindings", "", *_numbers("type", binding_rows(difference), None)]
+        lines += ["## Bindings", "", *_numbers("type", type_rows(difference, most), None)]
         if differing := fields(difference):
             lines += [f"Changed in: {escape(differing)}.", ""]
         lines += [f"{LEGEND}.", "", *_numbers("service", service_rows(difference), most)]
@@ -325,7 +329,8 @@ def _summary(difference: Difference) -> list[str]:
 
 def _row(row: Row) -> str:
     shown = [code(text) if text else "" for text in (row.before, row.after)]
-    return f"| {row.change} | {escape(row.subject)} | {escape(row.path)} | {shown[0]} | {shown[1]} |"
+    path = "" if row.path == row.change else escape(row.path)
+    return f"| {row.change} | {escape(row.subject)} | {path} | {shown[0]} | {shown[1]} |"
 
 
 def _numbers(label: str, rows: Sequence[tuple[str, Sequence[str]]], most: int | None) -> list[str]:

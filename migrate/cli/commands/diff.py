@@ -12,15 +12,15 @@ from migrate.cli.commands.load import CHANGES_PENDING
 from migrate.cli.console import Screen
 from migrate.cli.help import Command
 from migrate.cli.options import FormatFile, common_options, overwrite_option
-from migrate.cli.paths import InFile
+from migrate.cli.paths import InEither
 
 if TYPE_CHECKING:
     from migrate.diff.difference import Difference
 
 
 @click.command(cls=Command)
-@click.argument("before", metavar="A", type=InFile(or_folder=True))
-@click.argument("after", metavar="B", type=InFile(or_folder=True))
+@click.argument("before", metavar="A", type=InEither())
+@click.argument("after", metavar="B", type=InEither())
 @click.option(
     "--report", "reports", type=FormatFile("a report", ".html", ".md", ".json"), multiple=True, metavar="FILE",
     help="Write a report: .html, .md or .json. Repeatable.",

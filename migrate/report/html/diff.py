@@ -18,7 +18,7 @@ def difference_page(difference: Difference) -> str:
         style=style,
         policy=policy(style),
         listings=words.listings(difference),
-        by_type=words.binding_rows(difference),
+        by_type=words.type_rows(difference, MOST_ROWS - 1),
         by_service=words.service_rows(difference),
         most=MOST_ROWS,
     )
