@@ -11,6 +11,7 @@ from tests.conftest import ROOT
 from tests.pages import bash, furnish
 
 SVG = "{http://www.w3.org/2000/svg}"
+WIDTH = 12.2  # of a character
 DRAWN = (ROOT / "docs" / "demo.svg").read_text("utf-8")
 
 
@@ -23,7 +24,8 @@ def test_the_picture_says_what_the_command_does(tmp_path: Path) -> None:
     for element in ElementTree.fromstring(DRAWN).iter(f"{SVG}text"):
         if "clip-path" in element.attrib:
             height = float(element.attrib["y"])
-            lines[height] = lines.get(height, "") + (element.text or "").replace("\u00a0", " ")
+            place = round(float(element.attrib["x"]) / WIDTH)  # a space between two texts is drawn by their places
+            lines[height] = lines.get(height, "").ljust(place) + (element.text or "").replace("\u00a0", " ")
     done = bash("chat-migrate run --replay demo --out out/demo 2> messages", furnish(tmp_path))
     said = [line for line in done.stdout.splitlines() if line]
     assert [line.rstrip() for _, line in sorted(lines.items()) if line.strip()][1:] == said

@@ -514,7 +514,7 @@ def test_two_snapshots_are_compared_without_a_network(tmp_path: Path, run: Run) 
     assert [path.name for path in (tmp_path / "c").iterdir()] == ["2026-07-01T12-30-00Z.parquet"]
     shown = run(*sides(tmp_path / "again", source, live))
     assert "5 bindings" not in shown.stdout
-    assert "4 bindings through Conversations, as of 2026-07-01T12:30 UTC" in shown.stdout
+    assert "4 bindings through Conversations, as of 2026-07-01 12:30 UTC" in shown.stdout
 
 
 @pytest.mark.parametrize(("limit", "code"), [("0", 0), ("33.3", 0), ("33.34", 4), ("100", 4)])

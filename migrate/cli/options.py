@@ -77,8 +77,8 @@ class Identity(click.ParamType):  # type: ignore[type-arg]
 class FormatFile(OutFile):
     """A report or a list, whose ending names its format; `what` it is, for the message."""
 
-    def __init__(self, what: str, *formats: str, apart: bool = False) -> None:
-        super().__init__(apart=apart, stays=True)
+    def __init__(self, what: str, *formats: str, apart: bool = False, stays: bool = True) -> None:
+        super().__init__(apart=apart, stays=stays)
         self.what = what
         self.formats = formats
 

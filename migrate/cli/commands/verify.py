@@ -10,7 +10,7 @@ import click
 from migrate.cli.commands.warnings import warn
 from migrate.cli.console import Screen
 from migrate.cli.help import Command
-from migrate.cli.options import FormatFile, api_options, common_options, overwrite_option, rules_option
+from migrate.cli.options import FormatFile, api_options, common_options, rules_option
 from migrate.cli.paths import InSnapshot, OutFolder
 from migrate.cli.spelling import API_OPTIONS, command_of, same_command, same_options
 from migrate.model.errors import AGAIN, RefusedError, Step, UsageError
@@ -33,10 +33,9 @@ if TYPE_CHECKING:
     help="The folder that each run adds a Parquet file to: numbers only.",
 )  # fmt: skip
 @click.option(
-    "--pending", type=FormatFile("a list", ".csv", ".parquet", apart=True), metavar="FILE",
+    "--pending", type=FormatFile("a list", ".csv", ".parquet", apart=True, stays=False), metavar="FILE",
     help="Also write who is still pending: .csv or .parquet. It holds identities.",
 )  # fmt: skip
-@overwrite_option("a list")
 @click.option(
     "--fail-under", type=click.FloatRange(0, 100), metavar="PERCENT", help="Exit with 4 if fewer bindings are ready."
 )
