@@ -92,7 +92,7 @@ def test_of_a_saved_plan_it_tells_what_has_become_of_it(
 ) -> None:
     serve(demo_world)
     plan = tmp_path / "plan.json"
-    reports = ("--report", tmp_path / "r.html", "--report", tmp_path / "r.md")
+    reports = ("--report", tmp_path / "r.html", "--report", tmp_path / "r.md", "--overwrite")
     assert (
         run(
             "load",
@@ -146,7 +146,7 @@ def test_what_is_lifted_is_not_told(
     tmp_path: Path, mapped: Path, run: Run, serve: Serve, demo_world: World, apply: bool
 ) -> None:
     serve(demo_world)
-    reports = ("--report", tmp_path / "r.html", "--report", tmp_path / "r.md")
+    reports = ("--report", tmp_path / "r.html", "--report", tmp_path / "r.md", "--overwrite")
     part = run("load", mapped, "--force", "blockers", *reports)
     assert (told(part), [*reported(tmp_path)]) == (["switches-off"], [["switches-off"]] * 2)
     whole = run("load", mapped, *FORCE, *reports, *(("--apply", "--yes") if apply else ()))

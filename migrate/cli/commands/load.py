@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,19 +103,34 @@ def load(
         _name_the_other_journals(plan, file, journal, screen)
         is_applied = applying.apply and bool(plan.objects)
         written = [*reports, *([plan_out] if plan_out else [])]
-        for path in written:
-            suffix = ".json" if path == plan_out else path.suffix
-            write_report(plan, path, suffix, refused, dry_run=not is_applied)
+        report = partial(write_report, plan, refusals=refused, dry_run=not is_applied)
+        if plan_out:
+            report(plan_out, ".json")
+        later = reports if is_applied and not refused else ()
+        for path in () if later else reports:
+            report(path, path.suffix)
         if not is_applied:
             _show(plan, stale, refused, f"see {written[0]}" if written else "use --report FILE, or --json", screen)
         elif plan_file is None or (file != plan_file and not journal.exists()):
             save_plan(plan, file)
         if applying.apply:  # also where nothing can be written: what blocks it is to be known all the same
             terms = terms_of(applying, screen, f"see {file}")
+            terms["confirm"] = _then(terms["confirm"], lambda: [report(path, path.suffix) for path in later])
             with spelled(same_command("--plan", str(file), without=NOT_AGAIN)):
                 show_applied(lambda: apply_plan(api, plan, journal, **terms), screen)
     if detailed_exitcode and plan.objects and not applying.apply:
         sys.exit(CHANGES_PENDING)
+
+
+def _then(confirm: Callable[[Plan], bool], write: Callable[[], object]) -> Callable[[Plan], bool]:
+    """Write the reports once the plan is confirmed: one that was not leaves none in the way of the same command."""
+
+    def confirmed(plan: Plan) -> bool:
+        if is_so := confirm(plan):
+            write()
+        return is_so
+
+    return confirmed
 
 
 def _file_of(
