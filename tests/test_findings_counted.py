@@ -12,7 +12,7 @@ from migrate.model.finding import Finding
 from migrate.model.plan import Plan
 from migrate.report.wording import tally
 from migrate.review import open_mapped, open_plan
-from tests.conftest import Demo, Run
+from tests.conftest import ROOT, Demo, Run
 
 COUNTED = r"\d+ blockers?(?: of \d+ kinds?)?, \d+ warnings?(?: of \d+ kinds?)?, \d+ notes?(?: of \d+ kinds?)?"
 
@@ -50,6 +50,18 @@ def test_the_plan_adds_what_the_mapping_did_not_find_and_nothing_else(demo: Demo
     assert {code for code, _, _ in added} == {"change-disables", "target-value-kept"}
     assert all(CATALOGUE[code].of_plan for code, _, _ in added)
     assert not [code for code, _, _ in found("mapped", "summary.json") if CATALOGUE[code].of_plan]
+
+
+def test_what_only_load_can_find_is_marked_so_and_nothing_else() -> None:
+    """A code that is not would be counted as the mapping's, and the counts would differ again."""
+
+    def made_in(*rooms: str) -> set[str]:
+        paths = [path for room in rooms for path in (ROOT / "migrate" / room).rglob("*.py")]
+        return {code for path in paths for code in re.findall(r'Finding\(\s*"([a-z-]+)"', path.read_text("utf-8"))}
+
+    plan_alone = made_in("load") - made_in("map", "model")
+    assert {"change-disables", "target-drifted", "push-trusted"} <= plan_alone
+    assert {code for code, entry in CATALOGUE.items() if entry.of_plan} == plan_alone
 
 
 @pytest.mark.parametrize(

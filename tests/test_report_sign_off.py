@@ -13,7 +13,7 @@ from migrate.model.finding import Finding
 from migrate.model.plan import Plan
 from migrate.report.html import FIRST, plan_page
 from migrate.report.markdown import plan_report
-from tests.conftest import Demo, service_sid
+from tests.conftest import Demo, Run, service_sid
 from tests.plans import change, many, plan_of
 from tests.test_html_report import Parsed
 
@@ -99,3 +99,12 @@ def test_times_are_dates_and_no_raw_offsets(demo: Demo) -> None:
         text = Path(demo.folder, name).read_text("utf-8")
         assert "2026-06-15 08:00 UTC" in text
         assert "T08:00" not in text
+
+
+def test_explain_shows_what_to_do_otherwise(run: Run, demo: Demo) -> None:
+    """A remedy that begins with when there is nothing to do goes on with what to do when there is."""
+    finding = next(
+        one for one in demo.json("mapped", "summary.json")["findings"] if one["code"] == "credential-sandbox"
+    )
+    shown = " ".join(run("explain", demo.folder / "mapped", finding["examples"][0]).stdout.split())
+    assert f"→ {CATALOGUE['credential-sandbox'].remedy}." in shown

@@ -10,7 +10,7 @@ import pytest
 
 from migrate.cli.app import cli
 from migrate.cli.paths import OutFile
-from tests.conftest import CASSETTE, Demo, Run
+from tests.conftest import CASSETTE, Demo, Run, Serve, tiny_world
 
 SIGNED = "signed by hand"
 Arguments = Callable[[Demo, Path], Sequence[object]]
@@ -84,3 +84,16 @@ def test_a_command_with_a_report_can_be_told_to_replace_it(name: str) -> None:
     flags = {option for one in params if isinstance(one, click.Option) for option in one.opts}
     assert not reports or "--overwrite" in flags
     assert all(one.type.stays for one in params if one.name in ("reports", "csv"))  # type: ignore[attr-defined]
+
+
+def test_an_apply_that_was_not_confirmed_leaves_no_report_in_the_way_of_the_same_command(
+    tmp_path: Path, run: Run, serve: Serve
+) -> None:
+    serve(tiny_world())
+    assert run("run", "--out", tmp_path / "m").exit_code == 0
+    command = ("load", tmp_path / "m" / "mapped", "--apply", "--report", tmp_path / "applied.html")
+    refused = run(*command)  # there is no terminal to ask on
+    assert refused.exit_code == 4
+    assert not (tmp_path / "applied.html").exists()
+    assert run(*command, "--yes").exit_code == 0
+    assert "what is to be applied" in (tmp_path / "applied.html").read_text("utf-8")

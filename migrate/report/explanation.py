@@ -53,7 +53,7 @@ def _one(found: Explanation, *, whole_identity: bool) -> Text:
         entry = CATALOGUE[code]
         text.append(f"  {entry.severity:8}", COLOURS[entry.severity]).append(f" {code}", "bold")
         text.append(f"  {printable(subject)}\n" if subject else "\n")
-        remedy = "" if entry.remedy.startswith(NOTHING_TO_DO) else f"    → {entry.remedy}.\n"
+        remedy = "" if entry.remedy == NOTHING_TO_DO else f"    → {entry.remedy}.\n"
         text.append(f"    {entry.meaning}.\n{remedy}", "dim")
     return text.append("\nIts device\n", "bold").append(f"  {found.device_must}.\n")
 
