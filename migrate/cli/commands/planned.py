@@ -113,11 +113,14 @@ class PlanFile:
             self.is_there = True
 
     def drop_unless_begun(self) -> None:
-        """Remove a file that this call has made, where nothing was written."""
+        """Remove a file that this call has made, and a journal without a write, where nothing was written."""
         from migrate.load.journal import begun_journal
 
-        if self._is_ours and begun_journal(self.journal) is None:
+        begun = begun_journal(self.journal)
+        if self._is_ours and (begun is None or not begun.entries):
             self.path.unlink()
+            if begun and not self.journal.is_symlink():  # the account is still this process's alone
+                self.journal.unlink()
             self.is_there = False
 
 
