@@ -14,7 +14,6 @@ import click
 from migrate.cli.commands.applying import ApplyOptions, PlanTerms, apply_options, show_applied, terms_of
 from migrate.cli.commands.planned import (
     NOT_AGAIN,
-    NOT_TO_GO_ON,
     Given,
     PlanFile,
     name_the_other_journals,
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from migrate.twilio_api.connect import ApiSettings
 
 CHANGES_PENDING = 3
+NOT_TO_APPLY = (*NOT_AGAIN, "apply", "detailed_exitcode", "as_json")
 NOT_TO_PLAN = ("plan_out", "reports", "record", "detailed_exitcode", "as_json")
 
 
@@ -201,7 +201,7 @@ def _say_next(api: TwilioApi, plan: Plan, given: Given, kept: PlanFile, refused:
     if plan.objects and refused:
         screen.next("decide what blocks it, then look again:", again)
     elif plan.objects and kept.is_there:
-        apply = same_command("--plan", str(kept.path), "--apply", without=NOT_TO_GO_ON)
+        apply = same_command("--plan", str(kept.path), "--apply", without=NOT_TO_APPLY)
         screen.next("read it, then apply it:", apply)
     elif plan.objects:
         plan_out = free_plan(Path("plan.json"))
