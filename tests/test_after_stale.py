@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from migrate.cli.app import cli
+from migrate.model.errors import TwilioError
 from migrate.standin.server import StandInServer
 from migrate.standin.world import World
 from migrate.storage.synced_log import SyncedLog
@@ -139,6 +140,37 @@ def test_a_plan_whose_journal_cannot_be_begun_is_not_left_behind(
         stopped = run("load", mapped, "--apply", "--yes", *LIFTED)
     assert (stopped.exit_code, server.world.writes, plans(mapped)) == (1, [], [])
     assert run("load", mapped, "--apply", "--yes", *LIFTED).exit_code == 0
+
+
+def test_where_others_were_everywhere_nothing_is_left_and_the_same_command_starts_again(
+    run: Run, mapped: Path, server: StandInServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def everywhere(*_: Any) -> Any:
+        for service in server.world.services.values():
+            service.configuration = THEIRS
+
+    monkeypatch.setattr("migrate.load.apply.prove_account", everywhere)
+    stale = run("load", mapped, "--apply", "--yes", *LIFTED)
+    assert (stale.exit_code, server.world.writes, plans(mapped)) == (5, [], [])
+    assert "are not as planned: " in stale.stderr
+    assert ". Nothing was written. Make a new plan with: " in stale.stderr
+    (command,) = commands_of(stale, mapped)
+    assert run(*command).exit_code == 0
+
+
+def test_where_nothing_could_be_read_the_same_command_is_named(
+    run: Run, mapped: Path, server: StandInServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> Any:
+        raise TwilioError("closed", status=403)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("migrate.load.apply.read_live", fail)
+        failed = run("load", mapped, "--apply", "--yes", *LIFTED)
+    assert (failed.exit_code, plans(mapped)) == (1, [])
+    (command,) = commands_of(failed, mapped)
+    assert command[:2] == ["load", str(mapped)]
+    assert run(*command).exit_code == 0
 
 
 def test_a_plan_that_was_begun_is_kept_and_its_command_resumes(

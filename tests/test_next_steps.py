@@ -107,6 +107,8 @@ def test_where_something_blocks_it_the_next_step_is_to_decide(run: Run, serve: S
     forced = ("--force", "blockers", "--force", "switches-off")
     lifted = next_of(run("load", "m/mapped", "--plan-out", "p.json", *forced))
     assert lifted == ["load", "--plan", "p.json", "--apply", *forced]
+    looked = next_of(run("load", "--plan", "p.json", "--journal", "mine.jsonl", *forced))
+    assert looked == ["load", "--plan", "p.json", "--apply", "--journal", "mine.jsonl", *forced]
     assert run("load", "--plan", "p.json", "--apply", "--yes", *forced).exit_code == 0
     waits = run("load", "m/mapped", "--apply", "--yes", *forced)
     assert "Next: decide what waits (edit m/mapped/push-config.yaml)" in waits.stdout

@@ -121,7 +121,7 @@ def test_a_dry_run_deletes_nothing_and_leaves_nothing_behind(
     assert "to be deleted: 4 bindings. Nothing was deleted." in shown.stdout
     assert "cannot be brought back" in shown.stdout
     assert ".retire.jsonl" not in shown.stdout
-    assert "\nCoverage " not in shown.stdout
+    assert "Coverage" not in shown.stdout
     told_in_json = json.loads(run("retire", snapshot, "--coverage", tmp_path / "coverage", "--json").stdout)
     assert (told_in_json["journal"], "coverage_file" in told_in_json) == (None, False)
     assert sorted(tmp_path.rglob("*")) == before

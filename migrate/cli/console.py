@@ -112,7 +112,7 @@ class Screen:
         from migrate.report.layout import unbroken
 
         with suppress(OSError):  # the result is shown by then, and what was done is done
-            self.show(Text("\nNext: ", "bold").append(f"{what}\n", "default").append(f"  {unbroken(command)}\n"))
+            self.show(Text().append("\nNext: ", "bold").append(f"{what}\n  {unbroken(command)}\n"))
 
     def say(self, message: str) -> None:
         """A message beside the result."""

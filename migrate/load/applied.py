@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from migrate.load.limits import NOTHING_WRITTEN
 from migrate.model.errors import AGAIN, MigrateError, PartlyAppliedError, Remedy, StaleError, Step
 from migrate.model.plan import AnyChange, Change, Plan
 from migrate.model.text import count
@@ -50,8 +51,11 @@ class Applied:
         told = [outcome.to_json() for outcome in self.outcomes]
         return {"plan": self.plan.to_json(), "applied": told, "journal": str(self.journal)}
 
-    def failure(self, renew: tuple[str | Step, ...]) -> MigrateError | None:
-        """The error that says what is left to do, if anything is; `renew` is what helps where others were there."""
+    def failure(self, renew: tuple[str | Step, ...], *, is_begun: bool) -> MigrateError | None:
+        """The error that says what is left to do, if anything is; `renew` is what helps where others were there.
+
+        `is_begun` says that the journal has a write.
+        """
         left = [outcome for outcome in self.outcomes if outcome.verdict not in ("applied", "already")]
         number = len(left) + len(self.plan.objects) - len(self.outcomes)
         if not number:
@@ -66,7 +70,7 @@ class Applied:
             resume = ("If it was deleted: ", *renew, ". Otherwise resume with: ", AGAIN)
         error = kind(
             f"{number:,} of {objects_of(self.plan)} are not as planned: {first.change.subject} is {first.verdict}",
-            kept=f"What was written is in {self.journal}",
+            kept=f"What was written is in {self.journal}" if is_begun else NOTHING_WRITTEN,
             remedy=resume if failed else renew,
         )
         error.result = self

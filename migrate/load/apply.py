@@ -115,7 +115,7 @@ def carry_out(
     api.reset_budget()
     with open_journal(journal, plan, plan_id) as kept:
         applied = Applied(plan, journal, _write_all(api, plan, kept, secrets, journal))
-    if failure := applied.failure(renew()):
+    if failure := applied.failure(renew(), is_begun=bool(kept.entries)):
         raise failure
     return applied
 

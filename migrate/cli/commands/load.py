@@ -14,7 +14,6 @@ import click
 from migrate.cli.commands.applying import ApplyOptions, PlanTerms, apply_options, show_applied, terms_of
 from migrate.cli.commands.planned import (
     NOT_AGAIN,
-    NOT_TO_GO_ON,
     Given,
     PlanFile,
     name_the_other_journals,
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from migrate.twilio_api.connect import ApiSettings
 
 CHANGES_PENDING = 3
+NOT_TO_APPLY = (*NOT_AGAIN, "apply", "detailed_exitcode", "as_json")
 NOT_TO_PLAN = ("plan_out", "reports", "record", "detailed_exitcode", "as_json")
 
 
@@ -133,8 +133,8 @@ def _apply(
         refuse_beside(api, given.mapped, given.plan_out, plan)
     kept.refuse_done(plan)
     name_the_other_journals(plan, kept, screen)
-    if given.written:
-        given.write(plan, refusals_now(ground_now(api, plan, applying.max_services), applying.lifted), dry_run=False)
+    refusals = refusals_now(ground_now(api, plan, applying.max_services), applying.lifted) if given.written else []
+    reports = given.write(plan, refusals, dry_run=False)
     where = f"see {given.reports[0] if given.reports else kept.path}"
     if not (given.reports or kept.is_there):
         where = "look without --apply first"
@@ -146,7 +146,9 @@ def _apply(
         try:
             show_applied(lambda: apply_plan(api, plan, kept.journal, **terms), screen)
         except BaseException:
-            kept.drop_unless_begun()
+            if kept.drop_unless_begun() and not refusals:  # or they would be in the way of the same command
+                for path in reports:
+                    path.unlink(missing_ok=True)
             raise
     screen.next(
         "ring a test phone of each platform; then see who has registered:",
@@ -203,7 +205,7 @@ def _say_next(api: TwilioApi, plan: Plan, given: Given, kept: PlanFile, refused:
     if plan.objects and refused:
         screen.next("decide what blocks it, then look again:", again)
     elif plan.objects and kept.is_there:
-        apply = same_command("--plan", str(kept.path), "--apply", without=NOT_TO_GO_ON)
+        apply = same_command("--plan", str(kept.path), "--apply", without=NOT_TO_APPLY)
         screen.next("read it, then apply it:", apply)
     elif plan.objects:
         plan_out = free_plan(Path("plan.json"))

@@ -61,10 +61,12 @@ class Given:
             return read_plan(self.plan_file)
         return make_plan(api, self.mapped or Path(), self.services, only_credentials=self.only_credentials)
 
-    def write(self, plan: Plan, refusals: Refusals, *, dry_run: bool) -> None:
-        """Write the files."""
+    def write(self, plan: Plan, refusals: Refusals, *, dry_run: bool) -> list[Path]:
+        """Write the files. Gives the reports that were not there before."""
+        new = [path for path in self.reports if not path.exists()]
         for path in self.written:
             write_report(plan, path, ".json" if path == self.plan_out else path.suffix, refusals, dry_run=dry_run)
+        return new
 
 
 @dataclass
@@ -112,13 +114,21 @@ class PlanFile:
             save_plan(plan, self.path)
             self.is_there = True
 
-    def drop_unless_begun(self) -> None:
-        """Remove a file that this call has made, where nothing was written."""
+    def drop_unless_begun(self) -> bool:
+        """Remove a file that this call has made, and a journal without a write, where nothing was written.
+
+        Gives whether that is so.
+        """
         from migrate.load.journal import begun_journal
 
-        if self._is_ours and begun_journal(self.journal) is None:
+        begun = begun_journal(self.journal)
+        is_begun = begun is not None and bool(begun.entries)
+        if self._is_ours and not is_begun:
             self.path.unlink()
+            if begun and not self.journal.is_symlink():  # the account is still this process's alone
+                self.journal.unlink()
             self.is_there = False
+        return not is_begun
 
 
 def unfinished_beside(

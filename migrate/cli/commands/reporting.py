@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 def overtaken(plan: Plan, plan_id: str, stale: Sequence[str], journal: Path) -> list[tuple[str, str]]:
     """What has become of a plan since it was made, if an apply ends with that; its journal knows it by `plan_id`."""
     from migrate.load.journal import begun_journal
+    from migrate.model.text import listed
 
     begun = begun_journal(journal)
     another = "name another file with --journal"
@@ -23,8 +24,8 @@ def overtaken(plan: Plan, plan_id: str, stale: Sequence[str], journal: Path) -> 
     if begun and begun.finished:
         return [("applied", f"it was applied already: {journal}; to apply it once more, {another}")]
     if stale:
-        what = f"somebody has changed {len(stale):,} of {len(plan.objects):,} since it was made"
-        return [("stale", f"{what}: an apply leaves those alone, writes the others, and exits with 5; make it again")]
+        what = f"somebody has changed {len(stale):,} of {len(plan.objects):,} since it was made: {listed(stale)}"
+        return [("stale", f"{what}; an apply leaves those alone, writes the others, and exits with 5; make it again")]
     return []
 
 
