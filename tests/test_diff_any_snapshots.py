@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from migrate.cli.app import cli
@@ -25,7 +25,8 @@ from migrate.verify.partition import ServiceParts
 from tests.conftest import service_sid
 from tests.snapshots import AS_OF, binding, credential_sid, write_snapshot
 
-SERVICES = [service_sid(1), service_sid(2), service_sid(3)]
+ONE = service_sid(1)
+SERVICES = [ONE, service_sid(2), service_sid(3)]
 FIELDS = ("identity", "endpoint", "binding_type", "credential_sid", "message_types", "extra")
 Row = dict[str, Any]
 words = st.none() | st.sampled_from(["", "one", "two", "İ", "a'b"])
@@ -122,7 +123,7 @@ def written(folder: Path, side: Side) -> Path:
     )
 
 
-@settings(max_examples=12)
+@settings(max_examples=12, phases=(Phase.explicit, Phase.reuse, Phase.generate))  # to shrink takes minutes
 @given(before=sides, after=sides)
 def test_what_differs_is_what_sets_say_and_the_other_way_round_its_mirror(before: Side, after: Side) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -196,6 +197,21 @@ def test_settings_that_differ_are_those_of_which_the_documents_do(before: Any, a
         elif then is not None:
             expected[sid] += len({path for path, _ in values(then) ^ values(now)})
     assert Counter(one["subject"] for one in found["settings"]) == +expected
+
+
+def test_no_message_types_at_all_an_empty_list_and_one_of_nothing_are_told_apart(tmp_path: Path) -> None:
+    kinds: list[Any] = [None, [], [None], [""], ["a", None], ["a", "a"], ["b", "a"], ["a", "b"]]
+    for place, then in enumerate(kinds):
+        for now in kinds[place:]:
+            with tempfile.TemporaryDirectory(dir=tmp_path) as folder:
+                sides = [
+                    write_snapshot(Path(folder, name), {ONE: {}}, {ONE: [[binding(1, message_types=types)]]})
+                    for name, types in (("a", then), ("b", now))
+                ]
+                parts = [[(next((side / "bindings").glob("*/*")), 1)] for side in sides]
+                (found,) = compare_bindings([ServiceParts(ONE, *parts)], {}, OF_SNAPSHOTS)
+            expected = value({"": then}, "") != value({"": now}, "")
+            assert found.total.changed == expected, (then, now)
 
 
 # --- however it is cut --------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.conftest import Run, service_sid
 from tests.plans import change, hostile_plan, many, plan_of
 from tests.snapshots import binding, write_snapshot
-from tests.test_diff import ONE, saved, service, snapshot
+from tests.test_diff import ONE, TWO, saved, service, snapshot
 
 
 def test_of_thousands_the_first_are_shown_and_reports_stay_within_bounds(tmp_path: Path, run: Run) -> None:
@@ -80,11 +80,13 @@ def test_of_many_binding_types_the_first_are_shown_and_a_report_stays_within_bou
     rows = [binding(number, binding_type=f"{number:04}" * 20) for number in range(1_500)] + [
         binding(9_999, binding_type="")
     ]
-    before = write_snapshot(tmp_path / "a", {ONE: service()}, {ONE: [rows]})
-    after = write_snapshot(tmp_path / "b", {ONE: service()}, {ONE: [rows[:5]]})
+    two = {ONE: service(), TWO: service()}
+    before = write_snapshot(tmp_path / "a", two, {ONE: [rows], TWO: [rows[:1]]})
+    after = write_snapshot(tmp_path / "b", two, {ONE: [rows[:5]], TWO: [rows[:1]]})
     report = tmp_path / "r.md"
     result = run("diff", before, after, "--report", report, "--report", tmp_path / "r.html")
     assert f"… and 1,481 more types, of 1,501 in all: see {report}" in result.stdout
+    assert "… and 1,476 more types\n" in result.stdout  # of that service
     assert len(result.stdout.splitlines()) < 80
     assert len(report.read_bytes()) <= 60_000
     for text in (result.stdout, report.read_text("utf-8"), (tmp_path / "r.html").read_text("utf-8")):

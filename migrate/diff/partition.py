@@ -229,8 +229,14 @@ def _lists(partition: Partition) -> str:
         for name in partition.columns.lists
         for rows in ("before_rows", "after_rows")
     )
-    content = "hash(list_sort(list_distinct(first(list))))"
-    return f"SELECT hash(list) AS list, {content} AS content FROM ({every}) GROUP BY hash(list)"  # noqa: S608
+    content = _hash_of_list("list_sort(list_distinct(first(list)))")
+    raw = _hash_of_list("list")
+    return f"SELECT {raw} AS list, {content} AS content FROM ({every}) GROUP BY {raw}"  # noqa: S608
+
+
+def _hash_of_list(value: str) -> str:
+    """SQL: the hash of a list. To DuckDB alone, no list, an empty one and one of nothing but nulls are the same."""
+    return f"hash({value}, {value} IS NULL)"
 
 
 def _side(rows: str, partition: Partition) -> str:
@@ -239,6 +245,8 @@ def _side(rows: str, partition: Partition) -> str:
     service = "service_sid, " if len(partition.services) > 1 else ""
     texts = [name if name == TYPE else f"hash({name}) AS {name}" for name in columns.texts]
     lists = [f"of_{name}.content AS {name}" for name in columns.lists]
-    joins = [f"JOIN lists AS of_{name} ON of_{name}.list = hash({rows}.{name})" for name in columns.lists]
+    joins = [
+        f"JOIN lists AS of_{name} ON of_{name}.list = {_hash_of_list(f'{rows}.{name}')}" for name in columns.lists
+    ]
     named = ", ".join((*texts, *lists, *columns.dates))
     return f"SELECT {service}sid, {named} FROM {rows} {' '.join(joins)} WHERE {_bucket(partition)}"  # noqa: S608

@@ -220,11 +220,21 @@ def type_rows(difference: Difference, most: int | None = None) -> list[tuple[str
     return [*rows[:most], ("All", cells(difference.total))]
 
 
-def service_rows(difference: Difference) -> list[tuple[str, Sequence[str]]]:
-    """The services whose bindings differ, those first of which most do; each with its numbers."""
-    found = [service for service in difference.bindings if service.total.differing or service.total.refreshed]
+def service_rows(difference: Difference) -> list[tuple[str, list[tuple[str, Sequence[str]]]]]:
+    """The services whose bindings differ, those first of which most do, with the numbers of their types that do."""
+    found = [service for service in difference.bindings if _differs(service.total)]
     found.sort(key=lambda service: (-service.total.differing, -service.total.refreshed))
-    return [(named(service.service_sid, difference.names), cells(service.total)) for service in found]
+    return [
+        (
+            named(service.service_sid, difference.names),
+            [(_types(types), cells(each)) for types, each in service.types.items() if _differs(each)],
+        )
+        for service in found
+    ]
+
+
+def _differs(numbers: BindingCounts) -> bool:
+    return bool(numbers.differing or numbers.refreshed)
 
 
 def cells(numbers: BindingCounts) -> list[str]:
@@ -257,7 +267,11 @@ def difference_view(difference: Difference, *, where: str = "use --json") -> Tex
         text.append(more(len(difference.by_type), "type", where))
         services = service_rows(difference)
         if len(difference.bindings) > 1 and services:
-            shown = [row for label, numbers in first(services) for row in ((sided(label), ()), ("", numbers))]
+            shown: list[tuple[str, Sequence[str]]] = []
+            for label, types in first(services):
+                shown += [(sided(label), ()), *((f"  {kind}", numbers) for kind, numbers in types[:MOST_SHOWN])]
+                if (left := len(types) - MOST_SHOWN) > 0:
+                    shown.append((f"  … and {count(left, 'more type')}", ()))
             text.append("\n").append(grid(HEADINGS, shown)).append(more(len(services), "service", where))
         if differing := fields(difference):
             text.append("\nChanged in  ", "bold").append(f"{COLUMN}{differing}\n")
@@ -306,10 +320,11 @@ def _document(difference: Difference, most: int | None) -> str:
     lines += [f"- Note: {escape(printable(note))}." for note in difference.notes]
     lines += ["", *_summary(difference)]
     if difference.bindings:
-        lines += ["## Bindings", "", *_numbers("type", type_rows(difference, most), None)]
+        types = [(escape(kind), numbers) for kind, numbers in type_rows(difference, most)]
+        lines += ["## Bindings", "", *_numbers("type", types, None)]
         if differing := fields(difference):
             lines += [f"Changed in: {escape(differing)}.", ""]
-        lines += [f"{LEGEND}.", "", *_numbers("service", service_rows(difference), most)]
+        lines += [f"{LEGEND}.", "", *_numbers("service | type", _by_service(difference), most)]
     for listing in listings(difference):
         head = ["| | of | what | before | after |", "|---|---|---|---|---|"]
         lines += [f"## {listing.title}", "", *_limited(head, map(_row, listing.rows), most, listing.noun)]
@@ -336,8 +351,17 @@ def _row(row: Row) -> str:
 def _numbers(label: str, rows: Sequence[tuple[str, Sequence[str]]], most: int | None) -> list[str]:
     if not rows:
         return []
-    head = [f"| {label} | {' | '.join(HEADINGS)} |", "|---" + "|---:" * len(HEADINGS) + "|"]
-    return _limited(head, (f"| {escape(name)} | {' | '.join(numbers)} |" for name, numbers in rows), most, "service")
+    head = [f"| {label} | {' | '.join(HEADINGS)} |", "|---" * (label.count("|") + 1) + "|---:" * len(HEADINGS) + "|"]
+    return _limited(head, (f"| {name} | {' | '.join(numbers)} |" for name, numbers in rows), most, "service")
+
+
+def _by_service(difference: Difference) -> list[tuple[str, Sequence[str]]]:
+    """The services' numbers as rows of a table, each with the service and the type."""
+    return [
+        (f"{escape(label)} | {escape(kind)}", numbers)
+        for label, types in service_rows(difference)
+        for kind, numbers in types
+    ]
 
 
 def _limited(head: Sequence[str], rows: Iterable[str], most: int | None, noun: str) -> list[str]:

@@ -7,6 +7,7 @@ from migrate.report import diff as words
 from migrate.report.html import part, policy, template
 
 MOST_ROWS = 1_000  # of each list; a report in JSON has all
+MOST_SERVICES = 100  # whose bindings have a table each, those first of which most differ
 
 
 def difference_page(difference: Difference) -> str:
@@ -21,4 +22,5 @@ def difference_page(difference: Difference) -> str:
         by_type=words.type_rows(difference, MOST_ROWS - 1),
         by_service=words.service_rows(difference),
         most=MOST_ROWS,
+        most_services=MOST_SERVICES,
     )
