@@ -19,6 +19,8 @@ _HOMES = {
     "map": "mapping:map_",
     "rules": "mapping",
     "explain": "mapping",
+    "show": "show",
+    "check": "show",
     "load": "load",
     "rollback": "load",
     "verify": "verify",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from migrate.twilio_api.client import TwilioApi
 
 _PROGRAM = "chat-migrate"
-_ARGUMENTS = ("snapshot", "mapped", "journal")  # what a step is called with that is no option of its command
+_ARGUMENTS = ("snapshot", "mapped", "journal", "path")  # what a step is called with that is no option of its command
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from migrate.storage.private import own_place
 from migrate.storage.synced_log import LineError, SyncedLog
 
 FORMAT = 1
-_BEGIN = f'{{"format_version": {FORMAT}, "plan_id": '
+BEGIN = f'{{"format_version": {FORMAT}, "plan_id": '
 # applied: read back as desired; failed: sent, and not seen to be as desired; void: nothing of it has arrived, as
 # Twilio said, or as a later run has seen.
 Status = Literal["applied", "failed", "void"]
@@ -199,7 +199,7 @@ def read_journal(path: Path) -> Journal:
 
 
 def _log(path: Path) -> SyncedLog:
-    return SyncedLog(path, _BEGIN)
+    return SyncedLog(path, BEGIN)
 
 
 def _read(log: SyncedLog) -> Journal:

@@ -77,7 +77,7 @@ class MappedWriter:
         """Mend what was left by one that was killed."""
         self._restore()
         if self._former.exists():
-            if lost := [name for name in self._left() if _is_edited(self._former, name) and not self._has(name)]:
+            if lost := [name for name in self._left() if is_edited(self._former, name) and not self._has(name)]:
                 raise RefusedError(
                     f"{self._former} was left by a mapping that was killed, and its {lost[0]} has been edited",
                     kept="It is as it was",
@@ -134,7 +134,7 @@ class MappedWriter:
             kept = edited_copies(self.folder, name)
             for path in kept:
                 write_whole(self.scratch / path.name, path.read_bytes(), private=True)
-            if _is_edited(self.folder, name):
+            if is_edited(self.folder, name):
                 numbers = [int(found[1]) for path in kept if (found := re.search(r"-(\d+)\.\w+$", path.name))]
                 copy = self.scratch / _second_name(name).replace("*", str(max(numbers, default=0) + 1))
                 write_whole(copy, (self.folder / name).read_bytes(), private=True)
@@ -173,7 +173,7 @@ def refuse_unless_free(folder: Path, *, overwrite: bool = False) -> None:
         return
     is_mapped = {SUMMARY, CONFIG} <= names
     if not overwrite or not is_mapped:
-        names_edited = [name for name in KEPT if is_mapped and _is_edited(folder, name)]
+        names_edited = [name for name in KEPT if is_mapped and is_edited(folder, name)]
         edited = f"; its {names_edited[0]} has been edited" if names_edited else ""
         way = "map again with --overwrite, which keeps an edited file under a second name"
         raise RefusedError(
@@ -191,7 +191,7 @@ def refuse_unless_free(folder: Path, *, overwrite: bool = False) -> None:
         raise RefusedError(f"{folder} is read-only", kept="It is as it was", remedy="Name another folder with --out")
 
 
-def _is_edited(folder: Path, name: str) -> bool:
+def is_edited(folder: Path, name: str) -> bool:
     """Whether a file is another than was written; where that cannot be told, it is."""
     try:
         written = json.loads((folder / SUMMARY).read_bytes())["written"][name]

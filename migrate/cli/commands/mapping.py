@@ -9,7 +9,7 @@ import click
 
 from migrate.cli.console import Screen
 from migrate.cli.options import BindingSid, ServiceSid, common_options, rules_option
-from migrate.cli.paths import InFolder, InSnapshot, OutFile, OutFolder
+from migrate.cli.paths import InMapped, InSnapshot, OutFile, OutFolder
 
 if TYPE_CHECKING:
     from migrate.map.rules import Rules
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command("map")
 @click.argument("snapshot", type=InSnapshot())
-@click.option("--out", type=OutFolder(), required=True, metavar="DIR", help="The mapped folder.")
+@click.option("--out", type=OutFolder("mapped"), required=True, metavar="DIR", help="The mapped folder.")
 @click.option("--overwrite", is_flag=True, help="Map again; an edited push-config.yaml is kept under a second name.")
 @click.option(
     "--csv", type=OutFile(apart=True), metavar="FILE", help="Also write who must register again, for a spreadsheet."
@@ -68,7 +68,7 @@ def rules(rules: Rules | None, screen: Screen) -> None:
 
 
 @click.command()
-@click.argument("mapped", type=InFolder())
+@click.argument("mapped", type=InMapped())
 @click.argument("sid", type=BindingSid())
 @click.option("--service", "service_sid", type=ServiceSid(), help="Only in this service, if several list it.")
 @click.option("--show-identities", is_flag=True, help="Show the identity whole, instead of masked.")

@@ -11,13 +11,13 @@ import click
 from migrate.cli.commands.applying import done_of
 from migrate.cli.console import Screen
 from migrate.cli.options import FormatFile, common_options
-from migrate.cli.paths import InFolder, InSnapshot
+from migrate.cli.paths import InMapped, InSnapshot
 from migrate.load.proposals import INFERRED
 from migrate.rehearse.points import Rehearsal
 
 
 @click.command()
-@click.argument("mapped", type=InFolder())
+@click.argument("mapped", type=InMapped())
 @click.option(
     "--snapshot",
     type=InSnapshot(),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option(
-    "--out", type=OutFolder("plan.json", "report.html", "report.md"), required=True, metavar="DIR",
+    "--out", type=OutFolder("run", "plan.json", "report.html", "report.md"), required=True, metavar="DIR",
     help="The folder for everything.",
 )  # fmt: skip
 @rules_option
