@@ -100,6 +100,11 @@ class Cassette(InFile):
         path = super().convert(value, param, ctx)
         return path.absolute() if path == DEMO else path  # ./demo: the file of that name
 
+    def refuse_other_kind(self, path: Path) -> None:
+        """As others do; the demo's name is no place."""
+        if path != DEMO:
+            super().refuse_other_kind(path)
+
 
 def common_options(command: Command) -> Command:
     """Options of every command; the command gets them as its argument `screen`."""

@@ -22,6 +22,8 @@ from migrate.storage.private import is_own_folder, is_partial_of
 FORMER = ".former"
 # What a person may have written into: when a new one takes its place, it is kept under a second name.
 KEPT = (CONFIG, RULES)
+# What the mapper has written into push-config.yaml, whoever edits that: see `migrate.map.reviewed`.
+AS_MAPPED = "push-config.as-mapped.yaml"
 _PART = re.compile(r"bindings/service_sid=IS[0-9a-fA-F]{32}/part-\d+\.parquet|\.duckdb-.*")
 
 
@@ -105,18 +107,29 @@ class MappedWriter:
         content = (self._former / name).read_bytes()
         return any(path.read_bytes() == content for path in (self.folder / name, *edited_copies(self.folder, name)))
 
-    def finish(self, summary: Summary, configs: list[ServiceConfig], rules: str, left_out: Mapping[str, str]) -> None:
+    def finish(
+        self,
+        summary: Summary,
+        configs: list[ServiceConfig],
+        rules: str,
+        left_out: Mapping[str, str],
+        carried: str | None = None,
+    ) -> None:
         """Write the rest and put the folder in place.
 
         `rules` is their text, `left_out` the names by SID of services without an entry in the push configuration.
+        `carried` is the text of the push configuration where edits of another folder are carried over into it.
         """
         refuse_unless_free(self.folder, overwrite=self._overwrite)  # somebody may have put something there
         from migrate.map.push_config_yaml import dump
 
         sync(self.bindings)
-        write_whole(self.scratch / CONFIG, dump(configs, left_out, summary.proposals), private=True)
+        text = dump(configs, left_out, summary.proposals)
+        write_whole(self.scratch / AS_MAPPED, text, private=True)
+        write_whole(self.scratch / CONFIG, text if carried is None else carried, private=True)
         write_whole(self.scratch / RULES, rules, private=True)
-        content = {**summary.to_json(), "written": {name: sha256_of(self.scratch / name) for name in KEPT}}
+        written = {CONFIG: sha256_of(self.scratch / AS_MAPPED), RULES: sha256_of(self.scratch / RULES)}
+        content = {**summary.to_json(), "written": written}
         write_whole(self.scratch / SUMMARY, canonical_json(content), private=True)
         if not (self.folder / SUMMARY).exists():
             self.scratch.replace(self.folder)  # which may be there, but empty
@@ -153,7 +166,7 @@ def _second_name(name: str) -> str:
 
 def _strange(folder: Path) -> list[str]:
     """What lies in a mapped folder and is not the mapper's."""
-    ours = {SUMMARY, *KEPT, *(path.name for name in KEPT for path in edited_copies(folder, name))}
+    ours = {SUMMARY, AS_MAPPED, *KEPT, *(path.name for name in KEPT for path in edited_copies(folder, name))}
     files = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
     return sorted(
         name
@@ -191,12 +204,20 @@ def refuse_unless_free(folder: Path, *, overwrite: bool = False) -> None:
         raise RefusedError(f"{folder} is read-only", kept="It is as it was", remedy="Name another folder with --out")
 
 
-def is_edited(folder: Path, name: str) -> bool:
-    """Whether a file is another than was written; where that cannot be told, it is."""
+def is_edited(folder: Path, name: str, written: str = "") -> bool:
+    """Whether a file is another than was written, by its own name or as `written`; where it cannot be told, it is."""
     try:
-        written = json.loads((folder / SUMMARY).read_bytes())["written"][name]
-        return bool(written != sha256_of(folder / name))
+        wanted = json.loads((folder / SUMMARY).read_bytes())["written"][written or name]
+        return bool(wanted != sha256_of(folder / name))
     except FileNotFoundError as error:
         return Path(error.filename).name != name  # what is gone has no edits to lose
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return True
+
+
+def as_mapped(folder: Path) -> str | None:
+    """What the mapper had written into push-config.yaml, proven by the summary's checksum; None without proof."""
+    for name in (CONFIG, AS_MAPPED):
+        if (folder / name).is_file() and not is_edited(folder, name, CONFIG):
+            return (folder / name).read_bytes().decode()
+    return None

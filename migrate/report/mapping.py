@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from migrate.map.mapped_folder import CredentialUse, ServiceSummary, Summary
+from migrate.map.reviewed import Edit
 from migrate.model.credential import Credential
 from migrate.model.text import printable
 from migrate.report.layout import BREAK, COLUMN, sided, table
@@ -73,3 +74,10 @@ def _handed_out(summary: Summary) -> list[tuple[ServiceSummary, list[CredentialU
         if changed:
             found.append((service, changed))
     return found
+
+
+def carried_row(like: str, edits: Sequence[Edit], credentials: int) -> str:
+    """How much of a review was carried over: edits, and the services that they are in; and its credentials."""
+    services = {edit.service_sid for edit in edits}
+    also = f", and {count(credentials, 'credential')}" if credentials else ""
+    return f"{count(len(edits), 'edit')} of {count(len(services), 'service')}{also}, and the rules: from {like}"
