@@ -266,6 +266,7 @@ def test_a_mapping_in_its_own_place_keeps_its_edits(run: Run, reviewed: Path) ->
     done = run("map", reviewed.parent / "old", "--out", reviewed, "--like", reviewed, "--overwrite")
     assert (done.exit_code, stated(reviewed)) == (0, before)
     assert "1 edit of 1 service, and the rules" in done.stdout
+    assert 'new_message.sound  "ping" → "gong"' in done.stdout
 
 
 def test_a_review_that_is_ignored_is_warned_of(run: Run, reviewed: Path) -> None:

@@ -171,7 +171,12 @@ def test_a_mapped_folder_is_shown_as_it_stands_now(run: Run, tmp_path: Path, mig
     assert {one["code"] for one in before["findings"]} - {one["code"] for one in after["findings"]} == {
         "push-inferred"
     }
-    assert "since it was mapped: push-config.yaml" in run("show", folder).stdout
+    text = run("show", folder).stdout
+    assert "since it was mapped: push-config.yaml" in text
+    assert ".enabled  (not stated) → true" in text
+    assert {one["after"] for one in after["edits"]} == {True}
+    (folder / "push-config.as-mapped.yaml").unlink()
+    assert shown(run, folder)["edits"] is None
 
 
 def test_coverage_shows_every_run_and_the_latest_by_platform(run: Run, tmp_path: Path, migration: Path) -> None:

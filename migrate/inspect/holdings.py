@@ -10,6 +10,7 @@ from typing import Any
 from migrate.inspect.kinds import Kind, Recognised
 from migrate.load.journal import CredentialEntry, Entry, Journal
 from migrate.map.mapped_folder import Mapped
+from migrate.map.reviewed import Edit
 from migrate.model.errors import MigrateError, RefusedError
 from migrate.model.finding import Finding
 from migrate.model.plan import Plan
@@ -55,11 +56,14 @@ class SnapshotHeld:
 
 @dataclass(frozen=True)
 class MappedHeld:
-    """A mapped folder as it stands now; `edited` are the files that a person has edited since it was mapped."""
+    """A mapped folder as it stands now; `edited` are the files that a person has edited since it was mapped, and
+    `edits` what was edited in push-config.yaml, None where that cannot be told.
+    """
 
     path: Path
     mapped: Mapped
     edited: tuple[str, ...]
+    edits: tuple[Edit, ...] | None
 
     def to_json(self) -> dict[str, Any]:
         """The summary as it stands, what push-config.yaml states, and what was edited."""
@@ -67,6 +71,7 @@ class MappedHeld:
             **self.mapped.as_it_stands.to_json(),
             "push_config": self.mapped.config.to_json(),
             "edited": list(self.edited),
+            "edits": None if self.edits is None else [edit.to_json() for edit in self.edits],
         }
 
 

@@ -23,8 +23,9 @@ from migrate.load.plan_file import journal_of, read_plan
 from migrate.load.preview import refusals_now
 from migrate.map.mapped_folder import CONFIG, RULES, open_mapped
 from migrate.map.mapped_writer import is_edited
+from migrate.map.reviewed import open_reviewed
 from migrate.map.rules_toml import default_rules
-from migrate.model.errors import InputError, RefusedError
+from migrate.model.errors import InputError, MigrateError, RefusedError
 from migrate.model.plan import Plan
 from migrate.retire.journal import begun_retire_journal
 from migrate.snapshot.manifest import read_manifest
@@ -71,7 +72,12 @@ def _names(snapshot: Snapshot) -> dict[str, str]:
 
 
 def _mapped(path: Path) -> MappedHeld:
-    return MappedHeld(path, open_mapped(path), tuple(name for name in (CONFIG, RULES) if is_edited(path, name)))
+    mapped, edited = open_mapped(path), tuple(name for name in (CONFIG, RULES) if is_edited(path, name))
+    try:
+        edits = open_reviewed(path).edits
+    except MigrateError:  # it has no proof of what was mapped, or rules that cannot be read
+        return MappedHeld(path, mapped, edited, None)
+    return MappedHeld(path, mapped, edited, edits)
 
 
 def _plan(path: Path) -> PlanHeld:

@@ -40,7 +40,7 @@ def held_view(held: Held, refusals: Refusals = ()) -> Text:
         return _snapshot(held)
     if isinstance(held, MappedHeld):
         edited = [("Edited", f"since it was mapped: {listed(held.edited)}")] if held.edited else []
-        return map_view(held.mapped.as_it_stands, str(held.path), edited)
+        return map_view(held.mapped.as_it_stands, str(held.path), edited, held.edits or ())
     if isinstance(held, PlanHeld):
         return plan_view(held.plan, where=_WHERE, refusals=refusals)
     if isinstance(held, JournalHeld):

@@ -14,6 +14,7 @@ from migrate.cli.options import BindingSid, ServiceSid, common_options, rules_op
 from migrate.cli.paths import InMapped, InSnapshot, OutFile, OutFolder
 
 if TYPE_CHECKING:
+    from migrate.map.reviewed import Edit
     from migrate.map.rules import Rules
 
 
@@ -69,6 +70,7 @@ def map_(
         ("Edited", f"kept as {path}; --like carries edits over") for path in edited_copies(out) if path not in earlier
     ]
     data = summary.to_json()
+    edits: tuple[Edit, ...] = ()
     if like:
         reviewed = open_reviewed(out)  # what differs there from what was mapped is what was carried over
         summary, edits = reviewed.mapped.as_it_stands, reviewed.edits
@@ -78,7 +80,7 @@ def map_(
     if csv:
         rows = write_spreadsheet(out, summary, csv)
         files.append(("Devices", f"{csv} ({rows:,} rows; it holds identities: keep it as you keep the snapshot)"))
-    screen.result(data, lambda: map_view(summary, str(out), files))
+    screen.result(data, lambda: map_view(summary, str(out), files, edits))
 
 
 def _warn_of(ignored: Sequence[Path], out: Path, screen: Screen) -> None:
