@@ -166,6 +166,17 @@ def test_an_entry_that_a_person_has_added_is_carried_over(run: Run, reviewed: Pa
     assert stated(m)[SIDS[3]] == {"log_enabled": True}
 
 
+@pytest.mark.parametrize("is_same", [True, False])
+def test_an_entry_for_a_service_that_no_snapshot_had_is_carried_over(
+    run: Run, reviewed: Path, *, is_same: bool
+) -> None:
+    change(reviewed, f"  {SIDS[0]}:", f"  {SIDS[4]}:\n    notifications: {{log_enabled: true}}\n\n  {SIDS[0]}:")
+    found, m = like(run, reviewed, SAME if is_same else {**SAME, SIDS[1]: SILENT})
+    assert "review-service-gone" not in {code for code, _, _ in reviews(found)}
+    assert stated(m)[SIDS[4]] == {"log_enabled": True}
+    assert ((m / CONFIG).read_bytes() == (reviewed / CONFIG).read_bytes()) == is_same
+
+
 def test_a_proposal_that_was_decided_is_said_where_it_is_none_any_more(run: Run, reviewed: Path) -> None:
     change(reviewed, "# enabled: true", "enabled: true", SIDS[2])
     (edit, *_) = open_reviewed(reviewed).edits

@@ -86,11 +86,11 @@ def test_an_applied_plan_is_shown_as_applied(run: Run, offline: Path) -> None:
     assert "it was applied already" in run("show", offline / "plan.json").stdout
 
 
-@pytest.mark.parametrize(("keep", "state"), [(2, "open"), (3, "unfinished")])
-def test_a_journal_that_was_cut_says_how_far_it_went(run: Run, offline: Path, keep: int, state: str) -> None:
+@pytest.mark.parametrize(("keep", "how"), [(2, "open"), (3, "unfinished")])
+def test_a_journal_that_was_cut_says_how_far_it_went(run: Run, offline: Path, keep: int, how: str) -> None:
     journal = offline / f"plan{JOURNAL}"
     journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:keep]))
-    assert shown(run, journal)["state"] == state
+    assert shown(run, journal)["state"] == how
     assert "resumes" in run("show", journal).stdout
 
 

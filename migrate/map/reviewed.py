@@ -234,12 +234,13 @@ def carry_over(
         proposed.setdefault(proposal.service_sid, {})[proposal.path] = proposal.value
     carrying = _Carrying(reviewed, proposed)
     base, theirs, new = _by_sid(reviewed.base), _by_sid(reviewed.mapped.config), {c.service_sid: c for c in configs}
+    then = {service["service_sid"] for service in reviewed.mapped.summary.services}
     for sid in sorted({**base, **theirs, **new}):
-        if sid in services:
+        if sid in services or sid not in then:  # what no snapshot had, a person has stated
             carrying.service(sid, base.get(sid), theirs.get(sid), new.get(sid))
         elif sid in theirs:
             edits = list(_edits(sid, base.get(sid), theirs[sid]))
-            carrying.find("review-service-gone", sid, "", len(edits))
+            carrying.find("review-service-gone", sid, "", max(1, len(edits)))
     if reviewed.rules_edited:
         carrying.find("review-rules-edited", None)
     text = _text(reviewed, configs, carrying.merged, left_out, proposals)
@@ -259,9 +260,9 @@ def _text(
     written it, comments included.
     """
     mapped_text = dump(configs, left_out, proposals)
-    if mapped_text == reviewed.base_text:
-        return reviewed.text
     wanted = PushConfig(tuple(sorted(merged, key=lambda one: one.service_sid)), reviewed.mapped.config.credentials)
+    if mapped_text == reviewed.base_text and _stated(reviewed.mapped.config) == _stated(wanted):
+        return reviewed.text
     made = dump(merged, left_out, proposals)
     plain = f"{made}{dump_credentials(wanted.credentials)}"
     parts = [blocks_of(one) for one in (reviewed.base_text, mapped_text, reviewed.text, made)]
