@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.conftest import Run
-from tests.keys import service_account
+from tests.keys import certificate, private_key, service_account
 
 CONFIG = "push-config.yaml"
 SECRET = service_account()
@@ -143,3 +144,17 @@ def test_a_service_that_the_snapshot_does_not_have_is_said(run: Run, mapped: Pat
     path.write_text(path.read_text("utf-8").replace("services:\n", f"services:\n{unknown}", 1), "utf-8")
     (note,) = checked(run, mapped, 0)["notes"]
     assert "IS" + "9" * 32 in note
+
+
+def test_which_of_apples_sides_it_is_may_not_be_known_offline(
+    run: Run, mapped: Path, environment: pytest.MonkeyPatch
+) -> None:
+    name = "Apple Development IOS Push Services: com.example.app"
+    environment.setenv("CERT", certificate(name, datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)))
+    environment.setenv("PRIVATE", private_key())
+    stated = '{{sid: CR{:032d}, type: apn, certificate: "env:CERT", private_key: "env:PRIVATE"{}}}'
+    append(mapped, f"\ncredentials:\n  pair: {stated.format(99, '')}\n")
+    assert checked(run, mapped, 0)["credentials"][0]["problem"] == ""
+    path = mapped / CONFIG
+    path.write_text(path.read_text("utf-8").replace('"env:PRIVATE"', '"env:PRIVATE", sandbox: false'), "utf-8")
+    assert "is for Apple's sandbox" in checked(run, mapped, 1)["credentials"][0]["problem"]

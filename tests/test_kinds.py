@@ -187,6 +187,14 @@ def test_somebody_elses_manifest_or_summary_makes_no_kind(tmp_path: Path) -> Non
         assert recognise(folder) is None
         assert recognise(folder / name) is None
     assert recognise(tmp_path / "absent") is None
+    assert recognise(tmp_path / "no\0path") is None
+
+
+def test_what_is_too_large_to_be_a_document_of_ours_is_not_read(
+    kinds: Mapping[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("migrate.inspect.kinds._LARGEST", 1)
+    assert recognise(kinds["plan"]) is None
 
 
 @pytest.mark.parametrize("option", ["--plan-out", "--log-file"])

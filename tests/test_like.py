@@ -13,10 +13,11 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from migrate.map.config_blocks import blocks_of
 from migrate.map.mapped_folder import open_mapped
 from migrate.map.mapped_writer import AS_MAPPED
 from migrate.map.push_config_yaml import dump, parse
-from migrate.map.reviewed import carry_over, open_reviewed
+from migrate.map.reviewed import carry_over, open_reviewed, reviewed_beside
 from migrate.model.push_config import FIELDS, ServiceConfig
 from tests.conftest import Run, said
 from tests.snapshots import ACCOUNT, AS_OF, write_snapshot
@@ -301,6 +302,17 @@ def test_a_folder_that_was_not_reviewed_or_is_anothers_is_not_warned_of(run: Run
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "summary.json").write_text("[")
     assert said(run("map", mine, "--out", tmp_path / "e")) == ""
+
+
+def test_where_nothing_can_be_listed_nothing_is_warned_of(tmp_path: Path) -> None:
+    assert reviewed_beside(tmp_path / "absent" / "m", ACCOUNT, None) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["services: [", "[]", "services: {}", "{services: {}}", "a: 1", "services:\n  x: {}\n"]
+)
+def test_a_text_without_lines_for_each_service_has_no_parts(text: str) -> None:
+    assert blocks_of(text) is None
 
 
 VALUES = {bool: st.booleans(), str: st.text(st.characters(exclude_categories=["Cs"]), max_size=8)}

@@ -8,11 +8,15 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from migrate.model.plan import JOURNAL
+from migrate.model.schemas import COVERAGE
+from migrate.storage.parquet import parquet_bytes
 from tests.applying import apply
 from tests.conftest import DEMO_ACCOUNT, ROOT, TOKEN, Run, Serve, tiny_world
+from tests.snapshots import AS_OF
 
 FORMATS = ROOT / "tests" / "formats"
 CREDENTIALS = ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "CHAT_MIGRATE_CHAT_URL", "CHAT_MIGRATE_CONVERSATIONS_URL")
@@ -192,6 +196,17 @@ def test_coverage_shows_every_run_and_the_latest_by_platform(run: Run, tmp_path:
     assert len(shown(run, first)["runs"]) == 1
     first.write_bytes(b"PAR1 nothing")
     assert (run("show", first).exit_code, run("show", coverage).stderr.count("\n")) == (1, 1)
+
+
+def test_coverage_without_rows_has_no_run_and_rejected_records_are_said(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "c" / "2026-06-15T08-00-00Z.parquet"
+    file.parent.mkdir()
+    row = dict.fromkeys(COVERAGE.names, 0) | {"as_of": AS_OF, "service_sid": "IS" + "1" * 32, "snapshot": "sha256:1"}
+    for rows in ([], [{**row, "platform": None, "rejected": 3}]):
+        file.write_bytes(parquet_bytes(pa.Table.from_pylist(rows, schema=COVERAGE)))
+        assert len(shown(run, file.parent)["runs"]) == len(rows)
+        text = run("show", file.parent).stdout
+        assert ("3 live records that do not fit" in text) == bool(rows)
 
 
 @pytest.mark.parametrize(
