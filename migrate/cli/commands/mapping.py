@@ -69,18 +69,18 @@ def map_(
     files = [
         ("Edited", f"kept as {path}; --like carries edits over") for path in edited_copies(out) if path not in earlier
     ]
-    data = summary.to_json()
+    shown, data = summary, summary.to_json()
     edits: tuple[Edit, ...] = ()
     if like:
         reviewed = open_reviewed(out)  # what differs there from what was mapped is what was carried over
-        summary, edits = reviewed.mapped.as_it_stands, reviewed.edits
+        shown, edits = reviewed.mapped.as_it_stands, reviewed.edits
         credentials = len(reviewed.mapped.config.credentials)
         files.append(("Carried over", carried_row(str(like), edits, credentials)))
-        data = {**summary.to_json(), "carried_over": [edit.to_json() for edit in edits]}
+        data = {**shown.to_json(), "carried_over": [edit.to_json() for edit in edits]}
     if csv:
         rows = write_spreadsheet(out, summary, csv)
         files.append(("Devices", f"{csv} ({rows:,} rows; it holds identities: keep it as you keep the snapshot)"))
-    screen.result(data, lambda: map_view(summary, str(out), files, edits))
+    screen.result(data, lambda: map_view(shown, str(out), files, edits))
 
 
 def _warn_of(ignored: Sequence[Path], out: Path, screen: Screen) -> None:
