@@ -197,6 +197,13 @@ def test_what_is_too_large_to_be_a_document_of_ours_is_not_read(
     assert recognise(kinds["plan"]) is None
 
 
+def test_a_log_that_grows_is_not_read_as_a_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = tmp_path / "log.jsonl"
+    log.write_text('{"plan_id": 1, "changes": []}\n' * 2)
+    monkeypatch.setattr("migrate.inspect.kinds._json", pytest.fail)
+    assert recognise(log) is None
+
+
 @pytest.mark.parametrize("option", ["--plan-out", "--log-file"])
 def test_a_journal_is_not_written_over(tmp_path: Path, run: Run, kinds: Mapping[str, Path], option: str) -> None:
     journal = Path(shutil.copy(kinds["journal"], tmp_path / "plan.journal.jsonl"))

@@ -141,6 +141,9 @@ def _kind_of_file(path: Path) -> Kind | None:
         return "retire-journal"
     if head.startswith(LOAD_BEGIN.encode()):
         return "journal"
+    first, _, more = head.partition(b"\n")
+    if first.startswith(b"{") and first.rstrip().endswith(b"}") and more:
+        return None  # lines of JSON, such as a log, which may be long
     if head.lstrip().startswith(b"{"):
         content = _json(path)
         keys = content.keys() if isinstance(content, dict) else set()
