@@ -30,11 +30,12 @@ BELOW: dict[str, set[str]] = {
     "retire": {"verify", "extract", "load", "map", "snapshot", "twilio_api", "storage", "runtime", "model"},
     "diff": {"verify", "load", "map", "snapshot", "twilio_api", "storage", "runtime", "model"},
     "rehearse": {"load", "map", "snapshot", "twilio_api", "storage", "runtime", "model"},
+    "inspect": {"retire", "verify", "load", "map", "snapshot", "storage", "model"},
     "doctor": {"twilio_api", "model"},
     "purge": {"verify", "map", "snapshot", "storage", "model"},
     "pipeline": {"extract", "map", "load", "snapshot", "twilio_api", "runtime", "model"},
     # Views: they compute nothing and fetch nothing.
-    "report": {"purge", "diff", "rehearse", "retire", "verify", "load", "map", "snapshot", "model"},
+    "report": {"inspect", "purge", "diff", "rehearse", "retire", "verify", "load", "map", "snapshot", "model"},
     # Beside the command line, for notebooks: nothing of ours imports it.
     "review": {"report", "verify", "load", "map", "snapshot", "storage", "model"},
 }

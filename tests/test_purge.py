@@ -45,7 +45,7 @@ def test_a_dry_run_removes_nothing_and_apply_what_is_too_old(run: Run, kept: Pat
         "mapped", "plan.json", "report.html", "report.md",
     ]  # fmt: skip
     assert sorted(path.name for path in (kept / "first" / "mapped").iterdir()) == [
-        "push-config.yaml", "rules.toml", "summary.json",
+        "push-config.as-mapped.yaml", "push-config.yaml", "rules.toml", "summary.json",
     ]  # fmt: skip
     assert "0 folders of 0 removed" in run("purge", kept, kept, "--apply", "--yes").stdout
 

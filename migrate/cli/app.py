@@ -23,6 +23,7 @@ SECTIONS = {
         "extract": "extract",
         "map": "mapping:map_",
         "rules": "mapping",
+        "check": "show",
     },
     "Rehearse": {
         "rehearse": "rehearse",
@@ -39,6 +40,7 @@ SECTIONS = {
         "purge": "purge",
     },
     "Tools": {
+        "show": "show",
         "explain": "mapping",
         "completion": "completion",
     },

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -25,6 +25,9 @@ from migrate.twilio_api.limits import (
     DEFAULT_RETRY_BUDGET,
     LARGEST_PAGE_SIZE,
 )
+
+if TYPE_CHECKING:
+    from migrate.inspect.kinds import Kind
 
 logger = logging.getLogger(__name__)
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -77,8 +80,10 @@ class Identity(click.ParamType):  # type: ignore[type-arg]
 class FormatFile(OutFile):
     """A report or a list, whose ending names its format; `what` it is, for the message."""
 
-    def __init__(self, what: str, *formats: str, apart: bool = False, stays: bool = True) -> None:
-        super().__init__(apart=apart, stays=stays)
+    def __init__(
+        self, what: str, *formats: str, apart: bool = False, stays: bool = True, takes: tuple[Kind, ...] = ()
+    ) -> None:
+        super().__init__(*takes, apart=apart, stays=stays)
         self.what = what
         self.formats = formats
 
@@ -99,6 +104,11 @@ class Cassette(InFile):
             return DEMO
         path = super().convert(value, param, ctx)
         return path.absolute() if path == DEMO else path  # ./demo: the file of that name
+
+    def refuse_other_kind(self, path: Path) -> None:
+        """As others do; the demo's name is no place."""
+        if path != DEMO:
+            super().refuse_other_kind(path)
 
 
 def common_options(command: Command) -> Command:
@@ -148,13 +158,14 @@ def rules_option(command: Command) -> Command:
     """The option for rules of one's own; the command gets `rules`, or None where the default ones hold."""
 
     @click.option(
-        "--rules", "rules_file", type=InFile(exists=True), metavar="FILE",
+        "--rules", "rules_file", type=InFile("rules", exists=True), metavar="FILE",
         help="A TOML file with the rules to change; `chat-migrate rules` shows them all.",
     )  # fmt: skip
     @functools.wraps(command)
     def wrapped(*args: Any, rules_file: Path | None, **kwargs: Any) -> Any:
         if rules_file is None:  # the default ones are read where they are needed, which is after the first request
             return command(*args, rules=None, **kwargs)
+        guard_paths(click.get_current_context())  # before it is read
         from migrate.map.rules_toml import load_rules
 
         return command(*args, rules=load_rules(rules_file), **kwargs)
@@ -174,9 +185,11 @@ def api_options(command: Command) -> Command:
         envvar="CHAT_MIGRATE_CONVERSATIONS_URL", show_default=True, show_envvar=True,
         help="Scheme and host of Conversations.",
     )  # fmt: skip
-    @_twilio_option("--record", type=OutFile(), metavar="CASSETTE", help="Record all exchanges to a new cassette.")
     @_twilio_option(
-        "--replay", type=Cassette(), metavar="CASSETTE",
+        "--record", type=OutFile("cassette"), metavar="CASSETTE", help="Record all exchanges to a new cassette."
+    )
+    @_twilio_option(
+        "--replay", type=Cassette("cassette"), metavar="CASSETTE",
         help="Answer from a cassette; stay offline. `demo` is the demo that comes with the program.",
     )  # fmt: skip
     @_twilio_option(
@@ -225,7 +238,8 @@ def extract_options(command: Command) -> Command:
     )  # fmt: skip
     @click.option("--identity", "identities", type=Identity(), multiple=True, help="Only this user. Repeatable.")
     @click.option(
-        "--identity-file", type=InFile(exists=True, or_folder=True), metavar="FILE",
+        "--identity-file", metavar="FILE",
+        type=InFile("snapshot", "part", called="a list of identities", exists=True, or_folder=True),
         help="Only these users: a text file with one a line, a .csv or .parquet file, or a snapshot.",
     )  # fmt: skip
     @click.option(
@@ -253,6 +267,7 @@ def extract_options(command: Command) -> Command:
         from migrate.extract.progress import ExtractProgress
         from migrate.snapshot.manifest import read_manifest
 
+        guard_paths(click.get_current_context())  # before it is read
         earlier = read_manifest(expect) if expect else None
         if earlier and earlier.status != "finished":
             raise UsageError(f"--expect: the snapshot {expect} is unfinished")

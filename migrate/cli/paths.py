@@ -5,34 +5,77 @@ A parameter that names a file or a folder has one of these types, by which the g
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from migrate.model.errors import RefusedError, UsageError
+from migrate.model.errors import InputError, MigrateError, RefusedError, UsageError
+
+if TYPE_CHECKING:
+    from migrate.inspect.kinds import Kind, Recognised
 
 # By these files a snapshot and a mapped folder are known.
 _OURS = (("manifest.json", "services.parquet"), ("summary.json", "push-config.yaml"))
 
 
 class PathType(click.Path):
-    """A file or a folder. Use one of those below."""
+    """A file or a folder of the kinds that it `takes`, as `migrate.inspect.kinds` knows them.
+
+    Use a type of those below. Messages name what is wanted by those kinds, or as it is `called`. What is recognised
+    as of another kind is refused; what is of no kind is left to whoever reads it.
+    """
+
+    takes: tuple[Kind, ...] = ()
+    called: str = ""
+    takes_all = False  # whether nothing is of a wrong kind for it
 
     def __init__(self, *, exists: bool = False, file: bool = True, folder: bool = True) -> None:
         super().__init__(exists=exists, file_okay=file, dir_okay=folder, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Check whether it is a file or a folder, as is wanted; of what is recognised, say what it is instead."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            try:
+                self.refuse_other_kind(Path(value))
+            except MigrateError as error:  # a file for a folder, or the reverse, is wrong usage
+                raise UsageError(error.what, remedy=error.parts) from None
+            raise
 
     def journal_of(self, path: Path) -> Path | None:
         """The journal that is written for it where no other is named; None where none is."""
         return None
 
+    def refuse_other_kind(self, path: Path) -> None:
+        """Raise an error that names the kind, and the command for it, for what is recognised as of another kind."""
+        from migrate.inspect.kinds import recognise
+
+        if self.takes_all or (found := recognise(path)) is None or found.kind in self.takes:
+            return
+        raise self._other_kind(found)
+
+    @property
+    def _wanted(self) -> str:
+        from migrate.inspect.kinds import NAMES
+
+        return self.called or " or ".join(NAMES[kind] for kind in self.takes)
+
+    def _other_kind(self, found: Recognised) -> MigrateError:
+        return InputError(f"{found.path} is {found.name}, not {self._wanted}", remedy=found.use)
+
 
 class InFile(PathType):
     """A file to read, or also a folder with `or_folder`; `journal` is the ending of its journal."""
 
-    def __init__(self, *, exists: bool = False, or_folder: bool = False, journal: str = "") -> None:
+    def __init__(
+        self, *takes: Kind, called: str = "", exists: bool = False, or_folder: bool = False, journal: str = ""
+    ) -> None:
         super().__init__(exists=exists, folder=or_folder)
+        self.takes = takes
+        self.called = called
         self._journal = journal
 
     def journal_of(self, path: Path) -> Path | None:
@@ -41,14 +84,35 @@ class InFile(PathType):
 
 
 class InFolder(PathType):
-    """A folder to read."""
+    """A folder to read, of whatever kind."""
+
+    takes_all = True
 
     def __init__(self, *, exists: bool = False) -> None:
         super().__init__(exists=exists, file=False)
 
 
+class InAny(InFile):
+    """A file or a folder that is there, of whatever kind."""
+
+    takes_all = True
+
+    def __init__(self) -> None:
+        super().__init__(exists=True, or_folder=True)
+
+
+class InMapped(InFolder):
+    """A mapped folder to read."""
+
+    takes_all = False
+    takes = ("mapped",)
+
+
 class InSnapshot(InFolder):
     """A snapshot to read."""
+
+    takes_all = False
+    takes = ("snapshot",)
 
     def journal_of(self, path: Path) -> Path | None:
         """The journal of its retirement, beside it."""
@@ -62,7 +126,7 @@ class InEither(InFile):
     """A snapshot, a mapped folder or a plan to read."""
 
     def __init__(self) -> None:
-        super().__init__(or_folder=True)
+        super().__init__("snapshot", "mapped", "plan", or_folder=True)
 
     def journal_of(self, path: Path) -> Path | None:
         """The journal of a plan, or of a snapshot's retirement, beside it."""
@@ -71,24 +135,38 @@ class InEither(InFile):
         return InSnapshot().journal_of(path) if path.is_dir() else path.with_suffix(JOURNAL)
 
 
-class OutFile(PathType):
+class _Out(PathType):
+    """Something to write: what is there and of another kind is neither overwritten nor added to."""
+
+    def _other_kind(self, found: Recognised) -> MigrateError:
+        wanted = f", not {self._wanted}" if self._wanted else ""
+        return RefusedError(
+            f"{found.path} is {found.name}{wanted}: nothing is written there",
+            kept="It is as it was",
+            remedy="Name another place, with the same command",
+        )
+
+
+class OutFile(_Out):
     """A file to write: `apart` from the folders that the command makes, or the `journal`.
 
     One that `stays` is a report or a list that somebody may have read or signed: it is replaced by --overwrite alone.
     """
 
-    def __init__(self, *, apart: bool = False, journal: bool = False, stays: bool = False) -> None:
+    def __init__(self, *takes: Kind, apart: bool = False, journal: bool = False, stays: bool = False) -> None:
         super().__init__(folder=False)
+        self.takes = takes or (("journal",) if journal else ())
         self.apart = apart
         self.is_journal = journal
         self.stays = stays
 
 
-class OutFolder(PathType):
+class OutFolder(_Out):
     """A folder to write, with these files in it. One that `grows` gets files beside those that are there."""
 
-    def __init__(self, *files: str, grows: bool = False) -> None:
+    def __init__(self, kind: Kind, *files: str, grows: bool = False) -> None:
         super().__init__(file=False)
+        self.takes = (kind,)
         self.files = files
         self.grows = grows
 
@@ -98,7 +176,8 @@ def guard_paths(context: click.Context) -> None:
 
     Raises `UsageError` for what is no usable path or named twice, and `RefusedError` for a place where something
     would be lost: within a snapshot or a mapped folder, over a file that is read, over what is no file, over a report
-    that is there (unless the command has --overwrite).
+    that is there (unless the command has --overwrite). What is recognised as of another kind than is wanted is an
+    `InputError`, or a `RefusedError` where it would be written to.
     """
     given = list(_given(context))
     folders = [(path, kind) for path, kind, _ in given if isinstance(kind, OutFolder)]
@@ -122,7 +201,10 @@ def guard_paths(context: click.Context) -> None:
     for path, kind, option in given:
         if isinstance(kind, OutFile) and kind.apart and within & set(path.resolve().parents):
             raise UsageError(f"{option} is within the folder that is made", remedy="Name a file beside that folder")
+    written = [one for one in given if isinstance(one[1], _Out)]
+    _refuse_other_kinds(written)
     _refuse_what_is_there(sorted(parents), places)
+    _refuse_other_kinds(one for one in given if one not in written)
     if not context.params.get("overwrite"):
         reports = [path for path, kind, _ in given if isinstance(kind, OutFile) and kind.stays]
         _refuse_reports([*reports, *(path / name for path, kind in folders for name in kind.files)])
@@ -135,6 +217,11 @@ def _refuse_reports(paths: Sequence[Path]) -> None:
             kept="Nothing was done",
             remedy="Name another place, or replace it with --overwrite",
         )
+
+
+def _refuse_other_kinds(given: Iterable[tuple[Path, PathType, str]]) -> None:
+    for path, kind, _ in given:
+        kind.refuse_other_kind(path)
 
 
 def _refuse_what_is_there(parents: Sequence[Path], places: Sequence[Path]) -> None:

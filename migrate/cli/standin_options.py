@@ -33,7 +33,9 @@ def standin_options(command: Command) -> Command:
         "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, metavar="N",
         help="The port to listen on; 0 takes a free one.",
     )  # fmt: skip
-    @click.option("--world", type=InFile(), metavar="FILE", help="The world to serve; the demo's if not given.")
+    @click.option(
+        "--world", type=InFile("world"), metavar="FILE", help="The world to serve; the demo's if not given."
+    )
     # What is to go wrong: everything is off by default.
     @click.option(
         "--seed", type=int, default=0, show_default=True, metavar="N",

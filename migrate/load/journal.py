@@ -22,7 +22,7 @@ from migrate.storage.synced_log import LineError, SyncedLog
 
 FORMAT = 1
 ROLLBACK_OF = "rollback of "  # begins what a rollback's journal is known by; the id of the other plan follows
-_BEGIN = f'{{"format_version": {FORMAT}, "plan_id": '
+BEGIN = f'{{"format_version": {FORMAT}, "plan_id": '
 # applied: read back as desired; failed: sent, and not seen to be as desired; void: nothing of it has arrived, as
 # Twilio said, or as a later run has seen.
 Status = Literal["applied", "failed", "void"]
@@ -216,7 +216,7 @@ def read_journal(path: Path) -> Journal:
 
 
 def _log(path: Path) -> SyncedLog:
-    return SyncedLog(path, _BEGIN)
+    return SyncedLog(path, BEGIN)
 
 
 def _read(log: SyncedLog) -> Journal:

@@ -39,7 +39,7 @@ def make_plan(
     _refuse_other_server(api, mapped)
     compared = _compare(api, mapped)
     credentials, said = plan_credentials(api, mapped.config.credentials)
-    findings = [*mapped.findings(compared.live), *_snapshot_findings(mapped), *compared.findings, *said]
+    findings = [*mapped.findings(compared.live), *snapshot_findings(mapped), *compared.findings, *said]
     live = {sid: in_order(settings) for sid, settings in compared.live.items() if settings is not None}
     waiting = [proposal for proposal in mapped.waiting(compared.live) if proposal.service_sid in live]
     unread = [one for one in waiting if one.path in unreadable_of(compared.live[one.service_sid] or {})]
@@ -114,7 +114,7 @@ def _narrowed(mapped: Mapped, services: Collection[str], *, only_credentials: bo
     return replace(mapped, config=PushConfig(configs), summary=summary)
 
 
-def _snapshot_findings(mapped: Mapped) -> list[Finding]:
+def snapshot_findings(mapped: Mapped) -> list[Finding]:
     """What is to be said of the snapshot that was mapped, as it lies there now."""
     try:
         found = read_snapshot(mapped.snapshot)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from migrate.map.earlier_format import FORMAT_4, upgrade, upgrade_row
 from migrate.model.config_check import check_config
@@ -137,7 +138,7 @@ class Summary(Struct, frozen=True, dict=True):
         }
 
 
-class Mapped(Struct, frozen=True):
+class Mapped(Struct, frozen=True, dict=True):
     """A mapped folder that was read: its summary, and the push configuration as it stands now."""
 
     folder: Path
@@ -172,6 +173,17 @@ class Mapped(Struct, frozen=True):
                 proposed.get(config.service_sid, ()), config.settings, live.get(config.service_sid)
             )
         )
+
+    @cached_property
+    def then(self) -> dict[str, Settings | None]:
+        """What was live in Conversations when the snapshot was taken, by service; None where it is not known."""
+        return {service["service_sid"]: service["conversations"] for service in self.summary.services}
+
+    @cached_property
+    def as_it_stands(self) -> Summary:
+        """The summary with the findings and the proposals of push-config.yaml as it is now, beside `then`."""
+        found = tuple(sorted(self.findings(self.then), key=Finding.sort_key))
+        return replace(self.summary, findings=found, proposals=self.waiting(self.then))
 
     def findings(self, live: Mapping[str, Settings | None]) -> list[Finding]:
         """What is to be said of the mapping now: push-config.yaml may have been edited since it was made.

@@ -22,6 +22,8 @@ from migrate.storage.private import is_own_folder, is_partial_of
 FORMER = ".former"
 # What a person may have written into: when a new one takes its place, it is kept under a second name.
 KEPT = (CONFIG, RULES)
+# What the mapper has written into push-config.yaml, whoever edits that: see `migrate.map.reviewed`.
+AS_MAPPED = "push-config.as-mapped.yaml"
 _PART = re.compile(r"bindings/service_sid=IS[0-9a-fA-F]{32}/part-\d+\.parquet|\.duckdb-.*")
 
 
@@ -77,7 +79,7 @@ class MappedWriter:
         """Mend what was left by one that was killed."""
         self._restore()
         if self._former.exists():
-            if lost := [name for name in self._left() if _is_edited(self._former, name) and not self._has(name)]:
+            if lost := [name for name in self._left() if is_edited(self._former, name) and not self._has(name)]:
                 raise RefusedError(
                     f"{self._former} was left by a mapping that was killed, and its {lost[0]} has been edited",
                     kept="It is as it was",
@@ -105,18 +107,29 @@ class MappedWriter:
         content = (self._former / name).read_bytes()
         return any(path.read_bytes() == content for path in (self.folder / name, *edited_copies(self.folder, name)))
 
-    def finish(self, summary: Summary, configs: list[ServiceConfig], rules: str, left_out: Mapping[str, str]) -> None:
+    def finish(
+        self,
+        summary: Summary,
+        configs: list[ServiceConfig],
+        rules: str,
+        left_out: Mapping[str, str],
+        carried: str | None = None,
+    ) -> None:
         """Write the rest and put the folder in place.
 
         `rules` is their text, `left_out` the names by SID of services without an entry in the push configuration.
+        `carried` is the text of the push configuration where edits of another folder are carried over into it.
         """
         refuse_unless_free(self.folder, overwrite=self._overwrite)  # somebody may have put something there
         from migrate.map.push_config_yaml import dump
 
         sync(self.bindings)
-        write_whole(self.scratch / CONFIG, dump(configs, left_out, summary.proposals), private=True)
+        text = dump(configs, left_out, summary.proposals)
+        write_whole(self.scratch / AS_MAPPED, text, private=True)
+        write_whole(self.scratch / CONFIG, text if carried is None else carried, private=True)
         write_whole(self.scratch / RULES, rules, private=True)
-        content = {**summary.to_json(), "written": {name: sha256_of(self.scratch / name) for name in KEPT}}
+        written = {CONFIG: sha256_of(self.scratch / AS_MAPPED), RULES: sha256_of(self.scratch / RULES)}
+        content = {**summary.to_json(), "written": written}
         write_whole(self.scratch / SUMMARY, canonical_json(content), private=True)
         if not (self.folder / SUMMARY).exists():
             self.scratch.replace(self.folder)  # which may be there, but empty
@@ -134,7 +147,7 @@ class MappedWriter:
             kept = edited_copies(self.folder, name)
             for path in kept:
                 write_whole(self.scratch / path.name, path.read_bytes(), private=True)
-            if _is_edited(self.folder, name):
+            if is_edited(self.folder, name):
                 numbers = [int(found[1]) for path in kept if (found := re.search(r"-(\d+)\.\w+$", path.name))]
                 copy = self.scratch / _second_name(name).replace("*", str(max(numbers, default=0) + 1))
                 write_whole(copy, (self.folder / name).read_bytes(), private=True)
@@ -153,7 +166,7 @@ def _second_name(name: str) -> str:
 
 def _strange(folder: Path) -> list[str]:
     """What lies in a mapped folder and is not the mapper's."""
-    ours = {SUMMARY, *KEPT, *(path.name for name in KEPT for path in edited_copies(folder, name))}
+    ours = {SUMMARY, AS_MAPPED, *KEPT, *(path.name for name in KEPT for path in edited_copies(folder, name))}
     files = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
     return sorted(
         name
@@ -173,7 +186,7 @@ def refuse_unless_free(folder: Path, *, overwrite: bool = False) -> None:
         return
     is_mapped = {SUMMARY, CONFIG} <= names
     if not overwrite or not is_mapped:
-        names_edited = [name for name in KEPT if is_mapped and _is_edited(folder, name)]
+        names_edited = [name for name in KEPT if is_mapped and is_edited(folder, name)]
         edited = f"; its {names_edited[0]} has been edited" if names_edited else ""
         way = "map again with --overwrite, which keeps an edited file under a second name"
         raise RefusedError(
@@ -191,12 +204,20 @@ def refuse_unless_free(folder: Path, *, overwrite: bool = False) -> None:
         raise RefusedError(f"{folder} is read-only", kept="It is as it was", remedy="Name another folder with --out")
 
 
-def _is_edited(folder: Path, name: str) -> bool:
-    """Whether a file is another than was written; where that cannot be told, it is."""
+def is_edited(folder: Path, name: str, written: str = "") -> bool:
+    """Whether a file is another than was written, by its own name or as `written`; where it cannot be told, it is."""
     try:
-        written = json.loads((folder / SUMMARY).read_bytes())["written"][name]
-        return bool(written != sha256_of(folder / name))
+        wanted = json.loads((folder / SUMMARY).read_bytes())["written"][written or name]
+        return bool(wanted != sha256_of(folder / name))
     except FileNotFoundError as error:
         return Path(error.filename).name != name  # what is gone has no edits to lose
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return True
+
+
+def as_mapped(folder: Path) -> str | None:
+    """What the mapper had written into push-config.yaml, proven by the summary's checksum; None without proof."""
+    for name in (CONFIG, AS_MAPPED):
+        if (folder / name).is_file() and not is_edited(folder, name, CONFIG):
+            return (folder / name).read_bytes().decode()
+    return None

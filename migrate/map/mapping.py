@@ -20,12 +20,14 @@ from migrate.map.mapped_folder import SUMMARY, ServiceSummary, Summary, part_of
 from migrate.map.mapped_parts import open_part
 from migrate.map.mapped_writer import MappedWriter
 from migrate.map.notifications import service_config
+from migrate.map.reviewed import Reviewed, carry_over, open_reviewed
 from migrate.map.rules import Rules
 from migrate.map.rules_toml import default_rules
 from migrate.map.sharing import find_sharing
 from migrate.map.small_services import BYTES_A_TASK, SERVICES_A_TASK, Service, TaskTogether, map_together, settle_all
 from migrate.model.config_check import check_config
 from migrate.model.credential import Credential
+from migrate.model.errors import RefusedError, UsageError
 from migrate.model.finding import Finding, nothing_expected
 from migrate.model.proposal import Proposal
 from migrate.model.push_config import ServiceConfig, flatten
@@ -96,6 +98,7 @@ def map_snapshot(
     rules: Rules | None = None,
     *,
     overwrite: bool = False,
+    like: Path | None = None,
     executor: Executor | None = None,
 ) -> Summary:
     """Translate the snapshot in one folder into the mapped folder `out`, and return its summary.
@@ -103,8 +106,13 @@ def map_snapshot(
     Every binding has exactly one outcome, and the counts add up to the snapshot's rows. The tasks run on `executor`,
     else on a few threads of this process. Raises `InputError` and `RefusedError` as `read_snapshot` does, and
     `RefusedError` if `out` is not empty; with `overwrite` it may be a mapped folder, whose edited push
-    configuration is kept beside the new one.
+    configuration is kept beside the new one. `like` is a reviewed mapped folder, given instead of `rules`: its rules
+    and edits are carried over (see `migrate.map.reviewed`). Raises as `open_reviewed` does, and `RefusedError` for
+    one of another account.
     """
+    if like and rules:
+        raise UsageError("A reviewed mapped folder brings its own rules: give either")
+    reviewed = open_reviewed(like) if like else None
     before = _stamp(out)
 
     def kept() -> str:  # one that stops in the middle leaves nothing
@@ -115,7 +123,8 @@ def map_snapshot(
     whole = resumable(kept=kept, remedy=again, cannot=lambda _: f"Cannot map into {out}")
     with whole, MappedWriter(out, overwrite=overwrite) as writer, ExitStack() as stack:
         executor = executor or stack.enter_context(Workers(os.cpu_count() or 1, "map"))
-        mapping = _Mapping(read_snapshot(snapshot), rules or default_rules(), writer, executor)
+        rules = reviewed.rules if reviewed else rules or default_rules()
+        mapping = _Mapping(read_snapshot(snapshot), rules, writer, executor, reviewed)
         stack.callback(mapping.stop)  # before the writer clears away, and before the threads are waited for
         return mapping.run()
 
@@ -132,7 +141,17 @@ def _stamp(out: Path) -> tuple[int, int] | None:
 class _Mapping:
     """One snapshot being mapped, service by service."""
 
-    def __init__(self, source: Snapshot, rules: Rules, writer: MappedWriter, executor: Executor) -> None:
+    def __init__(
+        self,
+        source: Snapshot,
+        rules: Rules,
+        writer: MappedWriter,
+        executor: Executor,
+        reviewed: Reviewed | None = None,
+    ) -> None:
+        if reviewed:
+            _refuse_other_account(source, reviewed)
+        self._reviewed = reviewed
         self._source = source
         self._rules = rules
         self._writer = writer
@@ -175,6 +194,11 @@ class _Mapping:
             findings += check_config(desired.config, then, counts.subscribers, off, lengths, desired.proposals)
         settle_all(self._together)
         findings += self._account({service["service_sid"] for service in services})
+        carried = None
+        if self._reviewed:
+            there = {service["service_sid"] for service in services}
+            carried = carry_over(self._reviewed, configs, left_out, tuple(proposals), there)
+            findings += carried.findings
         expired = sum(service["outcomes"].get("expired", 0) for service in services)
         if clock := self._source.manifest.clock:
             findings.append(Finding("clock-differs", None, str(clock)))
@@ -192,7 +216,7 @@ class _Mapping:
             proposals=tuple(sorted(proposals, key=Proposal.sort_key)),
             addresses=self._source.manifest.addresses,
         )
-        self._writer.finish(summary, configs, self._rules.text, left_out)
+        self._writer.finish(summary, configs, self._rules.text, left_out, carried.text if carried else None)
         return summary
 
     def stop(self) -> None:
@@ -272,6 +296,16 @@ class _Mapping:
         named |= {f"inference.{sid}": sid for sid in self._rules.tables["inference"] if is_service_sid(sid)}
         strange = sorted(rule for rule, sid in named.items() if sid not in services) if whole else []
         return found + [Finding("rule-unused", None, rule) for rule in strange]
+
+
+def _refuse_other_account(source: Snapshot, reviewed: Reviewed) -> None:
+    ours, theirs = source.manifest.account_sid, reviewed.mapped.summary.account_sid
+    if ours != theirs:
+        raise RefusedError(
+            f"The snapshot {source.folder} is of account {ours}, and {reviewed.mapped.folder} of {theirs}",
+            kept="Nothing was written",
+            remedy="Name a mapped folder of that account with --like",
+        )
 
 
 def _live_then(service: dict[str, Any]) -> dict[str, Any] | None:

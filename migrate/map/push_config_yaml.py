@@ -66,6 +66,21 @@ def dump(
     return "\n".join(lines) + "\n"
 
 
+def dump_credentials(credentials: Iterable[CredentialConfig]) -> str:
+    """The key `credentials` as the file has it, behind an empty line; empty without any."""
+    entries = {
+        found.friendly_name: {
+            **({"sid": found.credential_sid} if found.credential_sid else {}),
+            **{key: value for key, value in found.to_json().items() if key != "friendly_name"},
+        }
+        for found in credentials
+    }
+    if not entries:
+        return ""
+    text: str = yaml.safe_dump({"credentials": entries}, allow_unicode=True, sort_keys=False, width=float("inf"))
+    return f"\n{text}"
+
+
 def _dump_settings(config: ServiceConfig, proposals: Mapping[str, Proposal]) -> list[str]:
     settings = in_order({path: proposal.value for path, proposal in proposals.items()} | dict(config.settings))
     if not settings:
@@ -111,7 +126,7 @@ def parse(text: str, source: str) -> PushConfig:
     in the place of a reference to a secret is never told: it may be the secret.
     """
     try:
-        root = _compose(text)
+        root = compose(text)
     except yaml.YAMLError as error:
         raise InputError(
             f"{source} line {_line(error, text)}: not valid YAML: {_problem(error)}", remedy=_REMEDY
@@ -121,7 +136,7 @@ def parse(text: str, source: str) -> PushConfig:
     return _Reader(source).config(root)
 
 
-def _compose(text: str) -> yaml.Node | None:
+def compose(text: str) -> yaml.Node | None:
     """The file's nodes: by libyaml, some seven times as fast, where it takes the text; else by PyYAML's own reader.
 
     libyaml composes on the C stack, without a limit, so it gets nothing that nests deeper than this file ever does.

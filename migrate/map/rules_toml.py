@@ -68,11 +68,19 @@ def load_rules(path: Path | None) -> Rules:
     """The default rules with the changes in a file, if one is named. Raises `InputError`, as `override` does."""
     if path is None:
         return default_rules()
+    return override(_text(path), str(path))
+
+
+def own_rules(path: Path) -> Rules:
+    """All rules in a mapped folder's rules.toml. Raises `InputError`, as `read_rules` does, and `OSError`."""
+    return read_rules(_text(path), str(path))
+
+
+def _text(path: Path) -> str:
     try:
-        text = path.read_bytes().decode("utf-8-sig")  # editors on Windows put a mark in front
+        return path.read_bytes().decode("utf-8-sig")  # editors on Windows put a mark in front
     except UnicodeDecodeError:
         raise InputError(f"{path} is not UTF-8 text", remedy="Save it as such") from None
-    return override(text, str(path))
 
 
 def _rules(document: tomlkit.TOMLDocument, source: str = "") -> Rules:

@@ -70,6 +70,45 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
         "Nothing to do if it was taken out on purpose (leave_out in the rules says so for good); otherwise map "
         "again, and edit the new push-config.yaml",
     ),
+    "review-service-new": CatalogueEntry(
+        "warning",
+        "The service is new since the review: its settings are as mapped, and have not been reviewed",
+        "Review its entry in push-config.yaml, or leave it out by the rules",
+    ),
+    "review-service-gone": CatalogueEntry(
+        "warning",
+        "The reviewed push-config.yaml states the service, and the snapshot does not have it: its entry and its "
+        "edits are not carried over",
+        "Nothing to do if it was deleted; if the snapshot was narrowed, or is of another time, extract again",
+    ),
+    "review-ground-changed": CatalogueEntry(
+        "warning",
+        "The setting was edited in the review, and is mapped otherwise now than it was then, because Chat, the "
+        "bindings or the rules have changed: the reviewed value is kept",
+        "Compare it with push-config.as-mapped.yaml, which has the setting as it is mapped now, and decide again",
+    ),
+    "review-setting-changed": CatalogueEntry(
+        "warning",
+        "The setting is mapped otherwise now than in the review, because Chat, the bindings or the rules have "
+        "changed: it was not edited then, so the new value is taken",
+        "Review it again in push-config.yaml",
+    ),
+    "review-edit-dropped": CatalogueEntry(
+        "warning",
+        "The service was edited when the mapping was reviewed, and the rules leave it out now: its edits are dropped",
+        "Nothing to do if it is to be left out; otherwise take it out of leave_out in the rules, and map again",
+    ),
+    "review-rules-edited": CatalogueEntry(
+        "warning",
+        "The rules of the reviewed mapped folder were edited after it was mapped: the edited rules are carried over, "
+        "and what they change has not been reviewed",
+        "Review what they change, or undo that edit and map again",
+    ),
+    "review-comments-dropped": CatalogueEntry(
+        "info",
+        "Comments of the reviewed push-config.yaml are not carried over: their entries are mapped otherwise now",
+        "Copy those that you need from the reviewed folder",
+    ),
     "media-text": CatalogueEntry(
         "warning",
         "Media messages will be pushed in Twilio's own words: Chat pushed them in those of new_message, and "

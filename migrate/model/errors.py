@@ -66,6 +66,11 @@ class MigrateError(Exception):
         self._remedy: tuple[str | Step, ...] = (remedy,) if isinstance(remedy, str) else remedy
 
     @property
+    def parts(self) -> tuple[str | Step, ...]:
+        """What to do next, as words and the steps between them."""
+        return self._remedy
+
+    @property
     def steps(self) -> tuple[Step, ...]:
         """What the remedy names to be done next; `AGAIN` among them says that the same call resumes."""
         return tuple(part for part in self._remedy if isinstance(part, Step))

@@ -8,10 +8,11 @@ from rich.text import Text
 
 from migrate.model.text import printable
 from migrate.report.layout import COLUMN, grid, table
-from migrate.report.limit import first, listed, more
+from migrate.report.limit import MOST_SHOWN, first, listed, more
 from migrate.report.text import findings_view
 from migrate.report.wording import count, name, share, when
 from migrate.verify.coverage import Counts, Coverage
+from migrate.verify.coverage_folder import CoverageRun
 
 _COLUMNS = {
     "bindings": "bindings",
@@ -73,3 +74,22 @@ def _cells(counts: Counts) -> list[str]:
 
 def _platform(platform: str | None) -> str:
     return "(none)" if platform is None else printable(platform) or '""'
+
+
+def runs_view(runs: Sequence[CoverageRun], folder: str) -> Text:
+    """The runs in a coverage folder, the latest last, and the latest by service and platform."""
+    text = table([("Coverage", f"{folder}, {count(len(runs), 'run')}")]).append("\n")
+    if not runs:
+        return text
+    lines = [(f"{run.as_of[:16]} UTC  {run.snapshot[:19]}", _cells(run.total)) for run in runs[-MOST_SHOWN:]]
+    text.append(grid((*_COLUMNS.values(), "ready"), lines))
+    text.append(more(len(runs), "run", "use --json")).append("\nThe latest\n", "bold")
+    latest, rows = runs[-1], list[tuple[str, Sequence[str]]]()
+    for service in first(latest.services, lambda service: -service.total.pending):
+        rows.append((service.service_sid, ()))
+        rows += [(f"  {_platform(platform)}", _cells(counts)) for platform, counts in service.platforms.items()]
+    text.append(grid((*_COLUMNS.values(), "ready"), [*rows, ("All", _cells(latest.total))]))
+    text.append(more(len(latest.services), "service", "use --json"))
+    if rejected := rejected_row([(one.service_sid, one.rejected) for one in latest.services]):
+        text.append(table(rejected))
+    return text.append(f"\n{_LEGEND}")

@@ -8,19 +8,23 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from migrate.map.mapped_folder import CredentialUse, ServiceSummary, Summary
+from migrate.map.reviewed import Edit
 from migrate.model.credential import Credential
 from migrate.model.text import printable
 from migrate.report.layout import BREAK, COLUMN, sided, table
 from migrate.report.limit import first, more
 from migrate.report.text import findings_view, mapping_rows, proposals_view
-from migrate.report.wording import count, counts, name
+from migrate.report.wording import count, counts, name, setting
 
 
-def map_view(summary: Summary, folder: str, files: Sequence[tuple[str, str]] = ()) -> Text:
-    """What a mapping found; `files` are names and paths of what else was written."""
+def map_view(
+    summary: Summary, folder: str, files: Sequence[tuple[str, str]] = (), edits: Sequence[Edit] = ()
+) -> Text:
+    """What a mapping found; `files` are names and paths of what else was written, `edits` those of a person."""
     names = {service["service_sid"]: service["friendly_name"] for service in summary.services}
     where = f"see {folder}/summary.json"
     text = findings_view(summary.findings, names, where).append(proposals_view(summary.waiting, names, where))
+    text.append(edits_view(edits, "use --json"))
     text.append(table([("Mapped", folder), *mapping_rows(summary), *files]))
     known = {credential.sid: credential for credential in summary.credentials}
     if used := _used(summary):
@@ -73,3 +77,30 @@ def _handed_out(summary: Summary) -> list[tuple[ServiceSummary, list[CredentialU
         if changed:
             found.append((service, changed))
     return found
+
+
+def carried_row(like: str, edits: Sequence[Edit], credentials: int) -> str:
+    """How much of a review was carried over: edits, and the services that they are in; and its credentials."""
+    services = {edit.service_sid for edit in edits}
+    also = f", and {count(credentials, 'credential')}" if credentials else ""
+    return f"{count(len(edits), 'edit')} of {count(len(services), 'service')}{also}, and the rules: from {like}"
+
+
+def edits_view(edits: Sequence[Edit], where: str) -> Text:
+    """Each edit of a push configuration: what was mapped, and what a person has put in its place; or nothing."""
+    if not edits:
+        return Text()
+    text = Text().append("Edited in push-config.yaml\n", "bold")
+    former = ""
+    for edit in first(edits):
+        if edit.service_sid != former:
+            former = edit.service_sid
+            text.append(former, "bold").append("  taken out\n" if not edit.path else "\n")
+        if edit.path:
+            before, after = (
+                "(not stated)" if value is None else setting({edit.path: value}, edit.path)
+                for value in (edit.before, edit.after)
+            )
+            text.append(f"    {edit.path}  {BREAK}").append(sided(before), "red")
+            text.append(f" {BREAK}→ ").append(sided(after), "green").append("\n")
+    return text.append(more(len(edits), "edit", where, "    ")).append("\n")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from migrate.storage.sid_set import Sids
 
 FORMAT = 1
-_BEGIN = f'{{"format_version": {FORMAT}, "kind": "retire", '
+BEGIN = f'{{"format_version": {FORMAT}, "kind": "retire", '
 Result = Literal["deleted", "failed"]
 
 
@@ -89,30 +89,44 @@ def read_retire_journal(
 
     Raises `InputError` for a file that is none, and `RefusedError` for that of another snapshot, account or address.
     """
-    log = SyncedLog(own_place(path), _BEGIN)  # a link stays one
-    journal = RetireJournal(log, snapshot, account_sid, target, conversations)
+    log = SyncedLog(own_place(path), BEGIN)  # a link stays one
     if log.is_unwritten():
-        return journal
+        return RetireJournal(log, snapshot, account_sid, target, conversations)
+    journal = _read(log, conversations)
+    addresses = journal.target, journal.conversations
+    is_there = all(map(is_same_api, addresses, (target, conversations)))
+    if (journal.snapshot, journal.account_sid) != (snapshot, account_sid) or not is_there:
+        raise RefusedError(
+            f"{log.path} is the journal of another snapshot, account or address",
+            kept="Nothing was deleted",
+            remedy="Name another file with --journal",
+        )
+    journal.target, journal.conversations = target, conversations
+    return journal
+
+
+def begun_retire_journal(path: Path) -> RetireJournal:
+    """The journal in a file, whosever it is; of an earlier version's, `conversations` is empty.
+
+    Raises `InputError` for a file that is none.
+    """
+    return _read(SyncedLog(path, BEGIN), "")
+
+
+def _read(log: SyncedLog, conversations: str) -> RetireJournal:
     try:
         with log.reading() as lines:
             first = next(lines)
-            whose = tuple(str(first[name]) for name in ("snapshot", "account_sid"))
-            addresses = str(first["target"]), str(first.get("conversations", conversations))
             if first["format_version"] != FORMAT or first["kind"] != "retire":
                 raise ValueError("another journal")
+            snapshot, account, target = (str(first[name]) for name in ("snapshot", "account_sid", "target"))
+            journal = RetireJournal(log, snapshot, account, target, str(first.get("conversations", conversations)))
             for line in lines:
                 journal.take(line)
     except LineError:
         raise InputError(
             f"{log.path} is not a journal of chat-migrate retire", remedy="Name another file with --journal"
         ) from None
-    is_there = all(map(is_same_api, addresses, (target, conversations)))
-    if whose != (snapshot, account_sid) or not is_there:
-        raise RefusedError(
-            f"{log.path} is the journal of another snapshot, account or address",
-            kept="Nothing was deleted",
-            remedy="Name another file with --journal",
-        )
     return journal
 
 

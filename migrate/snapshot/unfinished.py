@@ -6,15 +6,18 @@ Known before anything is asked for, and so without Arrow.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from migrate.model.address import other_address, place
 from migrate.model.errors import RefusedError, Step
-from migrate.snapshot.checkpoint import CHECKPOINT
+from migrate.snapshot.checkpoint import CHECKPOINT, ChainState
 from migrate.snapshot.manifest import NAME as MANIFEST
 from migrate.snapshot.manifest import Manifest, read_manifest
 from migrate.snapshot.rejected import remove_rejected
 from migrate.storage.files import PARTIAL
+from migrate.storage.synced_log import LineError, SyncedLog
 
 BINDINGS_FOLDER = "bindings"
 
@@ -64,3 +67,46 @@ def clear_up(folder: Path) -> None:
     """Remove what only an unfinished snapshot needs."""
     (folder / CHECKPOINT).unlink(missing_ok=True)
     remove_rejected(folder)
+
+
+@dataclass(frozen=True)
+class Begun:
+    """How far an unfinished snapshot has come: its chains, how many of them are done, and the rows by service."""
+
+    chains: int
+    done: int
+    rows: Mapping[str, int]
+    rejected: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The numbers by name."""
+        return {**vars(self), "rows": dict(self.rows)}
+
+
+def read_begun(folder: Path) -> Begun:
+    """What the checkpoint of an unfinished snapshot names, which is left as it is; repeated rows are counted, too.
+
+    Raises `RefusedError` for a checkpoint that cannot be read.
+    """
+    chains: dict[str, ChainState] = {}
+    log = SyncedLog(folder / CHECKPOINT)
+    try:
+        if log.path.exists():
+            with log.reading() as lines:
+                for line in lines:
+                    name, sid = str(line["chain"]), str(line["service_sid"])
+                    if line.get("restart"):
+                        chains[name] = ChainState(sid)
+                    else:
+                        chains.setdefault(name, ChainState(sid)).take(line)
+    except LineError as error:
+        raise RefusedError(
+            f"The unfinished snapshot {folder} does not agree with its {CHECKPOINT}: line {error.number:,}",
+            kept="It is unchanged",
+            remedy="Start over with --restart",
+        ) from None
+    rows: dict[str, int] = {}
+    for state in chains.values():
+        rows[state.service_sid] = rows.get(state.service_sid, 0) + sum(part.rows for part in state.parts)
+    rejected = sum(file.rows for state in chains.values() for file in state.rejected)
+    return Begun(len(chains), sum(state.done for state in chains.values()), rows, rejected)

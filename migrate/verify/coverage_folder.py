@@ -7,15 +7,16 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from migrate.model.errors import RefusedError
+from migrate.model.errors import InputError, RefusedError
 from migrate.snapshot.rejected import REJECTED
 from migrate.storage.files import make_private_folder, private_file, write_whole
 from migrate.storage.lock import hold
-from migrate.verify.coverage import Counts, Coverage, ServiceCoverage
+from migrate.verify.coverage import Counts, Coverage, ServiceCoverage, total
 
 # What a verification needs meanwhile, within the coverage folder: readers of Parquet folders pass over such a name.
 # In it the live bindings are a snapshot, and WORK has lists of who is pending or ready.
@@ -91,3 +92,62 @@ def _free_name(folder: Path, name: str) -> Path:
     while path.exists():
         path, number = folder / f"{name}-{number}.parquet", number + 1
     return path
+
+
+@dataclass(frozen=True)
+class CoverageRun:
+    """What one run of `verify` has written: its file, the live side's time in UTC, the snapshot's digest, and the
+    numbers by service; names of services are not in it.
+    """
+
+    file: Path
+    as_of: str
+    snapshot: str
+    services: tuple[ServiceCoverage, ...]
+
+    @property
+    def total(self) -> Counts:
+        """The counts of all services."""
+        return total(service.total for service in self.services)
+
+    def to_json(self) -> dict[str, Any]:
+        """The run as `show --json` has it."""
+        return {
+            "file": str(self.file),
+            "as_of": self.as_of,
+            "snapshot": self.snapshot,
+            "services": [service.to_json() for service in self.services],
+            "total": self.total.to_json(),
+        }
+
+
+def read_runs(path: Path) -> tuple[CoverageRun, ...]:
+    """The runs in a coverage folder, the latest last; or the one in a file of it.
+
+    Raises `InputError` for a file that is named as one and is none.
+    """
+    files = [file for file in path.glob("*.parquet") if run_time(file)] if path.is_dir() else [path]
+    runs = [run for file in sorted(files) if (run := _read_run(file))]
+    return tuple(sorted(runs, key=lambda run: run.as_of))
+
+
+def _read_run(file: Path) -> CoverageRun | None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from migrate.model.schemas import COVERAGE
+
+    try:
+        rows = pq.ParquetFile(file).read().select(COVERAGE.names).cast(COVERAGE).to_pylist()
+    except (pa.ArrowException, LookupError, ValueError):
+        raise InputError(f"{file} is not coverage that verify has written", remedy="Move it away") from None
+    if not rows:  # a snapshot without services
+        return None
+    services: dict[str, ServiceCoverage] = {}
+    for row in rows:
+        sid = str(row["service_sid"])
+        before = services.get(sid, ServiceCoverage(sid, ""))
+        counts = Counts(*(row[item.name] for item in fields(Counts)))
+        platforms = {**before.platforms, row["platform"]: counts}
+        services[sid] = ServiceCoverage(sid, "", platforms, before.rejected + row["rejected"])
+    return CoverageRun(file, rows[0]["as_of"].isoformat(), str(rows[0]["snapshot"]), tuple(services.values()))

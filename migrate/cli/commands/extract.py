@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command)
-@click.option("--out", type=OutFolder(), required=True, metavar="DIR", help="The snapshot's folder.")
+@click.option("--out", type=OutFolder("snapshot"), required=True, metavar="DIR", help="The snapshot's folder.")
 @extract_options
 @api_options
 @common_options

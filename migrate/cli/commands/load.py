@@ -25,7 +25,7 @@ from migrate.cli.commands.warnings import warn
 from migrate.cli.console import Screen
 from migrate.cli.help import Command
 from migrate.cli.options import FormatFile, ServiceSid, api_options, common_options, overwrite_option
-from migrate.cli.paths import InFile, InFolder, OutFile
+from migrate.cli.paths import InFile, InMapped, OutFile
 from migrate.cli.spelling import command_of, same_command, spelled
 from migrate.load.limits import NOTHING_WRITTEN
 from migrate.load.proposals import INFERRED
@@ -44,17 +44,17 @@ NOT_TO_PLAN = ("plan_out", "reports", "record", "detailed_exitcode", "as_json")
 
 
 @click.command(cls=Command)
-@click.argument("mapped", type=InFolder(), required=False)
+@click.argument("mapped", type=InMapped(), required=False)
 @click.option(
-    "--plan", "plan_file", type=InFile(exists=True, journal=JOURNAL), metavar="FILE",
+    "--plan", "plan_file", type=InFile("plan", exists=True, journal=JOURNAL), metavar="FILE",
     help="A saved plan, instead of a mapped folder.",
 )  # fmt: skip
 @click.option("--service", "services", type=ServiceSid(), multiple=True, help="Only this service. Repeatable.")
 @click.option("--only-credentials", is_flag=True, help="Only the credentials in push-config.yaml.")
-@click.option("--plan-out", type=OutFile(), metavar="FILE", help="Save the plan.")
+@click.option("--plan-out", type=OutFile("plan"), metavar="FILE", help="Save the plan.")
 @click.option(
-    "--report", "reports", type=FormatFile("a report", ".html", ".md", ".json"), multiple=True, metavar="FILE",
-    help="Write a report: .html, .md or .json. Repeatable.",
+    "--report", "reports", type=FormatFile("a report", ".html", ".md", ".json", takes=("plan",)), multiple=True,
+    metavar="FILE", help="Write a report: .html, .md or .json. Repeatable.",
 )  # fmt: skip
 @overwrite_option("a report")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 3 if there is something to change.")

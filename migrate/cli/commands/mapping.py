@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from migrate.cli.commands.warnings import warn
 from migrate.cli.console import Screen
 from migrate.cli.help import Command
 from migrate.cli.options import BindingSid, ServiceSid, common_options, rules_option
-from migrate.cli.paths import InFolder, InSnapshot, OutFile, OutFolder
+from migrate.cli.paths import InMapped, InSnapshot, OutFile, OutFolder
 from migrate.cli.spelling import command_of
 from migrate.model.errors import Step
 
 if TYPE_CHECKING:
+    from migrate.map.reviewed import Edit
     from migrate.map.rules import Rules
 
 
 @click.command("map", cls=Command)
 @click.argument("snapshot", type=InSnapshot())
-@click.option("--out", type=OutFolder(), required=True, metavar="DIR", help="The mapped folder.")
+@click.option("--out", type=OutFolder("mapped"), required=True, metavar="DIR", help="The mapped folder.")
 @click.option(
     "--overwrite",
     is_flag=True,
@@ -32,34 +35,76 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Also write who must register again, for a spreadsheet.",
 )
+@click.option(
+    "--like", type=InMapped(), metavar="MAPPED",
+    help="A reviewed mapped folder: carry over its rules, and what was edited in its push-config.yaml.",
+)  # fmt: skip
 @rules_option
 @common_options
-def map_(snapshot: Path, out: Path, overwrite: bool, csv: Path | None, rules: Rules | None, screen: Screen) -> None:
+def map_(
+    snapshot: Path,
+    out: Path,
+    overwrite: bool,
+    csv: Path | None,
+    like: Path | None,
+    rules: Rules | None,
+    screen: Screen,
+) -> None:
     """Translate a snapshot into push configuration, for review.
 
     Writes push-config.yaml, to be reviewed and edited, and what becomes of every binding. Stays offline.
 
+    With --like, the rules and the edits of a reviewed mapped folder are carried over to another snapshot's. What no
+    longer fits is a finding: a service that is gone or new, a setting that has changed since. --rules and --like
+    exclude each other, because the reviewed rules are carried over as a whole.
+
     \b
     Example:
       chat-migrate map snapshot --out mapped
+      chat-migrate map snapshot-on-the-day --out mapped-on-the-day --like mapped
       chat-migrate map snapshot --out mapped --overwrite --rules rules.toml
     """
     from migrate.map.mapped_writer import edited_copies
     from migrate.map.mapping import map_snapshot
+    from migrate.map.reviewed import open_reviewed, reviewed_beside
     from migrate.map.spreadsheet import write_spreadsheet
-    from migrate.report.mapping import map_view
+    from migrate.report.mapping import carried_row, map_view
 
+    if like and rules:
+        raise click.UsageError("--rules and --like exclude each other: --like carries over the reviewed rules")
     earlier = edited_copies(out)
-    summary = map_snapshot(snapshot, out, rules, overwrite=overwrite)
-    files = [("Edited", f"kept as {path}") for path in edited_copies(out) if path not in earlier]
+    summary = map_snapshot(snapshot, out, rules, overwrite=overwrite, like=like)
+    if not like:
+        _warn_of(reviewed_beside(out, summary.account_sid, rules), out, screen)
+    files = [
+        ("Edited", f"kept as {path}; --like carries edits over") for path in edited_copies(out) if path not in earlier
+    ]
+    shown, data = summary, summary.to_json()
+    edits: tuple[Edit, ...] = ()
+    if like:
+        reviewed = open_reviewed(out)  # what differs there from what was mapped is what was carried over
+        shown, edits = reviewed.mapped.as_it_stands, reviewed.edits
+        credentials = len(reviewed.mapped.config.credentials)
+        files.append(("Carried over", carried_row(str(like), edits, credentials)))
+        data = {**shown.to_json(), "carried_over": [edit.to_json() for edit in edits]}
     if csv:
         rows = write_spreadsheet(out, summary, csv)
         files.append(("Devices", f"{csv} ({rows:,} rows; it holds identities: keep it as you keep the snapshot)"))
-    screen.result(summary.to_json(), lambda: map_view(summary, str(out), files))
+    screen.result(data, lambda: map_view(shown, str(out), files, edits))
     screen.next(
         f"read {out / 'push-config.yaml'}, edit it, and see what would change:",
         command_of(Step("load", {"mapped": out})),
     )
+
+
+def _warn_of(ignored: Sequence[Path], out: Path, screen: Screen) -> None:
+    """Say whose review was ignored."""
+    from migrate.model.text import listed
+
+    if ignored:
+        folders = [str(out.parent / path.name) for path in ignored]
+        which = f"To carry them over, use --like {folders[0]}"
+        warn(screen, f"edits or rules of what was reviewed are not carried over: {listed(folders)}. {which}")
 
 
 @click.command(cls=Command)
@@ -82,7 +127,7 @@ def rules(rules: Rules | None, screen: Screen) -> None:
 
 
 @click.command(cls=Command)
-@click.argument("mapped", type=InFolder())
+@click.argument("mapped", type=InMapped())
 @click.argument("sid", type=BindingSid())
 @click.option("--service", "service_sid", type=ServiceSid(), help="Only in this service, if several list it.")
 @click.option("--show-identities", is_flag=True, help="Show the identity whole, instead of masked.")

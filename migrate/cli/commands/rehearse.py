@@ -12,7 +12,7 @@ from migrate.cli.commands.applying import done_of
 from migrate.cli.console import Screen
 from migrate.cli.help import Command
 from migrate.cli.options import FormatFile, common_options, overwrite_option
-from migrate.cli.paths import InFolder, InSnapshot
+from migrate.cli.paths import InMapped, InSnapshot
 from migrate.cli.spelling import command_of
 from migrate.load.proposals import INFERRED
 from migrate.model.errors import Step
@@ -20,7 +20,7 @@ from migrate.rehearse.points import Rehearsal
 
 
 @click.command(cls=Command)
-@click.argument("mapped", type=InFolder())
+@click.argument("mapped", type=InMapped())
 @click.option(
     "--snapshot",
     type=InSnapshot(),

@@ -33,12 +33,14 @@ if TYPE_CHECKING:
 @click.argument("snapshot", type=InSnapshot())
 @click.option("--service", "services", type=ServiceSid(), multiple=True, help="Only this service. Repeatable.")
 @click.option(
-    "--coverage", type=OutFolder(grows=True), default="coverage", show_default=True, metavar="DIR",
+    "--coverage", type=OutFolder("coverage", grows=True), default="coverage", show_default=True, metavar="DIR",
     help="The folder of `verify`; with --apply it gets the numbers of this run, too.",
 )  # fmt: skip
 @click.option("--apply", is_flag=True, help="Delete them. Without this nothing is ever deleted.")
 @click.option("--yes", is_flag=True, help="Do not ask before they are deleted.")
-@click.option("--journal", type=OutFile(journal=True), metavar="FILE", help="The journal of what is deleted.")
+@click.option(
+    "--journal", type=OutFile("retire-journal", journal=True), metavar="FILE", help="The journal of what is deleted."
+)
 @click.option(
     "--force", "lifted", type=click.Choice(LIMITS), multiple=True, metavar="LIMIT",
     help=f"Lift this limit: {', '.join(LIMITS)}. Repeatable.",

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command)
-@click.argument("journal_file", metavar="JOURNAL", type=InFile(exists=True, journal=ROLLBACK))
+@click.argument("journal_file", metavar="JOURNAL", type=InFile("journal", exists=True, journal=ROLLBACK))
 @apply_options(OF_A_ROLLBACK)
 @api_options
 @common_options

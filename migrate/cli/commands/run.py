@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @click.option(
-    "--out", type=OutFolder("plan.json", "report.html", "report.md"), required=True, metavar="DIR",
+    "--out", type=OutFolder("run", "plan.json", "report.html", "report.md"), required=True, metavar="DIR",
     help="The folder for everything.",
 )  # fmt: skip
 @overwrite_option("a plan or a report")

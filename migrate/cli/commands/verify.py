@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     "--against", type=InSnapshot(), metavar="SNAPSHOT", help="Compare with this snapshot, instead of what is live."
 )
 @click.option(
-    "--coverage", type=OutFolder(grows=True), default="coverage", show_default=True, metavar="DIR",
+    "--coverage", type=OutFolder("coverage", grows=True), default="coverage", show_default=True, metavar="DIR",
     help="The folder that each run adds a Parquet file to: numbers only.",
 )  # fmt: skip
 @click.option(
