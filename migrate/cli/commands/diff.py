@@ -59,7 +59,7 @@ def _write(found: Difference, path: Path) -> None:
     if path.suffix == ".html":
         from migrate.report.html.diff import difference_page as view
     elif path.suffix == ".md":
-        from migrate.report.diff import difference_report as view
+        from migrate.report.diff_markdown import difference_report as view
     else:
         write_whole(path, canonical_json(found.to_json()))
         return
