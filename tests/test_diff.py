@@ -353,13 +353,13 @@ def test_two_kinds_and_what_is_neither_are_one_line(tmp_path: Path, run: Run) ->
     plan = saved(tmp_path / "plan.json", plan_of(()))
     refused(run("diff", taken, folder), 2, "is a snapshot, and", "is a mapped folder. Name two")
     refused(run("diff", plan, folder), 2, "is a plan, and")
-    refused(run("diff", tmp_path, folder), 1, "is not a snapshot, a mapped folder or a plan", f"{plan}")
+    refused(run("diff", tmp_path, folder), 1, "is a folder of chat-migrate run, not a snapshot or a mapped folder or a plan", f"{plan}")
     (tmp_path / "empty").mkdir()
     refused(run("diff", taken, tmp_path / "empty"), 1, "Name two snapshots")
     for name in ("manifest.json", "summary.json"):
         (tmp_path / "empty" / name).write_text("{}")
     refused(run("diff", taken, tmp_path / "empty"), 1, "of a snapshot and of a mapped folder")
-    refused(run("diff", plan, taken / "manifest.json"), 1, "is not a plan of this version")
+    refused(run("diff", plan, taken / "manifest.json"), 1, "is a part of a snapshot")
     refused(run("diff", taken, tmp_path / "nowhere"), 1, "There is no", "Name two snapshots")
     assert run("diff", plan, plan, "--report", plan).exit_code == 2
 

@@ -81,7 +81,9 @@ def test_a_plan_is_shown_as_load_shows_it(run: Run, serve: Serve, demo_world: An
     assert run("run", "--out", tmp_path / "m").exit_code == 0
     plan = tmp_path / "m" / "plan.json"
     loaded = run("load", "--plan", plan)
-    assert (loaded.exit_code, run("show", plan).stdout) == (0, loaded.stdout)
+    view, _, following = loaded.stdout.partition("\nNext:")
+    assert (loaded.exit_code, run("show", plan).stdout.partition("\nNext:")[0]) == (0, view)
+    assert "chat-migrate load --plan" in following
     as_json = json.loads(run("load", "--plan", plan, "--json").stdout)
     assert shown(run, plan) == {**as_json, "kind": "plan", "path": str(plan)}
 
