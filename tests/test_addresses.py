@@ -22,7 +22,7 @@ from migrate.twilio_api.addresses import Addresses
 from migrate.twilio_api.transports.live import LiveTransport
 from tests.applying import FORCE
 from tests.conftest import CASSETTE, Run, Serve, said, tiny_world
-from tests.test_retire import content
+from tests.retire.conftest import content
 
 TWILIO, TWILIOS = "https://chat.twilio.com", "https://conversations.twilio.com"
 

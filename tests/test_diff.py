@@ -353,7 +353,12 @@ def test_two_kinds_and_what_is_neither_are_one_line(tmp_path: Path, run: Run) ->
     plan = saved(tmp_path / "plan.json", plan_of(()))
     refused(run("diff", taken, folder), 2, "is a snapshot, and", "is a mapped folder. Name two")
     refused(run("diff", plan, folder), 2, "is a plan, and")
-    refused(run("diff", tmp_path, folder), 1, "is a folder of chat-migrate run, not a snapshot or a mapped folder or a plan", f"{plan}")
+    refused(
+        run("diff", tmp_path, folder),
+        1,
+        "is a folder of chat-migrate run, not a snapshot or a mapped folder or a plan",
+        f"{plan}",
+    )
     (tmp_path / "empty").mkdir()
     refused(run("diff", taken, tmp_path / "empty"), 1, "Name two snapshots")
     for name in ("manifest.json", "summary.json"):

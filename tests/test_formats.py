@@ -16,7 +16,7 @@ from migrate.snapshot.reader import read_snapshot
 from migrate.standin.server import StandInServer
 from tests.applying import live, posts
 from tests.conftest import ROOT, Run, Serve, service_sid
-from tests.test_retire import content
+from tests.retire.conftest import content
 
 FORMATS = ROOT / "tests" / "formats"
 TORN = '{"intent": '  # by the crash

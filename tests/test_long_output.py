@@ -109,7 +109,7 @@ def test_5000_services_fit_a_few_screens() -> None:
 
 
 def test_no_proposal_is_left_out_unsaid() -> None:
-    from tests.test_proposals import many as many_proposals
+    from tests.proposals.conftest import many as many_proposals
 
     shown = plan_view(many_proposals(100), where="see plan.json").plain
     assert "… and 180 more proposals, of 200 in all: see plan.json" in shown

@@ -35,7 +35,7 @@ from tests.conftest import Run, service_sid
 from tests.snapshots import AS_OF, binding, write_snapshot
 from tests.test_crowds import Row as Owned
 from tests.test_crowds import naively as crowds_naively
-from tests.test_verify import CAME_BACK, TERMS
+from tests.verify.conftest import CAME_BACK, TERMS
 
 CALM = Credentials.of(())
 

@@ -16,7 +16,17 @@ from hypothesis import strategies as st
 from migrate.model.schemas import BINDINGS
 from migrate.verify.partition import ServiceParts, partitions, verify_partition
 from tests.snapshots import AS_OF
-from tests.test_verify import CAME_BACK, NAMES, SERVICE, TERMS, Row, is_registration, last_seen, platform_of, rows_of
+from tests.verify.conftest import (
+    CAME_BACK,
+    NAMES,
+    SERVICE,
+    TERMS,
+    Row,
+    is_registration,
+    last_seen,
+    platform_of,
+    rows_of,
+)
 
 LEFT_OUT = ("account_sid", "extra")  # what a comparison before a delete does not need
 EVERYTHING = [*CAME_BACK, "added_to_conversation", "twilio.conversations.removed_from_conversation"]

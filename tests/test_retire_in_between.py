@@ -14,7 +14,7 @@ from migrate.standin.server import StandInServer
 from migrate.twilio_api.transports.live import LiveTransport
 from migrate.twilio_api.transports.transport import Answer, Request
 from tests.conftest import Run, Serve, tiny_world
-from tests.test_retire import chat, journal_of, lines, one, retire, server, several, snapshot, told, world
+from tests.retire.conftest import chat, journal_of, lines, one, retire, server, several, snapshot, told, world
 
 __all__ = ["server", "snapshot", "world"]  # fixtures
 

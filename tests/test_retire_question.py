@@ -11,7 +11,7 @@ from migrate.cli.app import cli
 from migrate.standin.server import StandInServer
 from migrate.standin.world import make_world
 from tests.conftest import Run, Serve, service_sid
-from tests.test_retire import content
+from tests.retire.conftest import content
 
 
 @pytest.fixture(autouse=True)

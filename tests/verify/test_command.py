@@ -1,4 +1,4 @@
-"""Verify: who has registered again. Each binding once, one device for one, whatever the order, parts and buckets."""
+"""chat-migrate verify: its numbers, its lists, and how it resumes."""
 
 from __future__ import annotations
 
@@ -9,288 +9,24 @@ import re
 import stat
 import subprocess
 import sys
-import tempfile
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from migrate.model.schemas import BINDINGS, COVERAGE
+from migrate.model.schemas import COVERAGE
 from migrate.snapshot.manifest import Filters, IdentityFile
 from migrate.standin.world import World
 from migrate.twilio_api.client import TwilioApi
 from migrate.twilio_api.transports.live import LiveTransport
 from migrate.twilio_api.transports.transport import Answer, Request
-from migrate.verify.coverage import Counts
 from migrate.verify.coverage_folder import SCRATCH
-from migrate.verify.partition import ServiceParts, Terms, add_up, partitions, verify_partition
 from migrate.verify.verification import verify_snapshot
-from tests.conftest import DEMO_ACCOUNT, Demo, Run, Serve, service_sid, tiny_world
+from tests.conftest import DEMO_ACCOUNT, Demo, Run, Serve, tiny_world
 from tests.snapshots import AS_OF, binding, write_snapshot
-
-SERVICE, OTHER = service_sid(1), service_sid(2)
-CAME_BACK = ["twilio.conversations.new_message"]
-EXPIRED = AS_OF - timedelta(days=366)
-YEAR = timedelta(days=365)
-TERMS = Terms(AS_OF - YEAR, AS_OF - YEAR, ("twilio.channel.", "twilio.ipmsg."), ("twilio.conversations.",))
-Row = dict[str, Any]
-Found = tuple[dict[str | None, Counts], list[str]]
-
-
-# The comparison, beside one that goes row by row.
-
-
-def compare(
-    folder: Path, source: Sequence[list[Row]], live: Sequence[list[Row]], rows_a_bucket: int = 10_000
-) -> Found:
-    """The counts by platform and the pending SIDs, of rows in some parts."""
-
-    def write(name: str, parts: Sequence[list[Row]]) -> list[tuple[Path, int]]:
-        found = [(folder / f"{name}{number}.parquet", len(rows)) for number, rows in enumerate(parts)]
-        for (path, _), rows in zip(found, parts, strict=True):
-            pq.write_table(pa.Table.from_pylist(rows, schema=BINDINGS), path)
-        return found
-
-    sides = write("source", source), write("live", live)
-    tasks = partitions([ServiceParts(SERVICE, *sides)], TERMS, folder, pending="pending", rows_a_bucket=rows_a_bucket)
-    counts = add_up(verify_partition(task).get(SERVICE, {}) for task in tasks)
-    pending = [sid for task in tasks if task.pending for sid in pq.read_table(task.pending)["sid"].to_pylist()]
-    return counts, sorted(pending)
-
-
-def platform_of(row: Row) -> str | None:
-    return "fcm" if row["binding_type"] == "gcm" else row["binding_type"]
-
-
-def is_registration(row: Row) -> bool:
-    if row.get("binding_type") == "gcm":
-        return False  # GCM is gone: what Conversations lists of it reaches no device
-    names = [name for name in row["message_types"] or () if name]
-    plain = {"added_to_conversation", "removed_from_conversation"}
-    return any(name in plain or name.startswith("twilio.conversations.") for name in names)
-
-
-def is_unclear(row: Row) -> bool:
-    if is_registration(row) or row["message_types"] is None:
-        return not is_registration(row)
-    names = [name for name in row["message_types"] if name]
-    chats = [name for name in names if name.endswith("_channel") or name.startswith(("twilio.ch", "twilio.ip"))]
-    return "new_message" in names and not chats
-
-
-def last_seen(row: Row) -> datetime | None:
-    found: datetime | None = row["date_updated"] or row["date_created"]
-    return found
-
-
-def naively(source: list[Row], live: list[Row]) -> Found:
-    """The same, one row at a time."""
-    tally: Counter[tuple[str | None, str]] = Counter()
-    source, live = (
-        [{**row, "identity": row["identity"] or None, "endpoint": row["endpoint"] or None} for row in rows]
-        for rows in (source, live)
-    )
-    live = [row for row in live if (last_seen(row) or AS_OF) >= TERMS.live_after]  # what is dead proves nothing
-    registrations = [row for row in live if is_registration(row)]
-
-    def device(row: Row) -> tuple[str | None, ...]:
-        return row["identity"], row["endpoint"], platform_of(row)
-
-    def same_device(one: Row, other: Row) -> bool:
-        return None not in device(one) and device(one) == device(other)
-
-    # A device is one, however often it is listed; what has no endpoint is some device of its own.
-    listed = {device(each) if each["endpoint"] else each["sid"]: each for each in registrations}
-    free = [each for each in listed.values() if not any(same_device(each, row) for row in source)]
-    # The one that was seen last comes first, the one that never was comes last.
-    order = sorted(
-        source, key=lambda row: (-(last_seen(row) or datetime(1970, 1, 1, tzinfo=UTC)).timestamp(), row["sid"])
-    )
-    pending: list[str] = []
-    for row in order:
-        seen, successor = last_seen(row), None
-        if seen and seen < TERMS.born_after:
-            status = "expired"
-        elif any(same_device(row, each) for each in registrations):
-            status = "ready_device"
-        else:
-            key = (row["identity"], platform_of(row))
-            if None not in key:
-                successor = next((each for each in free if (each["identity"], platform_of(each)) == key), None)
-            status = "ready_platform" if successor else "pending"
-        if successor:
-            free.remove(successor)
-        if status == "pending":
-            pending.append(row["sid"])
-        tally.update([(platform_of(row), "bindings"), (platform_of(row), status)])
-    tally.update((platform_of(each), "new") for each in free)
-    tally.update((platform_of(row), "unclear") for row in live if is_unclear(row))
-    platforms = {platform for platform, _ in tally}
-    counts = {each: Counts(**{name: n for (key, name), n in tally.items() if key == each}) for each in platforms}
-    return counts, sorted(pending)
-
-
-NAMES = [
-    None,
-    [],
-    ["new_message"],
-    ["new_message", None],
-    ["reaction_added"],
-    ["new_message", "added_to_channel"],
-    ["new_message", "twilio.channel.pinned"],
-    ["new_message", "added_to_conversation"],
-    ["removed_from_conversation", "invited_to_channel"],
-    CAME_BACK,
-]
-dates = st.sampled_from([None, EXPIRED, AS_OF - timedelta(days=365), AS_OF - timedelta(days=3), AS_OF])
-
-
-def rows_of(names: st.SearchStrategy[Any], prefix: str) -> st.SearchStrategy[list[list[Row]]]:
-    """Bindings in up to three parts, of few identities, devices and platforms, so that they meet."""
-    row = st.fixed_dictionaries(
-        {
-            "identity": st.sampled_from([None, "", "a", "a", "a", "b", "it's"]),
-            "endpoint": st.sampled_from([None, "", "x", "y", "z", "w"]),
-            "binding_type": st.sampled_from(["apn", "fcm", "gcm", "twilsock", None]),
-            "message_types": names,
-            "date_created": dates,
-            "date_updated": dates,
-        }
-    )
-
-    def numbered(parts: list[list[Row]]) -> list[list[Row]]:
-        numbers = iter(range(1000))
-        return [[{**row, "sid": f"{prefix}{next(numbers):03}"} for row in part] for part in parts]
-
-    return st.lists(st.lists(row, max_size=6), max_size=3).map(numbered)
-
-
-@given(
-    rows_of(st.none(), "s"),
-    rows_of(st.sampled_from([*NAMES, CAME_BACK, CAME_BACK, CAME_BACK]), "l"),
-    st.sampled_from([9, 1000, 1000]),
-)
-@settings(max_examples=20)
-def test_the_comparison_is_what_going_row_by_row_finds(
-    source: list[list[Row]], live: list[list[Row]], rows_a_bucket: int
-) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        found, pending = compare(Path(folder), source, live, rows_a_bucket)
-    assert (found, pending) == naively(
-        [row for part in source for row in part], [row for part in live for row in part]
-    )
-    for counts in found.values():
-        assert counts.ready + counts.pending + counts.expired == counts.bindings
-    registrations = sum(is_registration(row) for part in live for row in part)
-    # No registration makes two ready but as the same device.
-    assert sum(counts.ready_platform + counts.new for counts in found.values()) <= registrations
-
-
-@given(st.randoms(use_true_random=False), st.sampled_from([11, 50]))
-@settings(max_examples=10)
-def test_order_parts_and_buckets_change_nothing(random: Any, rows_a_bucket: int) -> None:
-    source = [binding(n, identity=f"i{n // 3}", endpoint=f"e{n}") for n in range(30)]
-    live = [binding(n, identity=f"i{n // 2}", endpoint=f"e{n * 2}", message_types=CAME_BACK) for n in range(20)]
-    expected = naively(source, live)
-    random.shuffle(source)
-    random.shuffle(live)
-    cut = random.randrange(20)
-    with tempfile.TemporaryDirectory() as folder:
-        assert (
-            compare(Path(folder), [source[:cut], source[cut:]], [live[cut:], live[:cut]], rows_a_bucket) == expected
-        )
-
-
-@pytest.mark.parametrize(
-    ("source", "live", "expected"),
-    [
-        # Two phones, one came back under another endpoint: one is ready, and one is still waited for.
-        (["apn:1", "apn:2"], ["apn:3"], {"ready_platform": 1, "pending": 1}),
-        (["apn:1", "apn:2"], ["apn:3", "apn:4", "apn:5"], {"ready_platform": 2, "new": 1}),
-        # What came back as the same device is not another's successor too.
-        (["apn:1", "apn:2"], ["apn:1"], {"ready_device": 1, "pending": 1}),
-        (["apn:1", "apn:2"], ["apn:1", "apn:3"], {"ready_device": 1, "ready_platform": 1}),
-        # The same device registered twice is one device.
-        (["apn:1", "apn:1"], ["apn:1"], {"ready_device": 2}),
-        (["apn:1"], ["apn:1", "apn:1"], {"ready_device": 1}),
-        # A device that was thought dead comes back: it is nobody's successor, and nobody new.
-        (["apn:1!", "apn:2"], ["apn:1"], {"expired": 1, "pending": 1}),
-        (["apn:1!"], ["apn:2"], {"expired": 1, "new": 1}),
-        # Another platform is another device.
-        (["apn:1"], ["fcm:2"], {"pending": 1, "new": 1}),
-        # GCM can only come back as FCM.
-        (["gcm:1"], ["fcm:2"], {"ready_platform": 1}),
-        (["gcm:1"], ["fcm:1"], {"ready_device": 1}),
-        (["fcm:1"], ["gcm:1"], {"pending": 1}),
-        (["gcm:1"], ["gcm:1"], {"pending": 1}),
-        (["fcm:1"], ["gcm:2"], {"pending": 1}),
-        # Two pushes of one phone are two bindings, and each comes back by itself; a browser is no phone.
-        (["apn:1", "fcm:1"], ["fcm:1"], {"ready_device": 1, "pending": 1}),
-        (["apn:1"], ["twilsock:1"], {"pending": 1, "new": 1}),
-        # A device is one, however often it is listed, and by whatever name of its push.
-        (["fcm:1", "fcm:2"], ["gcm:3", "fcm:3"], {"ready_platform": 1, "pending": 1}),
-        # An empty endpoint is no device; a registration past its lifetime is dead.
-        (["apn:", "apn:"], ["apn:"], {"ready_platform": 1, "pending": 1}),
-        (["apn:1"], ["apn:1!"], {"pending": 1}),
-    ],
-)
-def test_one_device_for_one(tmp_path: Path, source: list[str], live: list[str], expected: Mapping[str, int]) -> None:
-    def rows(texts: list[str]) -> list[Row]:
-        dates = [EXPIRED if text.endswith("!") else AS_OF for text in texts]
-        pairs = [text.rstrip("!").split(":") for text in texts]
-        return [
-            binding(n, identity="i", binding_type=kind, endpoint=endpoint, message_types=CAME_BACK, date_updated=date)
-            for n, ((kind, endpoint), date) in enumerate(zip(pairs, dates, strict=True))
-        ]
-
-    counts, pending = compare(tmp_path, [rows(source)], [rows(live)])
-    summed = sum(counts.values(), Counts())
-    assert summed == Counts(**{"bindings": len(source), **expected})
-    assert len(pending) == summed.pending
-
-
-def test_of_two_devices_the_one_seen_last_came_back(tmp_path: Path) -> None:
-    source = [
-        binding(1, identity="i", endpoint="a", date_updated=AS_OF - timedelta(days=9)),
-        binding(2, identity="i", endpoint="b", date_updated=AS_OF - timedelta(days=2)),
-        binding(3, identity="i", endpoint="c", date_updated=None),
-    ]
-    live = [binding(9, identity="i", endpoint="d", message_types=CAME_BACK)]
-    assert compare(tmp_path, [source], [live])[1] == [source[0]["sid"], source[2]["sid"]]
-
-
-def test_nothing_at_all_is_no_error_and_no_percentage_of_anything(tmp_path: Path) -> None:
-    assert compare(tmp_path, [], []) == ({}, [])
-    assert compare(tmp_path, [[]], []) == ({}, [])
-    for nothing in (Counts(), Counts(bindings=2, expired=2)):
-        assert nothing.percent is None
-        assert not nothing.reaches(0)
-
-
-@pytest.mark.parametrize(
-    ("counts", "percent", "reached"),
-    [
-        (Counts(bindings=3, ready_device=1, pending=2), 33.3, [0, 33, 33.3]),
-        (Counts(bindings=10_000, ready_platform=9_999, pending=1), 99.9, [99.99]),  # never rounded up to all
-        (Counts(bindings=3, ready_device=1, ready_platform=1, expired=1), 100, [100]),
-        (Counts(bindings=1, pending=1), 0, [0]),
-    ],
-)
-def test_the_percentage_is_of_those_that_are_waited_for(counts: Counts, percent: float, reached: list[float]) -> None:
-    assert counts.percent == percent
-    assert all(counts.reaches(limit) for limit in reached)
-    assert counts.ready == counts.expected or not counts.reaches(100)
-
-
-# The command line, with what is live.
+from tests.verify.conftest import CAME_BACK, EXPIRED, OTHER, SERVICE, Row, sides
 
 
 def everything(folder: Path) -> dict[Path, bytes]:
@@ -487,18 +223,6 @@ def test_where_the_live_side_ignores_a_filter_what_helps_is_another_snapshot(
     assert f"Extract again without {option}, into another folder, and compare that one" in said
     assert "--no-shard" not in said
     assert ".chat-migrate-verify" not in said
-
-
-# Against another snapshot.
-
-
-def sides(folder: Path, source: list[Row], live: list[Row], **changes: Any) -> list[object]:
-    """Two snapshots of one service, and the words of the command that compares them."""
-    services = {SERVICE: {"friendly_name": "=one"}}
-    write_snapshot(folder / "s", services, {SERVICE: [source]})
-    later = {"source": "conversations", "as_of": "2026-07-01T12:30:00+00:00", **changes}
-    write_snapshot(folder / "l", {**services, OTHER: {}}, {SERVICE: [live], OTHER: [[binding(7)]]}, **later)
-    return ["verify", folder / "s", "--against", folder / "l", "--coverage", folder / "c"]
 
 
 def test_two_snapshots_are_compared_without_a_network(tmp_path: Path, run: Run) -> None:

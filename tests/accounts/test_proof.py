@@ -1,57 +1,25 @@
-"""Whose account it is: an API key decides that, whatever TWILIO_ACCOUNT_SID says. Every belief about it is checked."""
+"""No command takes the SID in the environment for the account of the key."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 from click.testing import Result
 
-from migrate.model.errors import OtherAccountError, RefusedError, UsageError
-from migrate.model.plan import Plan
-from migrate.model.sids import is_account_sid, is_api_key_sid, is_binding_sid, is_credential_sid, is_service_sid
-from migrate.snapshot.manifest import Manifest, read_manifest
-from migrate.snapshot.reader import read_snapshot
+from migrate.model.errors import OtherAccountError, RefusedError
+from migrate.snapshot.manifest import read_manifest
 from migrate.standin.server import StandInServer
-from migrate.standin.world import World, make_world
+from migrate.standin.world import World
 from migrate.twilio_api.connect import ApiSettings, open_api
-from migrate.twilio_api.login import Login
-from migrate.twilio_api.pages import records_of
 from migrate.twilio_api.proof import prove_account
+from tests.accounts.conftest import KEY, OURS, SECRET, SERVICE, THEIRS, by_key, world_of
 from tests.applying import FORCE
 from tests.conftest import CASSETTE, Run, Serve, said, service_sid, tiny_world
 from tests.scripted import Reply, Scripted, scripted
-from tests.test_retire import content
-
-OURS, THEIRS, KEY = "AC" + "1" * 32, "AC" + "2" * 32, "SK" + "3" * 32
-SERVICE, SECRET = service_sid(1), "synthetic-key-secret"
-OLD = {"count": 2, "identity": "person-{n}", "endpoint": "phone-{n}"}
-
-
-@pytest.fixture(autouse=True)
-def _state(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    environment.setenv("XDG_CONFIG_HOME", str(tmp_path / "state"))
-
-
-def by_key(environment: pytest.MonkeyPatch) -> None:
-    """Sign with the API key, beside the SID that says that it is ours."""
-    environment.delenv("TWILIO_AUTH_TOKEN", raising=False)
-    environment.setenv("TWILIO_ACCOUNT_SID", OURS)
-    environment.setenv("TWILIO_API_KEY", KEY)
-    environment.setenv("TWILIO_API_SECRET", SECRET)
-
-
-def world_of(account_sid: str, **changes: Any) -> World:
-    """An account that this key opens; like the other, but for its SID."""
-    shows_account = changes.pop("shows_account", True)
-    world = make_world({**content(**changes), "account_sid": account_sid})
-    return replace(world, api_keys={KEY: SECRET}, shows_account=shows_account)
 
 
 @pytest.fixture
@@ -68,9 +36,6 @@ def refused(result: Result, *words: str) -> None:
     for word in (OURS, THEIRS, f"set TWILIO_ACCOUNT_SID to {THEIRS}", *words):
         assert word in result.stderr
     assert SECRET not in result.output
-
-
-# --- the belief that TWILIO_ACCOUNT_SID says whose account it is ------------------------------------------
 
 
 def test_doctor_does_not_take_the_sid_for_the_keys_account(run: Run, theirs: StandInServer) -> None:
@@ -156,17 +121,6 @@ def interrupt(*_: Any) -> None:
     raise KeyboardInterrupt
 
 
-@pytest.fixture
-def mapped(tmp_path: Path, run: Run, serve: Serve, environment: pytest.MonkeyPatch) -> StandInServer:
-    """Our own account, extracted and mapped; then the key is taken for it, and opens the other."""
-    server = serve(world_of(OURS))
-    by_key(environment)
-    assert run("run", "--out", tmp_path / "o").exit_code == 0
-    assert run("load", tmp_path / "o" / "mapped", "--plan-out", tmp_path / "plan.json").exit_code == 0
-    server.world.account_sid = THEIRS
-    return server
-
-
 def test_a_load_does_not_write_to_the_keys_account(tmp_path: Path, run: Run, mapped: StandInServer) -> None:
     for what in ([tmp_path / "o" / "mapped"], ["--plan", tmp_path / "plan.json"]):
         refused(run("load", *what))
@@ -235,9 +189,6 @@ def test_and_in_the_midst_of_writes_it_is_no_failure_of_one_of_them(
     journal = tmp_path / "plan.inferred.journal.jsonl"  # of the plan with its proposals
     refused(run("load", "--plan", plan, "--apply", "--yes", *FORCE), f"The journal is {journal}")
     assert len(server.world.writes) == 1  # whose answer said so: the second was not begun
-
-
-# --- the belief that silence is consent -------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -374,136 +325,3 @@ def test_a_recording_is_of_one_account_and_which_it_is_does_not_matter(tmp_path:
     (tmp_path / "two.yaml").write_text(text.replace("AC" + "0" * 32, THEIRS, 3), "utf-8")
     mixed = run("extract", "--replay", tmp_path / "two.yaml", "--out", tmp_path / "two")
     assert (mixed.exit_code, "answers of two accounts" in mixed.stderr, THEIRS in mixed.stderr) == (4, True, True)
-
-
-# --- the belief that a variable or a file holds what its name says ----------------------------------------
-
-BAD = ["ACshort", "SK" + "1" * 32, "ac" + "1" * 32, "AC" + "A" * 32, f"AC{'1' * 32}/../x", "AC" + "g" * 32,
-       "AC" + "1" * 33, "AC" + "1" * 31, "0123456789abcdef0123456789abcdef", "IS" + "1" * 32, "AC" + "１" * 32]  # fmt: skip
-
-
-@pytest.mark.parametrize("value", BAD)
-@pytest.mark.parametrize("command", ["extract", "doctor"])
-def test_what_is_no_accounts_sid_is_wrong_usage_and_not_shown(
-    tmp_path: Path, run: Run, serve: Serve, environment: pytest.MonkeyPatch, value: str, command: str
-) -> None:
-    server = serve(tiny_world())
-    environment.setenv("TWILIO_ACCOUNT_SID", value)
-    result = run(command, *(["--out", tmp_path / "s"] if command == "extract" else []))
-    assert result.exit_code == (2 if command == "extract" else 1), result.output
-    assert result.stderr.count("\n") == 1
-    assert "TWILIO_ACCOUNT_SID" in result.output
-    assert value not in result.output
-    assert value[-8:] not in result.output
-    assert server.world.requests == 0
-
-
-@pytest.mark.parametrize("value", ["SK1", "AC" + "1" * 32, "sk" + "1" * 32, "SK" + "F" * 32, "SK" + "1" * 31 + "\n/"])
-def test_what_is_no_api_keys_sid_is_wrong_usage_and_not_shown(value: str) -> None:
-    with pytest.raises(UsageError, match="TWILIO_API_KEY") as error:
-        Login.from_environment({"TWILIO_ACCOUNT_SID": OURS, "TWILIO_API_KEY": value, "TWILIO_API_SECRET": SECRET})
-    assert value.strip() not in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("is_one", "letters"),
-    [(is_account_sid, "AC"), (is_api_key_sid, "SK"), (is_service_sid, "IS"), (is_binding_sid, "BS"),
-     (is_credential_sid, "CR")],
-)  # fmt: skip
-def test_each_kind_of_sid_is_told_from_the_others(is_one: Callable[[Any], bool], letters: str) -> None:
-    assert is_one(letters + "0123456789abcdef" * 2)
-    for other in {"AC", "SK", "IS", "BS", "CR", "XX", letters.lower(), ""} - {letters}:
-        assert not is_one(other + "1" * 32)
-    for bad in ("", letters, letters + "1" * 31, letters + "1" * 33, f"{letters}{'1' * 32}\n", None, 5):
-        assert not is_one(bad)
-
-
-def edit_lines(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
-    entries = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-    for entry in entries:
-        change(entry)
-    path.write_text("".join(json.dumps(entry) + "\n" for entry in entries), "utf-8")
-
-
-@pytest.mark.parametrize("sid", ["IS", f"{SERVICE}/../../x", "CR" + "1" * 32, None])
-def test_a_journal_names_services_by_sids_or_it_is_none(
-    tmp_path: Path, run: Run, mapped: StandInServer, sid: Any
-) -> None:
-    mapped.world.account_sid = OURS
-    assert run("load", "--plan", tmp_path / "plan.json", "--apply", "--yes", *FORCE).exit_code == 0
-    journal = tmp_path / "plan.journal.jsonl"
-    edit_lines(journal, lambda entry: entry.update(service_sid=sid) if "service_sid" in entry else None)
-    asked = mapped.world.requests
-    result = run("rollback", journal, "--apply", "--yes")
-    assert (result.exit_code, result.stderr.count("\n"), "is not a journal" in result.stderr) == (1, 1, True)
-    assert mapped.world.requests == asked
-
-
-def test_a_plan_and_a_snapshot_are_of_an_account_or_they_are_none(
-    tmp_path: Path, run: Run, mapped: StandInServer
-) -> None:
-    data = json.loads((tmp_path / "plan.json").read_bytes())
-    assert Plan.from_json(data)
-    for bad in ("AC", f"{OURS}/..", "x"):
-        changed = {**data, "account_sid": bad}
-        with pytest.raises(ValueError, match="account_sid: not a known value"):
-            Plan.from_json(changed)
-    manifest = tmp_path / "o" / "snapshot" / "manifest.json"
-    manifest.write_text(manifest.read_text("utf-8").replace(OURS, "AC/../../x"), "utf-8")
-    result = run("map", tmp_path / "o" / "snapshot", "--out", tmp_path / "m")
-    assert (result.exit_code, "is not a snapshot" in result.stderr) == (1, True)
-
-
-def test_a_path_that_holds_anything_but_names_is_not_asked_for(environment: pytest.MonkeyPatch) -> None:
-    by_key(environment)
-    with scripted(lambda server, path: Reply({})) as server, open_api(ApiSettings(server.url, server.url)) as api:
-        for sid in ("..", "IS1/../../x", "IS1?x=1", "IS1#", "", "IS 1", "IS1%2e"):
-            with pytest.raises(RefusedError, match="not a SID"):
-                api.get("conversations", f"/Services/{sid}/Configuration/Notifications")
-            with pytest.raises(RefusedError, match="not a SID"):
-                api.post("conversations", f"/Services/{sid}", {})
-            with pytest.raises(RefusedError, match="not a SID"):
-                next(api.pages("chat", f"/Services/{sid}/Bindings", read=partial(records_of, key="bindings")))
-        assert server.seen == []
-
-
-def test_a_credential_whose_sid_is_none_is_not_written_to(run: Run, tmp_path: Path, serve: Serve) -> None:
-    server = serve(tiny_world())
-    (credential,) = server.world.credentials.values()
-    assert run("run", "--out", tmp_path / "o").exit_code == 0
-    credential.sid = "CR1/../x"
-    config = tmp_path / "o" / "mapped" / "push-config.yaml"
-    config.write_text(
-        config.read_text("utf-8") + "credentials:\n  new:\n    type: fcm\n    secret: env:FCM\n", "utf-8"
-    )
-    result = run("load", tmp_path / "o" / "mapped", "--only-credentials", "--retry-budget", 0)
-    assert (result.exit_code, "lists what is no credential" in result.stderr) == (1, True)
-
-
-def test_a_service_sid_that_somebody_types_may_be_in_capitals(tmp_path: Path, run: Run, serve: Serve) -> None:
-    world = make_world(tiny_world())
-    (service,) = world.services.values()
-    sid = "IS" + "ab" * 16
-    service.sid, world.services = sid, {sid: service}
-    serve(world)
-    assert run("extract", "--out", tmp_path / "s", "--service", sid.upper()).exit_code == 0
-    assert [row["sid"] for row in read_snapshot(tmp_path / "s").services()] == [sid]
-    assert pq.read_table(tmp_path / "s" / "services.parquet").num_rows == 1
-    assert isinstance(read_manifest(tmp_path / "s"), Manifest)
-
-
-@pytest.mark.parametrize("source", ["chat", "conversations"])
-def test_what_an_api_key_records_is_replayed_whole_though_the_account_was_proven_first(
-    tmp_path: Path, run: Run, serve: Serve, environment: pytest.MonkeyPatch, source: str
-) -> None:
-    credentials = [{"name": f"push-{number}", "type": "apn"} for number in range(5)]
-    world = make_world({**content(), "credentials": [*content()["credentials"], *credentials]})
-    serve(replace(world, api_keys={KEY: SECRET}))
-    by_key(environment)
-    options = ["--source", source, "--page-size", 2]
-    live = run("extract", "--out", tmp_path / "a", "--record", tmp_path / "c.yaml", *options)
-    again = run("extract", "--out", tmp_path / "b", "--replay", tmp_path / "c.yaml", *options)
-    assert (live.exit_code, again.exit_code) == (0, 0), again.output
-    one, other = (read_snapshot(tmp_path / name) for name in "ab")
-    assert [row["sid"] for row in one.credentials()] == [row["sid"] for row in other.credentials()]
-    assert one.manifest.rows == other.manifest.rows > 0

@@ -1,4 +1,4 @@
-"""The rehearsal: it passes where the loader is right, fails where it is not, and leaves nothing behind."""
+"""A loader with a mistake fails at the point that the mistake breaks."""
 
 from __future__ import annotations
 
@@ -9,204 +9,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from click.testing import Result
 
 from migrate.load.limits import Ground
 from migrate.model.errors import MigrateError
 from migrate.rehearse import processes, scenario
 from migrate.rehearse.processes import Child, Children, StuckError
-from migrate.standin.world import World
-from tests.conftest import ROOT, Demo, Run, Serve, service_sid, tiny_world
-from tests.keys import service_account
-
-POINTS = [name for name, _, _ in scenario.POINTS]
-Make = Callable[..., Path]
-
-
-@pytest.fixture
-def temporary(tmp_path: Path, environment: pytest.MonkeyPatch) -> Path:
-    """Where temporary folders are made."""
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    environment.setenv("TMPDIR", str(folder))
-    environment.setattr("tempfile.tempdir", str(folder))
-    return folder
-
-
-@pytest.fixture
-def make(tmp_path: Path, run: Run, serve: Serve, temporary: Path) -> Make:
-    """Make a snapshot and a mapped folder of a world; the folder of both. The server stays, to be left alone."""
-
-    def call(world: dict[str, Any]) -> Path:
-        server = serve(world)
-        assert run("run", "--out", tmp_path / "run").exit_code == 0
-        assert server.world.requests
-        server.world.requests = 0
-        asked.append(server.world)
-        return tmp_path / "run"
-
-    asked: list[World] = []
-    return call
-
-
-def world(services: int = 2, **changes: Any) -> dict[str, Any]:
-    """A world of services that are each to be changed; the first switches something off, unless it is said otherwise."""
-    content = tiny_world(**{"conversations": {"removed_from_conversation": {"enabled": True}}, **changes})
-    first = content["services"][0]
-    first["notifications"] = {**first["notifications"], "removed_from_channel": {"enabled": False}}
-    others = [{**tiny_world()["services"][0], "name": f"Service {number}"} for number in range(2, services + 1)]
-    return {**content, "services": [first, *others]}
-
-
-def rehearse(run: Run, folder: Path, *options: object) -> Result:
-    return run("rehearse", folder / "mapped", "--snapshot", folder / "snapshot", *options)
-
-
-def verdicts(result: Result) -> dict[str, str]:
-    return {point["name"]: point["verdict"] for point in json.loads(result.stdout)["points"]}
-
-
-def reasons(result: Result) -> dict[str, str]:
-    return {point["name"]: point["reason"] for point in json.loads(result.stdout)["points"]}
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-# --- a loader that is right ------------------------------------------------------------------------------
-
-
-@pytest.mark.long
-def test_a_right_loader_passes_every_point_and_nothing_else_is_touched(
-    tmp_path: Path, run: Run, serve: Serve, make: Make, temporary: Path, environment: pytest.MonkeyPatch
-) -> None:
-    server = serve(world())
-    folder = make(world())
-    server.world.requests = 0
-    # What the operator has set is for Twilio, or would lead elsewhere: the children see nothing of it.
-    environment.setenv("TWILIO_AUTH_TOKEN", "planted-secret")
-    environment.setenv("TWILIO_REGION", "nowhere")
-    environment.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    environment.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    before = contents(folder)
-    reports = tmp_path / "reports" / "r.md", tmp_path / "reports" / "r.json"
-    result = rehearse(run, folder, "--fault-rate", "0.05", "--report", reports[0], "--report", reports[1])
-    assert (result.exit_code, result.stderr) == (0, ""), result.output
-    held = json.loads(reports[1].read_bytes())
-    assert [(point["name"], point["verdict"]) for point in held["points"]] == [(name, "passed") for name in POINTS]
-    assert (held["changes"], held["writes"] >= 2 * 2 + 2) == (2, True)  # there, back, and the stranger twice
-    # This limit would refuse the real load; the snapshot's age counts from today, not from the stand-in's clock.
-    assert list(held["limits"]) == ["old-snapshot", "switches-off"]
-    assert contents(folder) == before
-    assert list(temporary.iterdir()) == []
-    assert not (tmp_path / "config").exists()
-    assert server.world.requests == 0
-    for text in (result.stdout, reports[0].read_text("utf-8")):
-        assert "10 passed" in text
-        assert "switches-off" in text
-        assert all(name in text for name in POINTS)
-    assert "planted-secret" not in result.output + reports[0].read_text("utf-8") + reports[1].read_text("utf-8")
-
-
-@pytest.mark.long
-def test_a_plan_without_changes_passes_by_its_dry_run_and_what_comes_after_it(run: Run, make: Make) -> None:
-    right = {
-        "new_message": {"enabled": True, "template": "${PARTICIPANT}: ${MESSAGE}", "with_media": {"enabled": True}}
-    }
-    result = rehearse(run, make(tiny_world(conversations=right)), "--fault-rate", "0", "--json")
-    passed = {"dry run": "passed", "retire": "passed"}
-    assert (result.exit_code, verdicts(result)) == (0, dict.fromkeys(POINTS, "skipped") | passed)
-    assert set(reasons(result).values()) == {"", "there is nothing to change"}
-    told = json.loads(result.stdout)
-    assert (told["changes"], told["writes"], told["passed"]) == (0, 0, True)
-
-
-@pytest.mark.long
-def test_a_plan_with_one_change_has_no_place_for_a_stranger(run: Run, make: Make) -> None:
-    result = rehearse(run, make(tiny_world()), "--fault-rate", "0", "--json")
-    assert result.exit_code == 0, result.output
-    skipped = {name: reason for name, reason in reasons(result).items() if reason}
-    assert skipped == {"limits": "no limit refuses it", "stranger": "no other service is left to be changed"}
-
-
-@pytest.mark.long
-def test_a_loader_that_is_done_before_the_kill_is_told_and_passes(
-    run: Run, make: Make, environment: pytest.MonkeyPatch
-) -> None:
-    def late(child: Child, seen: Callable[[], bool], seconds: float) -> bool:
-        if "standin" not in child.out.name:
-            child.wait(seconds)
-        return real(child, seen, seconds)
-
-    real = Child.wait_until
-    environment.setattr(Child, "wait_until", late)
-    result = rehearse(run, make(world()), "--fault-rate", "0", "--json")
-    assert result.exit_code == 0, result.output
-    found = verdicts(result)
-    assert [name for name in POINTS if found[name] == "skipped"] == ["kill", "stranger"]
-    assert reasons(result)["kill"] == "it was done before it could be killed"
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("seed", range(3))
-def test_the_demo_is_rehearsed_in_time_whatever_fails(run: Run, demo: Demo, temporary: Path, seed: int) -> None:
-    started = time.monotonic()
-    result = rehearse(run, demo.folder, "--seed", seed, "--json")
-    assert (result.exit_code, set(verdicts(result).values())) == (0, {"passed"}), result.output
-    assert time.monotonic() - started < 120  # it ends; how fast, a shared machine decides
-    assert list(json.loads(result.stdout)["limits"]) == ["blockers", "old-snapshot", "switches-off"]
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("rate", [0, 0.2])
-def test_credentials_are_rehearsed_too_and_their_secrets_are_told_nowhere(
-    tmp_path: Path, run: Run, make: Make, environment: pytest.MonkeyPatch, rate: float
-) -> None:
-    content = world()
-    content["credentials"].append({"name": "old", "type": "fcm"})
-    folder = make(content)
-    secret = service_account(private_key_id="planted-9c1d-secret")
-    environment.setenv("FCM_KEY", secret)
-    config = folder / "mapped" / "push-config.yaml"
-    made, updated = '{type: fcm, secret: "env:FCM_KEY"}', f'{{type: fcm, sid: CR{2:032}, secret: "env:FCM_KEY"}}'
-    config.write_text(f"{config.read_text()}\ncredentials:\n  new: {made}\n  old: {updated}\n")
-    result = rehearse(run, folder, "--fault-rate", rate, "--json")
-    assert result.exit_code == 0, result.output
-    assert set(verdicts(result).values()) == {"passed"}
-    told = json.loads(result.stdout)
-    assert (told["changes"], told["writes"] >= 2 + 2 * 2 + 2) == (4, True)
-    assert "planted" not in result.output
-    environment.delenv("FCM_KEY")
-    assert rehearse(run, folder, "--fault-rate", rate).exit_code == 1
-
-
-@pytest.mark.long
-def test_what_the_snapshot_does_not_know_is_noted(tmp_path: Path, run: Run, make: Make) -> None:
-    folder = make(world(conversations=None))  # the service is not there
-    other = run("extract", "--out", tmp_path / "other", "--no-shard")
-    assert other.exit_code == 0
-    result = run("rehearse", folder / "mapped", "--snapshot", tmp_path / "other", "--fault-rate", "0", "--json")
-    assert result.exit_code == 0, result.output
-    notes = json.loads(result.stdout)["notes"]
-    assert len(notes) == 2
-    assert "another snapshot" in notes[0]
-    assert service_sid(1) in notes[1]
-
-
-@pytest.mark.long
-def test_where_nothing_may_be_retired_the_point_is_skipped_and_says_why(run: Run, make: Make) -> None:
-    invited = [{"count": 3, "identity": "person-{n}", "message_types": [["invited_to_channel"]]}]
-    result = rehearse(run, make(tiny_world(bindings=invited)), "--fault-rate", "0", "--json")
-    assert (result.exit_code, verdicts(result)["retire"]) == (0, "skipped"), result.output
-    assert reasons(result)["retire"] == "of no device is it shown that it gets the same through Conversations"
-
+from tests.conftest import ROOT, Run, Serve, service_sid, tiny_world
+from tests.rehearse.conftest import POINTS, Make, reasons, rehearse, verdicts, world
 
 # --- a loader that is not --------------------------------------------------------------------------------
 
@@ -479,9 +293,6 @@ def test_a_failure_is_shown_in_text_too(
     assert "it wrote, so often: 1" in result.stdout
 
 
-# --- what it is given ------------------------------------------------------------------------------------
-
-
 def test_what_cannot_be_rehearsed_is_refused_before_anything_is_started(
     tmp_path: Path, run: Run, make: Make, temporary: Path
 ) -> None:
@@ -524,9 +335,6 @@ def test_ctrl_c_ends_everything_and_leaves_nothing(make: Make, temporary: Path) 
     assert list(temporary.iterdir()) == []
     with pytest.raises(requests.ConnectionError):
         requests.get(url, timeout=10)
-
-
-# --- the children ----------------------------------------------------------------------------------------
 
 
 def test_a_child_that_takes_too_long_is_ended(tmp_path: Path) -> None:
