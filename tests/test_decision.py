@@ -61,7 +61,7 @@ def test_what_is_decided_stands_just_above_the_question(mapped: Path, server: St
     for told in (
         f"Account        {DEMO_ACCOUNT}\n",
         f"Conversations  {server.url}\n",
-        f"  {service_sid(1)}  8 settings    Acme Support    on: log_enabled, new_message,",
+        f"  {service_sid(1)}  8 settings    Rider support    on: log_enabled, new_message,",
         "Switches off   removed_from_conversation (1 service)\n",
         f"[blockers] the findings block it: binding-gcm ({service_sid(2)})\n",
         f"[switches-off] it would switch off what is on now (1): removed_from_conversation.enabled of {service_sid(7)}\n",
@@ -72,7 +72,7 @@ def test_what_is_decided_stands_just_above_the_question(mapped: Path, server: St
     (first,) = re.findall(rf"^  IS\w+ .*{OFF}.*$", shown, re.MULTILINE)
     assert service_sid(7) in first
     assert shown.index(first) < shown.index(service_sid(1)), "what goes off comes first"
-    assert re.search(r"Findings       1 blocker, \d+ warnings, \d+ notes; [^\n]*\n$", shown), "last of all"
+    assert re.search(r"Findings       1 blocker, \d+ warnings of \d+ kinds, [^\n]*\n$", shown), "last of all"
 
 
 def test_findings_are_counted_and_with_v_in_full(mapped: Path) -> None:
@@ -102,7 +102,7 @@ def test_a_rollback_says_what_it_switches_off(run: Run, mapped: Path, server: St
     (journal,) = mapped.parent.glob("*.journal.jsonl")
     shown = above_the_question(typing("no\n", "rollback", journal, "--apply"))
     assert "To be undone: " in shown
-    assert f"  {service_sid(5)}  3 settings    =1+1    OFF: new_message, " in shown
+    assert f"  {service_sid(5)}  3 settings    Fleet office    OFF: new_message, " in shown
     assert f"Conversations  {server.url}\n" in shown
 
 

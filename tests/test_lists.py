@@ -280,11 +280,9 @@ def test_a_server_that_ignores_a_filter_is_refused_and_nothing_of_it_is_kept(
     assert whole.exit_code == 0, whole.output
 
 
-@pytest.mark.usefixtures("ignored")
 def test_verify_takes_no_more_from_a_server_that_ignores_the_filter_of_its_snapshot(
     tmp_path: Path, run: Run, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.undo()
     serve(WORLD)
     assert run("extract", "--out", tmp_path / "s", "--identity", "person-0002").exit_code == 0
     monkeypatch.setattr(app._StandIn, "_found", lambda self, request, service, user=None: service.bindings)
