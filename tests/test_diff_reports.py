@@ -6,12 +6,15 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import Run, service_sid
 from tests.plans import change, hostile_plan, many, plan_of
 from tests.snapshots import binding, write_snapshot
 from tests.test_diff import ONE, TWO, saved, service, snapshot
 
 
+@pytest.mark.long
 def test_of_thousands_the_first_are_shown_and_reports_stay_within_bounds(tmp_path: Path, run: Run) -> None:
     before, after = saved(tmp_path / "a.json", plan_of(())), saved(tmp_path / "b.json", many(2_500))
     reports = [tmp_path / name for name in ("r.md", "r.html", "r.json")]
@@ -76,6 +79,7 @@ def test_of_many_settings_a_push_that_was_switched_off_comes_first(tmp_path: Pat
     assert "\x1b" not in result.stdout
 
 
+@pytest.mark.long
 def test_of_many_binding_types_the_first_are_shown_and_a_report_stays_within_bounds(tmp_path: Path, run: Run) -> None:
     rows = [binding(number, binding_type=f"{number:04}" * 20) for number in range(1_500)] + [
         binding(9_999, binding_type="")
