@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import shlex
 from collections.abc import Iterator
@@ -67,3 +68,25 @@ def test_what_makes_a_mapped_folder_is_a_command_whatever_the_folder_is_called(r
     refused = run("load", "it's empty", "--replay", "demo")
     (command,) = commands_of(refused.stderr)
     assert command == ["map", "SNAPSHOT", "--out", "it's empty"]
+
+
+@pytest.mark.parametrize("stopped", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device")])
+def test_what_stops_the_writing_of_the_plan_leaves_no_report_and_is_said(
+    run: Run, serve: Serve, monkeypatch: pytest.MonkeyPatch, stopped: BaseException
+) -> None:
+    def save_plan(plan: object, path: Path) -> None:
+        raise stopped
+
+    server = serve(tiny_world())
+    assert run("extract", "--out", "snapshot").exit_code == 0
+    assert run("map", "snapshot", "--out", "mapped").exit_code == 0
+    with monkeypatch.context() as broken:
+        broken.setattr("migrate.load.plan_file.save_plan", save_plan)
+        ended = run("load", "mapped", "--apply", "--yes", "--report", "report.html")
+    assert (ended.exit_code, Path("report.html").exists()) == (1 if isinstance(stopped, OSError) else 130, False), (
+        ended.stderr
+    )
+    assert "No such file" not in ended.stderr
+    assert ("no space left" in ended.stderr) is isinstance(stopped, OSError)
+    assert server.world.writes == []
+    assert run("load", "mapped", "--apply", "--yes", "--report", "report.html").exit_code == 0

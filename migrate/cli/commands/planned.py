@@ -124,7 +124,7 @@ class PlanFile:
         begun = begun_journal(self.journal)
         is_begun = begun is not None and bool(begun.entries)
         if self._is_ours and not is_begun:
-            self.path.unlink()
+            self.path.unlink(missing_ok=True)  # what stopped it may have come before the file
             if begun and not self.journal.is_symlink():  # the account is still this process's alone
                 self.journal.unlink()
             self.is_there = False
