@@ -81,17 +81,36 @@ def _words(step: Step) -> Iterator[str]:
             yield from option if value else ()
             continue
         for one in value if isinstance(value, tuple) else (value,):
-            yield from (*option, str(one))
+            yield from (*option, str(one)) if option else (_argument(one),)
 
 
-def same_command(*instead: str, without: Collection[str] = ()) -> str:
+def _argument(value: object) -> str:
+    """An argument as a command line takes it: one that begins with a hyphen, as a path may, would be an option."""
+    text = str(value)
+    return f"./{text}" if text.startswith("-") else text
+
+
+def same_command(*instead: str, without: Collection[str] = (), is_done: bool = False) -> str:
     """The command line that was given, for a message that says how to resume.
 
-    `instead` takes the place of the parameters `without`, if there are any.
+    `instead` takes the place of the parameters `without`, if there are any. Its reports that are there, or will be
+    where it `is_done` by the time that it is repeated, are written again: with --overwrite.
     """
     context = click.get_current_context()
-    some = (param for param in context.command.params if param.name not in without)
-    return shlex.join([_PROGRAM, context.info_name or "", *instead, *_as_given(context, some)])
+    some = [param for param in context.command.params if param.name not in without]
+    words = [*instead, *_as_given(context, some)]
+    if not context.params.get("overwrite", True) and any(
+        is_done or path.exists() for param in some for path in _reports(context, param)
+    ):
+        words.append("--overwrite")
+    return shlex.join([_PROGRAM, context.info_name or "", *words])
+
+
+def _reports(context: click.Context, param: click.Parameter) -> Iterator[Path]:
+    """The files of a parameter that are not overwritten without --overwrite."""
+    if getattr(param.type, "stays", False):
+        value = context.params[param.name or ""]
+        yield from value if isinstance(value, tuple) else () if value is None else (value,)
 
 
 def same_options(*names: str) -> list[str]:
@@ -112,4 +131,4 @@ def _as_given(context: click.Context, params: Iterable[click.Parameter]) -> Iter
             yield from flag * int(value)
             continue
         for one in value if isinstance(value, tuple) else (value,):
-            yield from (*flag, str(one))
+            yield from (*flag, str(one)) if flag else (_argument(one),)

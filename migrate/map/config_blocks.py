@@ -11,7 +11,10 @@ import yaml
 from migrate.map.push_config_yaml import compose
 from migrate.model.sids import is_service_sid, normal
 
-_COMMENT = re.compile(r"(?:^|\s)#\s*(.*)$", re.MULTILINE)
+# A text in quotes is passed over whole, whatever signs it holds.
+_COMMENT = re.compile(
+    r"""(?<![^\s:,\[{])(?:"(?:\\.|[^"\\\n])*"|'(?:''|[^'\n])*')|(?:^|(?<=\s))#\s*(.*)$""", re.MULTILINE
+)
 _LEFT_OUT = re.compile(r"^ *# IS[0-9a-f]{32} .*: left out by the rules, and so left as it is$")
 
 

@@ -18,7 +18,7 @@ from migrate.map.mapped_writer import AS_MAPPED, as_mapped, is_edited
 from migrate.map.push_config_yaml import dump, dump_credentials, parse, quoted
 from migrate.map.rules import Rules
 from migrate.map.rules_toml import default_rules, load_rules, own_rules
-from migrate.model.errors import RefusedError
+from migrate.model.errors import RefusedError, Step
 from migrate.model.finding import Finding
 from migrate.model.proposal import Proposal
 from migrate.model.push_config import FIELDS, PushConfig, ServiceConfig, Value
@@ -80,20 +80,22 @@ def open_reviewed(folder: Path) -> Reviewed:
     where it cannot be proven what in its push-config.yaml is an edit.
     """
     mapped = open_mapped(folder)
-    base = as_mapped(folder)
+    base, path = as_mapped(folder), folder / RULES
     if base is None:
         raise RefusedError(
             f"What was edited in {folder / CONFIG} cannot be told: {AS_MAPPED} beside it is missing, or was changed",
             kept="Nothing was written",
-            remedy=f"Map its snapshot again into another folder, with --rules {folder / RULES}; copy the edited "
-            f"{CONFIG} into that, and name it with --like",
+            remedy=(
+                "Map its snapshot again into another folder, by the same rules: ",
+                Step("map", {"snapshot": "SNAPSHOT", "out": "MAPPED", "rules": path}),
+                f". Copy the edited {CONFIG} into that, and name it with --like",
+            ),
         )
-    path = folder / RULES
     rules = own_rules(path)
     is_other = rules.digest != mapped.summary.rules
     return Reviewed(
         mapped,
-        (folder / CONFIG).read_bytes().decode(),
+        (folder / CONFIG).read_bytes().decode("utf-8-sig").replace("\r\n", "\n"),  # as Windows' editors save it
         parse(base, str(folder / AS_MAPPED)),
         base,
         load_rules(path) if is_other else rules,
@@ -174,7 +176,7 @@ class _Carrying:
         if base is None and new:
             self.find("review-service-new", sid)
             self.merged.append(new)
-        elif base and new and base.settings != new.settings:
+        elif base and new and self._whole_ground_changed(sid, base, new):
             self.find("review-ground-changed", sid, "its whole entry")
 
     def _settings(
@@ -185,7 +187,7 @@ class _Carrying:
         values, origins = dict(now), dict(new.origins if new else {})
         for path in (NAME, *(item.path for item in FIELDS)):
             edit = edits.get(path)
-            has_changed = self._ground(sid, path, before, old=True) != self._ground(sid, path, now, old=False)
+            has_changed = self._ground_changed(sid, path, before, now)
             if edit is None:
                 if path != NAME and before.get(path) != now.get(path):
                     self.find("review-setting-changed", sid, path)
@@ -200,6 +202,12 @@ class _Carrying:
                 values[path] = edit.after
         name = str(values.pop(NAME, ""))
         self.merged.append(ServiceConfig(sid, name, values, origins))
+
+    def _whole_ground_changed(self, sid: str, base: ServiceConfig, new: ServiceConfig) -> bool:
+        return any(self._ground_changed(sid, item.path, base.settings, new.settings) for item in FIELDS)
+
+    def _ground_changed(self, sid: str, path: str, before: Mapping[str, Value], now: Mapping[str, Value]) -> bool:
+        return self._ground(sid, path, before, old=True) != self._ground(sid, path, now, old=False)
 
     def _ground(self, sid: str, path: str, stated: Mapping[str, Value], *, old: bool) -> Ground:
         if path in stated:

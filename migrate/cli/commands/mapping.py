@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -103,7 +104,7 @@ def _warn_of(ignored: Sequence[Path], out: Path, screen: Screen) -> None:
 
     if ignored:
         folders = [str(out.parent / path.name) for path in ignored]
-        which = f"To carry them over, use --like {folders[0]}"
+        which = f"To carry them over, use --like {shlex.quote(folders[0])}"
         warn(screen, f"edits or rules of what was reviewed are not carried over: {listed(folders)}. {which}")
 
 

@@ -124,7 +124,7 @@ class PlanFile:
         begun = begun_journal(self.journal)
         is_begun = begun is not None and bool(begun.entries)
         if self._is_ours and not is_begun:
-            self.path.unlink()
+            self.path.unlink(missing_ok=True)  # what stopped it may have come before the file
             if begun and not self.journal.is_symlink():  # the account is still this process's alone
                 self.journal.unlink()
             self.is_there = False
@@ -136,7 +136,7 @@ def unfinished_beside(
 ) -> list[tuple[str, str]]:
     """What a dry run that saves no plan says of journals beside it; otherwise that error is raised."""
     try:
-        refuse_beside(api, mapped, plan_out, plan)
+        refuse_beside(api, mapped, plan_out, plan, is_look=True)
     except MigrateError as error:
         if applying.apply or plan_out:
             raise
@@ -144,14 +144,18 @@ def unfinished_beside(
     return []
 
 
-def refuse_beside(api: TwilioApi, mapped: Path, plan_out: Path | None, plan: Plan) -> None:
-    """Raise the error for a plan beside which another was begun and not finished, spelt for this command."""
+def refuse_beside(api: TwilioApi, mapped: Path, plan_out: Path | None, plan: Plan, *, is_look: bool = False) -> None:
+    """Raise the error for a plan beside which another was begun and not finished, spelt for this command.
+
+    A look that only tells of it writes its reports all the same.
+    """
     from migrate.load.plan_file import refuse_beside_unfinished
 
     def going_on(step: Step) -> str:
         if "plan" in step.arguments:
             return same_command("--plan", str(step.arguments["plan"]), "--apply", without=NOT_TO_GO_ON)
-        return same_command("--plan-out", str(step.arguments["plan_out"]), without=("plan_out", "journal", "record"))
+        ours = ("plan_out", "journal", "record")
+        return same_command("--plan-out", str(step.arguments["plan_out"]), without=ours, is_done=is_look)
 
     with spelled(load=going_on, rollback=lambda step: command_of(step, *api.options)):
         refuse_beside_unfinished(plan_out or mapped.resolve().parent, plan)
