@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,6 +21,9 @@ from migrate.storage.private import settle
 
 SERVICES_A_TASK = 500
 BYTES_A_TASK = 24 << 20  # of Parquet: texts can be long, too
+# A call has the files of so many open at a time. Each of the tasks side by side makes one, a process may have no more
+# than 256 files open, and Ctrl-C is heard only between calls.
+SERVICES_A_CALL = 8
 SYNCS = 16  # files at a time: a disk makes many durable in the time of one
 
 
@@ -53,8 +57,11 @@ def map_together(task: TaskTogether) -> dict[str, Tally]:
     # As plain texts: a file would have the dictionary of all services, and not only of its own.
     mapped = task.mapper.map_batch(rows, counted).cast(MAPPED_BINDINGS)
     tallies = counted.by_service(len(services))
-    check()
-    write_parts(task.out, mapped, pa.array([*parts]).take(rows.column(SERVICE)))
+    sids = pa.array([*parts]).take(rows.column(SERVICE))
+    ends = [0, *accumulate(tally.rows for tally in tallies)]
+    for start, end in pairwise([*ends[:-1:SERVICES_A_CALL], ends[-1]]):
+        check()
+        write_parts(task.out, mapped.slice(start, end - start), sids.slice(start, end - start))
     return {service.sid: tally for service, tally in zip(services, tallies, strict=True)}
 
 

@@ -119,9 +119,15 @@ def place_of(error: OSError, otherwise: object = "") -> str:
     return str(PurePath(*path.parts[:own])) if own else str(otherwise or PurePath())
 
 
+# How Arrow says what the system said: behind words and a path of its own.
+_OF_ARROW = re.compile(r".*\bDetail: \[errno \d+\] (.+)", re.DOTALL | re.IGNORECASE)
+
+
 def reason_of(error: OSError) -> str:
     """Why the system refused something, in its words: `no space left on device`."""
-    return (error.strerror or str(error)).lower()
+    reason = error.strerror or str(error)
+    found = _OF_ARROW.fullmatch(reason)
+    return (found[1] if found else reason).lower()
 
 
 class InputError(MigrateError):

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from migrate.diff.difference import CHANGES, NOT_SHOWN, READABLE, UNREADABLE, BindingCounts, Difference, Types
 from migrate.diff.difference import Side as DiffSide
 from migrate.model.address import place
 from migrate.model.text import printable
-from migrate.report.layout import BREAK, COLUMN, grid, sided, table
+from migrate.report.layout import BREAK, COLUMN, grid, padded, sided, table
 from migrate.report.limit import MOST_SHOWN, first, more
 from migrate.report.wording import count, counts, name, named
 
@@ -282,10 +283,10 @@ def _listing(listing: Listing, where: str) -> Text:
         if subject:
             text.append(f"  {sided(subject)}\n")
             indent = "    "
-        width = max(len(row.path) for row in some)
+        width = max(cell_len(row.path) for row in some)
         for row in some:
             sign, colour = _SIGNS[row.change]
-            text.append(f"{indent}{sign} ", f"bold {colour}").append(f"{row.path:{width}}")
+            text.append(f"{indent}{sign} ", f"bold {colour}").append(padded(row.path, width))
             if row.before:
                 text.append(f"  {BREAK}{sided(row.before)}", "red").append(f" {BREAK}→ ")
                 text.append(sided(row.after), "green")

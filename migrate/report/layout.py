@@ -30,7 +30,7 @@ _MARK = re.compile(f"[{COLUMN}{BREAK}{JOINT}{KEPT}]")
 _ESCAPE = re.compile(r"\\(?:u\{[0-9a-f]+\}|U[0-9a-f]{8}|u[0-9a-f]{4}|x[0-9a-f]{2})")
 _TONE = "[\ufe0f\U0001f3fb-\U0001f3ff]?"
 _UNIT = re.compile(f"{_ESCAPE.pattern}|.{_TONE}(?:\u200d.{_TONE})*")  # one picture may be made of several, joined
-_LEAD = re.compile(r" *(?:[~+·→] +)?")  # what a line begins with: it goes on behind that
+_LEAD = re.compile(r" *(?:(?:[-~+·→]|->) +)?")  # what a line begins with: it goes on behind that
 
 
 def unbroken(text: str) -> str:
