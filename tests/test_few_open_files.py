@@ -42,8 +42,9 @@ def test_more_small_services_than_a_process_may_have_files_open_are_mapped(tmp_p
 
 @pytest.mark.parametrize("many", [1, 8, 9, 17])
 def test_each_small_service_has_its_own_rows_however_they_fall_into_calls(
-    tmp_path: Path, run: Run, many: int
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch, many: int
 ) -> None:
+    monkeypatch.setattr(small_services, "SERVICES_A_CALL", 8)
     done = run("map", snapshot_of(tmp_path / "s", many), "--out", tmp_path / "m", "--json")
     assert done.exit_code == 0, done.output
     for number in range(many):

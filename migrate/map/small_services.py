@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -21,9 +22,9 @@ from migrate.storage.private import settle
 
 SERVICES_A_TASK = 500
 BYTES_A_TASK = 24 << 20  # of Parquet: texts can be long, too
-# A call has the files of so many open at a time. Each of the tasks side by side makes one, a process may have no more
-# than 256 files open, and Ctrl-C is heard only between calls.
-SERVICES_A_CALL = 8
+# A call has the files of so many open at a time, and each of the tasks side by side makes one; a process may have no
+# more than 256 files open, and Ctrl-C is noticed only between calls.
+SERVICES_A_CALL = max(1, 96 // (os.cpu_count() or 1))
 SYNCS = 16  # files at a time: a disk makes many durable in the time of one
 
 
