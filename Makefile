@@ -36,7 +36,7 @@ notebooks: $(NOTEBOOK)/.ready  ## review the demo, or your own data, in JupyterL
 
 review: $(NOTEBOOK)/.ready  ## one page of the notebooks without their code, for whoever signs (REVIEW=FILE)
 	$(NOTEBOOK)/bin/python -m notebooks.demo $(DEMO)
-	$(NOTEBOOK)/bin/python -m notebooks.export $(REVIEW)
+	$(NOTEBOOK)/bin/python -m notebooks.export '$(REVIEW)'
 
 test: $(TOOLS)  ## run the tests, with coverage
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal --cov --cov-report=term

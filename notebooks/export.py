@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import re
-import sys
 from collections.abc import Iterable, Iterator
 from html import escape
 from pathlib import Path
@@ -112,5 +111,12 @@ def main(target: Path) -> None:
     click.echo(f"Review: {target}")
 
 
+@click.command()
+@click.argument("target", metavar="FILE", type=click.Path(path_type=Path))
+def export(target: Path) -> None:
+    """Run the notebooks, and write one page of them, without their code, into FILE."""
+    main(target)
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    export(prog_name="python -m notebooks.export")

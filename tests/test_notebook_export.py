@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from click.testing import CliRunner
 
 from notebooks import export
 from notebooks.execute import NOTEBOOKS, place
@@ -73,7 +74,7 @@ def test_the_make_target_takes_the_demo_and_names_the_file() -> None:
     recipe = re.search(r"^review:.*\n((?:\t.*\n)+)", MAKEFILE, re.MULTILINE)
     assert recipe
     assert "python -m notebooks.demo $(DEMO)" in recipe[1]
-    assert "python -m notebooks.export $(REVIEW)" in recipe[1]
+    assert "python -m notebooks.export '$(REVIEW)'" in recipe[1]
 
 
 @pytest.mark.long
@@ -98,3 +99,10 @@ def test_the_notebooks_are_run_for_it(tmp_path: Path, monkeypatch: pytest.Monkey
     written = tmp_path / "out" / "review.html"
     assert written.read_text("utf-8").count("<section>") == 1
     assert written.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("words", [(), ("my", "review.html")])
+def test_without_one_file_it_says_how_it_is_used_and_runs_nothing(words: tuple[str, ...]) -> None:
+    done = CliRunner().invoke(export.export, words)
+    assert done.exit_code == 2
+    assert "FILE" in done.output
