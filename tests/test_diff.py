@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from migrate.diff.values import differing, flat, hidden
 from migrate.load.plan_file import save_plan
 from migrate.map.mapping import map_snapshot
 from migrate.model.finding import Finding
@@ -386,3 +387,14 @@ def test_two_accounts_and_two_kinds_of_servers_are_refused(tmp_path: Path, run: 
     refused(run("diff", *plans), 4, "of one account")
     recorded = snapshot(tmp_path / "d", account_sid=ACCOUNT, addresses={"chat": "cassette:abc"})
     assert f"{ours} before, {ACCOUNT} after" in run("diff", before, recorded).stdout
+
+
+def test_a_list_is_no_text_that_spells_it_and_quotes_in_keys_are_no_dots() -> None:
+    for then, now, paths in (
+        ({"a": [1]}, {"a": "[1]"}, ["a"]),
+        ({"a": []}, {"a": "[]"}, ["a"]),
+        ({'"a': {'b"': 1}}, {'"a.b"': 1}, ['"\\"a"."b\\""', '"\\"a.b\\""']),
+    ):
+        for kind in (flat, hidden):
+            assert [change.path for change in differing("x", "s", kind(then), kind(now))] == paths
+            assert not [*differing("x", "s", kind(then), kind(then))]

@@ -27,14 +27,24 @@ class Hidden(str):
     __slots__ = ()
 
 
+class Spelt(str):
+    """A list as JSON: not the same as a text that says so."""
+
+    __slots__ = ()
+
+
 def differing(of: str, subject: str, before: Values, after: Values) -> Iterator[ValueChange]:
     """The values that differ, in the order of `before`, then what is new; None is the same as not there."""
     for path in dict.fromkeys((*before, *after)):
         then, now = before.get(path), after.get(path)
         if not is_equal(then, now):
-            yield ValueChange(
-                of, subject, path, *(NOT_SHOWN if isinstance(one, Hidden) else one for one in (then, now))
-            )
+            yield ValueChange(of, subject, path, _shown(then), _shown(now))
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, Hidden):
+        return NOT_SHOWN
+    return str(value) if isinstance(value, Spelt) else value
 
 
 def differing_by_key(of: str, before: Mapping[str, Values], after: Mapping[str, Values]) -> Iterator[ValueChange]:
@@ -62,21 +72,21 @@ def flat(value: Any) -> dict[str, Any]:
 
 
 def _key(key: str) -> str:
-    """A key within a dotted path; one that has dots itself is quoted."""
-    return json.dumps(key, ensure_ascii=False) if "." in key else key
+    """A key within a dotted path; one that has dots or quotes itself is quoted."""
+    return json.dumps(key, ensure_ascii=False) if "." in key or '"' in key else key
 
 
 def hidden(document: Any) -> dict[str, Any]:
     """The values of a document that can hold anything, by path: compared, and never shown."""
-    return {path: Hidden(json.dumps(value)) for path, value in flat(document).items()}
+    return {path: Hidden(json.dumps([isinstance(value, Spelt), value])) for path, value in flat(document).items()}
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, date):
         return value.isoformat()
-    return (
-        value if isinstance(value, bool | int | float | str) else json.dumps(value, ensure_ascii=False, default=str)
-    )
+    if isinstance(value, bool | int | float | str):
+        return value
+    return Spelt(json.dumps(value, ensure_ascii=False, default=str))
 
 
 def service_changes(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[ServiceChange]:

@@ -25,8 +25,8 @@ _COLUMNS = {
 }
 _LEGEND = """\
 Ready: registered with Conversations, by the same device or by another of the same platform in its place; in percent \
-of the bindings that had not expired. New and unclear are live bindings: in nobody's place; subscribed to nothing \
-that would tell Conversations' from Chat's.
+of the bindings that had not expired. New and unclear are live bindings: of no known device; without a subscription \
+that would show whether they are Conversations' or Chat's.
 """
 
 

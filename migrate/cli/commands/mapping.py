@@ -103,7 +103,8 @@ def _warn_of(ignored: Sequence[Path], out: Path, screen: Screen) -> None:
     from migrate.model.text import listed
 
     if ignored:
-        folders = [str(out.parent / path.name) for path in ignored]
+        beside = out.parent.resolve()  # a folder beside `out` is shown as `out` is, unless that is a link
+        folders = [str(out.parent / path.name if path.parent == beside else path) for path in ignored]
         which = f"To carry them over, use --like {shlex.quote(folders[0])}"
         warn(screen, f"edits or rules of what was reviewed are not carried over: {listed(folders)}. {which}")
 
