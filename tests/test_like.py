@@ -244,7 +244,7 @@ def test_what_cannot_be_told_to_be_an_edit_is_refused(run: Run, reviewed: Path) 
     for _ in range(2):
         refused = run(*command)
         assert (refused.exit_code, refused.stderr.count("\n")) == (4, 1)
-        assert "cannot be told" in refused.stderr
+        assert "is unknown" in refused.stderr
         assert not (reviewed.parent / "m").exists()
         (reviewed / AS_MAPPED).unlink(missing_ok=True)
     # As the message says, the edited file can be put beside what it was mapped from.

@@ -164,7 +164,7 @@ def test_two_that_are_new_are_told_and_none_is_made(
         assert done.exit_code == 1
         assert f"{first}, " in done.stdout
         assert second in done.stdout
-        assert "which of them it is cannot be told" in done.stdout
+        assert "which of them is ours is unknown" in done.stdout
     assert server.world.writes == []
 
 

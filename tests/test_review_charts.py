@@ -167,14 +167,14 @@ def test_lines_have_colours_and_markers_of_their_own_and_a_threshold(folder: Pat
     assert "all, at the earliest" in texts
 
 
-def test_names_are_drawn_as_they_are_with_a_box_for_what_the_font_lacks(folder: Path) -> None:
+def test_names_are_drawn_as_they_are_with_a_box_for_a_letter_that_the_font_lacks_and_no_emoji(folder: Path) -> None:
     labels = [
         label.get_text().replace("\u200e", "") for label in axes_of(drawn(draw_volumes, folder)).get_yticklabels()
     ]
     assert labels == [
         "$x_1$ costs $5 · …0000",
         r"\frac{1}{2} · …0001",
-        "Taxi □ □\u200d□\u200d□ · …0002",
+        "Taxi  · …0002",
         "תמיכה בעברית · …0003",
         r"□\n□ · …0004",
         r"\u{202e}evil\u001b · …0005",

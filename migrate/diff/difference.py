@@ -14,7 +14,7 @@ What = Literal["new", "gone", "changed"]
 CHANGES: tuple[What, ...] = ("new", "gone", "changed")
 STATES = (*CHANGES, "refreshed", "same")  # of a binding; `refreshed`: only its dates differ
 Types = tuple[str | None, str | None]  # the binding type before and after; None names none
-# What stands in the place of values: of one that may hold anything; of settings of which one side could read none.
+# What replaces values: of one that may hold anything; of settings of which one side could read none.
 NOT_SHOWN, READABLE, UNREADABLE = "(not shown)", "(could be read)", "(could not be read)"
 
 

@@ -37,7 +37,7 @@ def kind_of(path: Path) -> Kind:
 
 
 def one_kind(before: Path, after: Path) -> Kind:
-    """The kind that both are of. Raises `UsageError` for two kinds, `InputError` for what is none of ours."""
+    """The kind that both are of. Raises `UsageError` for two kinds, `InputError` for any other."""
     then, now = kind_of(before), kind_of(after)
     if then != now:
         raise UsageError(f"{before} is {KINDS[then]}, and {after} is {KINDS[now]}", remedy=_TAKEN)

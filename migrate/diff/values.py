@@ -102,7 +102,7 @@ def service_changes(before: Mapping[str, str], after: Mapping[str, str]) -> Iter
 def credential_differences(
     of: str, before: Mapping[str, Values], after: Mapping[str, Values], names: Mapping[str, str]
 ) -> Iterator[CredentialDifference]:
-    """Credentials that are new, gone or changed, by their key: the SID, or a name where there is none yet."""
+    """Credentials that are new, gone or changed, by their key: the SID, or a name without one."""
     for key in sorted({*before, *after}):
         then, now = before.get(key), after.get(key)
         values = () if then is None or now is None else tuple(differing(of, key, then, now))

@@ -29,7 +29,7 @@ class CheckedCredential:
 class Checked:
     """What was found in a mapped folder.
 
-    `mistakes` are what a person has to correct, each in one line; `notes` are what cannot be told offline. `mapped`
+    `mistakes` are what a person has to correct, each in one line; `notes` are what cannot be known offline. `mapped`
     is None where the folder cannot be read as one, and then nothing else of push-config.yaml was looked at.
     `unproven` are the findings of the snapshot that it rests on, for which an apply is refused like for blockers.
     """
@@ -56,7 +56,7 @@ class Checked:
 
     @property
     def failure(self) -> MigrateError | None:
-        """The error to end with; None where it can be loaded, as far as can be told."""
+        """The error to end with; None where it can be loaded, as far as can be known."""
         if wrong := self.wrong:
             more = f", and {len(wrong) - 1:,} more" if len(wrong) > 1 else ""
             return InputError(

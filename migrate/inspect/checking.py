@@ -1,4 +1,4 @@
-"""Whether a mapped folder can be loaded, as far as that can be told offline: all that is wrong with it at once."""
+"""Whether a mapped folder can be loaded, as far as that can be known offline: all that is wrong with it at once."""
 
 from __future__ import annotations
 

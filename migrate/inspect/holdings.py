@@ -57,7 +57,7 @@ class SnapshotHeld:
 @dataclass(frozen=True)
 class MappedHeld:
     """A mapped folder as it stands now; `edited` are the files that a person has edited since it was mapped, and
-    `edits` what was edited in push-config.yaml, None where that cannot be told.
+    `edits` what was edited in push-config.yaml, None where that is unknown.
     """
 
     path: Path
@@ -99,7 +99,7 @@ class JournalHeld:
 
     @property
     def state(self) -> str:
-        """`finished`, `unfinished`, or `open` where of a write nobody has seen the end."""
+        """`finished`, `unfinished`, or `open` where the end of a write was not seen."""
         if self.journal.finished:
             return "finished"
         return "open" if any(entry.status is None for entry in self.journal.entries) else "unfinished"
@@ -120,7 +120,7 @@ class JournalHeld:
 
 @dataclass(frozen=True)
 class RetirementHeld:
-    """The journal of a retirement: SIDs alone, of what was deleted, and of deletes whose end nobody has seen."""
+    """The journal of a retirement: SIDs alone, of what was deleted, and of deletes whose end was not seen."""
 
     path: Path
     journal: RetireJournal

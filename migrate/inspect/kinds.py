@@ -1,7 +1,7 @@
 """What kind of thing a path is, by its content: a snapshot, a mapped folder, a plan, a journal, and so on.
 
 A kind is recognised by what only this program writes, never by a name that a person may choose. What is damaged so
-that it cannot be told is of no kind, and whoever reads it says what is wrong with it.
+that it cannot be recognised is of no kind, and whoever reads it says what is wrong with it.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ def _kind_of_text(text: str) -> Kind | None:
 
 
 def _json(path: Path) -> Any:
-    """The content of a JSON document; None where it is none, or too large to be one of ours."""
+    """The content of a JSON document; None for anything else, or what is too large to be one of ours."""
     if path.stat().st_size > _LARGEST:
         return None
     try:

@@ -187,7 +187,7 @@ class Applier:
                 self._journal.finish()
 
     def _apply(self, change: Change) -> Outcome:
-        """Look at what is live, whatever the journal says, and write only where nobody else has been."""
+        """Look at what is live, whatever the journal says, and write only where it has not been changed by others."""
         live = read_live(self._api, change.service_sid)
         if live is None:
             return Outcome(change, "missing", "there is no such service in Conversations")
@@ -196,7 +196,7 @@ class Applier:
         if not differing(wanted, live):
             if latest is None:
                 return Outcome(change, "already", "somebody else has set the same")
-            if latest[1].status != "applied":  # it had arrived, though nobody was there to see it
+            if latest[1].status != "applied":  # it had arrived, unseen
                 self._journal.end(latest[0], "applied", live)
             return Outcome(change, "applied", "by an earlier run")
         if latest and latest[1].status == "applied":
@@ -235,7 +235,7 @@ class Applier:
         """Send what is wanted, and give what is live then; None if the service is not there any more.
 
         It is tried again while patience lasts. What Twilio took is not sent again. What was sent without an answer
-        is, but only where a look just before still sees nothing of it, and nobody else has been there.
+        is, but only where a look just before still sees nothing of it, and no other change.
         """
         # `retry` calls `attempt` several times: what was sent, and what Twilio took, outlasts each of them.
         sent = taken = False
@@ -252,7 +252,7 @@ class Applier:
             sent = True
             try:
                 self._api.post("conversations", notifications_path(change.service_sid), form)
-            except TransientTwilioError:  # done or not: what is live tells
+            except TransientTwilioError:  # done or not: what is live shows it
                 after = read_live(self._api, change.service_sid)
                 if after is not None and same(before, after):
                     raise
@@ -274,7 +274,7 @@ class Applier:
             self._journal.end(number, "failed" if arrived else "void", after)
 
     def _read_back(self, change: Change, wanted: Settings) -> Settings | None:
-        """What is live after a write; some times more where it is not as wanted, for what is read may lag behind."""
+        """What is live after a write; some times more where it is not as wanted, because reads can lag."""
         live = read_live(self._api, change.service_sid)
         for seconds in READ_AGAIN:
             if live is not None and not differing(wanted, live):

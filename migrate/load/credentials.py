@@ -1,7 +1,7 @@
-"""Credentials: made where there is none of their type and name, or given another secret. Nothing here deletes one.
+"""Credentials: created where none has their type and name, or given another secret. Nothing here deletes one.
 
 A secret cannot be read back. Whether a credential was made is seen in the list of them, whether one was updated in
-its date. Where that leaves a doubt, whose an update was is not guessed: it is told, and a new plan asks again.
+its date. Where that leaves a doubt, whose an update was is not guessed: it is reported, and a new plan asks again.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class CredentialWriter:
         if status == "void":  # what is new since, and has another name, is somebody else's
             found = [each for each in found if each.resembles(config)]
         if found and latest and status is None and not _flaw(config, found):
-            self._journal.end(latest[0], "applied", found[0])  # it had arrived, though nobody was there to see it
+            self._journal.end(latest[0], "applied", found[0])  # it had arrived, unseen
             status = "applied"
         if found:
             if flaw := _flaw(config, found):
@@ -164,7 +164,7 @@ class CredentialWriter:
             sent = True
             try:
                 answer = self._api.post("conversations", path, form)
-            except TransientTwilioError:  # done or not: what is seen tells
+            except TransientTwilioError:  # done or not: what is seen shows it
                 if (after := look(None)) == before:
                     raise
                 return after
@@ -240,7 +240,7 @@ def _flaw(config: CredentialConfig, found: Sequence[LiveCredential]) -> str:
         sids = ", ".join(one.sid for one in found)
         if all(one.is_like(config) for one in found):
             return f"there are several of its type and name: {sids}"
-        return f"several are new since it was sent ({sids}), and which of them it is cannot be told; {_DOUBT}"
+        return f"several are new since it was sent ({sids}), and which of them is ours is unknown; {_DOUBT}"
     (one,) = found
     if not one.resembles(config):
         return f"{one.sid} has another type or name; {_DOUBT}"

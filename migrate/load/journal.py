@@ -1,6 +1,6 @@
 """The journal: a synced line before each write and after it, so that whatever happens can be settled and undone.
 
-An intent without a result is a write that may or may not have been done: whoever goes on reads back which.
+An intent without a result is a write that may or may not have been done: the run that resumes reads back which.
 """
 
 from __future__ import annotations
@@ -201,7 +201,7 @@ def begun_journal(path: Path) -> Journal | None:
 
 
 def written_journal(path: Path) -> Journal:
-    """The journal in a file that is to be there. Raises `InputError` for what is none, or has not one whole line."""
+    """The journal in a file that must exist. Raises `InputError` for another file, or one without a whole line."""
     journal = begun_journal(path)
     if journal is None:
         raise InputError(
@@ -211,7 +211,7 @@ def written_journal(path: Path) -> Journal:
 
 
 def read_journal(path: Path) -> Journal:
-    """A journal from its file, which is left as it is. Raises `InputError` if it is none."""
+    """A journal from its file, which is left as it is. Raises `InputError` for another file."""
     return _read(_log(path))
 
 

@@ -111,7 +111,7 @@ def flaw_of(pair: Pair, now: datetime, *, sandbox: bool) -> str:
 
 
 def service_account(name: str, text: str) -> str:
-    """A service-account key as it is sent. Raises `UnfitKeyError` for what is none."""
+    """A service-account key as it is sent. Raises `UnfitKeyError` for anything else."""
     wanted = (
         f"is no service-account key (a JSON file with {', '.join(_SERVICE_ACCOUNT[:2])} and {_SERVICE_ACCOUNT[2]})"
     )

@@ -41,7 +41,7 @@ class Ground:
 def _blockers(ground: Ground) -> str:
     where: dict[str, dict[str, None]] = {}
     for finding in ground.plan.findings:
-        if finding.severity == "blocker":  # of the whole account, what it is about stands in its subject
+        if finding.severity == "blocker":  # of the whole account, its subject says what it is about
             where.setdefault(finding.code, {})[finding.service_sid or printable(finding.subject)] = None
     named = [f"{code} ({listed([*where[code]])})" if any(where[code]) else code for code in sorted(where)]
     return f"the findings block it: {', '.join(named)}; decide them, and map again" if where else ""
@@ -75,7 +75,7 @@ def _other_account(ground: Ground) -> str:
 def _other_address(ground: Ground) -> str:
     if is_same_api(ground.plan.target, ground.target):
         return ""
-    # What undoes a plan rests on no snapshot, and cannot be made anew for another address.
+    # What undoes a plan rests on no snapshot, and cannot be re-created for another address.
     remedy = "make a new plan there" if ground.plan.snapshot else "name the former with --conversations-url"
     return f"it was made from {ground.plan.target}, and would be written to {ground.target}; {remedy}"
 
@@ -119,7 +119,7 @@ LIMITS: dict[str, Callable[[Ground], str]] = {
 }
 # What undoes a plan needs no snapshot, and switches off what the plan had switched on.
 OF_A_ROLLBACK = ("other-account", "other-address", "many-services")
-# What a plan tells by itself, whoever applies it, to what, and when.
+# What a plan shows by itself, whoever applies it, to what, and when.
 OF_A_PLAN = ("unverified-snapshot", "changed-snapshot", "blockers", "switches-off", "many-services")
 
 

@@ -23,7 +23,7 @@ def save_plan(plan: Plan, path: Path) -> None:
 
 
 def read_plan(path: Path) -> Plan:
-    """A plan from its file. Raises `InputError` if it is none, or was changed since it was made."""
+    """A plan from its file. Raises `InputError` for another file, or one that was changed since it was made."""
     try:
         return Plan.from_json(load(path.read_bytes()))
     except DocumentError as error:
@@ -62,7 +62,7 @@ def journal_of(plan_file: Path) -> Path:
 
 
 def plan_beside(folder: Path, plan: Plan) -> Path:
-    """Where a plan that nobody has named a file for is saved in a folder, to be applied.
+    """Where a plan without a named file is saved in a folder, to be applied.
 
     One that was applied before, and undone since, gets another name: its journal has what was written then.
     """
@@ -120,9 +120,9 @@ def _journals(folder: Path) -> list[Path]:
 
 
 def refuse_beside_unfinished(place: Path, plan: Plan) -> None:
-    """Raise `RefusedError` if of a plan in a folder, or in a file, a write was begun whose end nobody has seen.
+    """Raise `RefusedError` if of a plan in a folder, or in a file, a write was begun whose end was not seen.
 
-    A new plan would go on from what is live, and leave a journal behind that nobody settles. In the place of another
+    A new plan would start from what is live, and leave an unsettled journal behind. In the place of another
     plan that was begun it would have the other's journal. Raises `InputError` for a file that has a journal's name
     and is none.
     """

@@ -30,7 +30,7 @@ def make_plan(
     """The plan that brings the live services to the push configuration in a mapped folder; or some of them.
 
     A plan for some services leaves the credentials out, one with `only_credentials` the services. The same folder and
-    the same answers give the same plan. Raises `InputError` for a folder that is none or a push-config.yaml that is
+    the same answers give the same plan. Raises `InputError` for another folder or a push-config.yaml that is
     wrong, `RefusedError` for another account's, `UsageError` for a service that is not in it, `TwilioError` where
     Twilio fails.
     """

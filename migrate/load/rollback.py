@@ -1,4 +1,4 @@
-"""Roll back: a plan that brings back what was live before a journal's writes, where nobody has been there since."""
+"""Roll back: a plan that brings back what was live before a journal's writes, where nothing has changed since."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def rollback_plan(
     max_services: int = MOST_SERVICES,
     observer: Observer[Plan] | None = None,
 ) -> Applied:
-    """Undo the plan whose writes a journal has, where nobody has changed them since.
+    """Undo the plan whose writes a journal has, where they have not been changed since.
 
     `undo` is the journal of the rollback itself, which is beside the other unless it is named. The rest is as for
     `apply_plan`, with fewer limits. Raises `RefusedError` for a journal of another account, too, and `StaleError`
@@ -66,7 +66,7 @@ def rollback_plan(
 
 
 def journal_to_undo(api: TwilioApi, path: Path) -> Journal:
-    """The journal in a file. Raises `InputError` if it is none, and `RefusedError` if it is another account's."""
+    """The journal in a file. Raises `InputError` for another file, and `RefusedError` if it is another account's."""
     undone = written_journal(path)
     if not is_one_account(api.account_sid, undone.account_sid):
         raise RefusedError(
@@ -150,7 +150,7 @@ def _undoing(api: TwilioApi, journal: Journal) -> tuple[Plan, list[str]]:
 def _written(journal: Journal) -> dict[str, _Written]:
     """What was written, by service: all fields of each write that may have arrived.
 
-    What is live tells which of them it has set, and not what was read back: that may have lagged behind.
+    What is live shows which of them it has set, and not what was read back: that may have lagged behind.
     """
     found: dict[str, _Written] = {}
     for entry in journal.entries:

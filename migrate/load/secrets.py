@@ -33,7 +33,7 @@ def secret_forms(
     """The form fields with the secrets of each credential, in their order.
 
     `now` is the server's time, by which a certificate has expired. Raises `InputError` for a reference that leads
-    nowhere, or to what cannot be such a secret; it never tells what it leads to.
+    nowhere, or to what cannot be such a secret; it never shows what it leads to.
     """
     environment = os.environ if environment is None else environment
     return tuple(_form(change, now, environment) for change in changes)
@@ -98,7 +98,7 @@ def _pair_of_p12(references: Mapping[str, str], environment: Mapping[str, str]) 
     if reference.startswith("env:"):
         data = bytes_of(reference, data.decode())
     word = references.get("p12_password")
-    # A file with a password ends in a line break that is none of it.
+    # A file with a password ends in a line break that does not belong to it.
     password = _text(word, environment).rstrip("\r\n") if word else None
     return pair_of_p12(reference, data, password)
 
@@ -119,7 +119,7 @@ def _bytes(reference: str, environment: Mapping[str, str]) -> bytes:
         data = environment.get(place, "").encode() if kind == "env" else Path(place).expanduser().read_bytes()
     except OSError as error:
         raise InputError(f"{reference} cannot be read: {reason_of(error)}", remedy=_REMEDY) from None
-    except (ValueError, RuntimeError):  # no text, no path, or nobody's home
+    except (ValueError, RuntimeError):  # no text, no path, or an unknown home folder
         raise InputError(f"{reference} is not text that can be sent", remedy=_REMEDY) from None
     if not data:
         raise InputError(f"{reference} is not set, or empty", remedy=_REMEDY)

@@ -75,7 +75,7 @@ class Terms(Generic[T]):
             )
 
     def warn(self, *doubts: str) -> None:
-        """Say each doubt; an empty one is none."""
+        """Say each doubt; an empty text is no doubt."""
         for doubt in filter(None, doubts):
             self.observer.say(f"Warning: {doubt}")
 

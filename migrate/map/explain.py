@@ -22,7 +22,7 @@ def explain(folder: Path, sid: str, service_sid: str | None = None) -> Explanati
     """Account for the binding with one SID, from a mapped folder alone.
 
     Where several services list it, the first has the others in `others`, unless one is named. Raises `InputError`
-    for a folder that is none, or in which something other than push-config.yaml was changed, and for a binding that
+    for another folder, or one in which something other than push-config.yaml was changed, and for a binding that
     is not there.
     """
     mapped = open_mapped(folder)

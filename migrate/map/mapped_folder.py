@@ -188,7 +188,7 @@ class Mapped(Struct, frozen=True, dict=True):
     def findings(self, live: Mapping[str, Settings | None]) -> list[Finding]:
         """What is to be said of the mapping now: push-config.yaml may have been edited since it was made.
 
-        `live` are the settings of the services in Conversations, by SID; None for those that nobody knows.
+        `live` are the settings of the services in Conversations, by SID; None for unknown ones.
         """
         findings = [found for found in self.summary.findings if not found.of_config]
         services = {service["service_sid"]: service for service in self.summary.services}
@@ -243,7 +243,7 @@ def part_of(bindings: Path, service_sid: str, number: int) -> Path:
 
 
 def open_mapped(folder: Path) -> Mapped:
-    """Read a mapped folder. Raises `InputError` if it is none, or with the line where push-config.yaml is wrong."""
+    """Read a mapped folder. Raises `InputError` for another one, or with the line where push-config.yaml is wrong."""
     try:
         summary = _read_summary((folder / SUMMARY).read_bytes())
         text = (folder / CONFIG).read_bytes().decode()

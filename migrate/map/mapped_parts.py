@@ -15,7 +15,7 @@ from pyarrow import dataset
 from migrate.model.schemas import MAPPED_BINDINGS, encoded
 from migrate.storage.private import create_private, make_own_folder
 
-# Columns of few distinct values, which Parquet keeps as a dictionary; for the others it would only be tried in vain.
+# Columns of few distinct values, which Parquet keeps as a dictionary; for the others trying it only costs time.
 _FEW_LISTS = ("message_types", "target_message_types", "findings")
 _FEW_TEXTS = ("binding_type", "target_binding_type", "credential_sid", "target_credential_sid", "outcome", "action")
 _FEW_VALUES = [*_FEW_TEXTS, *(f"{name}.list.element" for name in _FEW_LISTS)]

@@ -76,7 +76,7 @@ class MappedWriter:
             self._former.replace(self.folder)
 
     def _clear_up(self) -> None:
-        """Mend what was left by one that was killed."""
+        """Remove what was left by one that was killed."""
         self._restore()
         if self._former.exists():
             if lost := [name for name in self._left() if is_edited(self._former, name) and not self._has(name)]:
@@ -97,7 +97,7 @@ class MappedWriter:
         return [name for name in KEPT if (self._former / name).exists()]
 
     def _remove_former(self) -> None:
-        """Remove the former folder, and first what tells nothing any more without its summary."""
+        """Remove the former folder, and first what means nothing without its summary."""
         for name in self._left():
             (self._former / name).unlink()
         shutil.rmtree(self._former)
@@ -205,7 +205,7 @@ def refuse_unless_free(folder: Path, *, overwrite: bool = False) -> None:
 
 
 def is_edited(folder: Path, name: str, written: str = "") -> bool:
-    """Whether a file is another than was written, by its own name or as `written`; where it cannot be told, it is."""
+    """Whether a file is another than was written, by its own name or as `written`; where that is unknown, it is."""
     try:
         wanted = json.loads((folder / SUMMARY).read_bytes())["written"][written or name]
         return bool(wanted != sha256_of(folder / name))

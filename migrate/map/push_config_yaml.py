@@ -123,7 +123,7 @@ def parse(text: str, source: str) -> PushConfig:
     """Read the file's text; `source` is the name that errors give.
 
     Raises `InputError` with the line for bad YAML, unknown or repeated keys, and values of a wrong type. What stands
-    in the place of a reference to a secret is never told: it may be the secret.
+    in the place of a reference to a secret is never shown: it may be the secret.
     """
     try:
         root = compose(text)
@@ -297,7 +297,7 @@ class _Reader:
         return self.text(node, path)
 
     def text(self, node: yaml.Node, what: str) -> str:
-        """A text that can be sent: half of a character, which YAML can write, is none."""
+        """A text that can be sent: half of a character, which YAML can write, is refused."""
         try:
             node.value.encode()
         except UnicodeEncodeError:

@@ -47,7 +47,7 @@ class Edit:
 
 @dataclass(frozen=True)
 class Reviewed:
-    """A mapped folder that was reviewed: as it stands, and as the mapper had written it; and the rules to go on with.
+    """A mapped folder that was reviewed: as it stands, and as the mapper had written it; and the rules to map by.
 
     `rules_edited` says that they are others than it was mapped by.
     """
@@ -83,7 +83,7 @@ def open_reviewed(folder: Path) -> Reviewed:
     base, path = as_mapped(folder), folder / RULES
     if base is None:
         raise RefusedError(
-            f"What was edited in {folder / CONFIG} cannot be told: {AS_MAPPED} beside it is missing, or was changed",
+            f"What was edited in {folder / CONFIG} is unknown: {AS_MAPPED} beside it is missing, or was changed",
             kept="Nothing was written",
             remedy=(
                 "Map its snapshot again into another folder, by the same rules: ",

@@ -73,7 +73,7 @@ class Oracle:
         return Counter(self.look().writes) - self._strangers
 
     def meddle(self, service_sid: str, path: str, value: Value) -> None:
-        """Somebody else sets a field, as often as it takes to get through. The service must be nobody else's now."""
+        """Somebody else sets a field, as often as it takes to get through. No other may set it meanwhile."""
         self._retry_policy.reset_budget()
         before = self.look().writes.count(service_sid)
         url = self._addresses.url("conversations", notifications_path(service_sid))

@@ -40,7 +40,7 @@ def rehearse_load(
     """Hold a rehearsal of the load of a mapped folder, against a stand-in that is seeded with a snapshot.
 
     Without one, it is the snapshot that was mapped, where it was then.
-    `fault_rate` is the share of requests that fail, at most 0.5; `begin` is told the name of each point as it begins;
+    `fault_rate` is the share of requests that fail, at most 0.5; `begin` gets the name of each point as it begins;
     with `inferred`, what is only proposed is written too. Nothing is read from Twilio or written to it, and nothing
     into the two folders. Raises what `read_snapshot` and `open_mapped` raise, `RefusedError` for two accounts,
     `InterruptedRunError` on Ctrl-C, and `MigrateError` where no stand-in comes up, or where a point has failed: then
@@ -112,7 +112,7 @@ def _hold(
 
 
 def _last_look(oracle: Oracle) -> Seen:
-    """What the stand-in holds in the end; nothing where it is gone, which the points have told by then."""
+    """What the stand-in holds in the end; nothing where it is gone, which the points have reported by then."""
     try:
         return oracle.look()
     except TwilioError:

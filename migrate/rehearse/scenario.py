@@ -19,7 +19,7 @@ from migrate.model.push_credential import CREDENTIAL
 from migrate.rehearse.probe import Oracle, State
 from migrate.rehearse.processes import KILLED, Children
 
-# What the stranger sets, and to what: a field that every service has, and a text that nobody else would set.
+# What the stranger sets, and to what: a field that every service has, and a text that no other would set.
 MEDDLED = "removed_from_conversation.sound"
 REFUSED, LOST, SILENT = "503", "reset", "stall"  # kinds of faults: not done; done, and no answer; done, and it waits
 RETIRE = "retire"
@@ -118,7 +118,7 @@ class Act:
             raise SkippedError("it was done before it could be killed")
 
     def meet_a_stranger(self) -> None:
-        """Go on, where somebody else has changed a service that was not begun; then they take it back."""
+        """Resume, where somebody else has changed a service that was not begun; then they take it back."""
         begun = _intents(self._journal)
         left = [change.service_sid for change in self._changes if change.service_sid not in begun]
         if not left:
@@ -136,7 +136,7 @@ class Act:
             self._oracle.meddle(sid, path, was.get(path, ""))
 
     def go_on(self) -> None:
-        """Go on to the end."""
+        """Resume, to the end."""
         if not any("finished" in line for line in _lines(self._journal)):
             self._must_exit(0, *self._apply)
         self._must_be(self._wanted())

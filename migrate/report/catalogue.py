@@ -9,7 +9,7 @@ from migrate.model.catalogue import CATALOGUE, SEVERITIES
 _HEAD = """\
 # Findings
 
-What `chat-migrate` tells you about a migration, each with a code that does not change. `map` and `load` count them by
+What `chat-migrate` reports about a migration, each with a code that does not change. `map` and `load` count them by
 service and by what they are about. Up to five examples are bindings' SIDs, which are no personal data;
 `chat-migrate explain MAPPED SID` accounts for one. They stand in `summary.json`, in the plan, and in every report.
 

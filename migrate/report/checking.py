@@ -1,4 +1,4 @@
-"""The terminal's view of a check: what is wrong, what cannot be told, and what is to be said of the rest."""
+"""The terminal's view of a check: what is wrong, what cannot be known, and what is to be said of the rest."""
 
 from __future__ import annotations
 

@@ -19,18 +19,18 @@ from rich.text import Span, Text
 
 from migrate.model.text import spelt
 
-COLUMN = "\t"  # what is broken behind it goes on in this column
+COLUMN = "\t"  # what is broken behind it continues in this column
 BREAK = "\x1e"  # a line that does not fit is broken here first
 JOINT = "\ue000"  # a space at which no line is broken
 KEPT = "\ue001"  # a space of a run of them: it is shown where a line is broken, too
 LEFT_TO_RIGHT = "\u200e"
-_INDENT = 2  # of what goes on below a word in the first column
+_INDENT = 2  # of what continues below a word in the first column
 _TOKEN = re.compile(f"{COLUMN}| +|{KEPT}*[^ {COLUMN}{KEPT}]+|{KEPT}+")
 _MARK = re.compile(f"[{COLUMN}{BREAK}{JOINT}{KEPT}]")
 _ESCAPE = re.compile(r"\\(?:u\{[0-9a-f]+\}|U[0-9a-f]{8}|u[0-9a-f]{4}|x[0-9a-f]{2})")
 _TONE = "[\ufe0f\U0001f3fb-\U0001f3ff]?"
 _UNIT = re.compile(f"{_ESCAPE.pattern}|.{_TONE}(?:\u200d.{_TONE})*")  # one picture may be made of several, joined
-_LEAD = re.compile(r" *(?:(?:[-~+·→]|->) +)?")  # what a line begins with: it goes on behind that
+_LEAD = re.compile(r" *(?:(?:[-~+·→]|->) +)?")  # what a line begins with: it continues behind that
 
 
 def unbroken(text: str) -> str:
@@ -41,7 +41,7 @@ def unbroken(text: str) -> str:
 def sided(text: str) -> str:
     """Foreign text, so that what stands behind it stays there, though it be written from right to left.
 
-    Where there is more than one space they are kept, so that texts that differ in them are told apart.
+    Where there is more than one space they are kept, so that texts that differ in them look different.
     """
     text = re.sub("  +", lambda run: KEPT * len(run[0]), text)
     sides = [side for character in text if (side := unicodedata.bidirectional(character)) in ("L", "R", "AL")]
@@ -100,7 +100,7 @@ def _broken(line: Text, width: int) -> Iterator[Text]:
     if whole.cell_len <= width:
         yield whole
         return
-    hang = below = _lead(line.plain)  # the columns where pieces go on, and words of a piece
+    hang = below = _lead(line.plain)  # the columns where pieces continue, and words of a piece
     least = hang or _INDENT
     current = Text()
     for piece in line.split(BREAK):

@@ -43,7 +43,7 @@ class Piece:
 class Push:
     """A push as phones show it.
 
-    `off`: there is none. `default`: Twilio's own text, which is not known for certain (FACTS.md, "Message types and
+    `off`: no push. `default`: Twilio's own text, which is not known for certain (FACTS.md, "Message types and
     their push configuration"). `own`: `pieces`, of at most 178 characters; `cut` where there would be more.
     """
 

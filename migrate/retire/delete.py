@@ -117,7 +117,7 @@ def journal_of(snapshot: Path) -> Path:
 def _delete_all(api: TwilioApi, found: Prepared, looked: Retiring, terms: Terms[Retiring]) -> tuple[Retired, Path]:
     """Delete what is to be deleted, alone in the account and with consent, each noted in the journal.
 
-    Gives what became of it, and the file with the numbers of the verification: without consent there is none.
+    Gives what became of it, and the file with the numbers of the verification, which exists with consent alone.
     """
     journal = found.journal
     with account_lock(api, terms.observer.say):
@@ -189,7 +189,7 @@ class Retirer:
             self._journal.begin(sid)
             try:
                 self._api.delete("chat", path)
-            except TwilioError as error:  # done or not, by us or by somebody else: what is there tells
+            except TwilioError as error:  # done or not, by us or by somebody else: what is there shows it
                 if read_binding(self._api, row)[0] is not None:
                     if not isinstance(error, TransientTwilioError):
                         self._settle(sid, "failed")

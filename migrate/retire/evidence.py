@@ -1,6 +1,6 @@
 """Evidence: what both sides show just now of a binding, a registration, and what is pushed. It reads only.
 
-An object is None where Twilio says that there is none, and not something on the way.
+An object is None where Twilio says that it does not exist, and not something on the way.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def _sides(api: TwilioApi, service_sid: str) -> Sides:
 
 
 def find_credentials(api: TwilioApi, sids: Sequence[Any], tries: int | None = _TRIES) -> dict[str, dict[str, Any]]:
-    """Those of some credentials that the account has, by SID; what is not a SID is none. Raises `TwilioError`."""
+    """Those of some credentials that the account has, by SID; what is not a SID is left out. Raises `TwilioError`."""
     found = {}
     for sid in dict.fromkeys(sid for sid in sids if isinstance(sid, str) and is_credential_sid(sid)):
         credential = find_credential(api, sid, tries)

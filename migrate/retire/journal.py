@@ -1,6 +1,6 @@
 """The journal of a retirement: a synced line before each delete and after it, with SIDs alone.
 
-What was deleted stands in the snapshot, with all that it was; here it is only named.
+What was deleted is in the snapshot, with all that it was; here it is only named.
 """
 
 from __future__ import annotations
@@ -85,9 +85,9 @@ class RetireJournal:
 def read_retire_journal(
     path: Path, snapshot: str, account_sid: str, target: str, conversations: str
 ) -> RetireJournal:
-    """The journal of a snapshot's retirement, from its file; an empty one where there is none yet.
+    """The journal of a snapshot's retirement, from its file; an empty one where no such file is yet.
 
-    Raises `InputError` for a file that is none, and `RefusedError` for that of another snapshot, account or address.
+    Raises `InputError` for another file, and `RefusedError` for that of another snapshot, account or address.
     """
     log = SyncedLog(own_place(path), BEGIN)  # a link stays one
     if log.is_unwritten():
@@ -108,7 +108,7 @@ def read_retire_journal(
 def begun_retire_journal(path: Path) -> RetireJournal:
     """The journal in a file, whosever it is; of an earlier version's, `conversations` is empty.
 
-    Raises `InputError` for a file that is none.
+    Raises `InputError` for another file.
     """
     return _read(SyncedLog(path, BEGIN), "")
 

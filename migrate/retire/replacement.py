@@ -112,7 +112,7 @@ def pushes_off(evidence: Evidence) -> list[str]:
 
 
 def time_of(value: Any) -> datetime | None:
-    """A time of Twilio's or of a snapshot, in UTC where it does not say; None for what is none."""
+    """A time of Twilio's or of a snapshot, in UTC where it does not say; None for anything else."""
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value)

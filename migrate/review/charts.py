@@ -1,11 +1,14 @@
 """Charts of a review, for notebooks and for print. They need matplotlib, which the extra `notebook` brings.
 
 Colours are Okabe and Ito's, which colour-blind people tell apart; hatches and markers say the same without colour.
-Names are drawn as they are: nothing in them is a formula, and what the font lacks is a box.
+Names are drawn as they are: nothing in them is a formula, and a letter that the font lacks is a box.
+Emoji that it lacks are left out.
 """
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Callable, Iterable
 from io import BytesIO
 from itertools import cycle
@@ -38,6 +41,8 @@ _STYLES = {
 }
 _OTHERS = (("#009E73", "\\\\", "^"), ("#56B4E9", "oo", "v"), ("#F0E442", "--", "P"))
 _FONT = "DejaVu Sans"  # comes with matplotlib
+_OF_EMOJI = ("So", "Sk", "Mn")  # categories of Unicode: pictures, skin tones, variants
+_JOINER = "\u200d"  # makes one picture of several
 _LEFT_TO_RIGHT = "\u200e"  # what stands beside a name of the other direction is not turned with it
 _SETTINGS: dict[str, Any] = {
     "font.family": _FONT,
@@ -260,6 +265,10 @@ def _styles(names: Iterable[str]) -> dict[str, tuple[str, str, str]]:
 
 
 def _drawable(text: str) -> str:
-    """The text, with a box for each character that the font does not have."""
+    """The text, with a box for each letter that the font does not have, and without the emoji that it lacks."""
     known = font_manager.get_font(font_manager.findfont(_FONT)).get_charmap()
-    return "".join(character if ord(character) in known else "□" for character in text)
+    shown = (
+        character if ord(character) in known else "" if unicodedata.category(character) in _OF_EMOJI else "□"
+        for character in text.replace(_JOINER, "")
+    )
+    return re.sub(" {2,}", " ", "".join(shown)).strip()

@@ -147,7 +147,7 @@ def unfinished_beside(
 def refuse_beside(api: TwilioApi, mapped: Path, plan_out: Path | None, plan: Plan, *, is_look: bool = False) -> None:
     """Raise the error for a plan beside which another was begun and not finished, spelt for this command.
 
-    A look that only tells of it writes its reports all the same.
+    A look that only reports it writes its reports all the same.
     """
     from migrate.load.plan_file import refuse_beside_unfinished
 

@@ -113,7 +113,7 @@ def _integrity(text: str) -> str:
 
 
 def _shown(value: Any) -> Any:
-    """Whatever stands in the page is without characters that act; what is HTML already has been here before."""
+    """Whatever the page holds is without characters that act; what is HTML already has been here before."""
     return printable(value) if type(value) is str else value
 
 
