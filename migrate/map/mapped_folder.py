@@ -24,7 +24,7 @@ from migrate.model.documents import (
     load_versioned,
     moment,
 )
-from migrate.model.errors import InputError, Step
+from migrate.model.errors import InputError
 from migrate.model.finding import Finding
 from migrate.model.proposal import Proposal, waiting
 from migrate.model.push_config import PushConfig, ServiceConfig, Settings, Value
@@ -254,7 +254,7 @@ def open_mapped(folder: Path) -> Mapped:
         name = Path(error.filename).name
         raise InputError(
             f"{folder} is not a mapped folder: it has no {name}",
-            remedy=("Make one with: ", Step("map", {"snapshot": "SNAPSHOT", "out": folder})),
+            remedy="Make one with: chat-migrate map SNAPSHOT --out MAPPED",
         ) from None
     except NotADirectoryError:
         raise InputError(f"{folder} is not a folder") from None

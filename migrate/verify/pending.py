@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from migrate.map.spreadsheet import read_csv, write_csv
-from migrate.model.errors import InputError, Step
+from migrate.model.errors import InputError
 from migrate.model.masked_column import mask_column
 from migrate.model.schemas import PENDING, TIMESTAMP
 from migrate.snapshot.reader import batches
@@ -39,7 +39,7 @@ def read_pending(path: Path) -> pa.Table:
     except (pa.ArrowException, OSError, ValueError, LookupError):
         raise InputError(
             f"{path} is not a list of pending bindings",
-            remedy=("Make one with: ", Step("verify", {"snapshot": "SNAPSHOT", "pending": path})),
+            remedy="Make one with: chat-migrate verify SNAPSHOT --pending FILE",
         ) from None
 
 
