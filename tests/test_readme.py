@@ -34,7 +34,7 @@ def test_every_command_of_the_readme_runs(folder: Path, serve: Serve, demo_world
         elif not block.startswith(("make", "pipx")):  # those are run by .ci/run, see below
             run_block(block, folder, demo_world)
         ran += commands_in(block)
-    assert ran == 16
+    assert ran == 17
     assert (folder / "report.md").exists()
     assert [write.split("/")[-1] for write in demo_world.writes] == ["Notifications"] * 4
 

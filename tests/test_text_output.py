@@ -110,7 +110,7 @@ def test_no_line_is_longer_than_the_screen_and_none_is_coloured_in_a_pipe(
 def test_what_is_broken_goes_on_below_its_own_beginning(said: tuple[int, dict[str, str]], command: str) -> None:
     """What is in the first column is a label, a heading or the beginning of a sentence, never the rest of one."""
     _, texts = said
-    prose = ("Ready:", "Left alone", "Dry run:")
+    prose = ("Ready:", "Left alone", "Dry run:", "Next:")
     paragraph = False
     for line in texts[command].splitlines():
         paragraph = (paragraph and bool(line)) or line.startswith(prose)

@@ -25,7 +25,7 @@ KILLED = -9  # the exit code of who was; Windows has no name for that signal
 GENTLE = 2.0  # seconds that children have to end by themselves
 _POLL = 0.002
 # The child's own are set instead; a proxy would be asked for this machine's loopback.
-_NOT_INHERITED = re.compile(r"TWILIO_.*|CHAT_MIGRATE_.*|(?i:.*_proxy)")
+_NOT_INHERITED = re.compile(r"TWILIO_.*|CHAT_MIGRATE_.*|COLUMNS|(?i:.*_proxy)")
 _EXPORT = re.compile(r"^export (\w+)=(.*)\n", re.MULTILINE)
 
 
