@@ -292,6 +292,14 @@ def test_a_review_that_is_ignored_is_warned_of(run: Run, reviewed: Path) -> None
     assert said(run("map", mine, "--out", place / "c", "--like", reviewed)) == ""
 
 
+def test_of_several_reviews_that_are_ignored_none_is_picked_for_the_operator(run: Run, reviewed: Path) -> None:
+    place, mine = reviewed.parent, snapshot(reviewed.parent / "new", SAME)
+    shutil.copytree(reviewed, place / "a-copy")
+    said_then = said(run("map", mine, "--out", place / "m"))
+    assert f"are not carried over: {place / 'a-copy'}, {reviewed}. To carry over those of one, name it" in said_then
+    assert "--like " not in said_then
+
+
 def test_a_folder_that_was_not_reviewed_or_is_anothers_is_not_warned_of(run: Run, tmp_path: Path) -> None:
     mine = snapshot(tmp_path / "mine", SAME)
     other = snapshot(tmp_path / "other", SAME, account_sid="AC" + "9" * 32)

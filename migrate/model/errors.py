@@ -91,9 +91,15 @@ class MigrateError(Exception):
         return self
 
     def __str__(self) -> str:
-        parts = [part.rstrip(".") for part in (self.what, self.kept, self.remedy) if part]
+        commands = tuple(filter(None, self.commands))
+        parts = [_without_period(part, commands) for part in (self.what, self.kept, self.remedy) if part]
         ended = [part if part.endswith("?") else f"{part}." for part in parts[:-1]] + parts[-1:]
         return printable(" ".join(" ".join(ended).split()))
+
+
+def _without_period(text: str, commands: tuple[str, ...] = ()) -> str:
+    """A text without its period; a dot that ends a command, or stands for a folder (`.`, `..`), is part of it."""
+    return text if text.endswith(commands) else re.sub(r"(?<=[^\s./])\.+$", "", text)
 
 
 def also(first: Remedy, second: Remedy) -> Remedy:
@@ -102,7 +108,7 @@ def also(first: Remedy, second: Remedy) -> Remedy:
     *some, last = before
     if not some and not last:
         return after
-    ended = (f"{last.rstrip('.')}. ",) if isinstance(last, str) else (last, ". ")
+    ended = (f"{_without_period(last)}. ",) if isinstance(last, str) else (last, ". ")
     return (*some, *ended, *after)
 
 

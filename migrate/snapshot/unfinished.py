@@ -59,7 +59,7 @@ def refuse_unless_unfinished(folder: Path) -> None:
         clear_up(folder)  # after a kill between the last two steps
         raise RefusedError(
             f"{folder} holds a finished snapshot, which is never overwritten",
-            remedy=("Name another folder, or resume with: ", Step("map", {"snapshot": folder, "out": "MAPPED"})),
+            remedy=("Name another folder, or continue with: ", Step("map", {"snapshot": folder, "out": "MAPPED"})),
         )
 
 

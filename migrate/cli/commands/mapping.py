@@ -106,6 +106,8 @@ def _warn_of(ignored: Sequence[Path], out: Path, screen: Screen) -> None:
         beside = out.parent.resolve()  # a folder beside `out` is shown as `out` is, unless that is a link
         folders = [str(out.parent / path.name if path.parent == beside else path) for path in ignored]
         which = f"To carry them over, use --like {shlex.quote(folders[0])}"
+        if len(folders) > 1:
+            which = "To carry over those of one, name it with --like"
         warn(screen, f"edits or rules of what was reviewed are not carried over: {listed(folders)}. {which}")
 
 
