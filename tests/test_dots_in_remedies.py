@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from migrate.model.errors import InputError, also
-from tests.conftest import Run
+from migrate.cli.spelling import command_of
+from migrate.model.errors import InputError, Step, also
 
 
 @pytest.mark.parametrize("folder", [".", "..", "../..", "ends-in-a-dot."])
-def test_the_folder_at_the_end_of_a_command_stays_in_it(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
-) -> None:
-    (here := tmp_path / "ends-in-a-dot." / "b").mkdir(parents=True)
-    (here / "ends-in-a-dot.").mkdir()
-    monkeypatch.chdir(here)
-    result = run("explain", folder, "BS" + "0" * 32)
-    assert result.exit_code == 1
-    assert result.stderr.rstrip("\n").endswith(f"Make one with: chat-migrate map SNAPSHOT --out {folder}")
+def test_the_folder_at_the_end_of_a_command_stays_in_it(folder: str) -> None:
+    error = InputError("It is not there.", remedy=("Make it with: ", Step("map", {"snapshot": "s", "out": folder})))
+    assert str(error.spell(command_of)).endswith(f"It is not there. Make it with: chat-migrate map s --out {folder}")
 
 
 def test_a_period_is_left_out_at_the_end_and_a_folder_is_not() -> None:
