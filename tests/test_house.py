@@ -23,8 +23,9 @@ BELOW: dict[str, set[str]] = {
     "twilio_api": {"storage", "runtime", "model"},
     "snapshot": {"storage", "runtime", "model"},
     "standin": {"snapshot", "model"},
-    "extract": {"snapshot", "twilio_api", "storage", "runtime", "model"},
-    "map": {"snapshot", "storage", "runtime", "model"},
+    "push_errors": {"snapshot", "twilio_api", "storage", "runtime", "model"},
+    "extract": {"push_errors", "snapshot", "twilio_api", "storage", "runtime", "model"},
+    "map": {"push_errors", "snapshot", "storage", "runtime", "model"},
     "load": {"map", "snapshot", "twilio_api", "storage", "runtime", "model"},
     "verify": {"extract", "map", "snapshot", "twilio_api", "storage", "runtime", "model"},
     "retire": {"verify", "extract", "load", "map", "snapshot", "twilio_api", "storage", "runtime", "model"},
@@ -35,9 +36,21 @@ BELOW: dict[str, set[str]] = {
     "purge": {"verify", "map", "snapshot", "storage", "model"},
     "pipeline": {"extract", "map", "load", "snapshot", "twilio_api", "runtime", "model"},
     # Views: they compute nothing and fetch nothing.
-    "report": {"inspect", "purge", "diff", "rehearse", "retire", "verify", "load", "map", "snapshot", "model"},
+    "report": {
+        "push_errors",
+        "inspect",
+        "purge",
+        "diff",
+        "rehearse",
+        "retire",
+        "verify",
+        "load",
+        "map",
+        "snapshot",
+        "model",
+    },
     # Beside the command line, for notebooks: nothing of ours imports it.
-    "review": {"report", "verify", "load", "map", "snapshot", "storage", "model"},
+    "review": {"push_errors", "report", "verify", "load", "map", "snapshot", "storage", "model"},
 }
 BELOW["cli"] = {*BELOW} - {"review"}
 TOP = 5  # modules that stand beside the rooms, at most
