@@ -31,7 +31,7 @@ BELOW: dict[str, set[str]] = {
     "retire": {"verify", "extract", "load", "map", "snapshot", "twilio_api", "storage", "runtime", "model"},
     "diff": {"verify", "load", "map", "snapshot", "twilio_api", "storage", "runtime", "model"},
     "rehearse": {"load", "map", "snapshot", "twilio_api", "storage", "runtime", "model"},
-    "inspect": {"retire", "verify", "load", "map", "snapshot", "storage", "model"},
+    "inspect": {"push_errors", "retire", "verify", "load", "map", "snapshot", "storage", "model"},
     "doctor": {"twilio_api", "model"},
     "purge": {"verify", "map", "snapshot", "storage", "model"},
     "pipeline": {"extract", "map", "load", "snapshot", "twilio_api", "runtime", "model"},

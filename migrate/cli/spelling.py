@@ -69,6 +69,7 @@ def extract_command(
         "identity_column": options.identity_column != default.identity_column and options.identity_column,
         "source": options.source != default.source and options.source,
         "no_shard": not options.shard,
+        "no_alerts": not options.alerts,
     }
     return command_of(Step(stage, arguments), *api.options) + " --identity …" * len(options.identities)
 

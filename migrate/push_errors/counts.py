@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,12 @@ _BY_HOUR = """
 """
 
 
+_LIVE = """
+    SELECT service_sid, credential_sid, count(*) FROM bindings
+    WHERE coalesce(epoch_us(coalesce(date_updated, date_created)) >= $born, true) GROUP BY ALL
+"""
+
+
 class ErrorCount(Struct, frozen=True):
     """How many pushes failed with one code, of one service and credential; None where that is not known.
 
@@ -90,6 +98,40 @@ def errors_by_hour(file: Path, scratch: Path, snapshot: Snapshot | None = None) 
     return table.cast(PUSH_ERRORS_BY_HOUR)
 
 
+@dataclass(frozen=True)
+class Devices:
+    """How many bindings have not expired, by service and credential."""
+
+    numbers: Mapping[tuple[str, str | None], int]
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return sum(self.numbers.values())
+
+    def of(self, service_sid: str | None, credential_sid: str | None) -> int:
+        """Those of a service, a credential, or both; None stands for any."""
+        return sum(
+            number
+            for (service, credential), number in self.numbers.items()
+            if service_sid in (None, service) and credential_sid in (None, credential)
+        )
+
+
+def count_devices(snapshot: Snapshot, scratch: Path, lifetime: timedelta) -> Devices:
+    """The bindings of a snapshot that had not expired; one without a date counts."""
+    born = (snapshot.as_of - lifetime - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    with over_views({"bindings": _parts(snapshot)}, scratch, by_service=True) as database:
+        rows = database.sql(_LIVE, params={"born": born}).fetchall()
+    return Devices({(service, credential): number for service, credential, number in rows})
+
+
+def _parts(snapshot: Snapshot | None) -> list[Path]:
+    if snapshot is None:
+        return []
+    return [path for sid in snapshot.manifest.rows_by_service for path, _ in snapshot.parts(sid)]
+
+
 def _rows(
     file: Path, scratch: Path, snapshot: Snapshot | None, query: str, params: dict[str, Any] | None = None
 ) -> list[tuple[Any, ...]]:
@@ -100,8 +142,7 @@ def _rows(
 
 @contextmanager
 def _attributed(file: Path, scratch: Path, snapshot: Snapshot | None) -> Iterator[Any]:
-    parts = [path for sid in snapshot.manifest.rows_by_service for path, _ in snapshot.parts(sid)] if snapshot else []
-    with over_views({"bindings": parts}, scratch, by_service=True) as database:
+    with over_views({"bindings": _parts(snapshot)}, scratch, by_service=True) as database:
         database.read_parquet(glob.escape(str(file))).create_view("errors")  # it has services in a column
         database.execute(_ATTRIBUTED)
         yield database

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from migrate.model.errors import InterruptedRunError, MigrateError, OtherAccountError, RefusedError, TwilioError
 from migrate.model.schemas import PUSH_ERRORS
 from migrate.push_errors.alert import alert_of
-from migrate.push_errors.reading_log import Counted, ReadingLog
+from migrate.push_errors.reading_log import Counted, ReadingLog, begun_head
 from migrate.push_errors.windows import LONGEST, MOST_ALERTS, Window, window_of
 from migrate.runtime.interrupts import HEED, check
 from migrate.runtime.workers import Workers, result_of
@@ -43,6 +43,12 @@ _ORDERED = f"""
 def span_before(until: datetime, length: timedelta) -> tuple[datetime, datetime]:
     """The span of time that ends there: at most what Twilio keeps, less five minutes."""
     return until - min(length, LONGEST - MARGIN), until
+
+
+def begun_span(folder: Path) -> tuple[datetime, datetime] | None:
+    """The span of a reading into `folder` that was interrupted; None without one."""
+    head = begun_head(folder / PUSH_ERRORS_WORK)
+    return (datetime.fromisoformat(head["since"]), datetime.fromisoformat(head["until"])) if head else None
 
 
 @dataclass

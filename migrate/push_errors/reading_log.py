@@ -32,6 +32,17 @@ class Counted:
     incomplete: int = 0
 
 
+def begun_head(folder: Path) -> Mapping[str, Any] | None:
+    """What the reading in a folder was begun with; None without one that can be read."""
+    try:
+        with SyncedLog(folder / LOG).reading() as lines:
+            head = next(lines)
+            times = [datetime.fromisoformat(head[name]) for name in ("since", "until")]
+            return head if all(time.tzinfo for time in times) else None
+    except (OSError, LineError):
+        return None
+
+
 @dataclass
 class ReadingLog:
     """A reading in the making, in a folder of its own, by one process."""
