@@ -7,7 +7,7 @@ import shutil
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from migrate.twilio_api.resources import ALERTS_PATH, list_pages
 if TYPE_CHECKING:  # what brings Arrow is imported where it is needed, which is after the first request
     from migrate.push_errors.counts import Devices, ErrorCount
     from migrate.push_errors.health import Health
-    from migrate.push_errors.reading import ReadProgress
+    from migrate.push_errors.reading import Progress
     from migrate.snapshot.manifest import PushErrorsRead
     from migrate.snapshot.reader import Snapshot
 
@@ -44,7 +44,7 @@ class HealthOptions:
     lifetime: timedelta = timedelta(days=365)
     before: Measured | None = None
     restart: bool = False
-    progress: ReadProgress | None = field(default=None, compare=False)
+    progress: Progress | None = None
 
 
 def measure_health(api: TwilioApi, folder: Path, options: HealthOptions) -> Health:

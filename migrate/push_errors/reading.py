@@ -10,7 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow.parquet as pq
 
@@ -51,13 +51,17 @@ def begun_span(folder: Path) -> tuple[datetime, datetime] | None:
     return (datetime.fromisoformat(head["since"]), datetime.fromisoformat(head["until"])) if head else None
 
 
-@dataclass
-class ReadProgress:
-    """How far a reading is; written by the reading, read by whoever shows it."""
+class Progress(Protocol):
+    """What is told how far a reading is: `chains` are windows, `rows` are alerts; from this thread alone."""
 
-    alerts: int = 0
-    windows: int = 0
-    windows_done: int = 0
+    def __call__(
+        self, *, chains: int = 0, chains_done: int = 0, rows: int = 0, read: int = 0, pages: int = 0
+    ) -> None:
+        """Add to the numbers."""
+
+
+def _no_progress(**amounts: int) -> None:
+    """Tell nobody."""
 
 
 @dataclass
@@ -68,6 +72,7 @@ class _Found:
     sids: set[str] = field(default_factory=set)
     times: list[datetime] = field(default_factory=list)
     unfit: int = 0
+    pages: int = 0
     is_cut: bool = False
     is_too_old: bool = False  # in part, or as a whole
 
@@ -77,6 +82,7 @@ class _Found:
     def take(self, records: list[Any], window: Window) -> bool:
         """Add a page; whether it had anything new. Raises `RefusedError` for an alert that was not asked for."""
         before = len(self.sids)
+        self.pages += 1
         for record in records:
             alert = alert_of(record)
             if alert is None:
@@ -101,7 +107,7 @@ def read_push_errors(
     since: datetime,
     until: datetime,
     *,
-    progress: ReadProgress | None = None,
+    progress: Progress | None = None,
 ) -> PushErrorsRead:
     """Read the push errors of a span into `folder`/push_errors.parquet (`PUSH_ERRORS`, by date), each alert once.
 
@@ -114,7 +120,7 @@ def read_push_errors(
     log = ReadingLog(folder / PUSH_ERRORS_WORK, {**head, "monitor": api.addresses.monitor})
     log.open(window)
     try:
-        _Reading(api, log, progress or ReadProgress()).run()
+        _Reading(api, log, progress or _no_progress).run()
         errors = _write(log, folder / PUSH_ERRORS_FILE)
         log.remove()
     finally:
@@ -143,7 +149,7 @@ def take_push_errors(api: TwilioApi, folder: Path, until: datetime) -> PushError
 class _Reading:
     """The windows of one reading: several threads ask for them, and this one stores what they bring."""
 
-    def __init__(self, api: TwilioApi, log: ReadingLog, progress: ReadProgress) -> None:
+    def __init__(self, api: TwilioApi, log: ReadingLog, progress: Progress) -> None:
         self._api = api
         self._log = log
         self._progress = progress
@@ -158,7 +164,7 @@ class _Reading:
             def begin(windows: list[Window]) -> None:
                 for window in windows:
                     under_way[workers.submit(self._read, window)] = window
-                self._progress.windows += len(windows)
+                self._progress(chains=len(windows))
 
             begin(sorted(self._log.waiting))
             while under_way:
@@ -179,13 +185,13 @@ class _Reading:
         """Keep what a window has brought; or the windows that are to be read in its place."""
         if found.is_cut:
             pieces = window.split(found.times)
-            logger.info("More than %d alerts in %s: read in %d pieces", MOST_ALERTS, window, len(pieces))
+            logger.info("%d alerts or more %s: read in %d pieces", MOST_ALERTS, window, len(pieces))
             self._log.split(window, pieces)
+            self._progress(chains_done=1)
             return pieces
         lacks = int(len(found) >= MOST_ALERTS or found.is_too_old)
         self._log.done(window, found.rows, Counted(len(found), found.unfit, lacks))
-        self._progress.alerts += len(found)
-        self._progress.windows_done += 1
+        self._progress(chains_done=1, rows=len(found), read=len(found), pages=found.pages)
         return []
 
     def _read(self, window: Window) -> _Found:

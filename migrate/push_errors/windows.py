@@ -23,6 +23,9 @@ class Window:
     begin: datetime
     end: datetime
 
+    def __str__(self) -> str:
+        return f"from {_spelt(self.begin)} to {_spelt(self.end)}"
+
     @property
     def params(self) -> tuple[tuple[str, str], ...]:
         """The filters of the query."""

@@ -35,8 +35,8 @@ def health_view(found: Health) -> Text:
     text = table(_facts(found)).append("\n")
     groups = _groups(found)
     shown = groups[:MOST_SHOWN]
-    for heading, rows in shown:
-        text.append(f"{heading}\n", "bold")
+    for number, (heading, rows) in enumerate(shown):
+        text.append(f"{chr(10) * bool(number)}{heading}\n", "bold")
         for one, trend in rows[:MOST_SHOWN]:
             text.append(_row(found, one, trend))
         text.append(more(len(rows), "code", "use --json", "  "))

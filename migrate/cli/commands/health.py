@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,6 +103,7 @@ def _measure(
 ) -> Health:
     from dataclasses import replace
 
+    from migrate.extract.progress import AlertsProgress
     from migrate.push_errors.measuring import measure_health
     from migrate.twilio_api.connect import open_api
     from migrate.twilio_api.doubts import doubt_of_account, doubt_of_clock
@@ -111,7 +113,11 @@ def _measure(
         from migrate.snapshot.reader import read_snapshot
 
         options = replace(options, snapshot=read_snapshot(snapshot), lifetime=default_rules().lifetime)
-    with open_api(settings) as api:
+    progress = AlertsProgress()
+    options = replace(options, progress=partial(progress.add, "alerts"))
+    with open_api(settings) as api, screen.progress(progress):
+        progress.requests_now = lambda: api.throttle.running
+        progress.trouble = lambda: api.trouble
         found = measure_health(api, out, options)
         warn(screen, doubt_of_account(api), doubt_of_clock(api))
     return found
