@@ -26,7 +26,7 @@ from migrate.model.masking import mask
 from migrate.model.push_config import flatten
 from migrate.model.sids import is_service_sid
 from migrate.model.text import PLAIN_ASCII, lasting, printable
-from migrate.twilio_api.addresses import Api, mixture_remedy
+from migrate.twilio_api.addresses import Side, mixture_remedy
 from migrate.twilio_api.client import TwilioApi
 from migrate.twilio_api.connect import ApiSettings, open_api
 from migrate.twilio_api.limits import page_sizes
@@ -41,7 +41,7 @@ from migrate.twilio_api.resources import (
 
 PACKAGES = ("twilio", "pyarrow", "duckdb", "pandas", "vcrpy")
 LEAST_SPACE = 2_000_000_000  # bytes; 10,000,000 bindings take some 700 MB, and a comparison of them as much again
-_SIDES: tuple[Api, ...] = ("chat", "conversations")
+_SIDES: tuple[Side, ...] = ("chat", "conversations")
 _SID = re.compile(r"\b([A-Z]{2})[0-9a-fA-F]{32}\b")
 _LATER = "Look again later; --retry-budget says how long each check is tried"
 _NO_WRITES = "whether it may write shows only in a write"
@@ -105,7 +105,7 @@ class _Twilio:
 
     api: TwilioApi
     service_sid: str = ""  # of a service, to look at what is below one
-    silent: set[Api] = field(default_factory=set)  # the APIs that could not be reached
+    silent: set[Side] = field(default_factory=set)  # the APIs that could not be reached
 
     def checks(self) -> Iterator[Check]:
         reached = False
@@ -125,7 +125,7 @@ class _Twilio:
             remedy = "Use TWILIO_AUTH_TOKEN before anything is written; retire refuses to delete with this key"
             yield Check("account", "unknown", "no answer says whose account the API key is of", remedy)
 
-    def _list(self, side: Api, path: str, name: str) -> tuple[Check, list[dict[str, Any]]]:
+    def _list(self, side: Side, path: str, name: str) -> tuple[Check, list[dict[str, Any]]]:
         found: list[dict[str, Any]] = []
 
         def look() -> str:
@@ -148,7 +148,7 @@ class _Twilio:
             )
         return f"readable; {_NO_WRITES}"
 
-    def _look(self, side: Api, name: str, look: Callable[[], str]) -> Check:
+    def _look(self, side: Side, name: str, look: Callable[[], str]) -> Check:
         if side in self.silent:  # to wait for it once is enough
             return Check(name, "unknown", f"not asked for: {side} could not be reached")
         try:

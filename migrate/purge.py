@@ -14,18 +14,21 @@ from typing import Any, Literal
 from migrate.map.mapped_folder import BINDINGS, SUMMARY, open_mapped
 from migrate.model.errors import MigrateError, RefusedError, reason_of
 from migrate.snapshot.checkpoint import CHECKPOINT
-from migrate.snapshot.manifest import NAME, read_manifest
+from migrate.snapshot.manifest import NAME, PUSH_ERRORS_FILE, read_manifest
 from migrate.snapshot.rejected import REJECTED, is_of_rejected
-from migrate.snapshot.unfinished import BINDINGS_FOLDER
+from migrate.snapshot.unfinished import BINDINGS_FOLDER, PUSH_ERRORS_WORK
 from migrate.storage.files import PARTIAL
 from migrate.storage.lock import hold
 from migrate.storage.private import is_partial_of
 from migrate.verify.coverage_folder import SCRATCH, WORK, run_time
 
-_FIXED = {NAME, CHECKPOINT, REJECTED, "services.parquet", "credentials.parquet"}
+_FIXED = {NAME, CHECKPOINT, REJECTED, "services.parquet", "credentials.parquet", PUSH_ERRORS_FILE}
 _SERVICE = r"service_sid=IS[0-9a-fA-F]{32}"
 # What an unfinished snapshot has, named by a line of its checkpoint or not yet; and what a mapped folder has.
-_UNFINISHED = re.compile(rf"{BINDINGS_FOLDER}/{_SERVICE}/(chat|conversations)-[a-z0-9-]+\.parquet")
+_UNFINISHED = re.compile(
+    rf"{BINDINGS_FOLDER}/{_SERVICE}/(chat|conversations)-[a-z0-9-]+\.parquet"
+    rf"|{re.escape(PUSH_ERRORS_WORK)}/(windows\.jsonl|part-[0-9T-]+\.parquet)"
+)
 _MAPPED = re.compile(rf"{_SERVICE}/part-[0-9]+\.parquet")
 
 

@@ -16,6 +16,8 @@ from migrate.cli.options import BindingSid, FormatFile
 from migrate.cli.paths import InFolder, OutFile, OutFolder, PathType
 from migrate.inspect.kinds import NAMES, Kind, recognise
 from migrate.map.mapped_folder import BINDINGS, CONFIG, SUMMARY
+from migrate.model.schemas import PUSH_ERRORS_BY_HOUR
+from migrate.push_errors.health_folder import Measured, write_measured
 from migrate.snapshot.manifest import NAME
 from migrate.standin.world import DEMO_WORLD
 from tests.conftest import CASSETTE, ROOT, Run, said
@@ -41,6 +43,7 @@ def kinds(tmp_path_factory: pytest.TempPathFactory, migration: Path) -> dict[str
         "snapshot": run / "snapshot",
         "mapped": run / "mapped",
         "coverage": folder / "c",
+        "health": _health(folder / "health"),
         "run": run,
         "plan": run / "plan.json",
         "journal": folder / "load.journal.jsonl",
@@ -51,6 +54,12 @@ def kinds(tmp_path_factory: pytest.TempPathFactory, migration: Path) -> dict[str
         "world": folder / "world.yaml",
         "part": run / "snapshot" / NAME,
     }
+
+
+def _health(folder: Path) -> Path:
+    measured = Measured("AC" + "1" * 32, "2026-06-14T00:00:00+00:00", "2026-06-15T00:00:00+00:00", {}, None)
+    write_measured(folder, measured, PUSH_ERRORS_BY_HOUR.empty_table())
+    return folder
 
 
 def test_there_is_something_of_each_kind_and_it_is_recognised(kinds: Mapping[str, Path]) -> None:

@@ -36,6 +36,7 @@ SECTIONS = {
     },
     "Afterwards": {
         "verify": "verify",
+        "health": "health",
         "retire": "retire",
         "purge": "purge",
     },

@@ -186,6 +186,11 @@ def api_options(command: Command) -> Command:
         help="Scheme and host of Conversations.",
     )  # fmt: skip
     @_twilio_option(
+        "--monitor-url", metavar="URL", envvar="CHAT_MIGRATE_MONITOR_URL", show_envvar=True,
+        help="Scheme and host of Monitor, which has the push errors. Without it: https://monitor.twilio.com, or none "
+        "beside another address of Conversations.",
+    )  # fmt: skip
+    @_twilio_option(
         "--record", type=OutFile("cassette"), metavar="CASSETTE", help="Record all exchanges to a new cassette."
     )
     @_twilio_option(
@@ -209,6 +214,7 @@ def api_options(command: Command) -> Command:
         *args: Any,
         chat_url: str,
         conversations_url: str,
+        monitor_url: str | None,
         record: Path | None,
         replay: Path | None,
         concurrency: int,
@@ -222,7 +228,9 @@ def api_options(command: Command) -> Command:
             click.echo(f"Replaying {said_of_demo()}", err=True)
         from migrate.twilio_api.connect import ApiSettings
 
-        settings = ApiSettings(chat_url, conversations_url, record, replay, concurrency, retry_budget, page_size)
+        settings = ApiSettings(
+            chat_url, conversations_url, record, replay, concurrency, retry_budget, page_size, monitor_url
+        )
         return command(*args, settings=settings, **kwargs)
 
     return wrapped  # type: ignore[return-value]
@@ -252,6 +260,10 @@ def extract_options(command: Command) -> Command:
     @click.option(
         "--shard/--no-shard", default=True, help="Read each binding type of a service as a list of its own."
     )
+    @click.option(
+        "--alerts/--no-alerts", default=True, show_default=True,
+        help="Take the push errors of the last 30 days along, from Twilio's Alerts.",
+    )  # fmt: skip
     @click.option("--restart", is_flag=True, help="Start an unfinished snapshot over, instead of resuming it.")
     @click.option(
         "--expect",

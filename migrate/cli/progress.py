@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from migrate.model.sids import is_service_sid
 from migrate.model.text import lasting
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def _table(progress: ExtractProgress, seconds: float, width: int, height: int) -
     # What is complete goes below: of many services the screen shows the first, and up to three lines more.
     readings = sorted(progress.read().items(), key=lambda item: item[1].is_complete)
     shown = readings[: max(1, height - 3)]
-    rows, gap = _fitting(shown, seconds, width)
+    rows, gap = _fitting(shown, seconds, width, progress.noun)
     table = Table.grid(padding=(0, gap))
     for _ in rows[0] if rows else ():
         table.add_column(no_wrap=True, overflow="crop")
@@ -65,12 +66,12 @@ def _table(progress: ExtractProgress, seconds: float, width: int, height: int) -
 
 
 def _fitting(
-    readings: Sequence[tuple[str, ServiceProgress]], seconds: float, width: int
+    readings: Sequence[tuple[str, ServiceProgress]], seconds: float, width: int, noun: str
 ) -> tuple[list[dict[str, str]], int]:
     """The rows of the widest form that fits, or of the narrowest, and the cells between two columns."""
     for is_wide, without in ((True, 0), *((False, many) for many in range(len(_DISPENSABLE) + 1))):
         gap = 2 if is_wide else 1
-        rows = [_cells(service, reading, seconds, is_wide=is_wide) for service, reading in readings]
+        rows = [_cells(service, reading, seconds, noun, is_wide=is_wide) for service, reading in readings]
         rows = [{name: cell for name, cell in row.items() if name not in _DISPENSABLE[:without]} for row in rows]
         widths = [max(map(len, column)) for column in zip(*(row.values() for row in rows), strict=True)]
         if sum(widths) + gap * (len(widths) - 1) <= width:
@@ -78,14 +79,14 @@ def _fitting(
     return rows, gap
 
 
-def _cells(service: str, reading: ServiceProgress, seconds: float, *, is_wide: bool) -> dict[str, str]:
+def _cells(service: str, reading: ServiceProgress, seconds: float, noun: str, *, is_wide: bool) -> dict[str, str]:
     """A row, column by column; in the place of its bar what is as long."""
     left = _left(reading, seconds)
     return {
         # Services differ in the last digits of their SIDs.
-        "service": service if is_wide else f"{service[:2]}…{service[-6:]}",
+        "service": service if is_wide or not is_service_sid(service) else f"{service[:2]}…{service[-6:]}",
         "bar": "-" * (20 if is_wide else 6),
-        "rows": f"{reading.rows:,} bindings",
+        "rows": f"{reading.rows:,} {noun}",
         "speed": f"{reading.read / seconds:,.0f}/s" if seconds else "",
         "pages": f"{reading.pages:,} pages",
         "retries": f"{reading.retries:,} retries",
@@ -115,7 +116,7 @@ def lines(say: Callable[[str], None], progress: ExtractProgress) -> Iterator[Non
             line, read = _line(progress)
             # All has come: what is done with it yet moves no number. While something is to come, silence would alarm.
             if line != said or not _is_complete(progress):
-                say(f"{line} · {(read - before) / (now - then):,.0f} bindings/s")
+                say(f"{line} · {(read - before) / (now - then):,.0f} {progress.noun}/s")
             said, then = line, now
 
     thread = threading.Thread(target=tell, name="progress", daemon=True)
@@ -146,4 +147,4 @@ def _line(progress: ExtractProgress) -> tuple[str, int]:
         f"{total('pages'):,} pages, {total('retries'):,} retries, {progress.requests_now():,} requests under way"
     )
     trouble = f" · waiting: {progress.trouble()}" if progress.trouble() else ""
-    return f"{rows:,}{of} bindings · {chains} · {details}{trouble}", total("read")
+    return f"{rows:,}{of} {progress.noun} · {chains} · {details}{trouble}", total("read")

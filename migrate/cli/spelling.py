@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _PROGRAM = "chat-migrate"
 # What another command of the same account is called with, too.
-API_OPTIONS = ("chat_url", "conversations_url", "replay", "concurrency", "retry_budget", "page_size")
+API_OPTIONS = ("chat_url", "conversations_url", "monitor_url", "replay", "concurrency", "retry_budget", "page_size")
 _ARGUMENTS = ("snapshot", "mapped", "journal", "path")  # what a step is called with that is no option of its command
 
 
@@ -69,6 +69,7 @@ def extract_command(
         "identity_column": options.identity_column != default.identity_column and options.identity_column,
         "source": options.source != default.source and options.source,
         "no_shard": not options.shard,
+        "no_alerts": not options.alerts,
     }
     return command_of(Step(stage, arguments), *api.options) + " --identity …" * len(options.identities)
 

@@ -13,7 +13,7 @@ from migrate.extract.filters import AskedFilters
 from migrate.extract.identities import Identities
 from migrate.extract.progress import ExtractProgress
 from migrate.model.errors import TransientTwilioError, TwilioError
-from migrate.twilio_api.addresses import Api
+from migrate.twilio_api.addresses import Side
 from migrate.twilio_api.client import TwilioApi, kind_of_list
 from migrate.twilio_api.limits import FEW_TRIES, page_sizes
 from migrate.twilio_api.pages import Page
@@ -33,7 +33,7 @@ class Chain:
     it is one list. `label` distinguishes it from the service's other chains.
     """
 
-    api: Api
+    api: Side
     service_sid: str
     label: str = ""
     filters: tuple[tuple[str, str], ...] = ()

@@ -57,7 +57,8 @@ class ExtractOptions:
     """What to extract and how. Empty filters mean everything.
 
     `identity_file` names a file of identities (see `read_identities`), `identity_column` the column in it. `shard`
-    reads each service as one chain for each documented binding type, side by side.
+    reads each service as one chain for each documented binding type, side by side. `alerts` takes the push errors of
+    the last 30 days along, where Monitor has an address and gives them.
     """
 
     services: tuple[str, ...] = ()
@@ -69,6 +70,7 @@ class ExtractOptions:
     shard: bool = True
     page_size: int = DEFAULT_PAGE_SIZE
     restart: bool = False
+    alerts: bool = True
 
 
 def extract_snapshot(
@@ -122,6 +124,7 @@ class _Extract:
             try:
                 if not writer.has_tables():
                     self._write_tables(writer, source)
+                self._take_push_errors(writer)
                 chains = self._chains(writer, identities)
                 self._walk(writer, chains)
             except OtherAccountError as error:
@@ -184,6 +187,16 @@ class _Extract:
         if failures := self._side_by_side(lambda job: job(), jobs, self.api.throttle.most):
             raise self._told("The credentials could not be read", failures[0][1], writer, [])
         writer.write_tables(service_rows(source, found), credentials)
+
+    def _take_push_errors(self, writer: SnapshotWriter) -> None:
+        """Take the push errors before the snapshot along, once; first, because Twilio keeps them for 30 days."""
+        if not self.options.alerts or not self.api.addresses.monitor or writer.manifest.push_errors:
+            return
+        from migrate.push_errors.reading import take_push_errors
+
+        writer.note_push_errors(
+            take_push_errors(self.api, writer.folder, datetime.fromisoformat(writer.manifest.as_of))
+        )
 
     def _side_by_side(
         self, job: Callable[[T], object], items: list[T], threads: int

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,9 @@ class ServiceProgress:
 
 @dataclass
 class ExtractProgress:
-    """The readings of all services, by SID. Written by several threads, read by any."""
+    """The readings of all services, by SID, in rows of some kind. Written by several threads, read by any."""
 
+    noun: ClassVar[str] = "bindings"
     expected: dict[str, int] = field(default_factory=dict)
     requests_now: Callable[[], int] = lambda: 0
     trouble: Callable[[], str] = str  # what requests are waiting for to pass; empty while all is well
@@ -48,3 +50,9 @@ class ExtractProgress:
         """All services' numbers now."""
         with self._lock:
             return dict(self._readings)
+
+
+class AlertsProgress(ExtractProgress):
+    """How far alerts are read; they are one list."""
+
+    noun = "alerts"

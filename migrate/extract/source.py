@@ -15,7 +15,7 @@ from migrate.extract.records import UnfitError, credential_row, service_row
 from migrate.model.address import is_twilios
 from migrate.model.errors import HostNotFoundError, TransientTwilioError, TwilioError
 from migrate.model.text import printable
-from migrate.twilio_api.addresses import CANONICAL, Api
+from migrate.twilio_api.addresses import CANONICAL, Side
 from migrate.twilio_api.client import TwilioApi
 from migrate.twilio_api.limits import FEW_TRIES, page_sizes
 from migrate.twilio_api.resources import (
@@ -31,7 +31,7 @@ from migrate.twilio_api.resources import (
 logger = logging.getLogger(__name__)
 SourceChoice = Literal["auto", "chat", "conversations"]
 # The documented binding types of each API's list (FACTS.md, "Binding").
-BINDING_TYPES: dict[Api, tuple[str, ...]] = {
+BINDING_TYPES: dict[Side, tuple[str, ...]] = {
     "chat": ("apn", "fcm", "gcm"),
     "conversations": ("apn", "fcm", "gcm", "twilsock"),
 }
@@ -43,7 +43,7 @@ _OUTRIGHT = "or decide it outright with --source conversations, which shows none
 class Source:
     """The API that is read, its services by SID, and why it is not Chat where no other was asked for."""
 
-    api: Api
+    api: Side
     services: dict[str, dict[str, Any]]
     reason: str = ""
 
@@ -147,7 +147,7 @@ def _doubted(api: TwilioApi, error: TwilioError) -> TwilioError:
 
 
 def _services(
-    api: TwilioApi, side: Api, wanted: tuple[str, ...], page_size: int, tries: int | None = None
+    api: TwilioApi, side: Side, wanted: tuple[str, ...], page_size: int, tries: int | None = None
 ) -> dict[str, dict[str, Any]]:
     """Services by SID, in the order of their SID."""
     if wanted:
@@ -158,7 +158,7 @@ def _services(
     return {sid: record for sid, (record, _) in found.items()}
 
 
-def _service(api: TwilioApi, side: Api, sid: str, tries: int | None) -> dict[str, Any]:
+def _service(api: TwilioApi, side: Side, sid: str, tries: int | None) -> dict[str, Any]:
     """One service as its API shows it. Raises `TwilioError` where the answer is another."""
     found = api.get(side, service_path(sid), tries)
     if found.get("sid") != sid:
@@ -172,7 +172,7 @@ def service_rows(source: Source, notifications: dict[str, dict[str, Any] | None]
     return [service_row(record, notifications.get(sid)) for sid, record in source.services.items()]
 
 
-def list_credentials(api: TwilioApi, side: Api, page_size: int) -> list[dict[str, Any]]:
+def list_credentials(api: TwilioApi, side: Side, page_size: int) -> list[dict[str, Any]]:
     """The rows of credentials.parquet, in the order of their SID; both APIs show the same objects."""
     records = _records(api, side, CREDENTIALS_PATH, page_size)
     return [row for _, row in _by_sid(records, credential_row, "credential").values()]
@@ -191,7 +191,7 @@ def target_notifications(api: TwilioApi, service_sid: str) -> dict[str, Any] | N
     return {key: found[key] for key in found if key not in ("account_sid", "chat_service_sid", "url")}
 
 
-def _records(api: TwilioApi, side: Api, path: str, page_size: int, tries: int | None = None) -> list[Any]:
+def _records(api: TwilioApi, side: Side, path: str, page_size: int, tries: int | None = None) -> list[Any]:
     pages = list_pages(api, side, path, page_sizes(page_size), tries)
     return [record for page in pages for record in page.content]
 

@@ -14,6 +14,7 @@ from migrate.map.reviewed import Edit
 from migrate.model.errors import MigrateError, RefusedError
 from migrate.model.finding import Finding
 from migrate.model.plan import Plan
+from migrate.push_errors.health_folder import Measured
 from migrate.retire.journal import RetireJournal
 from migrate.snapshot.manifest import Manifest
 from migrate.snapshot.unfinished import Begun
@@ -155,6 +156,18 @@ class CoverageHeld:
 
 
 @dataclass(frozen=True)
+class HealthHeld:
+    """The runs of `health` in its folder, the latest last."""
+
+    path: Path
+    runs: tuple[tuple[Path, Measured], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Each run with its totals."""
+        return {"runs": [{"file": str(file), **run.to_json(None)} for file, run in self.runs]}
+
+
+@dataclass(frozen=True)
 class RunHeld:
     """What `chat-migrate run` has written into one folder, and what came beside it: each path with its kind."""
 
@@ -166,7 +179,7 @@ class RunHeld:
         return {"contents": [{"path": str(found.path), "kind": found.kind} for found in self.contents]}
 
 
-Held = SnapshotHeld | MappedHeld | PlanHeld | JournalHeld | RetirementHeld | CoverageHeld | RunHeld
+Held = SnapshotHeld | MappedHeld | PlanHeld | JournalHeld | RetirementHeld | CoverageHeld | HealthHeld | RunHeld
 
 
 def kind_of_held(held: Held) -> str:
@@ -181,6 +194,7 @@ _KINDS: Mapping[type, Kind] = {
     JournalHeld: "journal",
     RetirementHeld: "retire-journal",
     CoverageHeld: "coverage",
+    HealthHeld: "health",
     RunHeld: "run",
 }
 

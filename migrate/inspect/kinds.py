@@ -17,20 +17,22 @@ from migrate.load.journal import BEGIN as LOAD_BEGIN
 from migrate.map.mapped_folder import BINDINGS, CONFIG, RULES, SUMMARY
 from migrate.map.rules_schema import TABLES
 from migrate.model.errors import Remedy, Step
+from migrate.push_errors.health_folder import PREFIX
 from migrate.retire.journal import BEGIN as RETIRE_BEGIN
 from migrate.snapshot.checkpoint import CHECKPOINT
 from migrate.snapshot.manifest import NAME as MANIFEST
 from migrate.verify.coverage_folder import run_time
 
 Kind = Literal[
-    "snapshot", "mapped", "coverage", "run", "plan", "journal", "retire-journal", "cassette", "rules", "config",
-    "world", "part",
+    "snapshot", "mapped", "coverage", "health", "run", "plan", "journal", "retire-journal", "cassette", "rules",
+    "config", "world", "part",
 ]  # fmt: skip
 # How messages call each; a part is a file or a folder within a snapshot or a mapped folder.
 NAMES: Mapping[Kind, str] = {
     "snapshot": "a snapshot",
     "mapped": "a mapped folder",
     "coverage": "a coverage folder",
+    "health": "push errors by hour",
     "run": "a folder of chat-migrate run",
     "plan": "a plan",
     "journal": "a journal of load or rollback",
@@ -82,6 +84,7 @@ _USES: Mapping[Kind, Callable[[Path], Step | str]] = {
     ),
     "mapped": lambda path: Step("load", {"mapped": path}),
     "coverage": lambda path: Step("verify", {"snapshot": "SNAPSHOT", "coverage": path}),
+    "health": lambda path: Step("health", {"compare": path} if path.is_file() else {"out": path}),
     "run": _contents,
     "plan": lambda path: Step("load", {"plan": path}),
     "journal": lambda path: Step("rollback", {"journal": path}),
@@ -117,7 +120,10 @@ def _kind_of_folder(folder: Path) -> Kind | None:
         return "mapped"
     if {"snapshot", "mapped"} <= {_kind_of_folder(folder / name) for name in _RUNS[:2] if (folder / name).is_dir()}:
         return "run"
-    return "coverage" if any(_is_run(path) for path in folder.glob("*.parquet")) else None
+    files = [path for path in folder.glob("*.parquet") if path.is_file()]
+    if any(map(run_time, files)):
+        return "coverage"
+    return "health" if any(path.name.startswith(PREFIX) for path in files) else None
 
 
 def _is_snapshot(folder: Path) -> bool:
@@ -128,15 +134,11 @@ def _is_snapshot(folder: Path) -> bool:
     return isinstance(content, dict) and {"account_sid", "chains", "status"} <= content.keys()
 
 
-def _is_run(path: Path) -> bool:
-    return run_time(path) is not None and path.is_file()
-
-
 def _kind_of_file(path: Path) -> Kind | None:
     with path.open("rb") as file:
         head = file.read(_HEAD)
     if head.startswith(b"PAR1"):
-        return "coverage" if _is_run(path) else None
+        return "coverage" if run_time(path) else "health" if path.name.startswith(PREFIX) else None
     if head.startswith(RETIRE_BEGIN.encode()):
         return "retire-journal"
     if head.startswith(LOAD_BEGIN.encode()):

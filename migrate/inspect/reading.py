@@ -8,6 +8,7 @@ from pathlib import Path
 
 from migrate.inspect.holdings import (
     CoverageHeld,
+    HealthHeld,
     Held,
     JournalHeld,
     MappedHeld,
@@ -27,6 +28,7 @@ from migrate.map.reviewed import open_reviewed
 from migrate.map.rules_toml import default_rules
 from migrate.model.errors import InputError, MigrateError, RefusedError
 from migrate.model.plan import Plan
+from migrate.push_errors.health_folder import PREFIX, read_measured
 from migrate.retire.journal import begun_retire_journal
 from migrate.snapshot.manifest import read_manifest
 from migrate.snapshot.reader import Snapshot, read_snapshot, said_of
@@ -104,6 +106,12 @@ def _times(log: SyncedLog) -> tuple[str, str]:
     return first, last
 
 
+def _health(path: Path) -> HealthHeld:
+    files = sorted(path.glob(f"{PREFIX}*.parquet")) if path.is_dir() else [path]
+    runs = [(file, read_measured(file)) for file in files]
+    return HealthHeld(path, tuple(sorted(runs, key=lambda run: run[1].until)))
+
+
 def _run(path: Path) -> RunHeld:
     found = [recognised for one in sorted(path.iterdir()) if (recognised := recognise(one))]
     return RunHeld(path, tuple(one for one in found if one.kind in _OPEN))
@@ -116,6 +124,7 @@ _OPEN: Mapping[Kind, Callable[[Path], Held]] = {
     "journal": _journal,
     "retire-journal": _retirement,
     "coverage": lambda path: CoverageHeld(path, read_runs(path)),
+    "health": _health,
     "run": _run,
 }
 

@@ -66,6 +66,32 @@ CREDENTIALS = pa.schema(
     ]
 )
 
+# One row per push that APNs or FCM did not take, from Twilio's Alerts. Where an alert names no service, credential or
+# binding, or several, it is not known whose push that was.
+PUSH_ERRORS = pa.schema(
+    [
+        pa.field("sid", pa.string(), nullable=False),  # the alert's
+        pa.field("date", TIMESTAMP),
+        pa.field("error_code", pa.int32(), nullable=False),
+        pa.field("log_level", pa.string()),
+        pa.field("service_sid", pa.string()),
+        pa.field("credential_sid", pa.string()),
+        pa.field("binding_sid", pa.string()),
+    ]
+)
+
+# The same counted: one row per hour, service, credential and code.
+PUSH_ERRORS_BY_HOUR = pa.schema(
+    [
+        pa.field("hour", TIMESTAMP),  # its beginning
+        pa.field("service_sid", pa.string()),
+        pa.field("credential_sid", pa.string()),
+        pa.field("error_code", pa.int32(), nullable=False),
+        pa.field("errors", pa.int64(), nullable=False),
+        pa.field("bindings", pa.int64(), nullable=False),  # how many different ones they name
+    ]
+)
+
 # One row per binding of the snapshot: what it was, what it becomes, and what its device must do.
 MAPPED_BINDINGS = pa.schema(
     [

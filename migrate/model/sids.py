@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-_SID = re.compile(r"(AC|SK|IS|BS|CR)[0-9a-fA-F]{32}")
-ACCOUNT, API_KEY, SERVICE, BINDING, CREDENTIAL = "AC", "SK", "IS", "BS", "CR"
+_SID = re.compile(r"(AC|SK|IS|BS|CR|NO)[0-9a-fA-F]{32}")
+ACCOUNT, API_KEY, SERVICE, BINDING, CREDENTIAL, ALERT = "AC", "SK", "IS", "BS", "CR", "NO"
+# Within a text, nothing that may belong to a longer word: a token can hold the letters of a SID.
+_IN_TEXT = re.compile(rf"(?<![A-Za-z0-9_-]){_SID.pattern}(?![A-Za-z0-9_-])")
 DIGITS = "32 hexadecimal digits"
 
 
@@ -23,6 +25,11 @@ def kind_of(value: Any) -> str:
 def normal(text: str) -> str:
     """A SID as Twilio writes it: its letters in capitals, its digits in lower case."""
     return text[:2].upper() + text[2:].lower()
+
+
+def sids_in(text: str) -> frozenset[str]:
+    """The SIDs that stand in a text, as Twilio writes them."""
+    return frozenset(normal(found[0]) for found in _IN_TEXT.finditer(text))
 
 
 def is_account_sid(value: Any) -> bool:

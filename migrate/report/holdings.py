@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from migrate.inspect.holdings import (
+    HealthHeld,
     Held,
     JournalHeld,
     MappedHeld,
@@ -19,6 +20,7 @@ from migrate.inspect.kinds import NAMES
 from migrate.load.journal import CredentialEntry, Entry
 from migrate.model.text import listed, printable
 from migrate.report.coverage import runs_view
+from migrate.report.health import measured_view
 from migrate.report.layout import BREAK, COLUMN, sided, table
 from migrate.report.limit import first, more
 from migrate.report.mapping import map_view
@@ -49,6 +51,8 @@ def held_view(held: Held, refusals: Refusals = ()) -> Text:
         return _retirement(held)
     if isinstance(held, RunHeld):
         return table([(NAMES[one.kind].partition(" ")[2].capitalize(), str(one.path)) for one in held.contents])
+    if isinstance(held, HealthHeld):
+        return measured_view(held.runs, str(held.path))
     return runs_view(held.runs, str(held.path))
 
 

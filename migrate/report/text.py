@@ -175,6 +175,9 @@ def _source(manifest: Manifest) -> list[tuple[str, str]]:
         rows.append(("Through", f"Conversations, which does not show Chat's push settings ({printable(why)})"))
     if manifest.filters.identity_file:
         rows.append(("Only", f"of the identities in the file ({manifest.filters.identity_file.count:,})"))
+    if read := manifest.push_errors:
+        of = f"since {when(read.since)}, {BREAK}of {count(read.alerts, 'alert')} of all products"
+        rows.append(("Push errors", f"not read: {printable(read.note)}" if read.note else f"{read.errors:,} {of}"))
     if manifest.rejected:
         rows.append(("Rejected", f"{count(manifest.rejected, 'record')}, kept in rejected.jsonl"))
     if manifest.duplicates_removed:

@@ -30,6 +30,7 @@ from migrate.storage.files import write_whole
 
 FORMAT = 1
 NAME = "manifest.json"
+PUSH_ERRORS_FILE = "push_errors.parquet"
 
 
 class IdentityFile(Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,6 +76,24 @@ class FileRecord(Struct, frozen=True, forbid_unknown_fields=True):
     sha256: str
 
 
+class PushErrorsRead(Struct, frozen=True, forbid_unknown_fields=True):
+    """What was read of Twilio's Alerts: from `since` until `until` (ISO 8601, UTC).
+
+    `alerts` were read in all, of every product; `errors` are those of pushes, each once. `unfit` could not be read.
+    `incomplete` counts the pieces of time that may lack some: Twilio shows 10,000 alerts of one second at most, and
+    none of more than 30 days ago. `note` says why
+    there are none, where they could not be read; empty otherwise.
+    """
+
+    since: str
+    until: str
+    alerts: Count = 0
+    errors: Count = 0
+    unfit: Count = 0
+    incomplete: Count = 0
+    note: str = ""
+
+
 class Manifest(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """The content of manifest.json.
 
@@ -83,6 +102,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     the API that was read, `source_reason` why it was not Programmable Chat where no other was asked for. Each
     service was read as one list for each of `shards`, which are binding types; none means one list for all.
     `addresses` are those that it was made from, by API; empty in a snapshot of an earlier version.
+    `push_errors` says what was read of Twilio's Alerts; None where they were not asked for, as by earlier versions.
     `clock_ahead` is how many seconds the source's clock was ahead of this machine's, None where that is not known.
     """
 
@@ -103,6 +123,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     chains: tuple[ChainRecord, ...] = ()
     files: tuple[FileRecord, ...] = ()
     clock_ahead: Annotated[int, Meta(ge=-(10**10), le=10**10)] | None = None
+    push_errors: PushErrorsRead | None = None
 
     @property
     def clock(self) -> Clock | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from migrate.model.errors import RefusedError, Step
 from migrate.model.finding import Finding, nothing_expected
 from migrate.runtime.interrupts import check
-from migrate.snapshot.manifest import FileRecord, Manifest, read_manifest
+from migrate.snapshot.manifest import PUSH_ERRORS_FILE, FileRecord, Manifest, read_manifest
 from migrate.snapshot.unfinished import BINDINGS_FOLDER
 from migrate.storage.files import sha256_of
 
@@ -43,6 +43,12 @@ class Snapshot:
     def credentials(self) -> list[dict[str, Any]]:
         """The credentials in the order of their SID, one dictionary a row of the `CREDENTIALS` schema."""
         return self._rows("credentials")
+
+    @property
+    def push_errors(self) -> Path | None:
+        """The Parquet file with the push errors before the snapshot (`PUSH_ERRORS`); None where it has none."""
+        has_them = any(file.path == PUSH_ERRORS_FILE for file in self.manifest.files)
+        return self.folder / PUSH_ERRORS_FILE if has_them else None
 
     def parts(self, service_sid: str) -> list[tuple[Path, int]]:
         """The Parquet files with the bindings of one service, and how many rows each has."""

@@ -20,6 +20,7 @@ from migrate.storage.files import PARTIAL
 from migrate.storage.synced_log import LineError, SyncedLog
 
 BINDINGS_FOLDER = "bindings"
+PUSH_ERRORS_WORK = ".push-errors"  # where alerts are read into, until they are a file of the snapshot
 
 
 def begun_in(folder: Path) -> Manifest | None:

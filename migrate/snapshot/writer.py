@@ -19,6 +19,7 @@ from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from msgspec.structs import replace
 
 from migrate.model.documents import builtins
 from migrate.model.errors import RefusedError
@@ -27,9 +28,22 @@ from migrate.model.sids import is_service_sid
 from migrate.snapshot.checkpoint import CHECKPOINT, ChainState, Progress, check_line
 from migrate.snapshot.deduplicate import Keys, without_duplicates
 from migrate.snapshot.manifest import NAME as MANIFEST
-from migrate.snapshot.manifest import ChainRecord, FileRecord, Manifest, read_manifest
+from migrate.snapshot.manifest import (
+    PUSH_ERRORS_FILE,
+    ChainRecord,
+    FileRecord,
+    Manifest,
+    PushErrorsRead,
+    read_manifest,
+)
 from migrate.snapshot.rejected import REJECTED, put_together, remove_rejected, write_rejected
-from migrate.snapshot.unfinished import BINDINGS_FOLDER, clear_up, refuse_other_address, refuse_unless_unfinished
+from migrate.snapshot.unfinished import (
+    BINDINGS_FOLDER,
+    PUSH_ERRORS_WORK,
+    clear_up,
+    refuse_other_address,
+    refuse_unless_unfinished,
+)
 from migrate.storage.files import make_own_folder, make_private_folder, sha256_of, sync, write_whole
 from migrate.storage.lock import hold
 from migrate.storage.parquet import parquet_bytes, table_of
@@ -68,7 +82,8 @@ class SnapshotWriter:
         """Start a new snapshot, whatever there is of an unfinished one."""
         self._checkpoint.close()
         # The checkpoint goes first: without it, parts that are still there count for nothing.
-        for name in (CHECKPOINT, BINDINGS_FOLDER, REJECTED, *(f"{name}.parquet" for name in _TABLES)):
+        tables = (f"{name}.parquet" for name in _TABLES)
+        for name in (CHECKPOINT, BINDINGS_FOLDER, REJECTED, PUSH_ERRORS_WORK, PUSH_ERRORS_FILE, *tables):
             _remove(self.folder / name)
         remove_rejected(self.folder)
         self.manifest.write(self.folder)
@@ -119,6 +134,11 @@ class SnapshotWriter:
             data = parquet_bytes(table_of(rows, _TABLES[name]))
             write_whole(self.folder / f"{name}.parquet", data, private=True)
 
+    def note_push_errors(self, read: PushErrorsRead) -> None:
+        """Keep what was read of Twilio's Alerts, whose file is in the folder by then."""
+        self.manifest = replace(self.manifest, push_errors=read)
+        self.manifest.write(self.folder)
+
     def chain(self, chain_id: str, service_sid: str) -> ChainState:
         """Where a chain stands; a new one stands at its beginning."""
         with self._lock:
@@ -159,6 +179,8 @@ class SnapshotWriter:
         files = [part for state in states.values() for part in state.parts]
         rows = sum(file.rows for file in files)
         files += [file_record(self.folder, self.folder / f"{name}.parquet") for name in _TABLES]
+        if self.manifest.push_errors and not self.manifest.push_errors.note:
+            files.append(file_record(self.folder, self.folder / PUSH_ERRORS_FILE))
         rejected = [file for state in states.values() for file in state.rejected]
         if rejected:
             files.append(put_together(self.folder, rejected))

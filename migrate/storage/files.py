@@ -12,6 +12,7 @@ from migrate.storage.private import PARTIAL, Unfinished, make_own_folder, make_p
 
 __all__ = [
     "PARTIAL",
+    "free_path",
     "make_own_folder",
     "make_private_folder",
     "private_file",
@@ -33,6 +34,14 @@ def write_whole(path: Path, data: bytes | str, *, private: bool = False, sweeps:
         unfinished.discard()
         raise
     unfinished.finish()
+
+
+def free_path(path: Path) -> Path:
+    """The path, or with a number in its name where something is there already."""
+    found, number = path, 2
+    while found.exists():
+        found, number = path.with_name(f"{path.stem}-{number}{path.suffix}"), number + 1
+    return found
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Where the two APIs are: base URLs, regions, and the check that a link stays on them."""
+"""Where the APIs are: base URLs, regions, and the check that a link stays on them."""
 
 from __future__ import annotations
 
@@ -13,34 +13,57 @@ from migrate.model.errors import RefusedError, UsageError
 from migrate.model.masking import mask
 from migrate.model.text import alike
 
-Api = Literal["chat", "conversations"]
+Side = Literal["chat", "conversations"]  # of a migration
+Api = Literal["chat", "conversations", "monitor"]
+SIDES: tuple[Side, ...] = ("chat", "conversations")
 CANONICAL: Mapping[Api, str] = {
     "chat": "https://chat.twilio.com",
     "conversations": "https://conversations.twilio.com",
+    "monitor": "https://monitor.twilio.com",
 }
-# The version is a part of every path, and distinguishes the two where one server imitates both.
-VERSION: Mapping[Api, str] = {"chat": "/v2", "conversations": "/v1"}
-NAMES: Mapping[Api, str] = {"chat": "Chat", "conversations": "Conversations"}
+# The version is a part of every path; it and Monitor's one list distinguish the APIs where one server imitates all.
+VERSION: Mapping[Api, str] = {"chat": "/v2", "conversations": "/v1", "monitor": "/v1"}
+NAMES: Mapping[Api, str] = {"chat": "Chat", "conversations": "Conversations", "monitor": "Monitor"}
+_ALERTS = re.compile(r"/v1/Alerts(/|$)")
 FILTERS = ("BindingType", "Identity")  # of a list of bindings; each is repeatable (FACTS.md, "Binding")
 
 
 @dataclass(frozen=True)
 class Addresses:
-    """The base URL, scheme and host alone, under which each API is reached."""
+    """The base URL, scheme and host alone, under which each API is reached; empty for Monitor where it has none."""
 
     chat: str = CANONICAL["chat"]
     conversations: str = CANONICAL["conversations"]
+    monitor: str = CANONICAL["monitor"]
 
     @classmethod
-    def resolve(cls, chat: str, conversations: str, environment: Mapping[str, str]) -> Addresses:
-        """Check the given base URLs; Twilio's own hosts get `TWILIO_EDGE` and `TWILIO_REGION` (FACTS.md)."""
-        return cls(_resolve(chat, environment), _resolve(conversations, environment))
+    def resolve(
+        cls, chat: str, conversations: str, environment: Mapping[str, str], monitor: str | None = None
+    ) -> Addresses:
+        """Check the given base URLs; Twilio's own hosts get `TWILIO_EDGE` and `TWILIO_REGION` (FACTS.md).
+
+        Monitor is where Conversations is: at Twilio's own address, unless another is given. Beside one that is not
+        Twilio's it has none, because the credentials go nowhere else.
+        """
+        target = _resolve(conversations, environment)
+        if monitor is None:
+            at = _resolve(CANONICAL["monitor"], environment) if is_twilios(target) else ""
+        else:
+            at = _resolve(monitor, environment)
+            if is_twilios(at) != is_twilios(target):
+                ours = ("which is Twilio's", "which is not")
+                first, second = ours if is_twilios(at) else reversed(ours)
+                raise UsageError(
+                    f"Monitor is at {at}, {first}, and Conversations is at {target}, {second}",
+                    remedy="Unset CHAT_MIGRATE_MONITOR_URL and leave --monitor-url out; or name one server for both",
+                )
+        return cls(_resolve(chat, environment), target, at)
 
     @property
-    def foreign(self) -> dict[str, list[Api]]:
-        """The addresses that are not Twilio's, each with what is behind it."""
-        found: dict[str, list[Api]] = {}
-        for api in CANONICAL:
+    def foreign(self) -> dict[str, list[Side]]:
+        """The addresses of the two sides that are not Twilio's, each with what is behind it."""
+        found: dict[str, list[Side]] = {}
+        for api in SIDES:
             if not is_twilios(self.base(api)):
                 found.setdefault(self.base(api), []).append(api)
         return found
@@ -50,8 +73,8 @@ class Addresses:
         """What is wrong where one side is Twilio's and the other is not; empty if nothing is."""
         if is_twilios(self.chat) == is_twilios(self.conversations):
             return ""
-        said = [f"{NAMES[api]} is at {self.base(api)}" for api in CANONICAL]
-        ours = ["which is Twilio's" if is_twilios(self.base(api)) else "which is not" for api in CANONICAL]
+        said = [f"{NAMES[api]} is at {self.base(api)}" for api in SIDES]
+        ours = ["which is Twilio's" if is_twilios(self.base(api)) else "which is not" for api in SIDES]
         return f"{said[0]}, {ours[0]}, and {said[1]}, {ours[1]}"
 
     def refuse_mixture(self) -> None:
@@ -65,7 +88,7 @@ class Addresses:
 
     def base(self, api: Api) -> str:
         """The base URL of one API."""
-        return self.chat if api == "chat" else self.conversations
+        return {"chat": self.chat, "conversations": self.conversations, "monitor": self.monitor}[api]
 
     def url(self, api: Api, path: str, params: tuple[tuple[str, str], ...] = ()) -> str:
         """The URL of a path below the API's version, such as `/Services`."""
@@ -117,8 +140,11 @@ class Addresses:
         return url
 
     def api_of(self, url: str) -> Api:
-        """Which of the two APIs a URL belongs to."""
-        return "chat" if urlsplit(url).path.startswith(VERSION["chat"] + "/") else "conversations"
+        """Which of the APIs a URL belongs to."""
+        path = urlsplit(url).path
+        if _ALERTS.match(path):
+            return "monitor"
+        return "chat" if path.startswith(VERSION["chat"] + "/") else "conversations"
 
     def canonical(self, url: str) -> str:
         """The URL with Twilio's own host, whichever server is behind it."""
@@ -126,7 +152,7 @@ class Addresses:
         return urlunsplit((home.scheme, home.netloc, parts.path, parts.query, ""))
 
 
-def mixture_remedy(foreign: Api) -> str:
+def mixture_remedy(foreign: Side) -> str:
     """What helps where one side alone is not Twilio's."""
     option = f"--{foreign}-url"
     return f"Unset CHAT_MIGRATE_{foreign.upper()}_URL and leave {option} out; or name another address for both sides"
@@ -169,12 +195,20 @@ def _resolve(url: str, environment: Mapping[str, str]) -> str:
     return f"{parts.scheme}://{host}"
 
 
-# What the paths of the two APIs are made of, and the parameters whose values no user has chosen. A link that a server
+# What the paths of the APIs are made of, and the parameters whose values no user has chosen. A link that a server
 # gives can have something else there, such as what it was sent.
 _SEGMENT = re.compile(
     r"v[0-9]|[A-Z]{2}[0-9a-fA-F]{32}|[A-Za-z]?|Services|Bindings|Credentials|Configuration|Notifications|Users"
+    "|Alerts"
 )
-_PLAIN = {"Page": r"[0-9]{1,9}", "PageSize": r"[0-9]{1,4}", "BindingType": "apn|fcm|gcm|twilsock"}
+_TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)?"
+_PLAIN = {
+    "Page": r"[0-9]{1,9}",
+    "PageSize": r"[0-9]{1,4}",
+    "BindingType": "apn|fcm|gcm|twilsock",
+    "StartDate": _TIME,
+    "EndDate": _TIME,
+}
 
 
 def public_url(url: str) -> str:

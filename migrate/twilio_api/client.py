@@ -1,4 +1,4 @@
-"""The client of the two APIs: it reads one object, writes one, or walks a list; and its errors say what helps."""
+"""The client of the APIs: it reads one object, writes one, or walks a list; and its errors say what helps."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from migrate.model.errors import (
     TwilioError,
 )
 from migrate.twilio_api.account import Account
-from migrate.twilio_api.addresses import CANONICAL, Addresses, Api, public_url
+from migrate.twilio_api.addresses import SIDES, Addresses, Api, public_url
 from migrate.twilio_api.answers import count_of, raise_for_status
 from migrate.twilio_api.clocks import clock_of
 from migrate.twilio_api.limits import DEFAULT_PAGE_SIZE, PAGE_SIZES
@@ -38,7 +38,7 @@ _PLAIN = re.compile(r"(/[A-Za-z0-9]+)+")  # a path of names and SIDs
 
 
 class TwilioApi:
-    """Reads both APIs. Its methods may be called from several threads."""
+    """Reads the APIs. Its methods may be called from several threads."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class TwilioApi:
         self.sizes = PageSizes(retry_policy.stopped.is_set, lambda: retry_policy.is_spent)
         self.addresses = addresses
         # Where answers come from: the addresses; for a recording, which one it is.
-        self.places: Mapping[str, str] = places or {api: addresses.base(api) for api in CANONICAL}
+        self.places: Mapping[str, str] = places or {api: addresses.base(api) for api in SIDES}
         self.options = options  # by which another command reaches the same servers, or the same cassette
         self.account_sid = login.account_sid
         self.throttle = throttle

@@ -1,4 +1,4 @@
-"""Opening a connection to the two APIs: to Twilio, to Twilio while it is recorded, or to a recording."""
+"""Opening a connection to the APIs: to Twilio, to Twilio while it is recorded, or to a recording."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from migrate.model.errors import UsageError
 from migrate.runtime.interrupts import stopped_by
 from migrate.runtime.workers import Workers
-from migrate.twilio_api.addresses import CANONICAL, Addresses
+from migrate.twilio_api.addresses import CANONICAL, SIDES, Addresses
 from migrate.twilio_api.client import TwilioApi
 from migrate.twilio_api.limits import DEFAULT_CONCURRENCY, DEFAULT_PAGE_SIZE, DEFAULT_RETRY_BUDGET
 from migrate.twilio_api.login import Login
@@ -31,7 +31,8 @@ class ApiSettings:
 
     `record` and `replay` name a cassette and exclude each other; `demo` is the recorded demo that comes with the
     program, unless there is a file of that name. `concurrency` is the most requests at a time, `retry_budget` how
-    many seconds one request is tried again, `page_size` the most records to ask for at a time.
+    many seconds one request is tried again, `page_size` the most records to ask for at a time. Without a
+    `monitor_url`, Monitor is at Twilio's own address, or has none (see `Addresses.resolve`).
     """
 
     chat_url: str = CANONICAL["chat"]
@@ -41,6 +42,7 @@ class ApiSettings:
     concurrency: int = DEFAULT_CONCURRENCY
     retry_budget: float = DEFAULT_RETRY_BUDGET
     page_size: int = DEFAULT_PAGE_SIZE
+    monitor_url: str | None = None
     environment: Any = field(default_factory=lambda: os.environ)
 
 
@@ -60,7 +62,7 @@ def _replayed(replay: Path) -> _Way:
 
     cassette = cassette_file(replay)
     transport = ReplayTransport(cassette)  # first: it says what is wrong with a file
-    places = dict.fromkeys(map(str, CANONICAL), name_of(cassette))
+    places = dict.fromkeys(map(str, SIDES), name_of(cassette))
     return _Way(transport, Addresses(), Login.for_replay(), places)
 
 
@@ -68,7 +70,9 @@ def _live(settings: ApiSettings) -> _Way:
     from migrate.twilio_api.transports.live import LiveTransport
 
     login = Login.from_environment(settings.environment)
-    addresses = Addresses.resolve(settings.chat_url, settings.conversations_url, settings.environment)
+    addresses = Addresses.resolve(
+        settings.chat_url, settings.conversations_url, settings.environment, settings.monitor_url
+    )
     if not settings.record:
         return _Way(LiveTransport(), addresses, login)
     from migrate.twilio_api.transports.record import RecordTransport
@@ -82,9 +86,11 @@ def _options(settings: ApiSettings, addresses: Addresses) -> tuple[str, ...]:
     if settings.replay:
         return ("--replay", str(settings.replay), *pace)
     usual = Addresses.resolve(CANONICAL["chat"], CANONICAL["conversations"], settings.environment)
-    chat = ("--chat-url", addresses.chat) if addresses.chat != usual.chat else ()
-    other = addresses.conversations != usual.conversations
-    return (*chat, *(("--conversations-url", addresses.conversations) if other else ()), *pace)
+    found: list[str] = []
+    for api, at in vars(addresses).items():
+        if at and at != getattr(usual, api):
+            found += (f"--{api}-url", at)
+    return (*found, *pace)
 
 
 def _pace(settings: ApiSettings) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Twilio's resources: the path of each, each way to read it, and each meaning of a 404; once.
 
-Both APIs have the same, below /v2 in Chat and /v1 in Conversations (FACTS.md, "The two APIs"). `TwilioApi.post`
+Both sides have the same, below /v2 in Chat and /v1 in Conversations (FACTS.md, "The two APIs"). `TwilioApi.post`
 writes to a path, and `TwilioApi.delete` deletes a binding by its path. What a 404 means:
 
 - there is no such object: where Twilio itself says so (`is_missing`), and then `find_…` gives None. What a gateway or
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from migrate.model.errors import TwilioError
 from migrate.model.push_config import KEYS
 from migrate.model.sids import is_binding_sid, is_service_sid
-from migrate.twilio_api.addresses import NAMES, Api
+from migrate.twilio_api.addresses import NAMES, Api, Side
 from migrate.twilio_api.limits import FEW_TRIES, PAGE_SIZES, page_sizes
 from migrate.twilio_api.pages import Page, records_of
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 JsonObject = dict[str, Any]  # an object of Twilio's, as its JSON has it
 SERVICES_PATH = "/Services"
 CREDENTIALS_PATH = "/Credentials"
+ALERTS_PATH = "/Alerts"  # of Monitor
 SWITCHED_OFF = frozenset({403, 404, 410})  # what Twilio may answer for an API that it has switched off
 _EXPIRED_TOKEN = frozenset({400, 404, 410})  # to a link that was good when it came; which of them is not known
 
@@ -72,11 +73,16 @@ def list_name(path: str) -> str:
 
 
 def list_pages(
-    api: TwilioApi, side: Api, path: str, sizes: tuple[int, ...] = PAGE_SIZES, tries: int | None = None
+    api: TwilioApi,
+    side: Api,
+    path: str,
+    sizes: tuple[int, ...] = PAGE_SIZES,
+    tries: int | None = None,
+    params: tuple[tuple[str, str], ...] = (),
 ) -> Iterator[Page[list[Any]]]:
     """The pages of a list, with its records as they come; see `TwilioApi.pages`."""
     read = partial(records_of, key=list_name(path).lower())
-    return api.pages(side, path, read=read, sizes=sizes, tries=tries)
+    return api.pages(side, path, read=read, params=params, sizes=sizes, tries=tries)
 
 
 def get_notifications(api: TwilioApi, service_sid: str, tries: int | None = None) -> JsonObject:
@@ -89,20 +95,20 @@ def find_notifications(api: TwilioApi, service_sid: str, tries: int | None = Non
     return _find(api, "conversations", notifications_path(service_sid), tries, KEYS)
 
 
-def find_service(api: TwilioApi, side: Api, service_sid: str, tries: int | None = None) -> JsonObject | None:
+def find_service(api: TwilioApi, side: Side, service_sid: str, tries: int | None = None) -> JsonObject | None:
     """A service, or None if that API has no such one, or the API is switched off."""
     return _find(api, side, service_path(service_sid), tries)
 
 
 def find_binding(
-    api: TwilioApi, side: Api, service_sid: str, sid: str, tries: int | None = None
+    api: TwilioApi, side: Side, service_sid: str, sid: str, tries: int | None = None
 ) -> JsonObject | None:
     """A binding, or None if that API has no such one, or the API is switched off."""
     return _find(api, side, binding_path(service_sid, sid), tries)
 
 
 def find_binding_in_service(
-    api: TwilioApi, side: Api, service_sid: str, sid: str, tries: int | None = None
+    api: TwilioApi, side: Side, service_sid: str, sid: str, tries: int | None = None
 ) -> tuple[JsonObject | None, JsonObject]:
     """A binding, or None if it is deleted; and its service. Raises `TwilioError` where the service is not there."""
     binding = find_binding(api, side, service_sid, sid, tries)
@@ -145,7 +151,7 @@ def may_be_expired_token(error: TwilioError) -> bool:
     return error.status in _EXPIRED_TOKEN
 
 
-def is_service_deleted(api: TwilioApi, side: Api, service_sid: str) -> bool:
+def is_service_deleted(api: TwilioApi, side: Side, service_sid: str) -> bool:
     """Whether an API lacks a service, and has the list of them."""
     try:
         found = find_service(api, side, service_sid, FEW_TRIES)

@@ -14,7 +14,7 @@ from typing import Any
 
 from migrate.model.errors import InputError, RefusedError
 from migrate.snapshot.rejected import REJECTED
-from migrate.storage.files import make_private_folder, private_file, write_whole
+from migrate.storage.files import free_path, make_private_folder, private_file, write_whole
 from migrate.storage.lock import hold
 from migrate.verify.coverage import Counts, Coverage, ServiceCoverage, total
 
@@ -58,7 +58,7 @@ def write_coverage(folder: Path, coverage: Coverage, rejected: Path | None = Non
         for platform, counts in _platforms(service).items()
     ]
     table = pa.Table.from_pylist([{**row, "snapshot": coverage.snapshot} for row in rows], schema=COVERAGE)
-    path = _free_name(folder, as_of.strftime(_NAME))
+    path = free_path(folder / f"{as_of.strftime(_NAME)}.parquet")
     if rejected:  # first: what has numbers has its evidence
         with rejected.open("rb") as source, private_file(rejected_beside(path)) as copy:
             shutil.copyfileobj(source, copy)
@@ -85,13 +85,6 @@ def _platforms(service: ServiceCoverage) -> dict[str | None, Counts]:
     if service.rejected and None not in service.platforms:
         return {**service.platforms, None: Counts()}
     return service.platforms
-
-
-def _free_name(folder: Path, name: str) -> Path:
-    path, number = folder / f"{name}.parquet", 2
-    while path.exists():
-        path, number = folder / f"{name}-{number}.parquet", number + 1
-    return path
 
 
 @dataclass(frozen=True)

@@ -131,6 +131,7 @@ def _read_live(
         identity_file=source.folder if filters.identity_file else None,
         source="conversations",
         shard=False,
+        alerts=False,
         restart=restart or begun is None or not _is_from(begun, api),
     )
     try:
