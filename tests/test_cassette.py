@@ -63,9 +63,9 @@ def test_the_shipped_cassette_is_what_recording_the_demo_gives(tmp_path: Path) -
 
 
 def test_a_recording_is_the_same_whatever_the_concurrency(
-    tmp_path: Path, run: Run, serve: Serve, demo_world: World
+    tmp_path: Path, run: Run, serve: Serve, demo_world: World, environment: pytest.MonkeyPatch
 ) -> None:
-    serve(demo_world)
+    environment.setenv("CHAT_MIGRATE_MONITOR_URL", serve(demo_world).url)
     made = []
     for concurrency in (1, 16):
         cassette = tmp_path / f"{concurrency}.yaml"

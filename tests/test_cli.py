@@ -229,7 +229,7 @@ def test_the_standin_serves_until_it_is_stopped(tmp_path: Path, number: signal.S
         try:
             assert process.stdout
             assert process.stderr
-            lines = [process.stdout.readline() for _ in range(4)]
+            lines = [process.stdout.readline() for _ in range(5)]
             assert "stop with Ctrl-C" in process.stderr.readline()
             environment = dict(line.removeprefix("export ").strip().split("=", 1) for line in lines)
             result = CliRunner(env=environment).invoke(cli, ["extract", "--out", str(tmp_path / "s")])

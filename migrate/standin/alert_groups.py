@@ -98,8 +98,9 @@ class SpreadAlerts:
 
         def said(field: Sequence[str | None]) -> str | None:
             text = field[place % len(field)]
-            for word, sid in {**sids, "n": str(place + 1)}.items():
-                text = text and text.replace(f"{{{word}}}", sid)
+            if text and "{" in text:
+                for word, sid in {**sids, "n": str(place + 1)}.items():
+                    text = text.replace(f"{{{word}}}", sid)
             return text
 
         return Alert(
