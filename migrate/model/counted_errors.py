@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from migrate.model.documents import Count
+from migrate.model.documents import Count, is_moment
 
 
 class ErrorCount(Struct, frozen=True):
@@ -23,6 +24,10 @@ class ErrorCount(Struct, frozen=True):
     bindings: Count
     first: str
     last: str
+
+    def __post_init__(self) -> None:
+        if (self.first or self.last) and not (is_moment(self.first) and is_moment(self.last)):
+            raise ValueError("not a time")
 
     @property
     def is_attributed(self) -> bool:
@@ -43,6 +48,10 @@ class ErringCredential(Struct, frozen=True):
     changed: str
     live: Count
 
+    def __post_init__(self) -> None:
+        if self.changed and not is_moment(self.changed):
+            raise ValueError("not a time")
+
 
 class CountedErrors(Struct, frozen=True):
     """The push errors before a snapshot, counted: the table in summary.json and plan.json. No personal data.
@@ -58,6 +67,10 @@ class CountedErrors(Struct, frozen=True):
     incomplete: Count = 0
     unfit: Count = 0
     note: str = ""
+
+    def __post_init__(self) -> None:
+        if not is_moment(self.since) or not is_moment(self.until):
+            raise ValueError("not a time")
 
     @property
     def errors(self) -> int:
@@ -75,7 +88,7 @@ class CountedErrors(Struct, frozen=True):
         counts = tuple(one for one in self.counts if one.service_sid in kept)
         named = {one.credential_sid for one in counts}
         credentials = tuple(one for one in self.credentials if one.sid in named)
-        return CountedErrors(self.since, self.until, counts, credentials, self.incomplete, self.unfit, self.note)
+        return replace(self, counts=counts, credentials=credentials)
 
 
 def by_credential(counts: Iterable[ErrorCount]) -> tuple[ErrorCount, ...]:
@@ -84,22 +97,20 @@ def by_credential(counts: Iterable[ErrorCount]) -> tuple[ErrorCount, ...]:
     for one in counts:
         service = None if one.credential_sid else one.service_sid
         groups.setdefault((one.credential_sid, service, one.error_code), []).append(one)
-    return tuple(sorted((_together(group) for group in groups.values()), key=_order))
+    return tuple(sorted((_together(group, service) for (_, service, _), group in groups.items()), key=_order))
 
 
-def _together(counts: list[ErrorCount]) -> ErrorCount:
-    if len(counts) == 1:
-        return counts[0]
-    # Of one service there is one count. Bindings of the errors that name no service can be those of the others, too.
+def _together(counts: list[ErrorCount], service_sid: str | None) -> ErrorCount:
+    """Counts of one credential and code. Errors that name no service may be of the same bindings as the others."""
     named = sum(one.bindings for one in counts if one.service_sid)
-    strange = sum(one.bindings for one in counts if not one.service_sid)
+    others = sum(one.bindings for one in counts if not one.service_sid)
     dated = [one for one in counts if one.first]
     return ErrorCount(
-        None,
+        service_sid,
         counts[0].credential_sid,
         counts[0].error_code,
         sum(one.errors for one in counts),
-        max(named, strange),
+        max(named, others),
         min((one.first for one in dated), default=""),
         max((one.last for one in dated), default=""),
     )
