@@ -7,7 +7,6 @@ no push was sent, none could fail.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -124,17 +123,12 @@ def error_findings(
 
 
 def _of_credentials(errors: CountedErrors, *, outdated: bool) -> Iterator[tuple[str, ErrorCount]]:
-    """The errors of each credential by code, where that says something of the credential itself.
-
-    Outdated are those whose credential was changed after the last of them; or may have been, where none is dated.
-    """
-    changed = {one.sid: one.changed for one in errors.credentials}
+    """The errors of each credential by code, where that says something of it; outdated if it was changed since."""
     for one in by_credential(errors.counts):
         sid = one.credential_sid
-        if sid and (one.error_code in _PROVES or (one.error_code == MIXED and one.bindings >= SEVERAL)):
-            last, then = (datetime.fromisoformat(text or errors.since) for text in (one.last, changed.get(sid)))
-            if (bool(changed.get(sid)) and then > last) == outdated:
-                yield sid, one
+        tells = one.error_code in _PROVES or (one.error_code == MIXED and one.bindings >= SEVERAL)
+        if sid and tells and bool(errors.changed_since(one)) == outdated:
+            yield sid, one
 
 
 def _outdated(errors: CountedErrors) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -81,6 +82,16 @@ class CountedErrors(Struct, frozen=True):
     def apart(self) -> int:
         """Those of which neither the credential nor the service is known."""
         return sum(one.errors for one in self.counts if not one.is_attributed)
+
+    def changed_since(self, one: ErrorCount) -> str:
+        """The day on which its credential was changed after the last of the errors; empty if it was not.
+
+        Where none of them is dated, after the first that could be.
+        """
+        changed = next((known.changed for known in self.credentials if known.sid == one.credential_sid), "")
+        last = one.last or self.since
+        is_later = bool(changed) and datetime.fromisoformat(changed) > datetime.fromisoformat(last)
+        return changed[:10] if is_later else ""
 
     def of_services(self, sids: Iterable[str]) -> CountedErrors:
         """Those of some services, and those of which the service is not known."""
