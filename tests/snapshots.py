@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 from msgspec.structs import replace
 
-from migrate.model.schemas import BINDINGS, CREDENTIALS, SERVICES
-from migrate.snapshot.manifest import FileRecord, Filters, Manifest
+from migrate.model.schemas import BINDINGS, CREDENTIALS, PUSH_ERRORS, SERVICES
+from migrate.snapshot.manifest import PUSH_ERRORS_FILE, FileRecord, Filters, Manifest, PushErrorsRead
 from migrate.snapshot.writer import file_record
 from migrate.storage.parquet import parquet_bytes
 
@@ -24,9 +24,15 @@ def write_snapshot(
     services: Mapping[str, Mapping[str, Any]],
     bindings: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]],
     credentials: Sequence[Mapping[str, Any]] = (),
+    push_errors: Sequence[Mapping[str, Any]] | None = None,
     **changes: Any,
 ) -> Path:
-    """Write a snapshot: services by SID, bindings as the parts of each service, credentials; changes to the manifest."""
+    """Write a snapshot: services by SID, bindings as the parts of each service, credentials; changes to the manifest.
+
+    With `push_errors`, those of the 30 days before it; changes to what the manifest says of them are in `read`.
+    """
+    read = PushErrorsRead((AS_OF - timedelta(days=30)).isoformat(), AS_OF.isoformat())
+    read = replace(read, alerts=len(push_errors or ()), errors=len(push_errors or ()), **changes.pop("read", {}))
     files: list[FileRecord] = []
 
     def put(name: str, rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> None:
@@ -40,6 +46,10 @@ def write_snapshot(
     for sid, parts in bindings.items():
         for number, rows in enumerate(parts):
             put(f"bindings/service_sid={sid}/part-{number:05}.parquet", rows, BINDINGS)
+    if push_errors is not None:
+        changes["push_errors"] = read
+        if not read.note:
+            put(PUSH_ERRORS_FILE, push_errors, PUSH_ERRORS)
     total = sum(len(part) for parts in bindings.values() for part in parts)
     moment = AS_OF.isoformat()
     manifest = Manifest(
@@ -71,6 +81,12 @@ def binding(number: int, **changes: Any) -> dict[str, Any]:
         "date_updated": AS_OF,
     }
     return {**row, **changes}
+
+
+def push_error(number: int, code: int, days: float | None = 1, **changes: Any) -> dict[str, Any]:
+    """A push error, so many days before the snapshot (None: undated), which names nothing but by changes."""
+    date = None if days is None else AS_OF - timedelta(days=days)
+    return {"sid": f"NO{number:032x}", "date": date, "error_code": code, "log_level": "error", **changes}
 
 
 def credential_sid(number: int) -> str:

@@ -62,6 +62,7 @@ def make_plan(
         credentials=tuple(credentials),
         proposals=tuple(proposals),
         live={sid: live[sid] for sid in dict.fromkeys(proposal.service_sid for proposal in proposals)},
+        push_errors=mapped.summary.push_errors,
     )
 
 
@@ -99,7 +100,7 @@ def _compare(api: TwilioApi, mapped: Mapped) -> _Compared:
 def _narrowed(mapped: Mapped, services: Collection[str], *, only_credentials: bool) -> Mapped:
     """The mapped folder as if it had only these services; or only its credentials."""
     if only_credentials:
-        bare = replace(mapped.summary, services=(), findings=(), proposals=())
+        bare = replace(mapped.summary, services=(), findings=(), proposals=(), push_errors=None)
         return replace(mapped, config=PushConfig((), mapped.config.credentials), summary=bare)
     if not services:
         return mapped
@@ -110,7 +111,8 @@ def _narrowed(mapped: Mapped, services: Collection[str], *, only_credentials: bo
     kept = tuple(service for service in summary.services if service["service_sid"] in services)
     findings = tuple(found for found in summary.findings if found.service_sid in (None, *services))
     proposals = tuple(proposal for proposal in summary.proposals if proposal.service_sid in services)
-    summary = replace(summary, services=kept, findings=findings, proposals=proposals)
+    errors = summary.push_errors.of_services(services) if summary.push_errors else None
+    summary = replace(summary, services=kept, findings=findings, proposals=proposals, push_errors=errors)
     return replace(mapped, config=PushConfig(configs), summary=summary)
 
 

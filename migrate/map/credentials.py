@@ -15,6 +15,9 @@ from migrate.model.credential import Credential
 from migrate.model.finding import Finding
 
 Note = tuple[str, str]  # a finding's code, and what it is about
+NOT_PROVEN = (
+    "no push error of the 30 days before the snapshot says so, which proves nothing where no push was sent with it"
+)
 
 
 @dataclass(frozen=True)
@@ -28,15 +31,27 @@ class Succession:
 
 
 @dataclass(frozen=True)
+class Proven:
+    """What push errors prove of credentials as they are now: what is to be said of each, by its SID.
+
+    `legacy` are those that hold a legacy server key.
+    """
+
+    notes: Mapping[str, tuple[Note, ...]]
+    legacy: frozenset[str]
+
+
+@dataclass(frozen=True)
 class Credentials:
     """The account's credentials by SID, as the snapshot has them. Twilio does not show more than it has of each."""
 
     account: Mapping[str, Credential]
+    proven: Proven | None = None  # None where push errors were not read
 
     @classmethod
-    def of(cls, credentials: Iterable[Credential]) -> Credentials:
-        """From credentials in any order."""
-        return cls({credential.sid: credential for credential in credentials})
+    def of(cls, credentials: Iterable[Credential], proven: Proven | None = None) -> Credentials:
+        """From credentials in any order, and what `migrate.map.push_errors` finds proven of them."""
+        return cls({credential.sid: credential for credential in credentials}, proven)
 
     def succession(self, sid: str | None, binding_type: str | None, target: str | None, rules: Rules) -> Succession:
         """What follows on a live binding's credential, and all that is to be said of both.
@@ -64,6 +79,8 @@ class Credentials:
 
     def _notes(self, sid: str, target: str, rules: Rules) -> Iterable[Note]:
         """What is to be said of the credential that devices of a type are to register with."""
+        if self.proven:
+            yield from self.proven.notes.get(sid, ())
         found = self.account.get(sid)
         if found is None:
             yield "credential-missing", sid
@@ -73,7 +90,10 @@ class Credentials:
         if found.sandbox:
             yield "credential-sandbox", sid
         if found.type == "fcm" and _is_before(found.updated, rules.fcm_legacy_before):
-            yield "credential-fcm-legacy", sid
+            if self.proven is None:
+                yield "credential-fcm-legacy", sid
+            elif sid not in self.proven.legacy:
+                yield "credential-fcm-legacy", f"{sid}: {NOT_PROVEN}"
 
     def findings(self, used: set[str], rules: Rules, *, whole: bool) -> list[Finding]:
         """What is to be said of the account's credentials; `used` are those that any binding has.

@@ -12,6 +12,7 @@ from migrate.map.credentials import Credentials
 from migrate.map.decision import Facts, decide
 from migrate.map.explanation import Explanation, RuleUsed
 from migrate.map.mapped_folder import RULES, Mapped, find_bindings, open_mapped
+from migrate.map.push_errors import proven_by
 from migrate.map.rules import Rules
 from migrate.map.rules_toml import read_rules, shown
 from migrate.model.errors import InputError
@@ -42,7 +43,8 @@ def explain(folder: Path, sid: str, service_sid: str | None = None) -> Explanati
 def _explain(mapped: Mapped, rules: Rules, row: dict[str, Any]) -> Explanation:
     folder, service_sid = mapped.folder, row.pop("service_sid")
     as_of = datetime.fromisoformat(mapped.summary.as_of)
-    decision = decide(_facts(row, as_of, rules), rules, Credentials.of(mapped.summary.credentials))
+    credentials = Credentials.of(mapped.summary.credentials, proven_by(mapped.summary.push_errors))
+    decision = decide(_facts(row, as_of, rules), rules, credentials)
     if any(row[name] != value for name, value in decision.columns.items()):
         raise InputError(f"The bindings in {folder} are not as they were mapped", remedy="Map the snapshot again")
     service = next((item for item in mapped.summary.services if item["service_sid"] == service_sid), None)

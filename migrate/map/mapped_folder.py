@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from migrate.map.earlier_format import FORMAT_4, upgrade, upgrade_row
 from migrate.model.config_check import check_config
+from migrate.model.counted_errors import CountedErrors
 from migrate.model.credential import Credential
 from migrate.model.digest import digest
 from migrate.model.documents import (
@@ -78,7 +79,7 @@ class Summary(Struct, frozen=True, dict=True):
     `services` has an entry for each service. `credentials` are the account's, `lengths` what pushes are estimated
     with; `snapshot` and `rules` are digests, `source` is the way to the snapshot's folder. `proposals` are all that
     was inferred and not trusted, whether it has been decided since or not. `addresses` are those that the snapshot
-    was read from, by API.
+    was read from, by API. `push_errors` are those before the snapshot; None where it has none.
     """
 
     account_sid: str
@@ -92,6 +93,7 @@ class Summary(Struct, frozen=True, dict=True):
     findings: tuple[Finding, ...]
     proposals: tuple[Proposal, ...] = ()
     addresses: Mapping[str, str] = {}
+    push_errors: CountedErrors | None = None
 
     @property
     def bindings(self) -> int:
@@ -124,8 +126,9 @@ class Summary(Struct, frozen=True, dict=True):
     def to_json(self) -> dict[str, Any]:
         """The content of summary.json; `totals` are there for readers of the file."""
         digests = ("snapshot", "rules")
+        elsewhere = digests if self.push_errors else (*digests, "push_errors")
         return {
-            **{name: value for name, value in builtins(self).items() if name not in digests},
+            **{name: value for name, value in builtins(self).items() if name not in elsewhere},
             "format_version": FORMAT,
             "digests": {name: getattr(self, name) for name in digests},
             "findings": [finding.to_json() for finding in self.findings],

@@ -20,6 +20,7 @@ from migrate.map.mapped_folder import SUMMARY, ServiceSummary, Summary, part_of
 from migrate.map.mapped_parts import open_part
 from migrate.map.mapped_writer import MappedWriter
 from migrate.map.notifications import service_config
+from migrate.map.push_errors import error_findings, proven_by, read_push_errors, with_live
 from migrate.map.reviewed import Reviewed, carry_over, open_reviewed
 from migrate.map.rules import Rules
 from migrate.map.rules_toml import default_rules
@@ -156,7 +157,8 @@ class _Mapping:
         self._rules = rules
         self._writer = writer
         self._executor = executor
-        self._credentials = Credentials.of(map(Credential.from_row, source.credentials()))
+        self._errors = read_push_errors(source, writer.scratch)
+        self._credentials = Credentials.of(map(Credential.from_row, source.credentials()), proven_by(self._errors))
         filters = source.manifest.filters
         self._whole = not (filters.binding_types or filters.identities or filters.identity_file)
         self._used: set[str] = set()
@@ -203,6 +205,10 @@ class _Mapping:
         if clock := self._source.manifest.clock:
             findings.append(Finding("clock-differs", None, str(clock)))
         findings += nothing_expected(sum(service["bindings"] for service in services), expired)
+        errors = with_live(self._errors, services) if self._errors else None
+        if errors:
+            only = self._source.manifest.filters.services
+            findings += error_findings(errors, tuple(findings), left_out, only)
         summary = Summary(
             account_sid=self._source.manifest.account_sid,
             as_of=self._source.manifest.as_of,
@@ -215,6 +221,7 @@ class _Mapping:
             findings=tuple(sorted(findings, key=Finding.sort_key)),
             proposals=tuple(sorted(proposals, key=Proposal.sort_key)),
             addresses=self._source.manifest.addresses,
+            push_errors=errors,
         )
         self._writer.finish(summary, configs, self._rules.text, left_out, carried.text if carried else None)
         return summary

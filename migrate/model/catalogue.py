@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from migrate.model.push_errors import entry_of
+
 Severity = Literal["info", "warning", "blocker"]
 SEVERITIES: tuple[Severity, ...] = ("blocker", "warning", "info")  # the worst first
 NOTHING_TO_DO = "Nothing to do"  # what a remedy is, or begins with
@@ -188,6 +190,64 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
         "An FCM credential not changed for so long (by the rules, since 2024-03) probably holds a legacy server key",
         "Those keys stopped working: update the same credential with a service-account key; its SID stays, and so do "
         "the registrations",
+    ),
+    "credential-fcm-legacy-proven": CatalogueEntry(
+        "warning",
+        "Push errors show that an FCM credential holds a legacy server key (52116), with which FCM sends no push "
+        "(52117)",
+        entry_of(52117).remedy,
+    ),
+    "credential-certificate-refused": CatalogueEntry(
+        "warning",
+        "Push errors show that APNs refuses a credential's certificate (52131): it has expired, was revoked, or is "
+        "not valid, and the pushes to its devices fail",
+        entry_of(52131).remedy,
+    ),
+    "credential-refused": CatalogueEntry(
+        "warning",
+        "Push errors show that a credential is refused: its key or certificate is malformed, expired or revoked, or "
+        "may not send (52001, 52003, 52005, 52101, 52109, 52149)",
+        entry_of(52005).remedy,
+    ),
+    "credential-environment-mixed": CatalogueEntry(
+        "warning",
+        "APNs does not accept the tokens of several devices of a credential (52134): they may be of the sandbox and "
+        "the credential of production, or the reverse; but a dead token has the same code. Counted are the devices",
+        entry_of(52134).remedy,
+    ),
+    "credential-changed-since": CatalogueEntry(
+        "info",
+        "Push errors name a credential that was changed after the last of them, which may have fixed it: they prove "
+        "nothing of it as it is now",
+        "Nothing to do if chat-migrate health shows no such errors after the change",
+    ),
+    "token-credential-wrong": CatalogueEntry(
+        "warning",
+        "Push errors show access tokens that name no push credential (52004), or one that cannot be used (52002). "
+        "Counted are the errors",
+        entry_of(52004).remedy,
+    ),
+    "token-credential-unfit": CatalogueEntry(
+        "warning",
+        "Push errors show access tokens that name a credential of another push technology than the device's (52164). "
+        "Counted are the errors",
+        entry_of(52164).remedy,
+    ),
+    "push-errors-unattributed": CatalogueEntry(
+        "info",
+        "Push errors that name neither a credential nor a service: whose pushes failed is not known, and nothing is "
+        "concluded from them",
+        "Look them up by code and date in Twilio's error log (Console, Monitor), which may show more",
+    ),
+    "push-errors-unread": CatalogueEntry(
+        "info",
+        "Twilio's Alerts could not be read when the snapshot was made, so which pushes fail is not known",
+        "Extract with an API key that may read Monitor Alerts, or leave them out with --no-alerts",
+    ),
+    "push-errors-incomplete": CatalogueEntry(
+        "info",
+        "Some push errors before the snapshot may be missing, so their numbers are the least that there were",
+        "Nothing to do, but conclude nothing from an error that is not there",
     ),
     "credential-replaced": CatalogueEntry(
         "warning",

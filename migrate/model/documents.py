@@ -93,6 +93,14 @@ def moment(text: str) -> datetime:
     return found
 
 
+def is_moment(text: str) -> bool:
+    """Whether a text is a time with its zone, of a year that can be shown in any zone."""
+    try:
+        return 2000 < moment(text).year < 9000
+    except DocumentError:
+        return False
+
+
 def _problem(said: str) -> str:
     """What msgspec says, in our words: its own can have a value, or the name of an unknown key."""
     types, place = _TYPES.match(said), _PLACE.search(said)

@@ -16,9 +16,9 @@ MAX_EXAMPLES = 5
 class Finding(Struct, frozen=True):
     """One code for one service (None: the whole account), with what it concerns.
 
-    `subject` is the message type, field or variable; empty where the code says it all. `count` is the
-    number of bindings, or of settings for findings about settings. `examples` are at most five binding SIDs,
-    which are no personal data.
+    `subject` is the message type, field or variable; empty where the code says it all. `count` is the number of
+    bindings; of settings for findings about settings, and of errors for what push errors show of a service.
+    `examples` are at most five binding SIDs, which are no personal data.
     """
 
     code: Annotated[str, Meta(pattern=rf"\A(?:{'|'.join(CATALOGUE)})\Z")]

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
+from migrate.model.counted_errors import CountedErrors
 from migrate.model.digest import digest
 from migrate.model.documents import AccountSid, Count, DocumentError, ServiceSid, builtins, decode, is_same, moment
 from migrate.model.finding import Finding, count_by_severity
@@ -61,6 +62,7 @@ class Plan(Struct, frozen=True, dict=True):
     of those that Conversations lacks.
 
     `devices` are the live bindings of each service that has some: each is a device that its settings reach.
+    `push_errors` are those before the snapshot; None where it has none.
 
     `proposals` are what is only inferred, not live already, and not written, by service and in reading order; `live`
     has all settings of each service with one, as they were when the plan was made.
@@ -82,6 +84,7 @@ class Plan(Struct, frozen=True, dict=True):
     proposals: tuple[Proposal, ...] = ()
     live: dict[str, Settings] = {}
     devices: dict[str, Count] = {}
+    push_errors: CountedErrors | None = None
 
     @property
     def objects(self) -> tuple[AnyChange, ...]:
@@ -151,6 +154,7 @@ class Plan(Struct, frozen=True, dict=True):
             "proposals": builtins(self.proposals),
             "live": builtins(self.live),
             **({"devices": self.devices} if self.devices else {}),  # which plans of earlier versions have not
+            **({"push_errors": builtins(self.push_errors)} if self.push_errors else {}),  # nor these
             "counts": {
                 "services": len(self.changes) + len(self.unchanged) + len(self.missing),
                 "changes": len(self.objects),

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from msgspec import Struct
 
-from migrate.model.documents import Count
+from migrate.model.counted_errors import ErrorCount as ErrorCount
 from migrate.model.schemas import PUSH_ERRORS_BY_HOUR
 from migrate.snapshot.reader import Snapshot
 from migrate.storage.database import over_views
@@ -56,22 +55,6 @@ _LIVE = """
     SELECT service_sid, credential_sid, count(*) FROM bindings
     WHERE coalesce(epoch_us(coalesce(date_updated, date_created)) >= $born, true) GROUP BY ALL
 """
-
-
-class ErrorCount(Struct, frozen=True):
-    """How many pushes failed with one code, of one service and credential; None where that is not known.
-
-    `bindings` is how many different ones the alerts name, which need not name any; `first` and `last` are times
-    (ISO 8601, UTC), empty where no alert is dated.
-    """
-
-    service_sid: str | None
-    credential_sid: str | None
-    error_code: int
-    errors: Count
-    bindings: Count
-    first: str
-    last: str
 
 
 def count_errors(file: Path, scratch: Path, snapshot: Snapshot | None = None) -> tuple[ErrorCount, ...]:

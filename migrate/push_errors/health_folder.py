@@ -85,6 +85,11 @@ def write_measured(folder: Path, measured: Measured, table: pa.Table) -> Path:
 
 def read_measured(path: Path) -> Measured:
     """Read a file that `health` has written. Raises `InputError` for anything else."""
+    return read_hours(path)[0]
+
+
+def read_hours(path: Path) -> tuple[Measured, pa.Table]:
+    """The same, with its rows of `PUSH_ERRORS_BY_HOUR`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -93,13 +98,13 @@ def read_measured(path: Path) -> Measured:
     try:
         table = pq.ParquetFile(path).read()
         facts = json.loads((table.schema.metadata or {})[_KEY])
-        rows = table.select(PUSH_ERRORS_BY_HOUR.names).cast(PUSH_ERRORS_BY_HOUR).to_pylist()
-        measured = _measured(facts, rows)
+        hours = table.select(PUSH_ERRORS_BY_HOUR.names).cast(PUSH_ERRORS_BY_HOUR)
+        measured = _measured(facts, hours.to_pylist())
     except (pa.ArrowException, OSError, LookupError, ValueError, TypeError):
         raise InputError(
             f"{path} is no file of push errors by hour", remedy="Name one that health has written into its folder"
         ) from None
-    return measured
+    return measured, hours
 
 
 def _measured(facts: Mapping[str, Any], rows: list[dict[str, Any]]) -> Measured:

@@ -12,6 +12,7 @@ from migrate.model.plan import Change, Plan
 from migrate.model.push_credential import CredentialChange
 from migrate.model.text import printable
 from migrate.report.limit import worst_first
+from migrate.report.push_errors import NO_PROOF, ErrorRow, plan_rows, summed_up
 from migrate.report.pushes import Push, push_changes
 from migrate.report.wording import (
     NO_TEXT,
@@ -52,7 +53,7 @@ def plan_report(plan: Plan, refusals: Refusals = (), *, dry_run: bool = True) ->
     """
     objects = [*map(_credential, plan.credentials), *map(_change, plan.changes)]
     groups = by_code(plan.findings)
-    head = [*_head(plan, refusals, dry_run=dry_run), *_proposals(plan)]
+    head = [*_head(plan, refusals, dry_run=dry_run), *_proposals(plan), *_push_errors(plan)]
     whole = _document(head, objects, [_finding(group, plan.services) for group in groups])
     if _size(whole) <= LARGEST:
         return whole
@@ -156,6 +157,31 @@ def _proposals(plan: Plan) -> list[str]:
         lines = ["| proposed | services | live bindings |", "|---|---:|---:|", *counted]
         lines += ["", "Which services they are is in `plan.json`, `report.html` and `push-config.yaml`."]
     return ["## Proposed, and not written", "", f"{escape(PROPOSED)}.", "", *lines, ""]
+
+
+def _push_errors(plan: Plan) -> list[str]:
+    """The table of push errors, or as much of it as an eighth of the document holds."""
+    if plan.push_errors is None:
+        return []
+    proof = "" if plan.push_errors.note else f" {NO_PROOF}."
+    lines = ["## Push errors", "", f"{escape(summed_up(plan.push_errors))}.{proof}", ""]
+    rows = [_error(row) for row in plan_rows(plan)]
+    sizes = accumulate(_size(row) + 1 for row in rows)
+    shown = sum(size <= LARGEST // 8 for size in sizes)
+    table = [
+        "| of | error | errors | when | live devices | what to do |",
+        "|---|---|---:|---|---:|---|",
+        *rows[:shown],
+    ]
+    left = [f"… and {len(rows) - shown:,} more, which the plan has.", ""] if shown < len(rows) else []
+    return [*lines, *([*table, ""] if rows else []), *left]
+
+
+def _error(row: ErrorRow) -> str:
+    whose = f"{escape(row.whose)} {code(row.sid)} {escape(row.name)}" if row.sid else row.whose
+    devices = "" if row.devices is None else f"{row.devices:,}"
+    error = f"{row.code} {row.meaning} | {row.errors:,} | {escape(row.span)}"
+    return f"| {whose} | {error} | {devices} | {escape(row.advice)} |"
 
 
 def _change(change: Change) -> list[str]:

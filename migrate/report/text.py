@@ -16,6 +16,7 @@ from migrate.model.push_credential import CredentialChange
 from migrate.model.text import printable
 from migrate.report.layout import BREAK, COLUMN, sided, table
 from migrate.report.limit import MOST_SHOWN, first, more, worst_first
+from migrate.report.push_errors import errors_view
 from migrate.report.wording import (
     PROPOSED,
     FindingGroup,
@@ -53,6 +54,7 @@ def plan_view(
     text = changes_view(plan, where)
     if explain:
         text.append(findings_view(plan.findings, plan.services, where))
+    text.append(errors_view(plan, where))
     text.append(proposals_view(plan.proposals, plan.services, where))
     text.append(f"{heading}: ", "bold").append(f"{verdict(plan)}. {BREAK}Nothing was written to Twilio.\n")
     text.append(f"Findings: {tally(plan.findings)}.\n")

@@ -1,4 +1,4 @@
-"""For whoever signs a migration off: a snapshot, a mapped folder, a plan, and coverage as pandas DataFrames.
+"""For whoever signs a migration off: a snapshot, a mapped folder, a plan, coverage and push errors as DataFrames.
 
     from migrate.review import open_snapshot
     snapshot = open_snapshot("snapshot")
@@ -21,11 +21,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from migrate.map.rules import Rules
     from migrate.review.coverage import CoverageReview
+    from migrate.review.health import HealthReview
     from migrate.review.mapped import MappedReview
     from migrate.review.plan import PlanReview
     from migrate.review.snapshot import SnapshotReview
 
-__all__ = ["open_coverage", "open_mapped", "open_plan", "open_snapshot", "show_tables"]
+__all__ = ["open_coverage", "open_health", "open_mapped", "open_plan", "open_snapshot", "show_tables"]
 
 
 def show_tables() -> None:
@@ -80,3 +81,14 @@ def open_coverage(
     some = [paths] if isinstance(paths, str | PathLike) else paths
     listed = Path(pending) if pending is not None else None
     return CoverageReview.open([Path(path) for path in some], listed, show_identities=show_identities)
+
+
+def open_health(paths: str | PathLike[str] | Iterable[str | PathLike[str]]) -> HealthReview:
+    """Open what runs of `health` have left: its folders, or single files of theirs. Raises `InputError` for others.
+
+    All of them must be of one account.
+    """
+    from migrate.review.health import HealthReview
+
+    some = [paths] if isinstance(paths, str | PathLike) else paths
+    return HealthReview.open([Path(path) for path in some])

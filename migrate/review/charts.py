@@ -24,12 +24,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from migrate.map.outcome import OUTCOMES
+from migrate.model.push_errors import entry_of
 from migrate.report.wording import name
 from migrate.review.coverage import ALL, CoverageReview
+from migrate.review.health import HealthReview
 from migrate.review.mapped import MappedReview
 from migrate.review.snapshot import SnapshotReview
 
 MOST_BARS = 12
+MOST_CODES = 5  # of push errors that a chart tells apart
 # Colour, hatch and marker of what comes often; and of the rest, in turn.
 _STYLES = {
     **dict.fromkeys(("apn", "live", "carried", "seen in the month before"), ("#0072B2", "", "s")),
@@ -165,35 +168,83 @@ def ages(snapshot: SnapshotReview, bins: int = 12) -> Chart:
 
 def curve(coverage: CoverageReview, threshold: float = 95.0) -> Chart:
     """The share of ready bindings over time, by platform; and when all should reach a threshold (percent)."""
-    found = coverage.curve()
-    found = found[found["expected"] > 0]
-    outlook = coverage.forecast(threshold)
-    together = outlook[outlook["platform"] == ALL]
 
     def draw(figure: Figure) -> str:
         axes = figure.add_subplot()
-        for platform, (colour, _, marker) in _styles(found["platform"].unique()).items():
-            line = found[found["platform"] == platform]
-            days = line["as_of"].dt.tz_localize(None)
-            axes.plot(days, line["percent"], color=colour, marker=marker, label=_drawable(platform))
-        axes.axhline(threshold, color="#555555", linestyle="--")
-        axes.annotate(f"threshold: {threshold:g} %", (0, threshold), xycoords=("axes fraction", "data"), va="bottom")
-        for _, row in together.dropna(subset=["steady"]).iterrows():
-            ends = [end.tz_localize(None) for end in (row["steady"], row["slowing"]) if not pd.isna(end)]
-            axes.plot(ends, [threshold] * len(ends), color="black", marker="|", markersize=14, linewidth=4, alpha=0.6)
-            axes.annotate(
-                "all, at the earliest", (ends[-1], threshold), xytext=(0, -16), textcoords="offset points", ha="right"
-            )
-        locator = AutoDateLocator()
-        axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
-        axes.set_xlabel("day of the run (UTC)")
-        axes.set_ylim(0, 104)
-        _finish(axes, "Registered with Conversations", axes.yaxis, "ready, % of the bindings that are expected")
+        _draw_curve(axes, coverage, threshold)
         ready = coverage.ready_now
         return f"Coverage over time: {'none expected' if pd.isna(ready) else f'{ready:.1f} % ready'} in the last run"
 
     return Chart(draw, 4.5)
+
+
+def errors(health: HealthReview, coverage: CoverageReview | None = None, threshold: float = 95.0) -> Chart:
+    """Push errors by hour and code, below the curve of `coverage` where that is given, on the same days.
+
+    A gap is a time that no run has read; those errors that no alert dates are in the text alone.
+    """
+    hours = health.by_hour()
+    grid = health.hours
+    wide = hours.pivot_table(index="hour", columns="error_code", values="errors", aggfunc="sum", fill_value=0)
+    wide = wide[wide.sum().sort_values(ascending=False, kind="stable").index]
+    shown = {f"{code} {entry_of(int(code)).meaning}": wide[code] for code in wide.columns[:MOST_CODES]}
+    if len(wide.columns) > MOST_CODES:
+        shown["other codes"] = wide[wide.columns[MOST_CODES:]].sum(axis=1)
+
+    def draw(figure: Figure) -> str:
+        if coverage is None:
+            axes = figure.add_subplot()
+        else:
+            above, axes = figure.subplots(2, sharex=True)
+            _draw_curve(above, coverage, threshold)
+            above.set_xlabel("")
+        edges = pd.date_range(grid[0], periods=len(grid) + 1, freq="h").tz_localize(None)
+        is_read, below = health.is_read(grid), pd.Series(0.0, index=grid)
+        for label, (colour, hatch, _) in _styles(shown).items():
+            top = (below + shown[label].reindex(grid, fill_value=0)).where(is_read)
+            axes.stairs(top, edges, baseline=below, fill=True, color=colour, hatch=hatch, label=_drawable(label))
+            below = top
+        _dated(axes)
+        axes.set_xlabel("hour (UTC)")
+        axes.set_ylim(0, max(1.0, float(below.max())) * 1.1)
+        title = "Registered with Conversations, and push errors by hour" if coverage else "Push errors by hour"
+        _finish(axes, title, axes.yaxis, "errors an hour")
+        said = "; ".join(f"{label} {int(numbers.sum()):,}" for label, numbers in shown.items())
+        undated = f"; undated {health.undated:,}" if health.undated else ""
+        return f"{title}: {said or 'none'}{undated}"
+
+    return Chart(draw, 4.5 if coverage is None else 7)
+
+
+def _draw_curve(axes: Axes, coverage: CoverageReview, threshold: float) -> None:
+    """The share of ready bindings over time."""
+    found = coverage.curve()
+    found = found[found["expected"] > 0]
+    outlook = coverage.forecast(threshold)
+    together = outlook[outlook["platform"] == ALL]
+    for platform, (colour, _, marker) in _styles(found["platform"].unique()).items():
+        line = found[found["platform"] == platform]
+        days = line["as_of"].dt.tz_localize(None)
+        axes.plot(days, line["percent"], color=colour, marker=marker, label=_drawable(platform))
+    axes.axhline(threshold, color="#555555", linestyle="--")
+    axes.annotate(f"threshold: {threshold:g} %", (0, threshold), xycoords=("axes fraction", "data"), va="bottom")
+    for _, row in together.dropna(subset=["steady"]).iterrows():
+        ends = [end.tz_localize(None) for end in (row["steady"], row["slowing"]) if not pd.isna(end)]
+        axes.plot(ends, [threshold] * len(ends), color="black", marker="|", markersize=14, linewidth=4, alpha=0.6)
+        axes.annotate(
+            "all, at the earliest", (ends[-1], threshold), xytext=(0, -16), textcoords="offset points", ha="right"
+        )
+    _dated(axes)
+    axes.set_xlabel("day of the run (UTC)")
+    axes.set_ylim(0, 104)
+    _finish(axes, "Registered with Conversations", axes.yaxis, "ready, % of the bindings that are expected")
+
+
+def _dated(axes: Axes) -> None:
+    """Days below an axis."""
+    locator = AutoDateLocator()
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
 
 
 def _bars(wide: pd.DataFrame, title: str, unit: str) -> Chart:

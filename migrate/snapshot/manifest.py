@@ -21,6 +21,7 @@ from migrate.model.documents import (
     OtherFormatError,
     builtins,
     decode,
+    is_moment,
     load_versioned,
     moment,
 )
@@ -219,6 +220,8 @@ def _check(manifest: Manifest) -> None:
     """Raise `DocumentError` for what the types do not say of a manifest."""
     if not 2000 < moment(manifest.as_of).year < 9000:
         raise DocumentError("as_of: not a year that a snapshot can be of")
+    if (read := manifest.push_errors) and not (is_moment(read.since) and is_moment(read.until)):
+        raise DocumentError("push_errors: not a time")
     bindings = sum(file.rows for file in manifest.files if file.path.startswith("bindings/"))
     if manifest.status == "finished" and manifest.rows != bindings:
         raise DocumentError("the rows do not add up")

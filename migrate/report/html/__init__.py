@@ -24,12 +24,13 @@ from migrate.model.plan import Plan
 from migrate.model.push_config import FIELDS
 from migrate.model.templates import PUSH_CHARACTERS
 from migrate.model.text import printable
-from migrate.report import wording
+from migrate.report import push_errors, wording
 from migrate.report.html.rows import as_json, hits_of, rows_of
 from migrate.report.pushes import EXAMPLES
 
 MOST_BARS = 12  # services that the chart of changes shows
 MOST_WHOLE = 3_000  # rows that a page has as HTML: a browser takes a second to lay them out
+MOST_ERRORS = 200  # rows of push errors that a page has
 FIRST = 50  # rows that each list of a longer page begins with
 
 
@@ -81,6 +82,10 @@ def plan_page(plan: Plan, refusals: wording.Refusals, *, dry_run: bool = True) -
         bindings=sum(plan.bindings.values()),
         changed=_change_bars(plan),
         most_bars=MOST_BARS,
+        errors=push_errors.plan_rows(plan),
+        summed_up=push_errors.summed_up(plan.push_errors) if plan.push_errors else "",
+        no_proof=push_errors.NO_PROOF,
+        most_errors=MOST_ERRORS,
         examples=EXAMPLES,
         most_characters=PUSH_CHARACTERS,
     )
