@@ -24,6 +24,7 @@ from tests.conftest import SHARED_OPENAPI, Serve, service_sid
 
 CHAT = SHARED_OPENAPI / "twilio_chat_v2.json"
 CONVERSATIONS = SHARED_OPENAPI / "twilio_conversations_v1.json"
+MONITOR = SHARED_OPENAPI / "twilio_monitor_v1.json"
 NOTIFICATIONS = "/v1/Services/{ChatServiceSid}/Configuration/Notifications"
 
 
@@ -31,13 +32,19 @@ NOTIFICATIONS = "/v1/Services/{ChatServiceSid}/Configuration/Notifications"
 def documents() -> dict[str, Any]:
     if not CHAT.exists() and "CHAT_MIGRATE_REQUIRE_CONTRACT" not in os.environ:
         pytest.skip("Twilio's OpenAPI documents are not beside the project")
-    return {"/v2": json.loads(CHAT.read_bytes()), "/v1": json.loads(CONVERSATIONS.read_bytes())}
+    files = {"/v2": CHAT, "/v1": CONVERSATIONS, "/v1/Alerts": MONITOR}
+    return {path: json.loads(file.read_bytes()) for path, file in files.items()}
+
+
+def document_of(documents: dict[str, Any], path: str) -> Any:
+    """The document that describes a path: Conversations and Monitor are both v1, of hosts of their own."""
+    return documents[max((base for base in documents if f"{path}/".startswith(f"{base}/")), key=len)]
 
 
 def check(documents: dict[str, Any], method: str, url: str, status: int, body: Any) -> None:
     """Validate an answer against the schema of the operation that its address belongs to."""
     path = "/" + url.split("/", 3)[3].split("?")[0]
-    document = documents["/" + path.split("/")[1]]
+    document = document_of(documents, path)
     templates = [
         template
         for template, operations in document["paths"].items()
@@ -79,8 +86,9 @@ def _strict(schema: Any, document: dict[str, Any]) -> Any:
 
 def paths(world: World) -> list[str]:
     """The address of every readable thing in a world."""
-    found = ["/v2/Services", "/v1/Services", "/v2/Credentials", "/v1/Credentials"]
+    found = ["/v2/Services", "/v1/Services", "/v2/Credentials", "/v1/Credentials", "/v1/Alerts?PageSize=9"]
     found += [f"/{version}/Credentials/{sid}" for version in ("v1", "v2") for sid in world.credentials]
+    found += [f"/v1/Alerts/{group.alert(0, 0).sid}" for group in world.alerts.groups]
     for service in world.services.values():
         for version in ("v1", "v2"):
             base = f"/{version}/Services/{service.sid}"
@@ -167,7 +175,7 @@ def test_the_page_size_maxima_are_those_of_openapi(documents: dict[str, Any]) ->
     for (version, key), maximum in OPENAPI_MAXIMA.items():
         name = "ServiceSid" if version == "/v2" else "ChatServiceSid"
         path = f"{version}/Services/{{{name}}}/Bindings" if key == "bindings" else f"{version}/{key.title()}"
-        parameters = documents[version]["paths"][path]["get"]["parameters"]
+        parameters = document_of(documents, path)["paths"][path]["get"]["parameters"]
         found = next(item["schema"]["maximum"] for item in parameters if item["name"] == "PageSize")
         assert (path, found) == (path, maximum)
 

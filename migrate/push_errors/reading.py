@@ -10,7 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import pyarrow.parquet as pq
 
@@ -26,7 +26,7 @@ from migrate.snapshot.unfinished import PUSH_ERRORS_WORK
 from migrate.storage.database import LOW_MEMORY_LIMIT, over_views
 from migrate.storage.files import make_private_folder, private_file
 from migrate.twilio_api.client import TwilioApi
-from migrate.twilio_api.limits import FEW_TRIES, page_sizes
+from migrate.twilio_api.limits import FEW_TRIES, LARGEST_PAGE_SIZE, page_sizes
 from migrate.twilio_api.resources import ALERTS_PATH, list_pages, may_be_expired_token
 
 logger = logging.getLogger(__name__)
@@ -74,10 +74,17 @@ class _Found:
     unfit: int = 0
     pages: int = 0
     is_cut: bool = False
-    is_too_old: bool = False  # in part, or as a whole
+    may_lack: bool = False  # some, because Twilio does not give them
 
     def __len__(self) -> int:
         return len(self.sids) + self.unfit
+
+    def cut(self, window: Window) -> Self:
+        """Leave it to smaller windows, because a query gives no more; of a second, say that some may be lacking."""
+        self.is_cut, self.may_lack = window.can_be_split, True
+        if self.is_cut:
+            self.rows.clear()
+        return self
 
     def take(self, records: list[Any], window: Window) -> bool:
         """Add a page; whether it had anything new. Raises `RefusedError` for an alert that was not asked for."""
@@ -189,7 +196,7 @@ class _Reading:
             self._log.split(window, pieces)
             self._progress(chains_done=1)
             return pieces
-        lacks = int(len(found) >= MOST_ALERTS or found.is_too_old)
+        lacks = int(len(found) >= MOST_ALERTS or found.may_lack)
         self._log.done(window, found.rows, Counted(len(found), found.unfit, lacks))
         self._progress(chains_done=1, rows=len(found), read=len(found), pages=found.pages)
         return []
@@ -198,11 +205,13 @@ class _Reading:
         """What a window has, from the beginning; once more where its page token no longer works."""
         left = window if self._api.is_replay else window.without_before(self._oldest)
         for restart in range(MOST_RESTARTS + 1):
-            found = _Found(is_too_old=left != window)
+            found = _Found(may_lack=left != window)
             try:
                 if left:
                     self._walk(left, found)
             except TwilioError as error:
+                if len(found) > MOST_ALERTS - LARGEST_PAGE_SIZE and may_be_expired_token(error):
+                    return found.cut(window)  # that was the page after the last
                 if not (len(found) and may_be_expired_token(error)) or restart == MOST_RESTARTS:
                     raise
                 logger.info("A window of alerts is read again: its page token no longer works (%s)", error)
@@ -224,8 +233,7 @@ class _Reading:
             if idle > MOST_IDLE_PAGES:
                 raise TwilioError(f"Twilio gave more than {MOST_IDLE_PAGES} pages in a row without a new alert")
             if len(found) >= MOST_ALERTS and window.can_be_split:
-                found.is_cut = True
-                found.rows.clear()
+                found.cut(window)
                 return
 
     def _pages(self, window: Window) -> Iterator[list[Any]]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
 from urllib.parse import unquote
 
 from aiohttp import web
+
+from migrate.standin.paging import Numbered, Paged, PageSizes
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -31,7 +34,26 @@ def bytes_answer(body: bytes) -> web.Response:
     return web.Response(body=body, content_type="application/json", charset="utf-8")
 
 
+def origin_of(request: web.Request) -> str:
+    """The scheme and host that a client used."""
+    return f"{request.scheme}://{request.host}"
+
+
+def page_answer(
+    request: web.Request,
+    sizes: PageSizes,
+    key: str,
+    items: Sequence[Numbered],
+    render: Callable[[Any], dict[str, Any]],
+) -> web.Response:
+    """The page of a list that a request asks for. Raises `ProblemError` for a bad query."""
+    query = [(name, value) for name, value in request.query.items()]
+    version = "/" + request.path.split("/")[1]
+    paged = Paged(origin_of(request), version, request.rel_url.raw_path, key, query)
+    return web.json_response(paged.page(items, sizes, render))
+
+
 def is_list(request: web.Request, *keys: str) -> bool:
     """Whether a request reads a list, and if `keys` are given, one of those."""
     last = request.path.rsplit("/", 1)[-1]
-    return request.method == "GET" and last in (keys or ("Bindings", "Credentials", "Services"))
+    return request.method == "GET" and last in (keys or ("Alerts", "Bindings", "Credentials", "Services"))

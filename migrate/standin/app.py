@@ -1,4 +1,4 @@
-"""The stand-in's routes: Chat v2 and Conversations v1 in one aiohttp application."""
+"""The stand-in's routes: Chat v2, Conversations v1 and Monitor v1 in one aiohttp application."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from aiohttp import web
 from migrate.model.clock import SIMULATED
 from migrate.model.push_config import FIELDS, Field, Value
 from migrate.standin import views
-from migrate.standin.answers import Handler, error_answer, not_found
+from migrate.standin.answers import Handler, error_answer, not_found, origin_of, page_answer
 from migrate.standin.control import control
 from migrate.standin.credentials import TYPES, new_credential, update
 from migrate.standin.deliveries import lost_with
 from migrate.standin.fault_middleware import Mishaps
 from migrate.standin.faults import Faults
-from migrate.standin.paging import Numbered, Paged, PageSizes, ProblemError
+from migrate.standin.monitor import Monitor, is_alerts
+from migrate.standin.paging import Numbered, PageSizes, ProblemError
 from migrate.standin.prerendered import Prerendered
 from migrate.standin.world import Binding, Credential, Service, World, user_sid
 
@@ -58,6 +59,7 @@ def make_app(world: World, sizes: PageSizes, faults: Faults, prerendered: bool) 
             web.post(f"{conversations}/Credentials", standin.make_credential),
             web.get(f"{conversations}/Credentials/{{credential}}", standin.credential),
             web.post(f"{conversations}/Credentials/{{credential}}", standin.update_credential),
+            *Monitor(world, sizes).routes(),
         ]
     )
     return app
@@ -98,6 +100,8 @@ class _StandIn:
         user, _, password = given.partition(":")
         if kind != "Basic" or not self.world.lets_in(user, password):
             raise ProblemError(401, 20003, "Authenticate")
+        if is_alerts(request.path) and user in self.world.alerts.closed_to:
+            raise ProblemError(403, 20003, "The API key has no permission to read alerts")
 
     async def services(self, request: web.Request) -> web.Response:
         found = list(self.world.services.values())
@@ -108,17 +112,17 @@ class _StandIn:
 
     async def service(self, request: web.Request) -> web.Response:
         view = views.chat_service if _is_chat(request) else views.conversations_service
-        return web.json_response(view(self.world, self._service(request), _origin(request)))
+        return web.json_response(view(self.world, self._service(request), origin_of(request)))
 
     async def bindings(self, request: web.Request) -> web.Response:
         service = self._service(request)
         view = views.chat_binding if _is_chat(request) else views.conversations_binding
-        origin = _origin(request)
+        origin = origin_of(request)
         found = self._found(request, service)
         return self._page(request, "bindings", found, lambda item: view(self.world, service, item, origin))
 
     async def user_bindings(self, request: web.Request) -> web.Response:
-        service, origin = self._service(request), _origin(request)
+        service, origin = self._service(request), origin_of(request)
         found = self._found(request, service, request.match_info["user"])
         return self._page(
             request, "bindings", found, lambda item: views.user_binding(self.world, service, item, origin)
@@ -128,7 +132,7 @@ class _StandIn:
         service = self._service(request)
         view = views.chat_binding if _is_chat(request) else views.conversations_binding
         found = self._binding(request, service)
-        return web.json_response(view(self.world, service, found, _origin(request)))
+        return web.json_response(view(self.world, service, found, origin_of(request)))
 
     async def delete_binding(self, request: web.Request) -> web.Response:
         service = self._service(request)
@@ -142,7 +146,7 @@ class _StandIn:
         return web.Response(status=204)
 
     async def credentials(self, request: web.Request) -> web.Response:
-        base = f"{_origin(request)}{request.path}"
+        base = f"{origin_of(request)}{request.path}"
         return self._page(
             request,
             "credentials",
@@ -176,15 +180,15 @@ class _StandIn:
         return found
 
     def _shown(self, request: web.Request, found: Credential, status: int = 200) -> web.Response:
-        url = f"{_origin(request)}{views.CONVERSATIONS}/Credentials/{found.sid}"
+        url = f"{origin_of(request)}{views.CONVERSATIONS}/Credentials/{found.sid}"
         if _is_chat(request):
-            url = f"{_origin(request)}{request.path}"
+            url = f"{origin_of(request)}{request.path}"
         return web.json_response(views.credential(self.world, found, url), status=status)
 
     async def notifications(self, request: web.Request) -> web.Response:
         service = self._service(request)
         settings = service.configuration or {}
-        return web.json_response(views.notifications(self.world, service, settings, _origin(request)))
+        return web.json_response(views.notifications(self.world, service, settings, origin_of(request)))
 
     async def update_notifications(self, request: web.Request) -> web.Response:
         service = self._service(request)
@@ -246,7 +250,7 @@ class _StandIn:
     def _list(
         self, request: web.Request, key: str, items: Sequence[Numbered], view: Callable[..., dict[str, Any]]
     ) -> web.Response:
-        origin = _origin(request)
+        origin = origin_of(request)
         return self._page(request, key, items, lambda item: view(self.world, item, origin))
 
     def _page(
@@ -256,10 +260,7 @@ class _StandIn:
         items: Sequence[Numbered],
         render: Callable[[Any], dict[str, Any]],
     ) -> web.Response:
-        query = [(name, value) for name, value in request.query.items()]
-        version = "/" + request.path.split("/")[1]
-        paged = Paged(_origin(request), version, request.rel_url.raw_path, key, query)
-        return web.json_response(paged.page(items, self.sizes, render))
+        return page_answer(request, self.sizes, key, items, render)
 
 
 async def _form(request: web.Request) -> dict[str, str]:
@@ -268,10 +269,6 @@ async def _form(request: web.Request) -> dict[str, str]:
 
 def _is_chat(request: web.Request) -> bool:
     return request.path.startswith(views.CHAT + "/")
-
-
-def _origin(request: web.Request) -> str:
-    return f"{request.scheme}://{request.host}"
 
 
 def _form_value(item: Field, text: str) -> Value:

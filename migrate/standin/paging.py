@@ -18,6 +18,7 @@ OPENAPI_MAXIMA: Mapping[tuple[str, str], int] = {
     ("/v1", "bindings"): 100,
     ("/v1", "services"): 100,
     ("/v1", "credentials"): 100,
+    ("/v1", "alerts"): 1000,
 }
 
 

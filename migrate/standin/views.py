@@ -7,9 +7,10 @@ from typing import Any
 from urllib.parse import quote
 
 from migrate.model.push_config import Settings
+from migrate.standin.alerts import Alert
 from migrate.standin.world import Binding, Credential, Service, World, user_sid
 
-CHAT, CONVERSATIONS = "/v2", "/v1"
+CHAT, CONVERSATIONS, MONITOR = "/v2", "/v1", "/v1"
 
 
 def _iso(date: datetime | None) -> str | None:
@@ -146,3 +147,30 @@ def notifications(world: World, service: Service, settings: Settings, origin: st
         **nested,
         "url": f"{origin}{CONVERSATIONS}/Services/{service.sid}/Configuration/Notifications",
     }
+
+
+def alert(world: World, item: Alert, origin: str) -> dict[str, Any]:
+    """An alert as Monitor lists it."""
+    return {
+        "sid": item.sid,
+        "account_sid": world.shown_account,
+        "error_code": item.error_code,
+        "log_level": item.log_level,
+        "alert_text": item.text,
+        "resource_sid": item.resource_sid,
+        "service_sid": item.service_sid,
+        "api_version": None,
+        "date_generated": _iso(item.generated),
+        "date_created": _iso(item.created),
+        "date_updated": _iso(item.created),
+        "more_info": item.error_code and f"https://www.twilio.com/docs/errors/{item.error_code}",
+        "request_method": "POST",
+        "request_url": item.request_url,
+        "url": f"{origin}{MONITOR}/Alerts/{item.sid}",
+    }
+
+
+def whole_alert(world: World, item: Alert, origin: str) -> dict[str, Any]:
+    """An alert as Monitor shows it by itself: with what was asked and answered, which is empty here."""
+    asked = dict.fromkeys(("request_headers", "request_variables", "response_headers", "response_body"), "")
+    return alert(world, item, origin) | asked

@@ -1,8 +1,8 @@
 """The stand-in's state, and the small readable file that seeds it.
 
-A world file (YAML) names services, credentials and groups of bindings. A group stands for `count` bindings;
-where it gives a list of alternatives, they are dealt out in turn. SIDs are derived from positions, so the same
-file always makes the same world. Everything in it is synthetic.
+A world file (YAML) names services, credentials, groups of bindings and groups of alerts (see `alert_groups`). A group
+stands for `count` of them; where it gives a list of alternatives, they are dealt out in turn. SIDs are derived from
+positions, so the same file always makes the same world. Everything in it is synthetic.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import yaml
 
 from migrate.model.errors import InputError, reason_of
 from migrate.model.push_config import Value, flatten
+from migrate.standin.alert_groups import read_group
+from migrate.standin.alerts import AlertLog
 
 DEMO_WORLD = Path(__file__).with_name("demo.yaml")
 _MALFORMED = (ArithmeticError, LookupError, RecursionError, ValueError, TypeError, AttributeError)
@@ -81,7 +83,7 @@ class Service:
 
 @dataclass
 class World:
-    """An account as both APIs show it.
+    """An account as the APIs show it.
 
     `writes` has every request that changed something, `requests` counts all. `registered` and `deleted` have the
     bindings that came and went by themselves, while somebody was reading. `ordered` are faults for the next writes,
@@ -104,6 +106,7 @@ class World:
     api_keys: Mapping[str, str] = field(default_factory=dict)
     shows_account: bool = True
     plays_ahead: bool = False  # whether its time may lie in the future
+    alerts: AlertLog = field(default_factory=AlertLog)
 
     @property
     def shown_account(self) -> str | None:
@@ -165,6 +168,12 @@ def make_world(data: Mapping[str, Any]) -> World:
         auth_token=data["auth_token"],
         services={service.sid: service for service in services},
         credentials={credential.sid: credential for credential in credentials.values()},
+        alerts=AlertLog(
+            [
+                read_group(number, item, now, credentials, services)
+                for number, item in enumerate(data.get("alerts", ()), 1)
+            ]
+        ),
     )
 
 
