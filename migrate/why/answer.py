@@ -44,7 +44,7 @@ class Answer:
             "settings": {
                 "chat": {push: in_chat(facts.notifications, push) for push in SWITCHES},
                 "conversations": {push: in_conversations(facts, push) for push in SWITCHES},
-                "unreadable": sorted(unreadable_of(facts.settings or {})),
+                "unreadable": sorted(unreadable_of({} if facts.settings is None else facts.settings)),
             },
             "credentials": {sid: self._credential(sid) for sid in sorted(facts.credentials)},
             "push_errors": {

@@ -202,6 +202,9 @@ class _Live:
         doubts = [f"Its bindings in Chat are not known: {chat.unread}"] if chat.unread else []
         if len(asked) > MOST_ELSEWHERE:
             doubts.append(f"{MOST_ELSEWHERE:,} other services were asked, and not all")
+        doubts.append(
+            "It was asked for as it is and in the usual spellings; a snapshot (--snapshot) shows it in any case"
+        )
         who = "Conversations has" if chat.unread else "Chat and Conversations have"
         return no_such_user(who, self.identity, self.service_sid, elsewhere, doubts)
 

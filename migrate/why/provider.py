@@ -12,6 +12,7 @@ from migrate.why.facts import Binding, Facts, PushError
 from migrate.why.reason import Reason, named, sids, stops, those
 
 WARNED = 52116  # a legacy key that is in use still: pushes are sent
+MIXED = 52134  # a token that is not valid, or is of Apple's other environment
 
 
 def provider_reasons(facts: Facts) -> Iterator[Reason]:
@@ -29,6 +30,7 @@ def provider_reasons(facts: Facts) -> Iterator[Reason]:
             yield _refused(sid, credential, refused, users, some)
         elif credential:
             yield from _suspected(credential, errors, users)
+            yield from _environment(credential, facts.errors.of_credentials.get(sid, ()), users)
     yield from _devices(facts, some)
     yield from _others(facts)
 
@@ -101,12 +103,28 @@ def _suspected(credential: Credential, errors: Sequence[PushError], users: Seque
             entry_of(WARNED).remedy,
             sids(users),
         )
+
+
+def _environment(credential: Credential, errors: Iterable[PushError], users: Sequence[Binding]) -> Iterator[Reason]:
+    """Apple's sandbox, and tokens of the other environment."""
+    mixed = [error for error in errors if error.code == MIXED]
     if credential.sandbox:
+        proof = f", and push errors speak for that: {told(mixed[0])}" if mixed else ""
         yield Reason(
             "credential-sandbox",
             "perhaps",
-            f"the credential {named(credential)} is of Apple's sandbox, where an app from the App Store gets no push",
+            f"the credential {named(credential)} is of Apple's sandbox, where an app from the App Store gets no "
+            f"push{proof}",
             "Have the token server hand out the production credential to the app from the App Store",
+            sids(users),
+        )
+    elif mixed:
+        yield Reason(
+            "credential-environment",
+            "perhaps",
+            f"devices with the credential {named(credential)} may be of Apple's sandbox, and the credential is not: "
+            f"{told(mixed[0])}",
+            entry_of(MIXED).remedy,
             sids(users),
         )
 

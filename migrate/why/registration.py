@@ -179,11 +179,12 @@ def _unfit(facts: Facts, held: Sequence[Binding], some: Sequence[Binding]) -> It
     unfit = [
         one
         for one in held
-        if (credential := facts.credentials.get(str(one.credential_sid))) and credential.type != one.binding_type
+        if (credential := facts.credentials.get(str(one.credential_sid)))
+        and credential.type not in ("", one.binding_type)
     ]
     if unfit:
         known = [credential for one in unfit if (credential := facts.credentials.get(str(one.credential_sid)))]
-        kinds = listed(sorted({f"{named(each)} is of type {each.type or '(none)'}" for each in known}))
+        kinds = listed(sorted({f"{named(each)} is of type {each.type}" for each in known}))
         yield Reason(
             "credential-type",
             stops(unfit, some),

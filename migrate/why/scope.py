@@ -30,7 +30,7 @@ def named_credentials(bindings: Iterable[Binding], plan: Planned | None) -> list
 def no_such_user(
     who: str, identity: str, service_sid: str, elsewhere: Sequence[str], doubts: Iterable[str] = ()
 ) -> InputError:
-    """That a service has no binding of an identity, in any case or Unicode form; and where there is one."""
+    """That a service has no binding of an identity, in the spellings that were looked for; and where there is one."""
     hints = [*doubts]
     if elsewhere:
         hints.insert(0, f"There is one in {listed(elsewhere)}: name that with --service")
@@ -39,6 +39,6 @@ def no_such_user(
         "gives the app"
     )
     return InputError(
-        f"{who} no binding of {mask(identity)} in {service_sid}, in whatever case or Unicode form",
+        f"{who} no binding of {mask(identity)} in {service_sid}",
         remedy=". ".join(f"{hint[0].upper()}{hint[1:]}" for hint in hints),
     )

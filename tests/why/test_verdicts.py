@@ -49,9 +49,7 @@ def check(told: dict[str, Any], code: str, stops: str, words: str) -> None:
     assert words in f"{verdict['what']}. {verdict['next']}"
 
 
-def test_each_user_gets_the_verdict_that_a_person_would_give_from_twilio(
-    files: Path, serve: Serve, ask: Ask
-) -> None:
+def test_each_user_gets_the_verdict_that_a_person_would_give_from_twilio(files: Path, serve: Serve, ask: Ask) -> None:
     serve(fates())
     for user, expected in VERDICTS.items():
         check(ask(user, "--mapped", files / "mapped"), *expected)
@@ -70,7 +68,9 @@ def test_a_phone_that_two_people_have_signed_in_on_is_seen_in_files(files: Path,
     assert [one["is_device_shared"] for one in serve_says["bindings"]] == [True]
 
 
-def test_from_twilio_a_shared_phone_is_what_the_mapping_found(tmp_path: Path, run: Run, serve: Serve, ask: Ask) -> None:
+def test_from_twilio_a_shared_phone_is_what_the_mapping_found(
+    tmp_path: Path, run: Run, serve: Serve, ask: Ask
+) -> None:
     phones = [old_app("first-signed-in", endpoint="one phone"), old_app("then-signed-in", endpoint="one phone")]
     world = fates()
     world["services"][0]["bindings"] = phones
@@ -79,8 +79,9 @@ def test_from_twilio_a_shared_phone_is_what_the_mapping_found(tmp_path: Path, ru
     assert run("run", "--out", tmp_path).exit_code == 0
     told = ask("first-signed-in", "--mapped", tmp_path / "mapped")
     check(told, "device-shared", "perhaps", "unregister at logout")
-    assert "whether the device is registered under another identity, which only a snapshot shows" in (
-        ask("first-signed-in")["unknown"]
+    assert (
+        "whether the device is registered under another identity, which only a snapshot shows"
+        in (ask("first-signed-in")["unknown"])
     )
 
 
@@ -102,7 +103,12 @@ def test_a_push_that_is_off_names_the_message_type_and_whether_load_switches_it_
         # Chat does not say: it is a proposal.
         ({}, {}, "", ("push-off", "yes", "waits for a decision")),
         ({}, {}, f'[services]\nleave_out = ["{ON}"]', ("push-off", "yes", "The rules leave this service out")),
-        ({"new_message": {"enabled": False}}, {}, "", ("push-off", "yes", "as it is in Chat. push-config.yaml does not")),
+        (
+            {"new_message": {"enabled": False}},
+            {},
+            "",
+            ("push-off", "yes", "as it is in Chat. push-config.yaml does not"),
+        ),
         (
             {"new_message": {"enabled": True}, "added_to_channel": {"enabled": True}},
             {"new_message": {"enabled": True}},
@@ -139,7 +145,11 @@ REFUSED = {"date": at(2), "error_code": 52117, "credential_sid": ANDROID_OLD, "s
         # Another user's credential says nothing of this one.
         ([REFUSED], "in-order-user", ("nothing-found", "no", "no proof of health")),
         # A warning: pushes are sent still.
-        ([{**REFUSED, "error_code": 52116}], "refused-user", ("credential-legacy", "perhaps", "as push errors prove")),
+        (
+            [{**REFUSED, "error_code": 52116}],
+            "refused-user",
+            ("credential-legacy", "perhaps", "as push errors prove"),
+        ),
         # Of a device or a service, a code says nothing of the credential.
         ([{**REFUSED, "error_code": 52102}], "refused-user", ("credential-legacy-suspected", "perhaps", "may hold")),
         (
@@ -147,7 +157,11 @@ REFUSED = {"date": at(2), "error_code": 52117, "credential_sid": ANDROID_OLD, "s
             "in-order-user",
             ("service-errors", "perhaps", "52106 payload too large, once"),
         ),
-        ([{"date": at(14), "error_code": 52106, "service_sid": OFF}], "in-order-user", ("nothing-found", "no", "app")),
+        (
+            [{"date": at(14), "error_code": 52106, "service_sid": OFF}],
+            "in-order-user",
+            ("nothing-found", "no", "app"),
+        ),
         (
             [{"date": None, "error_code": 52004, "service_sid": ON}],
             "unclear-user",
@@ -183,7 +197,9 @@ def test_an_error_that_names_the_users_binding_counts_until_its_device_registers
 ) -> None:
     options = ("--against", files / "conversations")
     binding = next(
-        one for one in ask("in-order-user", "--snapshot", files / "chat", *options)["bindings"] if one["is_registration"]
+        one
+        for one in ask("in-order-user", "--snapshot", files / "chat", *options)["bindings"]
+        if one["is_registration"]
     )
     for day, hour, expected in ((15, 7, ("device-refused", "yes", "52134")), (13, 8, ("nothing-found", "no", "app"))):
         snapshot = Path(shutil.copytree(files / "chat", tmp_path / f"s{day}"))
@@ -224,3 +240,50 @@ def test_chat_switched_off_leaves_its_side_unknown_and_the_rest_is_answered(serv
     assert "Chat's push settings" in told["unknown"]
     assert told["settings"]["chat"]["new_message"] == "unknown"
     assert told["read"]["chat"]["unread"].startswith("Chat ")
+
+
+def test_push_errors_of_the_last_day_are_asked_of_twilio(serve: Serve, ask: Ask, environment: Any) -> None:
+    alert = {"code": 52131, "service": "Tiny", "credential": "iOS", "resource_sid": "credential"}
+    server = serve({**fates(), "alerts": [{**alert, "count": 3, "hours_ago": [20, 1]}]})
+    told = ask("in-order-user")
+    assert (
+        "whether APNs or FCM refuses pushes: Monitor, which has them, has no address here (--monitor-url)"
+        in (told["unknown"])
+    )
+    environment.setenv("CHAT_MIGRATE_MONITOR_URL", server.url)
+    told = ask("in-order-user")
+    check(told, "credential-refused", "yes", "52131 APNs credential invalid or expired, 3 times since 2026-06-14")
+    assert told["credentials"][IOS]["push_errors"][0]["errors"] == 3
+
+
+def test_push_errors_that_cannot_be_read_do_not_keep_the_answer(
+    serve: Serve, ask: Ask, environment: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from migrate.push_errors import reading
+
+    server = serve(fates())
+    environment.setenv("CHAT_MIGRATE_MONITOR_URL", server.url)
+    monkeypatch.setattr(reading, "ALERTS_PATH", "/Alerts/Missing")
+    told = ask("in-order-user")
+    check(told, "nothing-found", "no", "foreground")
+    assert "they could not be read" in str(told["unknown"])
+
+
+def test_tokens_of_apples_other_environment_speak_against_a_credential(files: Path, tmp_path: Path, ask: Ask) -> None:
+    snapshot = Path(shutil.copytree(files / "chat", tmp_path / "s"))
+    with_push_errors(snapshot, {"date": at(2), "error_code": 52134, "credential_sid": IOS}, incomplete=1)
+    told = ask("in-order-user", "--snapshot", snapshot, "--against", files / "conversations")
+    check(told, "credential-environment", "perhaps", "may be of Apple's sandbox")
+    assert "whether these are all push errors" in str(told["unknown"])
+
+
+def test_push_errors_that_an_extract_could_not_read_are_said(files: Path, tmp_path: Path, ask: Ask) -> None:
+    from msgspec.structs import replace
+
+    from migrate.snapshot.manifest import PushErrorsRead, read_manifest
+
+    snapshot = Path(shutil.copytree(files / "chat", tmp_path / "s"))
+    read = PushErrorsRead("2026-05-16T08:00:00+00:00", "2026-06-15T08:00:00+00:00", note="the key may not")
+    replace(read_manifest(snapshot), push_errors=read).write(snapshot)
+    told = ask("in-order-user", "--snapshot", snapshot, "--against", files / "conversations")
+    assert "whether APNs or FCM refuses pushes: they could not be read: the key may not" in told["unknown"]
