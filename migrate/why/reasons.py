@@ -2,7 +2,8 @@
 
 A push needs three things, in this order: a live registration of the device with a credential, a switch that is on in
 the service, and a provider that takes what is sent. A reason that is shown to stop every push goes before one that
-only may; among these the order is that of the push's way.
+only may; among these the order is that of the push's way. What stops a user's pushes through Chat already goes before
+that the user is not registered with Conversations.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from migrate.model.registration import SHARED_NAME
 from migrate.model.text import count
 from migrate.why.facts import Facts
 from migrate.why.provider import provider_reasons
 from migrate.why.reason import Reason, Stops, platforms, sids
 from migrate.why.registration import credential_reasons, registration_reasons
-from migrate.why.switches import switch_reasons
+from migrate.why.switches import in_chat, switch_reasons
 
 _MOST = 10  # bindings of one identity that are nothing to speak of (FACTS.md, "Binding")
 _ORDER: tuple[Stops, ...] = ("yes", "perhaps", "no")
@@ -52,8 +54,17 @@ def judge(facts: Facts) -> Verdict:
         *provider_reasons(facts),
         *_duplicates(facts),
     ]
-    ordered = sorted(found, key=lambda reason: _ORDER.index(reason.stops))
+    today = _stops_today(facts)
+    ordered = sorted(found, key=lambda reason: (_ORDER.index(reason.stops), reason.code not in today))
     return Verdict(tuple(ordered) or (NOTHING,), tuple(_unknown(facts)))
+
+
+def _stops_today(facts: Facts) -> frozenset[str]:
+    """What stops even the pushes that a user has who is on Chat alone: to register elsewhere would not help."""
+    if facts.registered or not facts.of_chat:
+        return frozenset()
+    off = in_chat(facts.notifications, SHARED_NAME) == "off"
+    return frozenset({"credential-refused", "device-refused", *(("push-off",) if off else ())})
 
 
 def _duplicates(facts: Facts) -> Iterator[Reason]:
