@@ -182,7 +182,4 @@ def _settings(row: dict[str, Any] | None) -> LiveSettings | None:
 
 
 def _decoded(text: str | None) -> Any:
-    try:
-        return None if text is None else json.loads(text)
-    except ValueError:
-        return None
+    return None if text is None else json.loads(text)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Literal
 
 from migrate.model.credential import Credential
@@ -58,8 +57,3 @@ def named(credential: Credential) -> str:
     """A credential's SID, and its name where it has one."""
     name = printable(credential.friendly_name.strip())[:40]
     return f"{credential.sid} ({name})" if name else credential.sid
-
-
-def day(moment: datetime | None) -> str:
-    """The day of a time."""
-    return f"{moment:%Y-%m-%d}" if moment else "an unknown day"

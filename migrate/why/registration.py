@@ -7,7 +7,7 @@ from datetime import datetime
 
 from migrate.model.text import count, listed
 from migrate.why.facts import Binding, Facts
-from migrate.why.reason import Reason, day, named, platforms, sids, stops, those
+from migrate.why.reason import Reason, named, platforms, sids, stops, those
 
 _REGISTER = "Have the user open the app that is built on the Conversations SDK: it registers again by itself"
 
@@ -48,7 +48,7 @@ def _has_expired(facts: Facts, expired: Sequence[Binding]) -> Reason:
     return Reason(
         "expired",
         "perhaps" if facts.conversations.unread or facts.conversations.partly else "yes",
-        f"the user's last registration was on {day(latest.last_seen)}, {facts.days(latest):,} days ago, and a "
+        f"the user's last registration was on {latest.last_seen:%Y-%m-%d}, {facts.days(latest):,} days ago, and a "
         f"binding lives for {facts.lifetime.days:,} days",
         f"{_REGISTER}. A device that was lost or replaced does not come back",
         sids(expired),
@@ -88,7 +88,7 @@ def _unclear(facts: Facts) -> Reason:
         "registration-unclear",
         "perhaps",
         "it is not shown that the Conversations SDK has registered the user's devices: their bindings name no push "
-        "of Conversations alone",
+        "of Conversations alone, or Conversations does not list them",
         f"{_REGISTER}; a Chat app gets no Conversations push",
         sids(facts.unclear),
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -13,12 +12,13 @@ import pytest
 from migrate.model.text import alike
 from tests.conftest import Run, Serve, said, service_sid, tiny_world
 from tests.scripted import Reply, Scripted, scripted
-from tests.why.conftest import IOS, OFF, ON, Ask, fates, new_app, old_app, with_push_errors
+from tests.why.conftest import IOS, OFF, ON, Ask, fates, new_app, old_app
 
 PERSON = "alice.of.nowhere@example.test"
 MASKED = "al…st (29)"
 
 
+ASKED_FOR = ("Jose\u0301", "ALICE.OF.NOWHERE@EXAMPLE.TEST", " a+b ")
 # In these spellings a server that compares exactly has none of them, nor in the usual ones.
 NOT_ASKED_FOR = ("JOSÉ", "STRASSE", "outer", "Alice.of.Nowhere@Example.test")
 
@@ -32,26 +32,21 @@ def odd_world() -> dict[str, Any]:
     return world
 
 
-@pytest.mark.parametrize(
-    "identity",
-    ["with a space", "100%25 & more=?#", "a+b", "José", "Jose\u0301", "JOSÉ", "Straße", "STRASSE", "  outer  ",
-     "outer", "名前の人", "a/../b", "Alice.of.Nowhere@Example.test"],
-)  # fmt: skip
 def test_an_identity_is_found_in_any_case_and_unicode_form_from_twilio_and_from_files(
-    tmp_path: Path, run: Run, serve: Serve, ask: Ask, odd_world: dict[str, Any], identity: str
+    tmp_path: Path, run: Run, serve: Serve, ask: Ask, odd_world: dict[str, Any]
 ) -> None:
     server = serve(odd_world)
-    stored = next(
-        one.identity for one in server.world.services[ON].conversations_bindings
-        if alike(one.identity or "") == alike(identity)
-    )  # fmt: skip
+    held = {alike(one.identity or ""): one.identity for one in server.world.services[ON].conversations_bindings}
     assert run("extract", "--out", tmp_path / "c", "--source", "conversations").exit_code == 0
-    found = [ask(identity, "--snapshot", tmp_path / "c", "--show-identities")]
-    if identity not in NOT_ASKED_FOR:
-        found.append(ask(identity, "--show-identities"))
-    for told in found:
-        assert [one["identity"] for one in told["bindings"]] == [stored]
-        assert any("spell the identity otherwise" in doubt for doubt in told["unknown"]) is (stored != identity)
+    for identity in (*held.values(), *ASKED_FOR, *NOT_ASKED_FOR):
+        assert identity is not None
+        found = [ask(identity, "--snapshot", tmp_path / "c", "--show-identities")]
+        if identity not in NOT_ASKED_FOR:
+            found.append(ask(identity, "--show-identities"))
+        for told in found:
+            stored = held[alike(identity)]
+            assert [one["identity"] for one in told["bindings"]] == [stored]
+            assert any("spell the identity otherwise" in doubt for doubt in told["unknown"]) is (stored != identity)
 
 
 def test_a_server_is_asked_for_the_usual_spellings_of_an_identity_at_once(
@@ -232,129 +227,3 @@ def point(environment: Any, server: Scripted) -> None:
         environment.setenv(f"CHAT_MIGRATE_{name}_URL", server.url)
     environment.setenv("TWILIO_ACCOUNT_SID", "AC" + "1" * 32)
     environment.setenv("TWILIO_AUTH_TOKEN", "synthetic-token")
-
-
-# --- the page ---------------------------------------------------------------------------------------------------
-
-
-def test_the_page_has_both_sides_the_settings_the_credentials_and_ends_with_the_verdict(
-    files: Path, tmp_path: Path, run: Run
-) -> None:
-    snapshot = Path(shutil.copytree(files / "chat", tmp_path / "s"))
-    with_push_errors(snapshot, {"date": None, "error_code": 52131, "credential_sid": IOS})
-    done = run(
-        "why", "twice-user", "--service", ON, "--snapshot", snapshot, "--against", files / "conversations",
-        "--mapped", files / "mapped",
-    )  # fmt: skip
-    for words in (
-        "… (10)",
-        f"{ON}  Tiny",
-        f"apn with {IOS}, last seen 2026-06-14, 1 day ago",
-        "listed by Conversations, made by the Conversations SDK, for new_message, added_to_conversation",
-        "mapped: carried, becomes apn",
-        "The device must register again",
-        f"{IOS}  iOS  apn, updated 2026-06-15",
-        "push error 52131 APNs credential invalid or expired, once",
-        "a new message                       on             on                on",
-        "push_credential_sid for apn",
-        "registered-twice",
-    ):
-        assert words in done.stdout, done.stdout
-    assert done.stdout.splitlines()[-3].startswith("Verdict: credential-refused")
-    assert done.stdout.splitlines()[-1].startswith("  → Give this credential a valid certificate")
-
-
-def test_a_binding_and_a_credential_that_lack_something_are_shown_as_they_are(
-    files: Path, tmp_path: Path, run: Run
-) -> None:
-    options = ("--service", ON, "--snapshot", files / "chat", "--against", files / "conversations")
-    assert "no-credential" in run("why", "no-token-user", *options).stdout
-    assert "apn with (none)" in run("why", "no-token-user", *options).stdout
-    assert "the account does not have it" in run("why", "lost-credential-user", *options).stdout
-    undated = run("why", "undated-user", *options).stdout
-    assert "never dated" in undated
-    assert "when 1 binding was registered" in undated
-    assert "(expired)" in run("why", "lapsed-user", *options).stdout
-    assert "its device is registered under another identity, too" in run("why", "signed-in-user", *options).stdout
-    assert "its identity is spelt otherwise" in run("why", "UNDATED-user", *options).stdout
-
-
-def test_a_service_that_the_rules_leave_out_or_nobody_stated_is_changed_by_nothing(
-    tmp_path: Path, run: Run, serve: Serve
-) -> None:
-    serve(fates())
-    (tmp_path / "rules.toml").write_text(f'[services]\nleave_out = ["{OFF}"]')
-    assert run("run", "--out", tmp_path, "--rules", tmp_path / "rules.toml").exit_code == 0
-    mapped = tmp_path / "mapped"
-    command = ("why", "in-order-user", "--mapped", mapped, "--service")
-    assert "nothing: the rules leave the service out" in run(*command, OFF).stdout
-    config = mapped / "push-config.yaml"
-    config.write_text("format_version: 1\nservices: {}\n")
-    shown = run(*command, ON)
-    assert "nothing: push-config.yaml has no entry for the service" in shown.stdout, shown.output
-
-
-# --- files that do not fit together -----------------------------------------------------------------------------
-
-
-def test_a_snapshot_of_conversations_alone_answers_and_chats_side_is_not_known(files: Path, ask: Ask) -> None:
-    told = ask("in-order-user", "--snapshot", files / "conversations")
-    assert told["verdict"]["code"] == "nothing-found"
-    assert "the bindings in Chat: the snapshot was read through Conversations" in told["unknown"]
-
-
-def test_files_of_the_wrong_kind_or_account_are_refused(files: Path, tmp_path: Path, run: Run, serve: Serve) -> None:
-    chat, theirs, mapped = files / "chat", files / "conversations", files / "mapped"
-    command = ("why", "in-order-user", "--service", ON)
-    assert "was read through Chat" in run(*command, "--snapshot", chat, "--against", chat).stderr
-    serve({**fates(), "account_sid": "AC" + "9" * 32})
-    for out, options in (("a", ()), ("b", ("--source", "conversations"))):
-        assert run("extract", "--out", tmp_path / out, *options).exit_code == 0
-    for files_of_two in (
-        ("--snapshot", tmp_path / "a", "--against", theirs),
-        ("--snapshot", tmp_path / "a", "--mapped", mapped),
-        ("--mapped", mapped),
-    ):
-        done = run(*command, *files_of_two)
-        assert (done.exit_code, done.stdout) == (4, ""), files_of_two
-        assert "account" in done.stderr
-    assert run(*command, "--snapshot", chat, "--replay", "demo").exit_code == 2
-    missing = run("why", "in-order-user", "--service", service_sid(9), "--snapshot", chat)
-    assert (missing.exit_code, "has no service" in missing.stderr) == (1, True)
-
-
-def test_a_mapped_folder_of_another_snapshot_and_narrowed_ones_are_said(
-    files: Path, tmp_path: Path, run: Run, serve: Serve, ask: Ask
-) -> None:
-    serve(fates())
-    narrowed = {
-        "types": ("--binding-type", "apn"),
-        "others": ("--identity", "somebody-else"),
-        "services": ("--service", OFF),
-        "file": ("--identity-file", files / "chat"),
-    }
-    for name, options in narrowed.items():
-        done = run("extract", "--out", tmp_path / name, "--source", "conversations", *options)
-        assert done.exit_code == 0, done.output
-    command = ("in-order-user", "--snapshot", files / "chat", "--mapped", files / "mapped", "--against")
-    assert "narrowed to apn" in str(ask(*command, tmp_path / "types")["unknown"])
-    assert "narrowed to the users in a file" in str(ask(*command, tmp_path / "file")["unknown"])
-    for name, words in (("others", "narrowed to other users"), ("services", "narrowed to other services")):
-        told = ask(*command, tmp_path / name)
-        assert told["verdict"]["code"] == "not-known"
-        assert words in told["verdict"]["what"]
-    assert run("extract", "--out", tmp_path / "later").exit_code == 0
-    told = ask("in-order-user", "--snapshot", tmp_path / "types", "--mapped", files / "mapped")
-    assert "made from another snapshot" in str(told["unknown"])
-    gone = run(
-        "why", "nobody-at-all", "--service", ON, "--snapshot", files / "chat", "--against", tmp_path / "others"
-    )
-    assert "narrowed to other users" in gone.stderr.lower()
-
-
-def test_a_service_that_conversations_lacks_is_the_verdict(serve: Serve, ask: Ask) -> None:
-    world = fates()
-    world["services"][0]["conversations"] = None
-    serve(world)
-    told = ask("old-app-user")
-    assert (told["verdict"]["code"], told["read"]["conversations"]["is_missing"]) == ("service-missing", True)
