@@ -24,7 +24,7 @@ def provider_reasons(facts: Facts) -> Iterator[Reason]:
             by_credential.setdefault(one.credential_sid, []).append(one)
     for sid, users in by_credential.items():
         credential = facts.credentials.get(sid)
-        errors = _of_kind(facts.errors.of_credentials.get(sid, ()), "credential")
+        errors = _of_kind(_about(facts, sid, users), "credential")
         refused = [error for error in errors if error.code != WARNED and not _is_before(error, credential)]
         if refused:
             yield _refused(sid, credential, refused, users, some)
@@ -33,6 +33,17 @@ def provider_reasons(facts: Facts) -> Iterator[Reason]:
             yield from _environment(credential, facts.errors.of_credentials.get(sid, ()), users)
     yield from _devices(facts, some)
     yield from _others(facts)
+
+
+def _about(facts: Facts, sid: str, users: Sequence[Binding]) -> Iterator[PushError]:
+    """The push errors of a credential: those that name it, and those that name a binding that has it."""
+    seen: set[int] = set()
+    for errors in (
+        facts.errors.of_credentials.get(sid, ()),
+        *(facts.errors.of_bindings.get(u.sid, ()) for u in users),
+    ):
+        yield from (error for error in errors if error.code not in seen)  # which may count the same alerts again
+        seen |= {error.code for error in errors}
 
 
 def _of_kind(errors: Iterable[PushError], *kinds: Kind) -> list[PushError]:
@@ -50,10 +61,12 @@ def _is_before(error: PushError, credential: Credential | None) -> bool:
 
 
 def told(error: PushError) -> str:
-    """A push error in a few words, such as `52119 binding removed, once since 2026-06-01 08:00 UTC, last at …`."""
-    times = "once" if error.errors == 1 else f"{error.errors:,} times"
+    """A push error in a few words, such as `52119 binding removed, once, at 2026-06-01 08:00 UTC`."""
+    meaning = f"{error.code} {entry_of(error.code).meaning}"
+    if error.errors == 1:
+        return f"{meaning}, once{f', at {when(error.first)}' if error.first else ''}"
     since = f" since {when(error.first)}, last at {when(error.last)}" if error.first else ""
-    return f"{error.code} {entry_of(error.code).meaning}, {times}{since}"
+    return f"{meaning}, {error.errors:,} times{since}"
 
 
 def _refused(
@@ -132,8 +145,8 @@ def _environment(credential: Credential, errors: Iterable[PushError], users: Seq
 def _devices(facts: Facts, some: Sequence[Binding]) -> Iterator[Reason]:
     """Push errors that name the user's own bindings, and came after the device registered last."""
     for one in some:
-        found = _of_kind(facts.errors.of_bindings.get(one.sid, ()), "device", "credential")
-        later = [error for error in found if not _is_seen_since(one, error) and error.code != WARNED]
+        found = _of_kind(facts.errors.of_bindings.get(one.sid, ()), "device")
+        later = [error for error in found if not _is_seen_since(one, error)]
         if later:
             yield Reason(
                 "device-refused",
@@ -155,7 +168,8 @@ def _others(facts: Facts) -> Iterator[Reason]:
     kinds: tuple[Kind, ...] = ("payload", "provider", "unknown")
     if not facts.registered:  # a token without a credential is why a device may not have registered
         kinds = ("credential", *kinds)
-    if found := _of_kind(facts.errors.of_service, *kinds):
+    known = {error.code for one in facts.candidates for error in _about(facts, str(one.credential_sid), [one])}
+    if found := [error for error in _of_kind(facts.errors.of_service, *kinds) if error.code not in known]:
         more = f", and {count(len(found) - 1, 'other code')}" if len(found) > 1 else ""
         yield Reason(
             "service-errors",

@@ -207,6 +207,19 @@ def test_an_error_that_names_the_users_binding_counts_until_its_device_registers
         check(ask("in-order-user", "--snapshot", snapshot, *options), *expected)
 
 
+def test_an_error_that_names_the_binding_alone_is_of_the_credential_that_it_has(
+    files: Path, tmp_path: Path, ask: Ask
+) -> None:
+    (binding,) = ask("refused-user", "--snapshot", files / "conversations")["bindings"]
+    snapshot = Path(shutil.copytree(files / "chat", tmp_path / "s"))  # which does not have that binding
+    with_push_errors(
+        snapshot, {"date": at(14), "error_code": 52117, "binding_sid": binding["sid"], "service_sid": ON}
+    )
+    told = ask("refused-user", "--snapshot", snapshot, "--against", files / "conversations")
+    check(told, "credential-refused", "yes", "push not sent, once, at 2026-06-14 08:00 UTC")
+    assert told["others"] == []
+
+
 def test_a_credential_of_apples_sandbox_is_suspect(tmp_path: Path, serve: Serve, ask: Ask) -> None:
     world = fates()
     world["credentials"][0]["sandbox"] = "True"
