@@ -33,6 +33,7 @@ BELOW: dict[str, set[str]] = {
     "rehearse": {"load", "map", "snapshot", "twilio_api", "storage", "runtime", "model"},
     "why": {
         "retire",
+        "verify",
         "load",
         "map",
         "extract",

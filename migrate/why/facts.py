@@ -163,7 +163,8 @@ class Facts:
     `identity` is as it was asked for; `bindings` name it, in whatever case or Unicode form. `notifications` are
     Chat's settings and `settings` those of Conversations; None where they are not known. `credentials` are those of
     the bindings and the plan by SID: None for one that the account does not have. `shared` are the SIDs of bindings
-    whose device is registered under another identity, too; None where nothing shows that.
+    whose device is registered under another identity, too; None where nothing shows that. `pending` are the SIDs of
+    Chat's bindings that a list of `verify` waits for; None without such a list.
     """
 
     identity: str
@@ -178,6 +179,7 @@ class Facts:
     errors: PushErrors
     planned: Planned | None = None
     shared: frozenset[str] | None = None
+    pending: frozenset[str] | None = None
     lifetime: timedelta = LIFETIME
 
     def is_expired(self, binding: Binding) -> bool:

@@ -28,9 +28,15 @@ _NO_EXTRACT = "no extract of Conversations is named"
 
 
 def facts_of_files(
-    identity: str, service_sid: str, snapshot: Path, against: Path | None = None, mapped: Path | None = None
+    identity: str,
+    service_sid: str,
+    snapshot: Path,
+    against: Path | None = None,
+    mapped: Path | None = None,
+    pending: Path | None = None,
 ) -> Facts:
-    """What files say of a user: a snapshot; `against`, one that was read through Conversations; a mapped folder.
+    """What files say of a user: a snapshot; `against`, one that was read through Conversations; a mapped folder; and
+    `pending`, the list of whom `verify` waits for.
 
     Raises `InputError` for other folders, and for a service or an identity that they do not have; `RefusedError` for
     what cannot be trusted, or is of different accounts.
@@ -50,19 +56,26 @@ def facts_of_files(
         )
     if plan:
         refuse_other_account(plan, source.manifest.account_sid, f"{snapshot} is of")
-    return _Files(identity, service_sid, source, other, plan).facts()
+    return _Files(identity, service_sid, source, other, plan, pending).facts()
 
 
 class _Files:
     """The files about one user: of Chat's side, of Conversations' side, or of one of them; and the mapped folder."""
 
     def __init__(
-        self, identity: str, service_sid: str, source: Snapshot, other: Snapshot | None, mapped: Mapped | None
+        self,
+        identity: str,
+        service_sid: str,
+        source: Snapshot,
+        other: Snapshot | None,
+        mapped: Mapped | None,
+        pending: Path | None,
     ) -> None:
         self.identity = identity
         self.service_sid = service_sid
         self.source = source
         self.mapped = mapped
+        self.pending = pending
         is_chats = source.manifest.source == "chat"
         self.chat = source if is_chats else None
         self.conversations = other or (None if is_chats else source)
@@ -98,6 +111,7 @@ class _Files:
             errors=self._errors(sids),
             planned=plan,
             shared=self._shared(bindings),
+            pending=self._pending(self.pending, sids) if self.pending else None,
             lifetime=rules_of(self.mapped).lifetime if self.mapped else LIFETIME,
         )
 
@@ -123,6 +137,14 @@ class _Files:
         if found.unread and self.latest is not self.source:
             return errors_of_snapshot(self.source, self.service_sid, sids)
         return found
+
+    def _pending(self, file: Path, sids: list[str]) -> frozenset[str]:
+        """Which of the bindings the list has."""
+        from migrate.verify.pending import read_pending
+
+        table = read_pending(file)
+        listed = zip(table.column("service_sid").to_pylist(), table.column("sid").to_pylist(), strict=True)
+        return frozenset(sid for service_sid, sid in listed if service_sid == self.service_sid and sid in sids)
 
     def _shared(self, bindings: Iterable[Binding]) -> frozenset[str]:
         """The bindings whose device is registered under another identity, on a side that lists them."""

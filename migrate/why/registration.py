@@ -29,7 +29,7 @@ def registration_reasons(facts: Facts) -> Iterator[Reason]:
         yield _unclear(facts)
     elif expired := _expired(facts):
         yield _has_expired(facts, expired)
-    elif facts.conversations.unread:
+    elif facts.conversations.unread and not _are_pending(facts):
         yield _not_known(facts)
     else:
         yield _not_registered(facts)
@@ -55,12 +55,21 @@ def _has_expired(facts: Facts, expired: Sequence[Binding]) -> Reason:
     )
 
 
+def _are_pending(facts: Facts) -> bool:
+    """Whether `verify` has found no registration for any of the user's devices."""
+    return bool(facts.of_chat) and facts.pending is not None and facts.pending >= set(sids(facts.of_chat))
+
+
 def _not_known(facts: Facts) -> Reason:
+    why = facts.conversations.unread
+    if facts.pending:
+        why = f"verify found one for some of its devices, and for {len(facts.pending):,} it did not"
+    elif facts.pending is not None:
+        why = "verify does not wait for it, so that it probably was; with which credential, that list does not say"
     return Reason(
         "not-known",
         "perhaps",
-        f"it is not known whether a device of the user is registered with Conversations: "
-        f"{facts.conversations.unread}",
+        f"it is not known whether a device of the user is registered with Conversations: {why}",
         "Ask Twilio (without --snapshot), or name an extract of Conversations with --against",
         sids(facts.of_chat),
     )

@@ -160,3 +160,28 @@ def test_a_service_that_conversations_lacks_is_the_verdict(run: Run, serve: Serv
     told = ask("old-app-user")
     assert (told["verdict"]["code"], told["read"]["conversations"]["is_missing"]) == ("service-missing", True)
     assert "Conversations  no such service; " in run("why", "old-app-user", "--service", ON).stdout
+
+
+def test_without_an_extract_the_list_of_verify_says_whether_a_device_has_registered(
+    files: Path, tmp_path: Path, run: Run, ask: Ask
+) -> None:
+    pending = tmp_path / "pending.csv"
+    done = run(
+        "verify", files / "chat", "--against", files / "conversations", "--pending", pending,
+        "--coverage", tmp_path / "coverage",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    options = ("--snapshot", files / "chat", "--pending", pending)
+    assert ask("old-app-user", *options)["verdict"]["code"] == "not-registered"
+    told = ask("in-order-user", *options)
+    assert (told["verdict"]["code"], told["verdict"]["stops"]) == ("not-known", "perhaps")
+    assert "verify does not wait for it" in told["verdict"]["what"]
+    assert ask("gone-for-good-user", *options)["verdict"]["code"] == "expired"
+    lines = pending.read_text("utf-8").splitlines(keepends=True)
+    sids = [one["sid"] for one in ask("back-in-chat-user", *options)["bindings"]]
+    pending.write_text(lines[0] + lines[1].replace(lines[1].strip().rpartition(",")[2], sids[0]), "utf-8")
+    assert "for 1 it did not" in ask("back-in-chat-user", *options)["verdict"]["what"]
+    command = ("why", "old-app-user", "--service", ON, "--snapshot", files / "chat", "--pending")
+    assert run(*command, files / "mapped" / "rules.toml").exit_code == 1
+    assert run(*command, pending, "--against", files / "conversations").exit_code == 2
+    assert run("why", "old-app-user", "--service", ON, "--pending", pending).exit_code == 2

@@ -11,7 +11,7 @@ from migrate.cli.commands.warnings import warn
 from migrate.cli.console import Screen
 from migrate.cli.help import Command
 from migrate.cli.options import Identity, ServiceSid, api_options, common_options
-from migrate.cli.paths import InMapped, InSnapshot
+from migrate.cli.paths import InFile, InMapped, InSnapshot
 from migrate.cli.spelling import same_command, spelled
 from migrate.model.errors import UsageError
 
@@ -50,6 +50,10 @@ class _OfOneUser(Command):
     help="With --snapshot: an extract with --source conversations, which has who is registered there.",
 )  # fmt: skip
 @click.option(
+    "--pending", type=InFile(called="a list of pending bindings", exists=True), metavar="FILE",
+    help="With --snapshot: the list of `verify --pending`, where there is no such extract.",
+)  # fmt: skip
+@click.option(
     "--mapped", type=InMapped(), metavar="MAPPED",
     help="A mapped folder: what load would change, and which credentials are meant.",
 )  # fmt: skip
@@ -61,6 +65,7 @@ def why(
     service_sid: str,
     snapshot: Path | None,
     against: Path | None,
+    pending: Path | None,
     mapped: Path | None,
     show_identities: bool,
     settings: ApiSettings,
@@ -69,21 +74,30 @@ def why(
     """Say why a user gets no push: the bindings on both sides, the settings, the credentials, and the next step.
 
     Asks both APIs, with the push errors of the last 24 hours; it writes nothing. With --snapshot it stays offline:
-    Chat's bindings, the settings and the push errors are those of the snapshot, and --against names who was
-    registered with Conversations. The verdict names what stops the push first, and then what else may; what is not
-    known is listed as such. Exits with 0 whatever the verdict is.
+    Chat's bindings, the settings and the push errors are those of the snapshot, and --against or --pending names who
+    was registered with Conversations.
+
+    The verdict names what stops the push first, and then what else may; what is not known is listed as such. Exits
+    with 0 whatever the verdict is.
 
     \b
     Example:
       chat-migrate why alice@example.com --service IS00000000000000000000000000000001 --mapped mapped
     """
-    if against and not snapshot:
-        raise UsageError("--against goes with --snapshot; without it Conversations itself is asked")
+    if (against or pending) and not snapshot:
+        raise UsageError("--against and --pending go with --snapshot; without it Conversations itself is asked")
+    if against and pending:
+        raise UsageError("--against and --pending exclude each other: the former says more")
     if snapshot and (settings.record or settings.replay):
         raise UsageError("--snapshot stays offline: --record and --replay do not go with it")
     # The identity is left for the caller to fill in.
     with spelled(lambda: same_command("IDENTITY", without=("record", "identity"))):
-        facts = _facts(identity, service_sid, snapshot, against, mapped, settings, screen)
+        if snapshot:
+            from migrate.why.offline import facts_of_files
+
+            facts = facts_of_files(identity, service_sid, snapshot, against, mapped, pending)
+        else:
+            facts = _live(identity, service_sid, mapped, settings, screen)
     from migrate.report.why import why_view
     from migrate.why.answer import Answer
 
@@ -93,19 +107,7 @@ def why(
     )
 
 
-def _facts(
-    identity: str,
-    service_sid: str,
-    snapshot: Path | None,
-    against: Path | None,
-    mapped: Path | None,
-    settings: ApiSettings,
-    screen: Screen,
-) -> Facts:
-    if snapshot:
-        from migrate.why.offline import facts_of_files
-
-        return facts_of_files(identity, service_sid, snapshot, against, mapped)
+def _live(identity: str, service_sid: str, mapped: Path | None, settings: ApiSettings, screen: Screen) -> Facts:
     from migrate.twilio_api.connect import open_api
     from migrate.twilio_api.doubts import doubt_of_account, doubt_of_clock
     from migrate.why.live import facts_of_twilio
