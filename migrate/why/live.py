@@ -12,7 +12,7 @@ from urllib.parse import quote_plus
 from migrate.extract.identities import MOST_ALONE, MOST_FILTER_CHARACTERS
 from migrate.extract.records import UnfitError, binding_row, credential_row
 from migrate.load.planning import read_live
-from migrate.map.mapped_folder import Mapped, open_mapped
+from migrate.map.mapped_folder import BINDINGS, Mapped, open_mapped
 from migrate.model.credential import Credential
 from migrate.model.errors import InputError, RefusedError, TransientTwilioError, TwilioError, UsageError
 from migrate.model.masking import mask
@@ -199,7 +199,13 @@ class _Live:
         with Workers(self.api.throttle.most, "elsewhere", stop=self.api.stop) as workers:
             jobs = {sid: workers.submit(self._has_user, side, sid) for sid in asked[:MOST_ELSEWHERE]}
             elsewhere = [sid for sid, job in jobs.items() if result_of(job)]
-        doubts = [f"Its bindings in Chat are not known: {chat.unread}"] if chat.unread else []
+        doubts = []
+        if self.mapped and self._was_mapped(self.mapped):
+            doubts.append(
+                "The mapped folder has one: it was deleted since, by the app at logout or by Twilio after a push "
+                "that failed, and the user must register again"
+            )
+        doubts += [f"Its bindings in Chat are not known: {chat.unread}"] if chat.unread else []
         if len(asked) > MOST_ELSEWHERE:
             doubts.append(f"{MOST_ELSEWHERE:,} other services were asked, and not all")
         doubts.append(
@@ -207,6 +213,18 @@ class _Live:
         )
         who = "Conversations has" if chat.unread else "Chat and Conversations have"
         return no_such_user(who, self.identity, self.service_sid, elsewhere, doubts)
+
+    def _was_mapped(self, mapped: Mapped) -> bool:
+        """Whether the mapped folder has a binding of the user in this service."""
+        import pyarrow as pa  # the first request does not wait for it
+
+        from migrate.why.rows import has_identity
+
+        folder = mapped.folder / BINDINGS / f"service_sid={self.service_sid}"
+        try:
+            return has_identity(sorted(folder.glob("*.parquet")), self.identity)
+        except (pa.ArrowException, OSError):  # it is only a hint
+            return False
 
     def _has_user(self, side: Side, service_sid: str) -> bool:
         with suppress(TwilioError, RefusedError):

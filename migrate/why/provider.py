@@ -40,7 +40,7 @@ def _about(facts: Facts, sid: str, users: Sequence[Binding]) -> Iterator[PushErr
     seen: set[int] = set()
     for errors in (
         facts.errors.of_credentials.get(sid, ()),
-        *(facts.errors.of_bindings.get(u.sid, ()) for u in users),
+        *(facts.errors.of_bindings.get(one.sid, ()) for one in users),
     ):
         yield from (error for error in errors if error.code not in seen)  # which may count the same alerts again
         seen |= {error.code for error in errors}
@@ -164,7 +164,7 @@ def _is_seen_since(binding: Binding, error: PushError) -> bool:
 
 
 def _others(facts: Facts) -> Iterator[Reason]:
-    """Errors of the service that no credential and no binding of the user is named in."""
+    """Errors of the service that name no credential; but for those that were said of the user's own."""
     kinds: tuple[Kind, ...] = ("payload", "provider", "unknown")
     if not facts.registered:  # a token without a credential is why a device may not have registered
         kinds = ("credential", *kinds)

@@ -40,7 +40,7 @@ def sids(bindings: Sequence[Binding]) -> tuple[str, ...]:
 
 
 def those(some: Sequence[Binding], all_of_them: Sequence[Binding]) -> str:
-    """The registrations that a reason is about, as the subject of a sentence."""
+    """The registrations that a reason is about."""
     if len(all_of_them) == 1:
         return "the device's registration"
     if len(some) == len(all_of_them):

@@ -18,7 +18,7 @@ def registration_reasons(facts: Facts) -> Iterator[Reason]:
         yield Reason(
             "service-missing",
             "yes",
-            "Conversations has no such service, so that it pushes nothing to it",
+            "Conversations has no service of this SID, and so sends none of its pushes",
             "Find out whether the service was deleted, and whether the credentials are of its account",
         )
         return
@@ -165,7 +165,7 @@ def credential_reasons(facts: Facts) -> Iterator[Reason]:
         yield Reason(
             "no-credential",
             stops(without, some),
-            f"{those(without, some)} has no credential: the access token had no push_credential_sid",
+            f"there is no credential in {those(without, some)}: the access token had no push_credential_sid",
             f"Have the token server put push_credential_sid{_target(facts, without)} into its grant, and register "
             "again",
             sids(without),
@@ -175,7 +175,7 @@ def credential_reasons(facts: Facts) -> Iterator[Reason]:
         yield Reason(
             "credential-missing",
             stops(lost, some),
-            f"{those(lost, some)} names a credential that the account does not have: {_credentials(lost)}",
+            f"the account does not have the credential of {those(lost, some)}: {_credentials(lost)}",
             f"Have the token server hand out one that is there{_target(facts, lost)}, and register again",
             sids(lost),
         )
@@ -197,7 +197,7 @@ def _unfit(facts: Facts, held: Sequence[Binding], some: Sequence[Binding]) -> It
         yield Reason(
             "credential-type",
             stops(unfit, some),
-            f"{those(unfit, some)} ({platforms(unfit)}) has a credential of another type: {kinds}",
+            f"the credential of {those(unfit, some)} ({platforms(unfit)}) is of another type: {kinds}",
             f"Have the token server hand out a credential of the device's type{_target(facts, unfit)}, and register "
             "again",
             sids(unfit),
@@ -214,7 +214,7 @@ def _others(facts: Facts, held: Sequence[Binding], some: Sequence[Binding]) -> I
         yield Reason(
             "credential-other",
             "perhaps",
-            f"{those(others, some)} has another credential than the mapping has for it: {_credentials(others)}",
+            f"the credential of {those(others, some)} is another than the mapping has: {_credentials(others)}",
             f"Have the token server hand out push_credential_sid{_target(facts, others)}, and register again",
             sids(others),
         )

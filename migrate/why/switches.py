@@ -97,7 +97,7 @@ def _not_asked_for(facts: Facts) -> Iterator[Reason]:
         yield Reason(
             "not-asked-for",
             stops(without, some),
-            f"{those(without, some)} does not ask for new messages",
+            f"new messages are not asked for by {those(without, some)}",
             "The app's SDK decides what it registers for: update the app, and register again",
             sids(without),
         )

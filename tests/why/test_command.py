@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -133,6 +134,25 @@ def test_an_unknown_user_is_one_line_with_the_services_that_have_one(
     nobody = run("why", "never-registered", "--service", ON, "--snapshot", tmp_path / "c")
     assert "There is one in" not in nobody.stderr
     assert "never registered for pushes" in nobody.stderr
+
+
+def test_a_user_whose_bindings_were_deleted_since_the_mapping_must_register_again(
+    files: Path, tmp_path: Path, run: Run, serve: Serve
+) -> None:
+    world = fates()
+    world["services"][0] |= {"bindings": [], "conversations_bindings": []}
+    serve(world)
+    torn = Path(shutil.copytree(files / "mapped", tmp_path / "m"))
+    for part in torn.rglob("*.parquet"):
+        part.write_bytes(part.read_bytes()[:50])
+    for user, mapped, is_held in (
+        ("old-app-user", files / "mapped", True),
+        ("never-registered", files / "mapped", False),
+        ("old-app-user", torn, False),
+    ):
+        done = run("why", user, "--service", ON, "--mapped", mapped)
+        assert (done.exit_code, done.stdout) == (1, "")
+        assert ("it was deleted since" in done.stderr) is is_held
 
 
 def test_of_very_many_services_some_are_asked_whether_they_have_the_user(

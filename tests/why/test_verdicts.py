@@ -39,7 +39,7 @@ VERDICTS = {
     "Two-Phones-User": ("some-not-registered", "perhaps", "Chat knows 1 more (fcm)"),
     "unclear-user": ("registration-unclear", "perhaps", "not shown that the Conversations SDK"),
     "web-only-user": ("not-registered", "yes", "twilsock, which brings no push to a phone"),
-    "quiet-app-user": ("not-asked-for", "yes", "does not ask for new messages"),
+    "quiet-app-user": ("not-asked-for", "yes", "new messages are not asked for"),
 }
 
 
