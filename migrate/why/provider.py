@@ -83,6 +83,7 @@ def _refused(
         f"the credential {shown} of {those(users, some)} is refused, as push errors prove: {told(errors[0])}",
         entry_of(errors[0].code).remedy,
         sids(users),
+        stops_chat_too=True,
     )
 
 
@@ -154,6 +155,7 @@ def _devices(facts: Facts, some: Sequence[Binding]) -> Iterator[Reason]:
                 f"pushes to {those([one], some)} fail, as push errors prove: {told(later[0])}",
                 entry_of(later[0].code).remedy,
                 (one.sid,),
+                stops_chat_too=True,
             )
 
 

@@ -16,13 +16,17 @@ Stops = Literal["yes", "perhaps", "no"]
 
 @dataclass(frozen=True)
 class Reason:
-    """A reason: its name, whether it stops the push, what it is, what to do next, and the bindings it is about."""
+    """A reason: its name, whether it stops the push, what it is, what to do next, and the bindings it is about.
+
+    `stops_chat_too` says that it stops what Chat pushes as well.
+    """
 
     code: str
     stops: Stops
     what: str
     next: str
     bindings: tuple[str, ...] = ()
+    stops_chat_too: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The reason as it stands in `--json`."""

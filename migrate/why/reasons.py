@@ -12,13 +12,12 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from migrate.model.registration import SHARED_NAME
 from migrate.model.text import count
 from migrate.why.facts import Facts
 from migrate.why.provider import provider_reasons
 from migrate.why.reason import Reason, Stops, platforms, sids
 from migrate.why.registration import credential_reasons, registration_reasons
-from migrate.why.switches import in_chat, switch_reasons
+from migrate.why.switches import switch_reasons
 
 _MOST = 10  # bindings of one identity that are nothing to speak of (FACTS.md, "Binding")
 _ORDER: tuple[Stops, ...] = ("yes", "perhaps", "no")
@@ -54,17 +53,10 @@ def judge(facts: Facts) -> Verdict:
         *provider_reasons(facts),
         *_duplicates(facts),
     ]
-    today = _stops_today(facts)
-    ordered = sorted(found, key=lambda reason: (_ORDER.index(reason.stops), reason.code not in today))
+    # To register elsewhere does not help whom even Chat cannot push to.
+    is_on_chat_alone = bool(facts.of_chat) and not facts.registered
+    ordered = sorted(found, key=lambda one: (_ORDER.index(one.stops), not (is_on_chat_alone and one.stops_chat_too)))
     return Verdict(tuple(ordered) or (NOTHING,), tuple(_unknown(facts)))
-
-
-def _stops_today(facts: Facts) -> frozenset[str]:
-    """What stops even the pushes that a user has who is on Chat alone: to register elsewhere would not help."""
-    if facts.registered or not facts.of_chat:
-        return frozenset()
-    off = in_chat(facts.notifications, SHARED_NAME) == "off"
-    return frozenset({"credential-refused", "device-refused", *(("push-off",) if off else ())})
 
 
 def _duplicates(facts: Facts) -> Iterator[Reason]:

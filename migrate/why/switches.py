@@ -50,13 +50,15 @@ def switch_reasons(facts: Facts) -> Iterator[Reason]:
         )
     off = [push for push, state in states.items() if state == "off" and _matters(facts, push)]
     if SHARED_NAME in off:
-        too = ", as it is in Chat" if in_chat(facts.notifications, SHARED_NAME) == "off" else ""
+        is_off_in_chat = in_chat(facts.notifications, SHARED_NAME) == "off"
+        too = ", as it is in Chat" if is_off_in_chat else ""
         off = [push for push in off if push != MEDIA]
         yield Reason(
             "push-off",
             "yes",
             f"pushes are switched off in the service's settings in Conversations: {listed(off)}{too}",
             _switch_on(facts, off),
+            stops_chat_too=is_off_in_chat,
         )
     elif off:
         yield Reason(
