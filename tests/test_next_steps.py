@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import pty
 import re
 import shlex
+import struct
+import termios
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +21,7 @@ from click.testing import Result
 from hypothesis import given
 from hypothesis import strategies as st
 
+from migrate.cli.app import cli
 from migrate.model.errors import MigrateError, place_of
 from migrate.rehearse import rehearsal
 from migrate.rehearse.points import Conditions
@@ -163,33 +171,58 @@ def test_a_run_that_is_interrupted_later_names_what_brings_the_same_files(
     }
 
 
+def on_terminal(environment: pytest.MonkeyPatch, columns: int, words: Sequence[str]) -> str:
+    """What a command writes to standard error, where that is a terminal so wide."""
+    parent, child = pty.openpty()
+    fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
+    with environment.context() as patch, os.fdopen(child, "w", encoding="utf-8") as terminal:
+        patch.delenv("COLUMNS")
+        patch.setattr("sys.stderr", terminal)
+        with pytest.raises(SystemExit) as ended:
+            cli.main([*words], prog_name="chat-migrate")
+    assert ended.value.code
+    told = b""
+    with suppress(OSError):  # which is the end: the other side is closed
+        while part := os.read(parent, 65_536):
+            told += part
+    os.close(parent)
+    return told.decode().replace("\r\n", "\n").partition("Error: ")[2]
+
+
 @pytest.mark.parametrize("width", [40, 60, 100])
 def test_an_error_fits_the_screen_and_its_command_stays_whole(
     run: Run, serve: Serve, environment: pytest.MonkeyPatch, width: int
 ) -> None:
     serve(tiny_world())
     assert run("extract", "--out", "one").exit_code == 0
-    environment.setenv("COLUMNS", str(width))
     for words in (
         ["extract", "--out", "one"],
         ["load", "one"],
         ["load", "one", "--plan", "x"],
         ["rehearse", "nowhere"],
     ):
-        told = run(*words)
-        lines = told.stderr[told.stderr.index("Error: ") :].splitlines()
-        assert told.exit_code != 0
+        lines = f"Error: {on_terminal(environment, width, words)}".splitlines()
+        assert lines != ["Error: "]
         assert not [line for line in lines if len(line) > width and not line.strip().startswith("chat-migrate ")], (
             lines
         )
     command = "chat-migrate map one --out MAPPED"
-    assert command in run("extract", "--out", "one").stderr, "to be copied"
+    assert command in on_terminal(environment, width, ["extract", "--out", "one"]), "to be copied"
 
 
-def test_an_error_is_one_line_for_what_is_no_terminal(run: Run, environment: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("columns", [None, "40"])
+def test_an_error_or_a_warning_is_one_line_for_what_is_no_terminal_though_columns_is_exported(
+    run: Run, serve: Serve, environment: pytest.MonkeyPatch, columns: str | None
+) -> None:
     environment.delenv("COLUMNS")
+    if columns:
+        environment.setenv("COLUMNS", columns)
     told = run("rehearse", "a-folder-that-is-not-there-and-has-a-name-so-long-that-no-terminal-has-room-for-it")
     assert (told.exit_code, told.stderr.count("\n")) == (1, 1)
+    assert run("load", "one", "--plan", "x").stderr.splitlines()[-1].startswith("Error: ")
+    serve(tiny_world())
+    warned = run("doctor")
+    assert [line.partition(":")[0] for line in warned.stderr.splitlines()] == ["Warning"] * warned.stderr.count("\n")
 
 
 def test_a_rehearsal_finds_the_snapshot_that_was_mapped(

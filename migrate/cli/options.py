@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from migrate.cli.console import MOST_LOGGED, Screen, logging_to
+from migrate.cli.console import MOST_LOGGED, Screen, broken, logging_to
 from migrate.cli.help import shared_option
 from migrate.cli.paths import InFile, InSnapshot, OutFile, guard_paths
 from migrate.cli.spelling import same_command, spelled
@@ -229,11 +229,23 @@ def api_options(command: Command) -> Command:
         from migrate.twilio_api.connect import ApiSettings
 
         settings = ApiSettings(
-            chat_url, conversations_url, record, replay, concurrency, retry_budget, page_size, monitor_url
+            chat_url,
+            conversations_url,
+            record,
+            replay,
+            concurrency,
+            retry_budget,
+            page_size,
+            monitor_url,
+            say=_warn,
         )
         return command(*args, settings=settings, **kwargs)
 
     return wrapped  # type: ignore[return-value]
+
+
+def _warn(message: str) -> None:
+    click.echo(broken(f"Warning: {message}"), err=True)
 
 
 def extract_options(command: Command) -> Command:
