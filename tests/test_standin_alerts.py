@@ -79,6 +79,7 @@ def test_dates_are_included_and_a_day_is_whole_and_levels_are_told_apart(serve: 
     assert len(walk(server, EndDate=ten)) == 14 - 2
     assert len(walk(server, StartDate="2026-06-15")) == 2
     assert len(walk(server, EndDate="2026-06-14")) == 14 - 2
+    assert len(walk(server, StartDate="2026-06-14", EndDate="9999-12-31")) == 14
     assert walk(server, StartDate="2026-06-15", EndDate="2026-06-14") == []
     assert {item["error_code"] for item in walk(server, LogLevel="warning")} == {"52116"}
     assert walk(server, LogLevel="debug") == []
