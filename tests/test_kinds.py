@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from migrate.cli.app import cli
-from migrate.cli.options import BindingSid, FormatFile
+from migrate.cli.options import BindingSid, FormatFile, Identity, ServiceSid
 from migrate.cli.paths import InFolder, OutFile, OutFolder, PathType
 from migrate.inspect.kinds import NAMES, Kind, recognise
 from migrate.map.mapped_folder import BINDINGS, CONFIG, SUMMARY
@@ -23,7 +23,7 @@ from migrate.standin.world import DEMO_WORLD
 from tests.conftest import CASSETTE, ROOT, Run, said
 
 FORMATS = ROOT / "tests" / "formats"
-TAKE_ALL = {("purge", "folders"), ("show", "path")}
+TAKE_ALL = {("purge", "folders"), ("show", "path"), ("why", "pending")}
 
 
 @pytest.fixture(scope="module")
@@ -110,8 +110,10 @@ def call(name: str, param: click.Parameter, path: Path, kinds: Mapping[str, Path
                 value = kinds[(*takes, "snapshot")[0]] if is_in else tmp_path / "out"
                 if value == path and path.is_file():  # one that is given twice is another mistake
                     value = shutil.copy(path, tmp_path / path.name)
-            elif isinstance(other.type, BindingSid):
-                value = "BS" + "1" * 32
+            elif isinstance(other.type, BindingSid | ServiceSid):
+                value = ("BS" if isinstance(other.type, BindingSid) else "IS") + "1" * 32
+            elif isinstance(other.type, Identity):
+                value = "somebody"
         if value is not None:
             words += [value] if isinstance(other, click.Argument) else [other.opts[0], value]
     return words
