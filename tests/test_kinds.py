@@ -23,7 +23,7 @@ from migrate.standin.world import DEMO_WORLD
 from tests.conftest import CASSETTE, ROOT, Run, said
 
 FORMATS = ROOT / "tests" / "formats"
-TAKE_ALL = {("purge", "folders"), ("show", "path")}
+TAKE_ALL = {("purge", "folders"), ("show", "path"), ("why", "pending")}
 
 
 @pytest.fixture(scope="module")

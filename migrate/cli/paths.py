@@ -101,6 +101,15 @@ class InAny(InFile):
         super().__init__(exists=True, or_folder=True)
 
 
+class InList(InFile):
+    """A list to read, such as one of bindings: by its columns whoever reads it knows it from all else."""
+
+    takes_all = True
+
+    def __init__(self) -> None:
+        super().__init__(exists=True)
+
+
 class InMapped(InFolder):
     """A mapped folder to read."""
 

@@ -100,9 +100,7 @@ class _Live:
             if service is None:
                 return SideRead(where, unread="Chat has no such service, or is switched off"), None, []
             found, partly = self._listed("chat", self.service_sid, FEW_TRIES)
-        except TwilioError as error:
-            if error.status == 401:  # the credentials are wrong, for both
-                raise
+        except TwilioError as error:  # where the credentials are wrong, Conversations says so
             return SideRead(where, unread=f"Chat cannot be read: {error.what}"), None, []
         return SideRead(where, now_of(self.api), partly=partly), service, found
 
@@ -129,9 +127,7 @@ class _Live:
             return read_live(self.api, self.service_sid)
         except TransientTwilioError:
             raise
-        except TwilioError as error:
-            if error.status == 401:
-                raise
+        except TwilioError:
             return None
 
     def _listed(self, side: Side, service_sid: str, tries: int | None = None) -> tuple[list[Binding], str]:

@@ -99,6 +99,9 @@ def _unknown(facts: Facts) -> Iterator[str]:
             yield f"whether these are all of the bindings in {name}: {side.partly}"
     if undated := [one for one in facts.bindings if one.last_seen is None]:
         yield f"when {count(len(undated), 'binding')} was registered, and whether it has expired"
+    known = {sid for sid, found in facts.credentials.items() if found is None or found.type}
+    if unread := {one.credential_sid for one in facts.bindings if one.credential_sid} - known:
+        yield f"the type of {count(len(unread), 'credential')}, which could not be read"
     planned, errors = facts.planned, facts.errors
     doubts = {
         "Chat's push settings": facts.notifications is None,

@@ -300,3 +300,27 @@ def test_push_errors_that_an_extract_could_not_read_are_said(files: Path, tmp_pa
     replace(read_manifest(snapshot), push_errors=read).write(snapshot)
     told = ask("in-order-user", "--snapshot", snapshot, "--against", files / "conversations")
     assert "whether APNs or FCM refuses pushes: they could not be read: the key may not" in told["unknown"]
+
+
+def test_what_holds_for_one_of_several_phones_is_a_possibility(serve: Serve, ask: Ask) -> None:
+    world = fates()
+    phones = [
+        new_app("two-phones", endpoint="one"),
+        new_app("two-phones", endpoint="other", extra={"credential_sid": None}),
+    ]
+    world["services"][0] |= {"bindings": [], "conversations_bindings": phones}
+    serve(world)
+    check(ask("two-phones"), "no-credential", "perhaps", "in 1 of the 2 registrations")
+
+
+def test_records_of_the_service_that_did_not_fit_may_be_this_users(
+    tmp_path: Path, run: Run, serve: Serve, ask: Ask
+) -> None:
+    world = fates()
+    world["services"][0]["conversations_bindings"].append(new_app("odd", extra={"identity": 7}))
+    serve(world)
+    for out, options in (("chat", ()), ("c", ("--source", "conversations"))):
+        assert run("extract", "--out", tmp_path / out, *options).exit_code == 0
+    told = ask("old-app-user", "--snapshot", tmp_path / "chat", "--against", tmp_path / "c")
+    check(told, "not-registered", "perhaps", "Chat alone")
+    assert "has 1 record of the service in rejected.jsonl" in str(told["unknown"])

@@ -11,7 +11,7 @@ from migrate.cli.commands.warnings import warn
 from migrate.cli.console import Screen
 from migrate.cli.help import Command
 from migrate.cli.options import Identity, ServiceSid, api_options, common_options
-from migrate.cli.paths import InFile, InMapped, InSnapshot
+from migrate.cli.paths import InList, InMapped, InSnapshot
 from migrate.cli.spelling import same_command, spelled
 from migrate.model.errors import UsageError
 
@@ -50,7 +50,7 @@ class _OfOneUser(Command):
     help="With --snapshot: an extract with --source conversations, which has who is registered there.",
 )  # fmt: skip
 @click.option(
-    "--pending", type=InFile(called="a list of pending bindings", exists=True), metavar="FILE",
+    "--pending", type=InList(), metavar="FILE",
     help="With --snapshot: the list of `verify --pending`, where there is no such extract.",
 )  # fmt: skip
 @click.option(
