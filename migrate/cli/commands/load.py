@@ -132,6 +132,7 @@ def _apply(
     if given.mapped:
         refuse_beside(api, given.mapped, given.plan_out, plan)
     kept.refuse_done(plan)
+    given.refuse_edited(plan, kept.journal)
     name_the_other_journals(plan, kept, screen)
     refusals = refusals_now(ground_now(api, plan, applying.max_services), applying.lifted) if given.written else []
     reports = given.write(plan, refusals, dry_run=False)
@@ -186,6 +187,7 @@ def _look(
     show_plan(plan, refused, where, screen, "Nothing to apply" if applying.apply else "Dry run")
     if stale:
         raise _stale(plan, kept, stale)
+    given.refuse_edited(plan, kept.journal)
     if applying.apply:  # what blocks it is to be known all the same
         from migrate.load.apply import apply_plan
 
