@@ -334,3 +334,20 @@ def test_the_options_of_commands_that_talk_to_twilio_come_from_the_environment(
     server = serve(demo_world)
     environment.setenv("CHAT_MIGRATE_CHAT_URL", "http://127.0.0.1:1")
     assert run("extract", "--out", tmp_path / "s", "--chat-url", server.url).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--json", "show", "x"], "--json goes after the command: chat-migrate COMMAND --json"),
+        (["-v", "show", "x"], "-v goes after the command: chat-migrate COMMAND -v"),
+        (["--out", "y", "run"], "--out goes after the command: chat-migrate COMMAND --out"),
+        (["show", "--version", "x"], "--version takes no command: chat-migrate --version"),
+        (["--nonsense", "show", "x"], "No such option '--nonsense'"),
+        (["show", "--nonsense", "x"], "No such option '--nonsense'"),
+    ],
+)
+def test_an_option_on_the_wrong_side_of_the_command_is_told_its_place(run: Run, words: list[str], said: str) -> None:
+    told = run(*words)
+    assert (told.exit_code, f"Error: {said}" in told.stderr) == (2, True), told.stderr
+    assert "Did you mean" not in told.stderr

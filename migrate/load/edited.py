@@ -1,4 +1,4 @@
-"""Whether the push configuration that a saved plan was made from has been edited since, where that can be known."""
+"""The mapped folder that a saved plan was made from, where it lies beside the plan, and whether it was edited."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _BESIDE = "mapped"  # where `chat-migrate run` writes the mapped folder, beside 
 
 
 def refuse_edited(plan: Plan, plan_file: Path, journal: Path) -> None:
-    """Raise `StaleError` where the mapped folder beside a saved plan is of the same snapshot, and its push-config.yaml
-    states something else than the plan was made from.
+    """Raise `StaleError` where the mapped folder beside a saved plan is of the same snapshot, and its
+    push-config.yaml states something else than the plan was made from.
 
     A plan does not name its folder, so one that lies elsewhere is taken as it is, and so is one that its journal says
     was begun, which can only be finished or undone. Raises `InputError` where push-config.yaml has a mistake.
@@ -38,6 +38,15 @@ def refuse_edited(plan: Plan, plan_file: Path, journal: Path) -> None:
             ". Or move the older plan to another folder, to apply it as it is",
         ),
     )
+
+
+def snapshot_beside(plan: Plan, plan_file: Path) -> Path | None:
+    """The snapshot that a saved plan rests on, where the mapped folder beside the plan is of that one."""
+    try:
+        mapped = _beside(plan_file)
+    except InputError:
+        return None
+    return shown_path(mapped.snapshot) if mapped and mapped.summary.snapshot == plan.snapshot else None
 
 
 def _beside(plan_file: Path) -> Mapped | None:
