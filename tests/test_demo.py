@@ -58,7 +58,7 @@ def test_everything_is_where_the_summary_says(demo: Demo) -> None:
         "apn 179 · fcm 134 · gcm 15",
         "carried 226 · reduced 73 · expired 20 · blocked 9",
         "21 settings of 4 services would change, 3 services unchanged, 2 proposals wait for a decision",
-        "1 blocker, 23 warnings of 14 kinds, 10 notes of 6 kinds; the plan adds 1 warning, 1 note",
+        "1 blocker, 25 warnings of 17 kinds, 11 info of 7 kinds; the plan adds 1 warning, 1 info",
         f"{demo.folder / 'report.html'}, {demo.folder / 'report.md'}",
         f"chat-migrate load {demo.folder / 'mapped'}",
     ):

@@ -57,7 +57,7 @@ def test_an_address_gets_the_time_that_a_server_takes_to_start(
 ) -> None:
     """The first connection is refused, and the second finds the server."""
     server, real = serve(tiny_world()), connection.create_connection
-    refused = list[object]()
+    refused: list[object] = []
 
     def connect(*arguments: object, **options: object) -> socket.socket:
         if not refused:

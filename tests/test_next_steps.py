@@ -60,7 +60,7 @@ def test_the_next_steps_lead_from_the_first_command_to_the_write(run: Run, serve
     assert command[:5] == ["load", "--plan-out", "plan.json", "--report", "plan.html"]
     command, done = follow(run, done, "--yes")
     assert command[:4] == ["load", "--plan", "plan.json", "--apply"]
-    assert next_of(done)[:2] == ["verify", "SNAPSHOT"]
+    assert "Next: " not in done.stdout, "a plan does not name its snapshot"
     assert len(server.world.writes) == 1
     command, done = follow(run, run("load", "migration/mapped"))
     assert command[:2] == ["verify", "migration/snapshot"]
@@ -77,13 +77,48 @@ def test_the_next_steps_lead_from_a_snapshot_to_a_rehearsal_and_back(
     command, done = follow(run, done)
     assert command == ["load", "one/mapped"]
     assert run("load", "one/mapped", "--plan-out", "plan.json").exit_code == 0
-    assert run("load", "--plan", "plan.json", "--apply", "--yes").exit_code == 0
+    applied = run("load", "--plan", "plan.json", "--apply", "--yes")
+    assert "Next: " not in applied.stdout
     command, done = follow(run, run("rollback", "plan.journal.jsonl"), "--yes")
     assert command == ["rollback", "--apply", "plan.journal.jsonl"]
     assert next_of(done)[:4] == ["load", "MAPPED", "--plan-out", "FILE"]
     assert next_of(run("extract", "--out", "one/again"))[-1] == "MAPPED", "the folder beside it is taken"
     command, done = follow(run, run("purge", "one", "--older-than", "0"), "--yes")
     assert (command[0], "--apply" in command, done.exit_code) == ("purge", True, 0)
+
+
+def test_the_next_steps_of_a_second_extract_carry_the_review_over_and_name_the_snapshot(
+    run: Run, serve: Serve
+) -> None:
+    serve(tiny_world())
+    assert run("run", "--out", "one").exit_code == 0
+    again = run("extract", "--out", "two/snapshot", "--expect", "one/snapshot")
+    assert next_of(again) == ["map", "two/snapshot", "--out", "two/mapped", "--like", "one/mapped"]
+    assert run(*next_of(again)).exit_code == 0
+    other = run("extract", "--out", "three/snapshot", "--expect", "two/snapshot")
+    assert next_of(other)[-2:] == ["--like", "two/mapped"]
+    Path("one/mapped/summary.json").unlink()
+    assert "--like" not in next_of(run("extract", "--out", "four/snapshot", "--expect", "one/snapshot"))
+    done = run("load", "two/mapped", "--plan-out", "two/plan.json")
+    done = run("load", "--plan", "two/plan.json", "--apply", "--yes")
+    assert next_of(done)[:2] == ["verify", "two/snapshot"]
+
+
+def test_a_run_carries_a_review_over(run: Run, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    serve(tiny_world())
+    assert run("run", "--out", "one").exit_code == 0
+    config = Path("one/mapped/push-config.yaml")
+    config.write_text(config.read_text("utf-8").replace("${MESSAGE}", "${MESSAGE}!"), "utf-8")
+    with monkeypatch.context() as patch:
+        patch.setattr("migrate.extract.extraction._Extract._walk", _interrupted)
+        left = run("run", "--out", "two", "--like", "one/mapped")
+    resume = shlex.split(left.stderr.partition("Resume with: chat-migrate ")[2])
+    assert resume[resume.index("--like") + 1] == "one/mapped"
+    assert run(*resume).exit_code == 0
+    assert "${MESSAGE}!" in Path("two/mapped/push-config.yaml").read_text("utf-8")
+    Path("rules.toml").write_text("")
+    both = run("run", "--out", "three", "--like", "one/mapped", "--rules", "rules.toml")
+    assert (both.exit_code, "exclude each other" in both.stderr) == (2, True)
 
 
 def test_when_they_are_ready_the_next_step_is_to_retire(run: Run, serve: Serve) -> None:

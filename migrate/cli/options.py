@@ -13,7 +13,7 @@ import click
 
 from migrate.cli.console import MOST_LOGGED, Screen, broken, logging_to
 from migrate.cli.help import shared_option
-from migrate.cli.paths import InFile, InSnapshot, OutFile, guard_paths
+from migrate.cli.paths import InFile, InMapped, InSnapshot, OutFile, guard_paths
 from migrate.cli.spelling import same_command, spelled
 from migrate.model.errors import UsageError
 from migrate.model.sids import is_binding_sid, is_service_sid, normal
@@ -28,6 +28,7 @@ from migrate.twilio_api.limits import (
 
 if TYPE_CHECKING:
     from migrate.inspect.kinds import Kind
+    from migrate.map.rules import Rules
 
 logger = logging.getLogger(__name__)
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -171,6 +172,18 @@ def rules_option(command: Command) -> Command:
         return command(*args, rules=load_rules(rules_file), **kwargs)
 
     return wrapped  # type: ignore[return-value]
+
+
+like_option = click.option(
+    "--like", type=InMapped(), metavar="MAPPED",
+    help="A reviewed mapped folder: carry over its rules, and what was edited in its push-config.yaml.",
+)  # fmt: skip
+
+
+def refuse_both(like: Path | None, rules: Rules | None) -> None:
+    """Raise `click.UsageError` where both are given: they say which rules hold."""
+    if like and rules:
+        raise click.UsageError("--rules and --like exclude each other: --like carries over the reviewed rules")
 
 
 def api_options(command: Command) -> Command:
