@@ -78,11 +78,14 @@ class Progress:
 def lines_of(line: dict[str, Any]) -> list[dict[str, Any]]:
     """What a line of the checkpoint says, as a line for each chain.
 
-    Raises ValueError where their rows are not those of the part; what is not there raises KeyError.
+    Raises ValueError where several share a part and one could start over, or their rows are not those of the part;
+    what is not there raises KeyError.
     """
     if "chains" not in line:
         return [line]
     owner, sid, part = line["chain"], line["service_sid"], line["part"]
+    if owner not in line["chains"] or not all(facts["done"] is True for facts in line["chains"].values()):
+        raise ValueError("a part of chains that have not ended")
     if sum(facts["rows"] for facts in line["chains"].values()) != (part["rows"] if part else 0):
         raise ValueError("the rows do not add up")
     return [

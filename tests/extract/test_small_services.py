@@ -119,9 +119,11 @@ def test_the_others_of_its_service_do_not_wait_for_a_chain_that_fails_and_are_no
         shown = json.loads(run("show", out, "--json").stdout)
         assert (shown["begun"]["done"], shown["services"][0]["bindings"]) == (2, 2)
         asked.clear()
-        for damage in ({"rows": 2}, {"rows": -1}, {"rows": 1.0}, {"pages": "x"}):
+        for damage in ({"rows": 2}, {"rows": -1}, {"rows": 1.0}, {"pages": "x"}, {"done": False}, {}):
             first, *others = line["chains"].items()
             spoilt = {**line, "chains": dict([(first[0], first[1] | damage), *others])}
+            if not damage:  # the part is that of a chain which is not there
+                spoilt["chain"] = f"chat:{service_sid(1)}:fcm"
             (out / "checkpoint.jsonl").write_text(json.dumps(spoilt) + "\n", "utf-8")
             assert run("show", out).exit_code == 4
             refused = run("extract", "--out", out, *urls)
