@@ -25,7 +25,7 @@ from migrate.map.reviewed import Reviewed, carry_over, open_reviewed
 from migrate.map.rules import Rules
 from migrate.map.rules_toml import default_rules
 from migrate.map.sharing import find_sharing
-from migrate.map.small_services import BYTES_A_TASK, SERVICES_A_TASK, Service, TaskTogether, map_together, settle_all
+from migrate.map.small_services import BYTES_A_TASK, SERVICES_A_TASK, Service, TaskTogether, map_together
 from migrate.model.config_check import check_config
 from migrate.model.credential import Credential
 from migrate.model.errors import RefusedError, UsageError
@@ -34,12 +34,14 @@ from migrate.model.proposal import Proposal
 from migrate.model.push_config import ServiceConfig, flatten
 from migrate.model.sids import is_service_sid, normal
 from migrate.runtime.interrupts import resumable
+from migrate.runtime.processes import Processes
 from migrate.runtime.workers import GRACE, Workers, result_of
 from migrate.snapshot.reader import BATCH_ROWS, Snapshot, batches, read_snapshot
 from migrate.storage.database import FullMemoryError
 from migrate.storage.files import sync
 
 ROWS_A_TASK = 500_000  # bindings that one task maps, and that one file of the mapped folder has
+MANY_SERVICES = 2_000  # from which on child processes are worth their start
 
 
 @dataclass(frozen=True)
@@ -105,11 +107,11 @@ def map_snapshot(
     """Translate the snapshot in one folder into the mapped folder `out`, and return its summary.
 
     Every binding has exactly one outcome, and the counts add up to the snapshot's rows. The tasks run on `executor`,
-    else on a few threads of this process. Raises `InputError` and `RefusedError` as `read_snapshot` does, and
-    `RefusedError` if `out` is not empty; with `overwrite` it may be a mapped folder, whose edited push
-    configuration is kept beside the new one. `like` is a reviewed mapped folder, given instead of `rules`: its rules
-    and edits are carried over (see `migrate.map.reviewed`). Raises as `open_reviewed` does, and `RefusedError` for
-    one of another account.
+    else on a few threads of this process, and those of many small services in child processes. Raises `InputError`
+    and `RefusedError` as `read_snapshot` does, and `RefusedError` if `out` is not empty; with `overwrite` it may be a
+    mapped folder, whose edited push configuration is kept beside the new one. `like` is a reviewed mapped folder,
+    given instead of `rules`: its rules and edits are carried over (see `migrate.map.reviewed`). Raises as
+    `open_reviewed` does, and `RefusedError` for one of another account.
     """
     if like and rules:
         raise UsageError("A reviewed mapped folder brings its own rules: give either")
@@ -123,9 +125,13 @@ def map_snapshot(
     again = "The same command starts over"
     whole = resumable(kept=kept, remedy=again, cannot=lambda _: f"Cannot map into {out}")
     with whole, MappedWriter(out, overwrite=overwrite) as writer, ExitStack() as stack:
-        executor = executor or stack.enter_context(Workers(os.cpu_count() or 1, "map"))
+        source, many = read_snapshot(snapshot), os.cpu_count() or 1
+        small = executor
+        if small is None and len(source.manifest.rows_by_service) >= MANY_SERVICES and many > 1:
+            small = stack.enter_context(Processes(many))
+        executor = executor or stack.enter_context(Workers(many, "map"))
         rules = reviewed.rules if reviewed else rules or default_rules()
-        mapping = _Mapping(read_snapshot(snapshot), rules, writer, executor, reviewed)
+        mapping = _Mapping(source, rules, writer, executor, small or executor, reviewed)
         stack.callback(mapping.stop)  # before the writer clears away, and before the threads are waited for
         return mapping.run()
 
@@ -148,6 +154,7 @@ class _Mapping:
         rules: Rules,
         writer: MappedWriter,
         executor: Executor,
+        small: Executor,
         reviewed: Reviewed | None = None,
     ) -> None:
         if reviewed:
@@ -157,6 +164,7 @@ class _Mapping:
         self._rules = rules
         self._writer = writer
         self._executor = executor
+        self._executor_of_small = small
         self._errors = read_push_errors(source, writer.scratch)
         self._credentials = Credentials.of(map(Credential.from_row, source.credentials()), proven_by(self._errors))
         filters = source.manifest.filters
@@ -165,7 +173,6 @@ class _Mapping:
         self._tasks: dict[str, list[Future[dict[str, ServiceCounts]]]] = {}  # by service
         self._small: list[Service] = []  # services to be mapped in one task, with those that come yet
         self._rows_of_small = self._bytes_of_small = 0
-        self._together: list[Path] = []  # the parts of services that are mapped with others
 
     def run(self) -> Summary:
         """Map everything, and put the folder in its place."""
@@ -194,7 +201,6 @@ class _Mapping:
             findings += [*desired.findings, *counts.findings(sid), *self._rejected(sid)]
             then, lengths, off = _live_then(service), self._rules.lengths, desired.off_in_chat
             findings += check_config(desired.config, then, counts.subscribers, off, lengths, desired.proposals)
-        settle_all(self._together)
         findings += self._account({service["service_sid"] for service in services})
         carried = None
         if self._reviewed:
@@ -263,9 +269,8 @@ class _Mapping:
         if self._small:
             mapper = Mapper(self._source.as_of, self._rules, self._credentials)
             task = TaskTogether(tuple(self._small), self._writer.bindings, mapper, self._writer.scratch)
-            done = self._executor.submit(map_some, task)
+            done = self._executor_of_small.submit(map_some, task)
             self._tasks |= {service.sid: [done] for service in self._small}
-            self._together += [part_of(self._writer.bindings, service.sid, 0) for service in self._small]
         self._small, self._rows_of_small, self._bytes_of_small = [], 0, 0
 
     def _counts(self, service_sid: str) -> ServiceCounts:
