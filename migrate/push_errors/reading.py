@@ -12,9 +12,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
-from migrate.model.errors import InterruptedRunError, MigrateError, OtherAccountError, RefusedError, TwilioError
+from migrate.model.errors import InputError, InterruptedRunError, OtherAccountError, RefusedError, TwilioError
 from migrate.model.schemas import PUSH_ERRORS
 from migrate.push_errors.alert import alert_of
 from migrate.push_errors.reading_log import Counted, ReadingLog, begun_head
@@ -33,11 +34,7 @@ logger = logging.getLogger(__name__)
 MARGIN = timedelta(minutes=5)  # by which the longest span is shorter: while it is read, its beginning grows older
 MOST_RESTARTS = 5  # of one window in one run
 MOST_IDLE_PAGES = 100  # in a row that bring nothing new
-_ROWS = 65_536  # of a row group
-_ORDERED = f"""
-    SELECT {", ".join(PUSH_ERRORS.names)} FROM (SELECT DISTINCT ON (sid) * FROM errors ORDER BY sid, date NULLS LAST)
-    ORDER BY date NULLS LAST, sid
-"""  # noqa: S608  # names of our own columns
+_REPEATED = "SELECT sid FROM errors GROUP BY sid HAVING count(*) > 1"
 
 
 def span_before(until: datetime, length: timedelta) -> tuple[datetime, datetime]:
@@ -116,7 +113,7 @@ def read_push_errors(
     *,
     progress: Progress | None = None,
 ) -> PushErrorsRead:
-    """Read the push errors of a span into `folder`/push_errors.parquet (`PUSH_ERRORS`, by date), each alert once.
+    """Read the push errors of a span into `folder`/push_errors.parquet (`PUSH_ERRORS`), each alert once.
 
     What an interruption leaves, the same call resumes; the caller holds the folder. Raises `TwilioError` where Twilio
     does not give them, `RefusedError` where what comes was not asked for, and `InterruptedRunError`.
@@ -146,7 +143,11 @@ def take_push_errors(api: TwilioApi, folder: Path, until: datetime) -> PushError
         return read_push_errors(api, folder, since, until)
     except (InterruptedRunError, OtherAccountError):
         raise
-    except MigrateError as error:  # the key lacks the permission, say, or a cassette has no recording of them
+    except (
+        TwilioError,
+        RefusedError,
+        InputError,
+    ) as error:  # the key lacks the permission, say, or a cassette has no recording of them
         logger.warning("The snapshot goes without push errors: %s", error)
         shutil.rmtree(folder / PUSH_ERRORS_WORK, ignore_errors=True)
         window = window_of(since, until)
@@ -242,16 +243,27 @@ class _Reading:
 
 
 def _write(log: ReadingLog, path: Path) -> int:
-    """Put the parts together, each alert once and by its date, whatever the windows were; how many rows that are."""
-    rows = 0
-    views = {"errors": log.parts}
+    """Put the parts together in the order of their windows, each alert once; how many rows that are."""
+    parts, rows = sorted(log.parts), 0
+    # Neighbouring windows share a second, and with it alerts.
+    repeated, seen = _repeated(log.folder, parts), set[str]()
     with (
-        over_views(views, log.folder, LOW_MEMORY_LIMIT, schema=PUSH_ERRORS) as database,
         private_file(path) as file,
         pq.ParquetWriter(file, PUSH_ERRORS, compression="zstd", compression_level=1) as writer,
     ):
-        for batch in database.sql(_ORDERED).to_arrow_reader(_ROWS):
+        for part in parts:
             check()
-            writer.write_batch(batch.cast(PUSH_ERRORS))
-            rows += batch.num_rows
+            table = pq.ParquetFile(part).read().sort_by([("date", "ascending"), ("sid", "ascending")])
+            sids = table.column("sid").to_pylist() if repeated else []
+            if repeated and (twice := {sid for sid in sids if sid in repeated}):
+                table = table.filter(pa.array([sid not in seen for sid in sids]))
+                seen |= twice
+            writer.write_table(table.cast(PUSH_ERRORS))
+            rows += table.num_rows
     return rows
+
+
+def _repeated(scratch: Path, parts: list[Path]) -> frozenset[str]:
+    """The SIDs of alerts that are in several parts."""
+    with over_views({"errors": parts}, scratch, LOW_MEMORY_LIMIT, schema=PUSH_ERRORS) as database:
+        return frozenset(sid for (sid,) in database.sql(_REPEATED).fetchall())
