@@ -130,8 +130,11 @@ def summed_up(errors: CountedErrors) -> str:
     return "; ".join(parts)
 
 
-def errors_view(plan: Plan, where: str) -> Text:
-    """The terminal's lines on the push errors of a plan; none where it has none of a snapshot that has them."""
+def errors_view(plan: Plan, where: str, *, explain: bool = True) -> Text:
+    """The terminal's lines on the push errors of a plan, with what to do if they are to explain it.
+
+    None where the snapshot has no push errors.
+    """
     if plan.push_errors is None:
         return Text()
     rows = plan_rows(plan)
@@ -142,7 +145,7 @@ def errors_view(plan: Plan, where: str) -> Text:
         text.append(f"  · {whose}{named}\n")
         facts = [f"× {row.errors:,}", row.span, *([row.reach] if row.reach else [])]
         text.append(f"      {row.code} {row.meaning}  {BREAK}{f'  {BREAK}'.join(facts)}\n")
-        text.append(f"      → {row.advice}\n" if row.advice else "", "dim")
+        text.append(f"      → {row.advice}\n" if explain and row.advice else "", "dim")
     text.append(more(len(rows), "row", where, "  "))
     return text.append(f"  {NO_PROOF}.\n\n" if not plan.push_errors.note else "\n", "dim")
 

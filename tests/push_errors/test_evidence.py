@@ -21,6 +21,7 @@ from migrate.model.sids import sids_in
 from migrate.snapshot.manifest import Filters
 from migrate.snapshot.reader import read_snapshot
 from tests.conftest import Run, service_sid
+from tests.push_errors.conftest import Monitored, alerts_world
 from tests.snapshots import AS_OF, binding, credential, credential_sid, push_error, write_snapshot
 
 SERVICE, OTHER = service_sid(1), service_sid(2)
@@ -265,3 +266,17 @@ def test_every_error_is_counted_once_whatever_it_names(
     assert about <= fails
     assert by_credential(counted.counts)[:1] == by_credential(by_credential(counted.counts))[:1]
     assert sum(one.errors for one in by_credential(counted.counts)) == len(rows)
+
+
+def test_a_recording_without_alerts_leaves_a_note_that_says_nothing_of_this_machine(
+    run: Run, monitored: Monitored, tmp_path: Path
+) -> None:
+    monitored(alerts_world())
+    cassette = tmp_path / "c.yaml"
+    assert run("extract", "--out", tmp_path / "first", "--no-alerts", "--record", cassette).exit_code == 0
+    assert run("extract", "--out", tmp_path / "s", "--replay", cassette).exit_code == 0
+    summary = map_snapshot(tmp_path / "s", tmp_path / "m")
+    assert [one.subject for one in summary.findings if one.code == "push-errors-unread"] == [
+        "The recording has no alerts"
+    ]
+    assert str(tmp_path) not in (tmp_path / "m" / "summary.json").read_text("utf-8")
