@@ -1,10 +1,10 @@
 """Installs the project as users do, on every Python that this machine has. Run by .ci/run; needs nothing but Python.
 
 - `make demo` in a clone of its own for each Python 3.11 or newer, with the pip that it bundles, while an index offers
-  a later release of every locked package;
-- the wheel, in an empty environment with nothing but its declared dependencies, at their lowest versions and at their
-  newest: the demo, and its rehearsal;
-- what the README says under "Install".
+  a later release of every locked package; the Python of this clone's own demo, if it has one, was tried by that;
+- the wheel, in an empty environment with nothing but its declared dependencies at their lowest versions: the demo,
+  and its rehearsal;
+- each way to install that the README names, which takes the newest versions: the demo, and its rehearsal once.
 
 Fails where there is no such Python, and with the first of these that fails.
 """
@@ -53,17 +53,16 @@ def main() -> None:
     for _, python in pythons:
         ensure_venv(python)
     oldest, newest = pythons[0][1], pythons[-1][1]
+    untried = [python for _, python in pythons if python != python_of_own_demo()]
     # One more at once than there are processors: an installation waits for the network and the disk, too.
     with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool:
         folder = Path(name)
-        readme = pool.submit(try_readme, newest, folder / "readme")  # the longest, so that nothing waits for it alone
+        # Those with JupyterLab take the longest: they come first, so that nothing waits for them alone.
+        tried = [pool.submit(try_readme, newest, folder / line.split()[0], line) for line in readme_lines()[::-1]]
         later = make_later_releases(folder / "later")
-        tried = [pool.submit(try_demo, python, folder / f"demo-{i}", later) for i, (_, python) in enumerate(pythons)]
-        wheel = build_wheel(folder)
-        tried.append(pool.submit(try_wheel, oldest, wheel, folder / "lowest", lowest()))
-        tried.append(pool.submit(try_wheel, newest, wheel, folder / "newest", []))
+        tried += [pool.submit(try_demo, python, folder / f"demo-{i}", later) for i, python in enumerate(untried)]
+        tried.append(pool.submit(try_wheel, oldest, build_wheel(folder), folder / "lowest"))
         rows = [each.result() for each in tried]
-        readme.result()
     print(f"\n{'':16} {'Python':9} {'pip':8} {'set-up':>8} {'demo':>7} {'size':>8}")
     for what, version, pip, set_up, demo, size in rows:
         print(f"{what:16} {version:9} {pip:8} {set_up:6.0f} s {demo:5.0f} s {size:5.0f} MB")
@@ -93,6 +92,13 @@ def _candidates() -> Iterator[str]:
 
 def _numbers(version: str) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", version)]
+
+
+def python_of_own_demo() -> str:
+    """The interpreter that `make demo` has used in this clone; empty where it was not called."""
+    if not (ROOT / "out" / "demo" / "plan.json").exists():
+        return ""
+    return os.path.realpath(ROOT / ".venv" / "bin" / "python")
 
 
 def make_later_releases(folder: Path) -> Path:
@@ -146,41 +152,60 @@ def lowest() -> list[str]:
     return [line.replace(">=", "==") for line in project["dependencies"]]
 
 
-def try_wheel(python: str, wheel: Path, folder: Path, pins: list[str]) -> tuple[str, str, str, float, float, float]:
-    """The wheel in an empty environment: the demo and its rehearsal, in an empty folder."""
-    print(f"the wheel at its {folder.name} versions with {python}", flush=True)
+def try_wheel(python: str, wheel: Path, folder: Path) -> tuple[str, str, str, float, float, float]:
+    """The wheel at its lowest versions in an empty environment: the demo and its rehearsal."""
+    print(f"the wheel at its lowest versions with {python}", flush=True)
     began = time.monotonic()
     run(python, "-m", "venv", folder)
-    run(folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--only-binary", ":all:", wheel, *pins)
+    run(folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--only-binary", ":all:", wheel, *lowest())
     ready = time.monotonic()
+    demo_and_rehearsal(folder / "bin" / "chat-migrate", folder)
+    done = time.monotonic()
+    return ("wheel, lowest", *versions(folder), ready - began, done - ready, size(folder))
+
+
+def demo_and_rehearsal(program: Path, folder: Path) -> None:
+    """The demo and its rehearsal, in an empty folder."""
     empty = folder / "empty"
     empty.mkdir()
-    program = folder / "bin" / "chat-migrate"
     run(program, "run", "--replay", "demo", "--out", "x", cwd=empty)
     run(program, "rehearse", "x/mapped", "--snapshot", "x/snapshot", cwd=empty)
-    done = time.monotonic()
-    return (f"wheel, {folder.name}", *versions(folder), ready - began, done - ready, size(folder))
 
 
-def try_readme(python: str, folder: Path) -> None:
-    """The README's ways to install without a clone, from this clone instead of the repository's address."""
-    print(f"the README's ways to install with {python}", flush=True)
+def readme_lines() -> list[str]:
+    """The README's ways to install without a clone."""
     block = re.search(
         r"^```bash\n(pipx install .*?)^```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL | re.MULTILINE
     )
     if block is None:
         sys.exit("README.md no longer says how to install")
+    return block[1].splitlines()
+
+
+def try_readme(python: str, folder: Path, line: str) -> tuple[str, str, str, float, float, float]:
+    """One of the README's ways to install, from this clone instead of the repository's address."""
+    tool = line.split()[0]
+    print(f"the README's {tool} with {python}", flush=True)
+    began = time.monotonic()
     run(python, "-m", "venv", folder)
-    run(folder / "bin" / "python", "-m", "pip", "install", "--quiet", "pipx", "uv")
+    if tool != "pip":
+        run(folder / "bin" / "python", "-m", "pip", "install", "--quiet", tool)
     environment = {
         "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
         **{name: str(folder / name.lower()) for name in ("PIPX_HOME", "UV_TOOL_DIR")},
-        **{name: str(folder / name.lower()) for name in ("PIPX_BIN_DIR", "UV_TOOL_BIN_DIR")},
+        **{name: str(folder / "bin") for name in ("PIPX_BIN_DIR", "UV_TOOL_BIN_DIR")},
     }
-    run("bash", "-euc", block[1].replace("git+https://ADDRESS", f"git+{ROOT.as_uri()}"), cwd=folder, **environment)
-    for place in ("pipx_bin_dir", "uv_tool_bin_dir", "bin"):
-        run(folder / place / "chat-migrate", "run", "--replay", "demo", "--out", folder / f"of-{place}", cwd=folder)
-    run(folder / "bin" / "python", "-c", "import jupyterlab, matplotlib, migrate.review")
+    run("bash", "-euc", line.replace("git+https://ADDRESS", f"git+{ROOT.as_uri()}"), cwd=folder, **environment)
+    ready = time.monotonic()
+    program = folder / "bin" / "chat-migrate"
+    if tool == "pipx":  # nothing but the declared dependencies, at their newest versions
+        demo_and_rehearsal(program, folder)
+    else:
+        run(program, "run", "--replay", "demo", "--out", folder / "demo", cwd=folder)
+    if tool == "pip":
+        run(folder / "bin" / "python", "-c", "import jupyterlab, matplotlib, migrate.review")
+    done = time.monotonic()
+    return (f"README, {tool}", *versions(folder), ready - began, done - ready, size(folder))
 
 
 def versions(environment: Path) -> tuple[str, str]:

@@ -88,6 +88,7 @@ CASES = (
     Case("retire", _RETIRE, bindings),
     Case("retire --apply, a look", _DELETE, one_binding),
     Case("retire --apply, a deletion", _DELETE, writes),
+    Case("why", ("why", "person-0001", "--service", f"IS{1:032d}"), bindings),
     Case("doctor", ("doctor",)),
 )
 

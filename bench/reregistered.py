@@ -44,7 +44,7 @@ def write_later(folder: Path, earlier: Path, seed: int = 2) -> int:
             writer.chain(chain, sid)
             for number, (path, rows) in enumerate(parts, 1):
                 pages, table = -(-rows // 1000), _later(random, pq.ParquetFile(path).read())
-                writer.add(chain, table, Progress(pages, pages, 1000, 0, None, number == len(parts)))
+                writer.add({chain: (table, Progress(pages, pages, 1000, 0, None, number == len(parts)))})
         return writer.commit(_LATER, []).rows
 
 

@@ -14,9 +14,9 @@ import pyarrow.compute as pc
 from bench.floor import ACCOUNT
 from bench.readers import service
 from migrate import __version__
-from migrate.extract.buffer import MOST_PART_ROWS
+from migrate.extract.buffer import MOST_PART_ROWS, Parts, Position
+from migrate.extract.columns import PageRows
 from migrate.model.schemas import BINDINGS, TIMESTAMP
-from migrate.snapshot.checkpoint import Progress
 from migrate.snapshot.manifest import Filters, Manifest
 from migrate.snapshot.writer import open_writer
 
@@ -53,7 +53,7 @@ _Numbers = np.ndarray[Any, Any]
 
 
 def write_snapshot(folder: Path, bindings: int, seed: int = 1, shares: Sequence[float] = SERVICES) -> int:
-    """Write a finished snapshot of so many bindings with the writer that an extract uses; gives their number.
+    """Write a finished snapshot of so many bindings by the parts that an extract makes of them; gives their number.
 
     `shares` are those of its services.
     """
@@ -65,15 +65,20 @@ def write_snapshot(folder: Path, bindings: int, seed: int = 1, shares: Sequence[
     chains = [(number, kind) for number in range(len(shares)) for kind in TYPES]
     with open_writer(folder, manifest) as writer:
         writer.write_tables([_service(number) for number in range(len(shares))], _credentials())
-        for (number, kind), rows in zip(chains, np.diff(bounds).tolist(), strict=True):
-            chain = f"chat:{service(number + 1)}:{kind}"
-            writer.chain(chain, service(number + 1))
-            users = max(1, round(shares[number] * bindings))
-            random = np.random.default_rng((seed, number, [*TYPES].index(kind)))
-            for size, done in _part_sizes(rows):
-                table = _bindings(random, size, number, kind, users)
-                writer.add(chain, table, Progress(-(-size // 1000), -(-size // 1000), 1000, 0, None, done))
+        with Parts(writer, MOST_PART_ROWS, lambda: None) as parts:
+            for number, kind in chains:
+                parts.state(_chain(number, kind), service(number + 1))
+            for (number, kind), rows in zip(chains, np.diff(bounds).tolist(), strict=True):
+                users = max(1, round(shares[number] * bindings))
+                random = np.random.default_rng((seed, number, [*TYPES].index(kind)))
+                for size, done in _part_sizes(rows):
+                    table = _bindings(random, size, number, kind, users)
+                    parts.add(_chain(number, kind), PageRows(table), 1, 1000, Position(done=done))
         return writer.commit(AS_OF, []).rows
+
+
+def _chain(number: int, kind: str) -> str:
+    return f"chat:{service(number + 1)}:{kind}"
 
 
 def _part_sizes(rows: int) -> Iterator[tuple[int, bool]]:

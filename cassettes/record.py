@@ -20,7 +20,14 @@ def record(cassette: Path, world_file: Path = DEMO_WORLD) -> None:
     world = load_world(world_file)
     with StandInServer(world) as server, tempfile.TemporaryDirectory() as folder:
         environment = {"TWILIO_ACCOUNT_SID": world.account_sid, "TWILIO_AUTH_TOKEN": world.auth_token}
-        settings = ApiSettings(server.url, server.url, record=cassette, environment=environment)
+        settings = ApiSettings(
+            server.url,
+            server.url,
+            record=cassette,
+            page_size=PAGE_SIZE,
+            monitor_url=server.url,
+            environment=environment,
+        )
         with open_api(settings) as api:
             run(api, Path(folder), ExtractOptions(page_size=PAGE_SIZE))
 

@@ -35,8 +35,11 @@ def run(
     options: ExtractOptions,
     progress: ExtractProgress | None = None,
     rules: Rules | None = None,
+    like: Path | None = None,
 ) -> Run:
     """Make `out/snapshot` and `out/mapped`, and the plan; nothing is written to Twilio.
+
+    `rules` and `like`, a reviewed mapped folder, exclude each other; see `map_snapshot`.
 
     Raises what the stages raise. An unfinished snapshot is resumed; once it is finished, an error names the
     stage that resumes from there.
@@ -44,11 +47,11 @@ def run(
     snapshot, mapped = out / "snapshot", out / "mapped"
     refuse_unless_free(mapped)
     manifest = extract_snapshot(api, snapshot, options, progress)
-    to_map = Step("map", {"snapshot": snapshot, "out": mapped, "rules": (rules and rules.file) or None})
+    to_map = Step("map", {"snapshot": snapshot, "out": mapped, "rules": (rules and rules.file) or None, "like": like})
     with _done_before(f"The snapshot is finished in {snapshot}", to_map):
         from migrate.map.mapping import map_snapshot  # it brings DuckDB, long after the first request
 
-        summary = map_snapshot(snapshot, mapped, rules)
+        summary = map_snapshot(snapshot, mapped, rules, like=like)
     plan_file, *reports = plan_and_reports(out)
     to_load = Step("load", {"mapped": mapped, "plan_out": plan_file, "report": tuple(reports)})
     with _done_before(f"The snapshot and the mapping are finished in {out}", to_load):

@@ -7,6 +7,7 @@ import gc
 import json
 import os
 import re
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -229,16 +230,51 @@ def odd_world(odd_content: dict[str, Any]) -> World:
     return make_world(copy.deepcopy(odd_content))
 
 
+Migrated = Callable[[World | dict[str, Any]], Path]
+
+
 @pytest.fixture(scope="session")
-def migration(tmp_path_factory: pytest.TempPathFactory, demo_content: dict[str, Any]) -> Path:
-    """The demo, extracted and mapped from a stand-in, once."""
-    folder = tmp_path_factory.mktemp("migration")
-    with StandInServer(make_world(copy.deepcopy(demo_content))) as server:
+def _migrated_once(tmp_path_factory: pytest.TempPathFactory) -> Migrated:
+    made: dict[str, Path] = {}
+
+    def call(world: World | dict[str, Any]) -> Path:
+        world = world if isinstance(world, World) else make_world(copy.deepcopy(world))
+        if (key := repr(world)) not in made:
+            made[key] = migrate(world, tmp_path_factory.mktemp("migrated"))
+        return made[key]
+
+    return call
+
+
+def migrate(world: World, folder: Path) -> Path:
+    """Extract and map a world, from a stand-in that ends then."""
+    with StandInServer(copy.deepcopy(world)) as server:
         urls = {f"CHAT_MIGRATE_{api}_URL": server.url for api in ("CHAT", "CONVERSATIONS")}
-        account = {"TWILIO_ACCOUNT_SID": server.world.account_sid, "TWILIO_AUTH_TOKEN": server.world.auth_token}
+        account = {"TWILIO_ACCOUNT_SID": world.account_sid, "TWILIO_AUTH_TOKEN": world.auth_token}
         done = CliRunner(env=urls | account).invoke(cli, ["run", "--out", str(folder)])
     assert done.exit_code == 0, done.output
     return folder
+
+
+@pytest.fixture
+def migrated(_migrated_once: Migrated, tmp_path: Path) -> Migrated:
+    """Give a test its own `snapshot` and `mapped` of a world, in `tmp_path`; the mapped folder.
+
+    A world of the same content is extracted and mapped once, from another stand-in than the test's.
+    """
+
+    def call(world: World | dict[str, Any]) -> Path:
+        for name in ("snapshot", "mapped"):
+            shutil.copytree(_migrated_once(world) / name, tmp_path / name)
+        return tmp_path / "mapped"
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def migration(tmp_path_factory: pytest.TempPathFactory, demo_content: dict[str, Any]) -> Path:
+    """The demo, extracted and mapped from a stand-in, once."""
+    return migrate(make_world(copy.deepcopy(demo_content)), tmp_path_factory.mktemp("migration"))
 
 
 @dataclass(frozen=True)

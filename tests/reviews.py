@@ -66,7 +66,12 @@ CREDENTIALS = [
 
 def small_snapshot(folder: Path) -> Path:
     """Six bindings of three services, of which one has none."""
-    changes = {"duplicates_removed": 4, "rejected": 1, "source_reason": HOSTILE, "filters": Filters(services=(ACME,))}
+    changes: dict[str, Any] = {
+        "duplicates_removed": 4,
+        "rejected": 1,
+        "source_reason": HOSTILE,
+        "filters": Filters(services=(ACME,)),
+    }
     return write_snapshot(folder, SERVICES, BINDINGS, CREDENTIALS, **changes)
 
 

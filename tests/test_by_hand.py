@@ -16,6 +16,7 @@ from migrate.map.counts import ServiceCounts
 from migrate.map.notifications import service_config
 from migrate.map.push_config_yaml import parse
 from migrate.map.rules_toml import default_rules
+from migrate.model.catalogue import CATALOGUE
 from migrate.model.push_config import FIELD_BY_PATH
 from tests.conftest import Demo, service_sid
 from tests.snapshots import credential_sid
@@ -100,7 +101,7 @@ ODD: list[tuple[int, str | None, tuple[Any, ...], int, str]] = [
      "its service has pushes off: the binding is carried, the setting stays off"),
     (7, "staff-0001", ("carried", "register", "fcm", ANDROID, (NM, AC), ()), 1, "as plain as can be"),
 ]  # fmt: skip
-OF_CREDENTIALS = {"credential-sandbox", "credential-fcm-legacy"}
+OF_CREDENTIALS = {code for code in CATALOGUE if code.startswith("credential-")}
 
 
 @pytest.mark.parametrize(

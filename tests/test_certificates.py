@@ -20,7 +20,7 @@ from migrate.load.keys import UnfitKeyError, pair_of_pem
 from migrate.standin.paging import ProblemError
 from migrate.standin.server import StandInServer
 from migrate.standin.world import make_world
-from tests.conftest import Run, Serve, tiny_world
+from tests.conftest import Migrated, Run, Serve, tiny_world
 from tests.keys import BOTH, PASSWORD, SINCE, certificate, p12, private_key, service_account
 
 APN = '{type: apn, certificate: "env:CERT", private_key: "env:PRIVATE"}'
@@ -39,10 +39,8 @@ def server(serve: Serve, environment: pytest.MonkeyPatch, tmp_path: Path) -> Sta
 
 
 @pytest.fixture
-def mapped(tmp_path: Path, run: Run, server: StandInServer) -> Path:
-    assert run("extract", "--out", tmp_path / "snapshot").exit_code == 0
-    assert run("map", tmp_path / "snapshot", "--out", tmp_path / "mapped").exit_code == 0
-    return tmp_path / "mapped"
+def mapped(server: StandInServer, migrated: Migrated) -> Path:
+    return migrated(server.world)
 
 
 def state(mapped: Path, stated: str, name: str = "new") -> None:

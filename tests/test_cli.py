@@ -123,17 +123,18 @@ def test_an_unknown_service_is_one_line(tmp_path: Path, run: Run, serve: Serve) 
     assert "Check the SID" in result.stderr
 
 
-def test_an_unreachable_host_is_one_line(tmp_path: Path, run: Run, serve: Serve) -> None:
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_an_unreachable_host_is_one_warning_and_one_error(
+    tmp_path: Path, run: Run, serve: Serve, scheme: str
+) -> None:
     serve(tiny_world())
-    result = run("extract", "--out", tmp_path / "s", "--chat-url", "http://127.0.0.1:1")
-    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
-    assert "No answer from http://127.0.0.1:1/v2/Services?PageSize=1000: connection refused" in result.stderr
-
-
-def test_a_server_that_speaks_no_http_is_one_line(tmp_path: Path, run: Run, serve: Serve) -> None:
-    serve(tiny_world())
-    result = run("extract", "--out", tmp_path / "s", "--chat-url", "https://127.0.0.1:1")
-    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    result = run("extract", "--out", tmp_path / "s", "--chat-url", f"{scheme}://127.0.0.1:1")
+    warning, error = result.stderr.splitlines()
+    for line, begins in ((warning, "Warning"), (error, "Error")):
+        assert line.startswith(
+            f"{begins}: No answer from {scheme}://127.0.0.1:1/v2/Services?PageSize=1000: connection refused"
+        )
+    assert result.exit_code == 1
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path, run: Run) -> None:
@@ -229,7 +230,7 @@ def test_the_standin_serves_until_it_is_stopped(tmp_path: Path, number: signal.S
         try:
             assert process.stdout
             assert process.stderr
-            lines = [process.stdout.readline() for _ in range(4)]
+            lines = [process.stdout.readline() for _ in range(5)]
             assert "stop with Ctrl-C" in process.stderr.readline()
             environment = dict(line.removeprefix("export ").strip().split("=", 1) for line in lines)
             result = CliRunner(env=environment).invoke(cli, ["extract", "--out", str(tmp_path / "s")])
@@ -333,3 +334,20 @@ def test_the_options_of_commands_that_talk_to_twilio_come_from_the_environment(
     server = serve(demo_world)
     environment.setenv("CHAT_MIGRATE_CHAT_URL", "http://127.0.0.1:1")
     assert run("extract", "--out", tmp_path / "s", "--chat-url", server.url).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--json", "show", "x"], "--json goes after the command: chat-migrate COMMAND --json"),
+        (["-v", "show", "x"], "-v goes after the command: chat-migrate COMMAND -v"),
+        (["--out", "y", "run"], "--out goes after the command: chat-migrate COMMAND --out"),
+        (["show", "--version", "x"], "--version takes no command: chat-migrate --version"),
+        (["--nonsense", "show", "x"], "No such option '--nonsense'"),
+        (["show", "--nonsense", "x"], "No such option '--nonsense'"),
+    ],
+)
+def test_an_option_on_the_wrong_side_of_the_command_is_told_its_place(run: Run, words: list[str], said: str) -> None:
+    told = run(*words)
+    assert (told.exit_code, f"Error: {said}" in told.stderr) == (2, True), told.stderr
+    assert "Did you mean" not in told.stderr

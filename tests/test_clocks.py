@@ -22,7 +22,7 @@ from tests.snapshots import AS_OF, binding, write_snapshot
 
 pytestmark = pytest.mark.no_cover  # other tests cover the same lines; untraced, these take half the time
 
-SAID = [timedelta(minutes=6), timedelta(minutes=-6), timedelta(hours=23), timedelta(hours=-23)]
+SAID = [timedelta(minutes=6), timedelta(hours=-23)]
 ABSURD = [timedelta(days=730), timedelta(days=-730), timedelta(hours=25), timedelta(hours=-25)]
 
 
@@ -56,8 +56,7 @@ def mapped(tmp_path: Path, run: Run, server: StandInServer) -> Path:
     return tmp_path / "m"
 
 
-@pytest.mark.parametrize("ahead", ABSURD)
-@pytest.mark.parametrize("command", ["extract", "run"])
+@pytest.mark.parametrize(("command", "ahead"), [*(("extract", ahead) for ahead in ABSURD), ("run", ABSURD[-1])])
 def test_nothing_is_read_by_an_absurd_clock(
     tmp_path: Path, run: Run, server: StandInServer, command: str, ahead: timedelta
 ) -> None:
@@ -70,7 +69,7 @@ def test_nothing_is_read_by_an_absurd_clock(
     assert not (tmp_path / "s").exists()
 
 
-@pytest.mark.parametrize("ahead", ABSURD)
+@pytest.mark.parametrize("ahead", [ABSURD[0], ABSURD[-1]])
 @pytest.mark.parametrize("command", [["verify"], ["retire"], ["retire", "--apply", "--yes", "--force", "few-ready"]])
 def test_nothing_is_compared_or_deleted_by_an_absurd_clock(
     tmp_path: Path, run: Run, mapped: Path, server: StandInServer, command: list[str], ahead: timedelta
@@ -89,7 +88,7 @@ def test_no_force_lets_a_retirement_go_by_an_absurd_clock(tmp_path: Path, run: R
     assert "'clock' is not one of" in result.stderr
 
 
-@pytest.mark.parametrize("ahead", ABSURD)
+@pytest.mark.parametrize("ahead", [ABSURD[0], ABSURD[-1]])
 def test_an_absurd_clock_is_a_limit_of_a_load(
     tmp_path: Path, run: Run, mapped: Path, server: StandInServer, ahead: timedelta
 ) -> None:

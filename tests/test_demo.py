@@ -28,9 +28,16 @@ def test_the_demo_twice_gives_the_same_bytes(tmp_path: Path, run: Run, demo: Dem
 
 @pytest.mark.parametrize("page_size", [5, 50])
 def test_live_and_replayed_runs_of_the_demo_world_give_the_same_plan(
-    tmp_path: Path, run: Run, serve: Serve, demo_world: World, demo: Demo, page_size: int
+    tmp_path: Path,
+    run: Run,
+    serve: Serve,
+    demo_world: World,
+    demo: Demo,
+    page_size: int,
+    environment: pytest.MonkeyPatch,
 ) -> None:
     server = serve(demo_world)
+    environment.setenv("CHAT_MIGRATE_MONITOR_URL", server.url)
     assert run("run", "--out", tmp_path, "--page-size", page_size).exit_code == 0
     written = "mapped/push-config.yaml"
     assert (tmp_path / written).read_bytes() == (demo.folder / written).read_bytes()
@@ -51,7 +58,7 @@ def test_everything_is_where_the_summary_says(demo: Demo) -> None:
         "apn 179 · fcm 134 · gcm 15",
         "carried 226 · reduced 73 · expired 20 · blocked 9",
         "21 settings of 4 services would change, 3 services unchanged, 2 proposals wait for a decision",
-        "1 blocker, 22 warnings of 14 kinds, 10 notes of 6 kinds; the plan adds 1 warning, 1 note",
+        "1 blocker, 25 warnings of 17 kinds, 11 info of 7 kinds; the plan adds 1 warning, 1 info",
         f"{demo.folder / 'report.html'}, {demo.folder / 'report.md'}",
         f"chat-migrate load {demo.folder / 'mapped'}",
     ):

@@ -417,9 +417,9 @@ def test_rows_and_rejected_records_alike_are_stored_before_they_are_many(
     stored: list[int] = []
     real = writer.SnapshotWriter.add
 
-    def add(self: Any, chain: str, table: Any, progress: Any) -> None:
-        stored.append(table.num_rows + len(progress.rejected))
-        real(self, chain, table, progress)
+    def add(self: Any, pages: Any) -> None:
+        stored.append(sum(table.num_rows + len(progress.rejected) for table, progress in pages.values()))
+        real(self, pages)
 
     monkeypatch.setattr(writer.SnapshotWriter, "add", add)
     assert run("extract", "--no-shard", "--out", tmp_path / "s", "--page-size", 2).exit_code == 0

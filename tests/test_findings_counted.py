@@ -14,7 +14,7 @@ from migrate.report.wording import tally
 from migrate.review import open_mapped, open_plan
 from tests.conftest import ROOT, Demo, Run
 
-COUNTED = r"\d+ blockers?(?: of \d+ kinds?)?, \d+ warnings?(?: of \d+ kinds?)?, \d+ notes?(?: of \d+ kinds?)?"
+COUNTED = r"\d+ blockers?(?: of \d+ kinds?)?, \d+ warnings?(?: of \d+ kinds?)?, \d+ info(?: of \d+ kinds?)?"
 
 
 def counted(text: str) -> list[str]:
@@ -38,7 +38,7 @@ def test_run_map_load_and_every_report_give_one_and_the_same_count(tmp_path: Pat
         assert set(counted(view)) == {expected}
     page = (demo.folder / "report.html").read_text("utf-8")  # which has those of each service as well
     whole = tally(Plan.from_json(demo.json("plan.json")).findings)
-    assert whole == f"{expected}; the plan adds 1 warning, 1 note"
+    assert whole == f"{expected}; the plan adds 1 warning, 1 info"
     assert all(whole in " ".join(view.split()) for view in (*plain[:3], plain[-1], page))
 
 
@@ -67,12 +67,12 @@ def test_what_only_load_can_find_is_marked_so_and_nothing_else() -> None:
 @pytest.mark.parametrize(
     ("codes", "expected"),
     [
-        ([], "0 blockers, 0 warnings, 0 notes"),
-        (["binding-gcm"], "1 blocker, 0 warnings, 0 notes"),
-        (["push-disabled", "push-disabled"], "0 blockers, 0 warnings, 2 notes of 1 kind"),
-        (["push-disabled", "push-unsubscribed"], "0 blockers, 0 warnings, 2 notes of 2 kinds"),
-        (["change-disables", "change-disables"], "0 blockers, 2 warnings of 1 kind, 0 notes"),
-        (["binding-gcm", "target-value-kept"], "1 blocker, 0 warnings, 0 notes; the plan adds 1 note"),
+        ([], "0 blockers, 0 warnings, 0 info"),
+        (["binding-gcm"], "1 blocker, 0 warnings, 0 info"),
+        (["push-disabled", "push-disabled"], "0 blockers, 0 warnings, 2 info of 1 kind"),
+        (["push-disabled", "push-unsubscribed"], "0 blockers, 0 warnings, 2 info of 2 kinds"),
+        (["change-disables", "change-disables"], "0 blockers, 2 warnings of 1 kind, 0 info"),
+        (["binding-gcm", "target-value-kept"], "1 blocker, 0 warnings, 0 info; the plan adds 1 info"),
     ],
 )
 def test_kinds_and_occurrences_are_both_stated(codes: list[str], expected: str) -> None:

@@ -25,8 +25,8 @@ from tests.whole import account, ending, messages, whole
 
 pytestmark = pytest.mark.long
 
-# 100,000 bindings: one large service, some of middling size, small ones, and one without any.
-COUNTS = (30_000, 20_000, 15_000, 10_000, *([3_000] * 7), *([400] * 9), 351, 47, 1, 1, 0)
+# 50,000 bindings: one large service, some of middling size, small ones, and one without any.
+COUNTS = (15_000, 10_000, 7_500, 5_000, *([1_500] * 7), *([200] * 9), 151, 47, 1, 1, 0)
 CHAOS = Faults(rate=0.25, kinds=KINDS, stall=0.01, token_expiry=0.004, most_at_once=8)
 MOST_RUNS = 6  # of the same command, until it succeeds
 
@@ -88,14 +88,14 @@ def test_in_chaos_every_binding_arrives_once_and_as_it_is(
         faults = replace(faults, stall=0.8)
         monkeypatch.setattr(retry, "LONGEST_REQUEST", 0.5)
     server = serve(account(*COUNTS), sizes, faults=faults)
-    assert sum(COUNTS) == 100_000
+    assert sum(COUNTS) == 50_000
     extract(run, "--out", tmp_path / "s", *options)
     assert found_in(whole(tmp_path / "s")) == everything(server.world)
     chains = read_snapshot(tmp_path / "s").manifest.chains
     assert sum(chain.retries for chain in chains) > sum(chain.pages for chain in chains) / 5
 
 
-@pytest.mark.parametrize("seed", [11, 12, 13])
+@pytest.mark.parametrize("seed", [12, 13])
 def test_what_comes_and_goes_meanwhile_does_not_disturb_what_stays(
     tmp_path: Path, run: Run, serve: Serve, seed: int
 ) -> None:

@@ -58,13 +58,13 @@ def refused_as_finished(run: Run, folder: Path) -> bool:
     return result.exit_code == 4 and FINISHED in result.stderr
 
 
-def test_a_hundred_kills_at_any_instant_lose_nothing(tmp_path: Path, run: Run, serve: Serve) -> None:
+def test_forty_kills_at_any_instant_lose_nothing(tmp_path: Path, run: Run, serve: Serve) -> None:
     server = serve(account(*MANY_CHAINS), faults=Faults(latency=0.01))
     assert 20_000 < sum(MANY_CHAINS) < 30_000
     options = ("--page-size", 15, "--concurrency", 6)
     expected = undisturbed(run, tmp_path / "undisturbed", "--page-size", 50)
     chance, kills, folders, resumed = random.Random(1), 0, 0, 0
-    while kills < 100:
+    while kills < 40:
         out = tmp_path / f"s{folders}"
         resumed += (out / "checkpoint.jsonl").exists()
         before = server.world.requests
@@ -85,7 +85,7 @@ def test_a_hundred_kills_at_any_instant_lose_nothing(tmp_path: Path, run: Run, s
     out = tmp_path / f"s{folders}"
     assert run("extract", "--out", out, *options).exit_code == 0
     assert whole(out).equals(expected)
-    assert resumed > 50
+    assert resumed > 15
 
 
 @pytest.mark.parametrize("kind", ["shards", "one list", "identities"])
@@ -103,7 +103,7 @@ def test_a_kill_at_any_step_of_the_work_on_the_disk_loses_nothing(
     chance, steps, folders = random.Random(kind), Counter[str](), 0
     with children() as family:
         # Some names are rare, and which come depends on the parts: more of them until each has come.
-        while steps.total() < 40 or (steps.total() < 200 and min(steps[name] for name in OFTEN) == 0):
+        while steps.total() < 25 or (steps.total() < 200 and min(steps[name] for name in OFTEN) == 0):
             out, told = tmp_path / f"s{folders}", tmp_path / "told"
             command = ["extract", "--out", str(out), *options]
             when = chance.choice(["before", "middle", "after"])
@@ -157,7 +157,7 @@ def test_ctrl_c_at_any_step_of_the_work_on_the_disk_loses_nothing(tmp_path: Path
     expected = undisturbed(run, tmp_path / "undisturbed", "--page-size", 10)
     chance, stops, folders = random.Random(2), 0, 0
     with children() as family:
-        while stops < 25:
+        while stops < 15:
             out, told = tmp_path / f"s{folders}", tmp_path / "told"
             command = ["extract", "--out", str(out), "--page-size", "10"]
             child = Child(command, str(told), rows=25, step=chance.randint(1, 120), signal=signal.SIGINT)
@@ -243,7 +243,7 @@ def test_of_two_extracts_into_one_folder_one_writes(tmp_path: Path, run: Run, se
     expected = undisturbed(run, tmp_path / "undisturbed", "--page-size", 20)
     chance, told = random.Random(kind), (str(tmp_path / "told0"), str(tmp_path / "told1"))
     with children() as family:
-        for pair in range(10):
+        for pair in range(6):
             out = tmp_path / f"s{pair}"
             command = ["extract", "--out", str(out), "--page-size", "20"]
             if kind == "both go on":

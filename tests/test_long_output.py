@@ -102,7 +102,7 @@ def test_5000_services_fit_a_few_screens() -> None:
     assert "… and 4,980 more services, of 5,000 in all, with 10,000 settings: use --json" in shown
     assert shown.count("… and 4,980 more findings, of 5,000 in all (× 12,497,500)") == 6
     assert (
-        "Findings: 25,000 blockers of 5 kinds, 0 warnings, 0 notes; the plan adds 5,000 blockers of 1 kind." in shown
+        "Findings: 25,000 blockers of 5 kinds, 0 warnings, 0 info; the plan adds 5,000 blockers of 1 kind." in shown
     )
     # The places with the largest counts.
     assert f"· {service_sid(4999)} Service  \x1ex  \x1e× 4,999\n" in shown

@@ -18,7 +18,7 @@ from migrate.standin import credentials
 from migrate.standin.server import StandInServer
 from migrate.standin.world import Credential, make_world
 from migrate.twilio_api.client import TwilioApi
-from tests.conftest import Run, Serve, tiny_world
+from tests.conftest import Migrated, Run, Serve, tiny_world
 from tests.keys import service_account
 
 pytestmark = pytest.mark.no_cover  # other tests cover the same lines; untraced, these take half the time
@@ -45,10 +45,8 @@ def server(serve: Serve, environment: pytest.MonkeyPatch, tmp_path: Path) -> Sta
 
 
 @pytest.fixture
-def plan_file(tmp_path: Path, run: Run, server: StandInServer) -> Callable[[str], Path]:
-    assert run("extract", "--out", tmp_path / "snapshot").exit_code == 0
-    assert run("map", tmp_path / "snapshot", "--out", tmp_path / "mapped").exit_code == 0
-    server.world.writes.clear()
+def plan_file(tmp_path: Path, run: Run, server: StandInServer, migrated: Migrated) -> Callable[[str], Path]:
+    migrated(server.world)
 
     def made(name: str) -> Path:
         path = tmp_path / "mapped" / "push-config.yaml"

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import pty
 import re
 import shlex
+import struct
+import termios
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +21,7 @@ from click.testing import Result
 from hypothesis import given
 from hypothesis import strategies as st
 
+from migrate.cli.app import cli
 from migrate.model.errors import MigrateError, place_of
 from migrate.rehearse import rehearsal
 from migrate.rehearse.points import Conditions
@@ -52,7 +60,7 @@ def test_the_next_steps_lead_from_the_first_command_to_the_write(run: Run, serve
     assert command[:5] == ["load", "--plan-out", "plan.json", "--report", "plan.html"]
     command, done = follow(run, done, "--yes")
     assert command[:4] == ["load", "--plan", "plan.json", "--apply"]
-    assert next_of(done)[:2] == ["verify", "SNAPSHOT"]
+    assert "Next: " not in done.stdout, "a plan does not name its snapshot"
     assert len(server.world.writes) == 1
     command, done = follow(run, run("load", "migration/mapped"))
     assert command[:2] == ["verify", "migration/snapshot"]
@@ -69,13 +77,48 @@ def test_the_next_steps_lead_from_a_snapshot_to_a_rehearsal_and_back(
     command, done = follow(run, done)
     assert command == ["load", "one/mapped"]
     assert run("load", "one/mapped", "--plan-out", "plan.json").exit_code == 0
-    assert run("load", "--plan", "plan.json", "--apply", "--yes").exit_code == 0
+    applied = run("load", "--plan", "plan.json", "--apply", "--yes")
+    assert "Next: " not in applied.stdout
     command, done = follow(run, run("rollback", "plan.journal.jsonl"), "--yes")
     assert command == ["rollback", "--apply", "plan.journal.jsonl"]
     assert next_of(done)[:4] == ["load", "MAPPED", "--plan-out", "FILE"]
     assert next_of(run("extract", "--out", "one/again"))[-1] == "MAPPED", "the folder beside it is taken"
     command, done = follow(run, run("purge", "one", "--older-than", "0"), "--yes")
     assert (command[0], "--apply" in command, done.exit_code) == ("purge", True, 0)
+
+
+def test_the_next_steps_of_a_second_extract_carry_the_review_over_and_name_the_snapshot(
+    run: Run, serve: Serve
+) -> None:
+    serve(tiny_world())
+    assert run("run", "--out", "one").exit_code == 0
+    again = run("extract", "--out", "two/snapshot", "--expect", "one/snapshot")
+    assert next_of(again) == ["map", "two/snapshot", "--out", "two/mapped", "--like", "one/mapped"]
+    assert run(*next_of(again)).exit_code == 0
+    other = run("extract", "--out", "three/snapshot", "--expect", "two/snapshot")
+    assert next_of(other)[-2:] == ["--like", "two/mapped"]
+    Path("one/mapped/summary.json").unlink()
+    assert "--like" not in next_of(run("extract", "--out", "four/snapshot", "--expect", "one/snapshot"))
+    done = run("load", "two/mapped", "--plan-out", "two/plan.json")
+    done = run("load", "--plan", "two/plan.json", "--apply", "--yes")
+    assert next_of(done)[:2] == ["verify", "two/snapshot"]
+
+
+def test_a_run_carries_a_review_over(run: Run, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    serve(tiny_world())
+    assert run("run", "--out", "one").exit_code == 0
+    config = Path("one/mapped/push-config.yaml")
+    config.write_text(config.read_text("utf-8").replace("${MESSAGE}", "${MESSAGE}!"), "utf-8")
+    with monkeypatch.context() as patch:
+        patch.setattr("migrate.extract.extraction._Extract._walk", _interrupted)
+        left = run("run", "--out", "two", "--like", "one/mapped")
+    resume = shlex.split(left.stderr.partition("Resume with: chat-migrate ")[2])
+    assert resume[resume.index("--like") + 1] == "one/mapped"
+    assert run(*resume).exit_code == 0
+    assert "${MESSAGE}!" in Path("two/mapped/push-config.yaml").read_text("utf-8")
+    Path("rules.toml").write_text("")
+    both = run("run", "--out", "three", "--like", "one/mapped", "--rules", "rules.toml")
+    assert (both.exit_code, "exclude each other" in both.stderr) == (2, True)
 
 
 def test_when_they_are_ready_the_next_step_is_to_retire(run: Run, serve: Serve) -> None:
@@ -163,33 +206,58 @@ def test_a_run_that_is_interrupted_later_names_what_brings_the_same_files(
     }
 
 
+def on_terminal(environment: pytest.MonkeyPatch, columns: int, words: Sequence[str]) -> str:
+    """What a command writes to standard error, where that is a terminal so wide."""
+    parent, child = pty.openpty()
+    fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
+    with environment.context() as patch, os.fdopen(child, "w", encoding="utf-8") as terminal:
+        patch.delenv("COLUMNS")
+        patch.setattr("sys.stderr", terminal)
+        with pytest.raises(SystemExit) as ended:
+            cli.main([*words], prog_name="chat-migrate")
+    assert ended.value.code
+    told = b""
+    with suppress(OSError):  # which is the end: the other side is closed
+        while part := os.read(parent, 65_536):
+            told += part
+    os.close(parent)
+    return told.decode().replace("\r\n", "\n").partition("Error: ")[2]
+
+
 @pytest.mark.parametrize("width", [40, 60, 100])
 def test_an_error_fits_the_screen_and_its_command_stays_whole(
     run: Run, serve: Serve, environment: pytest.MonkeyPatch, width: int
 ) -> None:
     serve(tiny_world())
     assert run("extract", "--out", "one").exit_code == 0
-    environment.setenv("COLUMNS", str(width))
     for words in (
         ["extract", "--out", "one"],
         ["load", "one"],
         ["load", "one", "--plan", "x"],
         ["rehearse", "nowhere"],
     ):
-        told = run(*words)
-        lines = told.stderr[told.stderr.index("Error: ") :].splitlines()
-        assert told.exit_code != 0
+        lines = f"Error: {on_terminal(environment, width, words)}".splitlines()
+        assert lines != ["Error: "]
         assert not [line for line in lines if len(line) > width and not line.strip().startswith("chat-migrate ")], (
             lines
         )
     command = "chat-migrate map one --out MAPPED"
-    assert command in run("extract", "--out", "one").stderr, "to be copied"
+    assert command in on_terminal(environment, width, ["extract", "--out", "one"]), "to be copied"
 
 
-def test_an_error_is_one_line_for_what_is_no_terminal(run: Run, environment: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("columns", [None, "40"])
+def test_an_error_or_a_warning_is_one_line_for_what_is_no_terminal_though_columns_is_exported(
+    run: Run, serve: Serve, environment: pytest.MonkeyPatch, columns: str | None
+) -> None:
     environment.delenv("COLUMNS")
+    if columns:
+        environment.setenv("COLUMNS", columns)
     told = run("rehearse", "a-folder-that-is-not-there-and-has-a-name-so-long-that-no-terminal-has-room-for-it")
     assert (told.exit_code, told.stderr.count("\n")) == (1, 1)
+    assert run("load", "one", "--plan", "x").stderr.splitlines()[-1].startswith("Error: ")
+    serve(tiny_world())
+    warned = run("doctor")
+    assert [line.partition(":")[0] for line in warned.stderr.splitlines()] == ["Warning"] * warned.stderr.count("\n")
 
 
 def test_a_rehearsal_finds_the_snapshot_that_was_mapped(

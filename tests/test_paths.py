@@ -9,7 +9,7 @@ import click
 import pytest
 
 from migrate.cli.app import cli
-from migrate.cli.options import BindingSid
+from migrate.cli.options import BindingSid, ServiceSid
 from migrate.cli.paths import InFile, InFolder, OutFile, OutFolder, PathType
 from tests.conftest import CASSETTE, Run
 
@@ -67,6 +67,11 @@ def test_what_a_command_takes_for_a_path_is_given_as_one() -> None:
                 assert isinstance(types[argument], PathType), f"{name} {argument}"
 
 
+def sid_for(param: click.Parameter) -> str:
+    """A SID of the kind that a parameter takes."""
+    return ("IS" if isinstance(param.type, ServiceSid) else "BS") + "1" * 32
+
+
 OUT = [(name, param) for name, param in parameters() if isinstance(param.type, OutFile | OutFolder)]
 
 
@@ -81,8 +86,8 @@ def test_nothing_is_written_into_a_snapshot_whatever_the_option(
     for other in command.params:
         if other is not param and (other.required or isinstance(other, click.Argument)):
             value: object = CASSETTE if isinstance(other.type, InFile) else tmp_path / "x"
-            if isinstance(other.type, BindingSid):
-                value = "BS" + "1" * 32
+            if isinstance(other.type, BindingSid | ServiceSid):
+                value = sid_for(other)
             if isinstance(other.type, click.Path) and other.type.exists:
                 value = CASSETTE if other.type.file_okay else tmp_path
             words += [value] if isinstance(other, click.Argument) else [other.opts[0], value]
@@ -109,12 +114,13 @@ def test_the_log_is_not_written_over_a_file_that_is_read(
 ) -> None:
     file = tmp_path / "file"
     file.write_text("# mine\n")
-    words = [file] if isinstance(param, click.Argument) else [param.opts[0], file]
+    words: list[object] = [file] if isinstance(param, click.Argument) else [param.opts[0], file]
     command = cli.get_command(click.Context(cli), name)
     assert command is not None
     for other in command.params:
         if other is not param and other.required:
-            words += [tmp_path / "x"] if isinstance(other, click.Argument) else [other.opts[0], tmp_path / "x"]
+            value = sid_for(other) if isinstance(other.type, ServiceSid) else tmp_path / "x"
+            words += [value] if isinstance(other, click.Argument) else [other.opts[0], value]
     refused = run(name, *words, "--log-file", file)
     assert (refused.exit_code, "One file is named twice" in refused.stderr) == (2, True), refused.output
     assert file.read_text() == "# mine\n"

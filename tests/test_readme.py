@@ -25,8 +25,10 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.long
-def test_every_command_of_the_readme_runs(folder: Path, serve: Serve, demo_world: World) -> None:
-    serve(demo_world)
+def test_every_command_of_the_readme_runs(
+    folder: Path, serve: Serve, demo_world: World, environment: pytest.MonkeyPatch
+) -> None:
+    environment.setenv("CHAT_MIGRATE_MONITOR_URL", serve(demo_world).url)  # as `standin` prints it
     ran = 0
     for kind, block in BLOCKS:
         if kind == "console":

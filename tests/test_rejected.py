@@ -31,10 +31,10 @@ def test_they_go_to_the_disk_as_they_come_and_none_stays_in_memory(
     held: list[Any] = []
     real = writer.SnapshotWriter.add
 
-    def add(self: writer.SnapshotWriter, chain: str, table: Any, progress: Any) -> None:
-        real(self, chain, table, progress)
+    def add(self: writer.SnapshotWriter, pages: Any) -> None:
+        real(self, pages)
         stored.append(sum(len(path.read_text().splitlines()) for path in (self.folder / "rejected").glob("*")))
-        held.append(self.chain(chain, SERVICE).rejected)
+        held.append(self.chain(next(iter(pages)), SERVICE).rejected)
 
     monkeypatch.setattr(writer.SnapshotWriter, "add", add)
     assert run("extract", "--no-shard", "--out", tmp_path / "s", "--page-size", 2).exit_code == 0
@@ -54,9 +54,9 @@ def test_large_ones_are_stored_before_they_are_many(
     stored: list[int] = []
     real = writer.SnapshotWriter.add
 
-    def add(self: Any, chain: str, table: Any, progress: Any) -> None:
-        stored.append(len(progress.rejected))
-        real(self, chain, table, progress)
+    def add(self: Any, pages: Any) -> None:
+        stored.append(sum(len(progress.rejected) for _, progress in pages.values()))
+        real(self, pages)
 
     monkeypatch.setattr(writer.SnapshotWriter, "add", add)
     assert run("extract", "--no-shard", "--out", tmp_path / "s", "--page-size", 1).exit_code == 0

@@ -50,9 +50,9 @@ def add_a_part(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "problem"),
     [
-        (change_a_byte, "chat-fcm-00000.parquet is not what was written"),
+        (change_a_byte, "-00000.parquet is not what was written"),
         (cut_a_file, "credentials.parquet is not what was written"),
-        (remove_a_part, "chat-fcm-00000.parquet is missing"),
+        (remove_a_part, "-00000.parquet is missing"),
         (add_a_part, "chat-00009.parquet does not belong to it"),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 
 from migrate.model.plan import JOURNAL
 from tests.applying import apply
-from tests.conftest import Run, Serve, tiny_world
+from tests.conftest import Run, Serve, service_sid, tiny_world
 
 # Prints the modules that are there when the first connection is made, and ends. Whatever the network is, none is made.
 LOOK = """
@@ -56,6 +56,7 @@ def test_no_command_waits_for_what_it_needs_later_before_it_asks_twilio(folder: 
         ("rollback", journal),
         ("verify", folder / "snapshot", "--coverage", folder / "coverage"),
         ("retire", folder / "snapshot", "--coverage", folder / "coverage"),
+        ("why", "person-0001", "--service", service_sid(1), "--mapped", folder / "mapped"),
         ("doctor",),
     )
     early = {" ".join(map(str, command[:2])): loaded(*command) & LATER for command in commands}

@@ -37,6 +37,7 @@ SECTIONS = {
     "Afterwards": {
         "verify": "verify",
         "health": "health",
+        "why": "why",
         "retire": "retire",
         "purge": "purge",
     },

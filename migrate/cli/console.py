@@ -133,11 +133,12 @@ class Screen:
 
 
 def broken(message: str, commands: Sequence[str] = ()) -> str:
-    """A message for standard error, in lines that fit a terminal; one line for whatever reads it otherwise.
+    """A message for standard error: in lines that fit a terminal, in one line for a pipe or a file, whatever COLUMNS
+    says, because scripts read errors by lines.
 
     `commands` within it begin a line where they do not fit, and stay whole.
     """
-    width = _width(sys.stderr) if _is_fitted(sys.stderr) else len(message)
+    width = _width(sys.stderr) if _is_terminal(sys.stderr) else len(message)
     if len(message) <= width // 2 or (len(message) <= width and message.isascii()):  # wide characters take two
         return message
     from rich.text import Text
@@ -149,10 +150,9 @@ def broken(message: str, commands: Sequence[str] = ()) -> str:
     return fitted(Text(message), width, encoding=getattr(sys.stderr, "encoding", "utf-8"), is_terminal=True).plain
 
 
-def _is_fitted(out: IO[str] | None) -> bool:
-    """Whether lines are to fit: on a terminal, and where COLUMNS asks for it."""
+def _is_terminal(out: IO[str] | None) -> bool:
     try:
-        return os.environ.get("COLUMNS", "").isdecimal() or bool(out and out.isatty())
+        return bool(out and out.isatty())
     except ValueError:  # it was closed
         return False
 
@@ -169,10 +169,7 @@ def _told() -> Iterator[None]:
 
 def _may_be_terminal(out: IO[str] | None) -> bool:
     """Whether rich may find a terminal there."""
-    try:
-        return bool(_TAKEN_FOR_TERMINAL & os.environ.keys()) or bool(out and out.isatty())
-    except ValueError:  # it was closed
-        return False
+    return bool(_TAKEN_FOR_TERMINAL & os.environ.keys()) or _is_terminal(out)
 
 
 def _width(out: IO[str] | None) -> int:

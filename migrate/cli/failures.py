@@ -55,6 +55,8 @@ class Commands(click.Group):
         """Read what stands before the command."""
         try:
             return super().make_context(*args, **kwargs)
+        except click.NoSuchOption as error:
+            raise self._misplaced(error) from None
         except KeyboardInterrupt:  # click would say that it was aborted, and exit with 1
             raise _Failure("Interrupted", INTERRUPTED) from None
 
@@ -67,6 +69,8 @@ class Commands(click.Group):
         except KeyboardInterrupt:
             raise _Failure("Interrupted", INTERRUPTED) from None
         except click.UsageError as error:
+            if isinstance(error, click.NoSuchOption):
+                error = self._misplaced(error)
             message = broken(f"Error: {error.format_message()}").removeprefix("Error: ")
             raise click.UsageError(message, error.ctx) from error
         except (click.ClickException, click.exceptions.Exit):
@@ -77,6 +81,18 @@ class Commands(click.Group):
             if isinstance(error, click.Abort | BrokenPipeError):
                 raise
             raise _told(error) from error
+
+    def _misplaced(self, error: click.NoSuchOption) -> click.UsageError:
+        """The error for an option that stands on the wrong side of the command; any other as it is."""
+        name, context = error.option_name, error.ctx
+        is_before = context is None or context.command is self
+        there = [*self.commands.values()] if is_before else [self]
+        if not any(name in param.opts for command in there for param in command.params):
+            return error
+        right = f"{name} goes after the command: chat-migrate COMMAND {name}"
+        if not is_before:
+            right = f"{name} takes no command: chat-migrate {name}"
+        return click.UsageError(right, context)
 
 
 def _told(error: Exception) -> _Failure:

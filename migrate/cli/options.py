@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from migrate.cli.console import MOST_LOGGED, Screen, logging_to
+from migrate.cli.console import MOST_LOGGED, Screen, broken, logging_to
 from migrate.cli.help import shared_option
-from migrate.cli.paths import InFile, InSnapshot, OutFile, guard_paths
+from migrate.cli.paths import InFile, InMapped, InSnapshot, OutFile, guard_paths
 from migrate.cli.spelling import same_command, spelled
 from migrate.model.errors import UsageError
 from migrate.model.sids import is_binding_sid, is_service_sid, normal
@@ -28,6 +28,7 @@ from migrate.twilio_api.limits import (
 
 if TYPE_CHECKING:
     from migrate.inspect.kinds import Kind
+    from migrate.map.rules import Rules
 
 logger = logging.getLogger(__name__)
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -173,6 +174,18 @@ def rules_option(command: Command) -> Command:
     return wrapped  # type: ignore[return-value]
 
 
+like_option = click.option(
+    "--like", type=InMapped(), metavar="MAPPED",
+    help="A reviewed mapped folder: carry over its rules, and what was edited in its push-config.yaml.",
+)  # fmt: skip
+
+
+def refuse_both(like: Path | None, rules: Rules | None) -> None:
+    """Raise `click.UsageError` where both are given: they say which rules hold."""
+    if like and rules:
+        raise click.UsageError("--rules and --like exclude each other: --like carries over the reviewed rules")
+
+
 def api_options(command: Command) -> Command:
     """Options of commands that talk to Twilio; the command gets `settings`."""
 
@@ -229,11 +242,23 @@ def api_options(command: Command) -> Command:
         from migrate.twilio_api.connect import ApiSettings
 
         settings = ApiSettings(
-            chat_url, conversations_url, record, replay, concurrency, retry_budget, page_size, monitor_url
+            chat_url,
+            conversations_url,
+            record,
+            replay,
+            concurrency,
+            retry_budget,
+            page_size,
+            monitor_url,
+            say=_warn,
         )
         return command(*args, settings=settings, **kwargs)
 
     return wrapped  # type: ignore[return-value]
+
+
+def _warn(message: str) -> None:
+    click.echo(broken(f"Warning: {message}"), err=True)
 
 
 def extract_options(command: Command) -> Command:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from migrate.model.errors import InputError, MigrateError, RefusedError, UsageError
+from migrate.model.errors import MigrateError, RefusedError, UsageError
 
 if TYPE_CHECKING:
     from migrate.inspect.kinds import Kind, Recognised
@@ -39,10 +39,7 @@ class PathType(click.Path):
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter:
-            try:
-                self.refuse_other_kind(Path(value))
-            except MigrateError as error:  # a file for a folder, or the reverse, is wrong usage
-                raise UsageError(error.what, remedy=error.parts) from None
+            self.refuse_other_kind(Path(value))  # it says more than that it is no file, or no folder
             raise
 
     def journal_of(self, path: Path) -> Path | None:
@@ -64,7 +61,7 @@ class PathType(click.Path):
         return self.called or " or ".join(NAMES[kind] for kind in self.takes)
 
     def _other_kind(self, found: Recognised) -> MigrateError:
-        return InputError(f"{found.path} is {found.name}, not {self._wanted}", remedy=found.use)
+        return UsageError(f"{found.path} is {found.name}, not {self._wanted}", remedy=found.use)
 
 
 class InFile(PathType):
@@ -99,6 +96,15 @@ class InAny(InFile):
 
     def __init__(self) -> None:
         super().__init__(exists=True, or_folder=True)
+
+
+class InList(InFile):
+    """A list to read, such as one of bindings: by its columns whoever reads it knows it from all else."""
+
+    takes_all = True
+
+    def __init__(self) -> None:
+        super().__init__(exists=True)
 
 
 class InMapped(InFolder):
@@ -177,7 +183,7 @@ def guard_paths(context: click.Context) -> None:
     Raises `UsageError` for what is no usable path or named twice, and `RefusedError` for a place where something
     would be lost: within a snapshot or a mapped folder, over a file that is read, over what is no file, over a report
     that is there (unless the command has --overwrite). What is recognised as of another kind than is wanted is an
-    `InputError`, or a `RefusedError` where it would be written to.
+    `UsageError`, or a `RefusedError` where it would be written to.
     """
     given = list(_given(context))
     folders = [(path, kind) for path, kind, _ in given if isinstance(kind, OutFolder)]

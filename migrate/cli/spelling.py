@@ -54,15 +54,15 @@ def command_of(step: Step, *options: str) -> str:
 
 
 def extract_command(
-    out: Path, options: ExtractOptions, api: TwilioApi, stage: str = "extract", rules: str | None = None
+    out: Path, options: ExtractOptions, api: TwilioApi, stage: str = "extract", **others: object
 ) -> str:
-    """The command that resumes an extract, or a run that begins with one; identities, being personal data, are left
-    for the caller to fill in.
+    """The command that resumes an extract, or a run that begins with one, with `others` of its options; identities,
+    being personal data, are left for the caller to fill in.
     """
     default = type(options)()
     arguments = {
         "out": out,
-        "rules": rules,
+        **others,
         "service": options.services,
         "binding_type": options.binding_types,
         "identity_file": options.identity_file,

@@ -80,6 +80,14 @@ class Walk:
         """Read from where the chain stands to its end. Raises `TwilioError` where that cannot be reached, and
         `InterruptedRunError` when the run was stopped; what came before is stored, and the chain can be resumed.
         """
+        try:
+            self._walk()
+        except BaseException:
+            self._parts.give_up(self.chain.id)
+            raise
+        logger.info("%s is complete: %d rows", self.chain.id, self._rows)
+
+    def _walk(self) -> None:
         while not self._at.done:
             tries = self._tries
             try:
@@ -87,7 +95,6 @@ class Walk:
                     self._take(page)
             except TwilioError as error:
                 self._recover(error, tries)
-        logger.info("%s is complete: %d rows", self.chain.id, self._rows)
 
     def _pages(self, tries: int | None) -> Iterator[Page[PageRows]]:
         """The pages from here to the end of the list that it is in.

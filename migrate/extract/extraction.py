@@ -225,7 +225,7 @@ class _Extract:
         return failures
 
     def _chains(self, writer: SnapshotWriter, identities: Identities | None) -> list[Chain]:
-        """All chains of the snapshot; those of one service stand apart, so that all services begin at once."""
+        """All chains of the snapshot; those of one service together, so that a small one is soon complete."""
         from migrate.extract.chains import Chain
 
         side, shards = writer.manifest.source, writer.manifest.shards
@@ -236,11 +236,11 @@ class _Extract:
             lanes = range(identities.lanes)
             return [
                 Chain(side, sid, f"identities-{lane:02}", filters, identities, lane)
-                for lane in lanes
                 for sid in services
+                for lane in lanes
             ]
         if shards:
-            return [Chain(side, sid, kind, (("BindingType", kind),)) for kind in shards for sid in services]
+            return [Chain(side, sid, kind, (("BindingType", kind),)) for sid in services for kind in shards]
         return [Chain(side, sid, "", filters) for sid in services]
 
     def _walk(self, writer: SnapshotWriter, chains: list[Chain]) -> None:

@@ -17,6 +17,7 @@ from migrate.model.errors import HostNotFoundError, TransientTwilioError, Twilio
 from migrate.model.text import printable
 from migrate.twilio_api.addresses import CANONICAL, Side
 from migrate.twilio_api.client import TwilioApi
+from migrate.twilio_api.first_answers import is_it_right
 from migrate.twilio_api.limits import FEW_TRIES, page_sizes
 from migrate.twilio_api.resources import (
     CREDENTIALS_PATH,
@@ -140,6 +141,9 @@ def _doubted(api: TwilioApi, error: TwilioError) -> TwilioError:
     elif is_twilios(address):
         who = f"{address} need not exist, or have Chat: leave --chat-url and CHAT_MIGRATE_CHAT_URL out, and unset "
         who += "TWILIO_REGION and TWILIO_EDGE if they are set for another product"
+    elif address == api.addresses.conversations and not api.has_answered("chat"):
+        error.remedy = is_it_right("chat")  # nor would Conversations answer there
+        return error
     else:
         who = f"Check {address} (--chat-url, CHAT_MIGRATE_CHAT_URL)"
     error.remedy = f"{who}; {_OUTRIGHT}"

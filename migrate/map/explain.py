@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 from migrate.map.credentials import Credentials
 from migrate.map.decision import Facts, decide
 from migrate.map.explanation import Explanation, RuleUsed
-from migrate.map.mapped_folder import RULES, Mapped, find_bindings, open_mapped
+from migrate.map.mapped_folder import RULES, Mapped, find_bindings, find_bindings_of, open_mapped
 from migrate.map.push_errors import proven_by
 from migrate.map.rules import Rules
 from migrate.map.rules_toml import read_rules, shown
@@ -27,7 +27,7 @@ def explain(folder: Path, sid: str, service_sid: str | None = None) -> Explanati
     is not there.
     """
     mapped = open_mapped(folder)
-    rules = _rules(mapped)
+    rules = rules_of(mapped)
     rows = [row for row in find_bindings(mapped, sid) if service_sid in (None, row["service_sid"])]
     if not rows:
         summary = mapped.summary
@@ -38,6 +38,15 @@ def explain(folder: Path, sid: str, service_sid: str | None = None) -> Explanati
         )
     first, *others = (_explain(mapped, rules, row) for row in rows)
     return replace(first, others=tuple(others))
+
+
+def explain_some(mapped: Mapped, service_sid: str, sids: Collection[str]) -> dict[str, Explanation]:
+    """Account for some bindings of a service, by SID; those that were not mapped are left out.
+
+    Raises what `explain` raises for a folder.
+    """
+    rules = rules_of(mapped)
+    return {row["sid"]: _explain(mapped, rules, row) for row in find_bindings_of(mapped, service_sid, sids)}
 
 
 def _explain(mapped: Mapped, rules: Rules, row: dict[str, Any]) -> Explanation:
@@ -63,8 +72,8 @@ def _explain(mapped: Mapped, rules: Rules, row: dict[str, Any]) -> Explanation:
     )
 
 
-def _rules(mapped: Mapped) -> Rules:
-    """The rules that the folder was mapped by."""
+def rules_of(mapped: Mapped) -> Rules:
+    """The rules that a folder was mapped by. Raises `InputError` where it does not have them any more."""
     path = mapped.folder / RULES
     try:
         rules = read_rules(path.read_bytes().decode(), str(path))

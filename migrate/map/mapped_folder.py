@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypedDict
@@ -217,18 +217,29 @@ def find_bindings(mapped: Mapped, sid: str) -> list[dict[str, Any]]:
 
     Raises `InputError` where the folder's bindings cannot be read, or are not as many as were mapped.
     """
+    return _find_rows(mapped, {sid, sid[:2] + sid[2:].lower(), sid[:2] + sid[2:].upper()})
+
+
+def find_bindings_of(mapped: Mapped, service_sid: str, sids: Collection[str]) -> list[dict[str, Any]]:
+    """The rows of a service with some SIDs, as `find_bindings` gives them. Raises what that raises."""
+    return _find_rows(mapped, sids, service_sid) if sids else []
+
+
+def _find_rows(mapped: Mapped, sids: Collection[str], service_sid: str | None = None) -> list[dict[str, Any]]:
     import pyarrow as pa  # `load` starts without it
     from pyarrow import dataset
 
     from migrate.model.schemas import MAPPED_BINDINGS
 
-    spellings = list({sid, sid[:2] + sid[2:].lower(), sid[:2] + sid[2:].upper()})
-    service_sid = pa.field("service_sid", pa.string())
-    schema = MAPPED_BINDINGS.append(service_sid)
-    by_service = dataset.partitioning(pa.schema([service_sid]), flavor="hive")
+    service = pa.field("service_sid", pa.string())
+    schema = MAPPED_BINDINGS.append(service)
+    by_service = dataset.partitioning(pa.schema([service]), flavor="hive")
+    wanted = dataset.field("sid").isin(list(sids))
+    if service_sid is not None:
+        wanted &= dataset.field("service_sid") == service_sid
     try:
         found = dataset.dataset(mapped.folder / BINDINGS, schema=schema, format="parquet", partitioning=by_service)
-        rows: list[dict[str, Any]] = found.to_table(filter=dataset.field("sid").isin(spellings)).to_pylist()
+        rows: list[dict[str, Any]] = found.to_table(filter=wanted).to_pylist()
         whole = bool(rows) or found.count_rows() == mapped.summary.bindings
         whole = whole and all(row[name] is not None for row in rows for name in ("outcome", "action", "findings"))
     except (pa.ArrowException, OSError):

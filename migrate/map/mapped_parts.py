@@ -47,9 +47,9 @@ def open_part(path: Path) -> Iterator[pq.ParquetWriter]:
 def write_parts(folder: Path, rows: pa.RecordBatch, services: pa.Array) -> None:
     """The first part of some services, each of few rows of the schema `MAPPED_BINDINGS`. Neither private nor synced.
 
-    `services` has the SID of each row's service; rows of one keep their order. `folder` is private. Not compressed:
-    of a few rows, that takes as long as all the rest. For the same reason Arrow opens all the files, each until the
-    last is written, and the interpreter's lock is free meanwhile.
+    `services` has the SID of each row's service; rows of one keep their order. `folder` is private. Neither
+    compressed nor encoded: of a few rows, that takes as long as all the rest. For the same reason Arrow opens all the
+    files, each until the last is written, and the interpreter's lock is free meanwhile.
     """
     service_sid = pa.field("service_sid", pa.string())
     parquet = dataset.ParquetFileFormat()
@@ -59,9 +59,7 @@ def write_parts(folder: Path, rows: pa.RecordBatch, services: pa.Array) -> None:
         basename_template="part-0000{i}.parquet",
         partitioning=dataset.partitioning(pa.schema([service_sid]), flavor="hive"),
         format=parquet,
-        file_options=parquet.make_write_options(
-            compression="none", use_dictionary=_FEW_VALUES, write_statistics=_SEARCHED
-        ),
+        file_options=parquet.make_write_options(compression="none", use_dictionary=False, write_statistics=_SEARCHED),
         use_threads=False,
         existing_data_behavior="overwrite_or_ignore",
     )

@@ -24,7 +24,7 @@ FORMAT = 1
 _HEADER = """\
 # The push configuration that Conversations should have, one entry a service. Review it and edit it freely:
 # `chat-migrate load` compares it with what is live. A key that is left out means: leave it as it is there.
-# Push credentials that are to be made, or given another secret, go under a key `credentials`: see the README.
+# Push credentials to create, or to give another secret, go under a key `credentials`: see docs/credentials.md.
 """
 _PROPOSED = """\
 # A line that begins with "# " and says "proposed" is not written, because Chat does not state that value. To have it

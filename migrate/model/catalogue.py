@@ -42,8 +42,8 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
     "binding-gcm": CatalogueEntry(
         "blocker",
         "The binding uses GCM, which has been gone since 2019: its device can only come back as FCM",
-        "Name an FCM credential with a service-account key in the rules under [credentials] in the place of this "
-        "one, or make one first; the token server hands it out as push_credential_sid",
+        "In the rules under [credentials], replace it with an FCM credential that holds a service-account key, and "
+        "create one first if there is none. The token server must hand it out as push_credential_sid",
     ),
     "binding-type-unknown": CatalogueEntry(
         "blocker",
@@ -52,17 +52,17 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
     ),
     "binding-type-blocked": CatalogueEntry(
         "blocker",
-        "The rules block this binding type, until somebody has decided about its devices",
-        "Decide, and say so in the rules under [binding_types]",
+        "The rules block this binding type until you decide what happens to its devices",
+        "Decide, and set it in the rules under [binding_types]",
     ),
     "credential-replacement-unfit": CatalogueEntry(
         "blocker",
-        "The rules put a credential in the place of another, and it is of a push technology that its devices lack",
+        "The rules replace a credential with one of another push technology, which its devices cannot use",
         "Correct it in the rules under [credentials]",
     ),
     "credential-replacement-missing": CatalogueEntry(
         "blocker",
-        "The rules put a credential in the place of another, and the account does not have it",
+        "The rules replace a credential with one that the account does not have",
         "Correct it in the rules under [credentials]; if it is newer than the snapshot, extract and map again",
     ),
     "service-not-stated": CatalogueEntry(
@@ -113,9 +113,9 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
     ),
     "media-text": CatalogueEntry(
         "warning",
-        "Media messages will be pushed in Twilio's own words: Chat pushed them in those of new_message, and "
-        "Conversations has a text of their own for them, which nobody has stated",
-        "Nothing to do if Twilio's words suit; otherwise state new_message.with_media.template in push-config.yaml, "
+        "Media messages will be pushed with Twilio's default text: Chat used the template of new_message for them, "
+        "and Conversations has a separate template, which is not set",
+        "Nothing to do if the default text suits; otherwise set new_message.with_media.template in push-config.yaml, "
         "or template under [media] in the rules",
         of_config=True,
     ),
@@ -136,12 +136,12 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
     ),
     "message-type-dropped": CatalogueEntry(
         "warning",
-        "Subscribed to a message type that nothing takes the place of (by default invited_to_channel alone)",
-        "Tell the app's owners; of invites, that people are added to a conversation directly",
+        "Subscribed to a message type that has no equivalent in Conversations (by default only invited_to_channel)",
+        "Tell the app's owners. Conversations has no invites: people are added to a conversation directly",
     ),
     "message-type-unknown": CatalogueEntry(
         "warning",
-        "Subscribed to a message type that is not known; it has no counterpart here",
+        "Subscribed to an unknown message type, which cannot be mapped",
         "Find out which app registers it, and what it was for",
     ),
     "message-type-ignored": CatalogueEntry(
@@ -161,18 +161,18 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
     ),
     "endpoint-shared": CatalogueEntry(
         "warning",
-        "One endpoint stands under several identities: pushes may reach the wrong person",
-        "Let the app unregister on sign-out; on the next sign-in the device registers again",
+        "Several identities share one endpoint: pushes may reach the wrong person",
+        "Make the app unregister on sign-out; the device registers again on the next sign-in",
     ),
     "identity-crowded": CatalogueEntry(
         "warning",
-        "More bindings for one identity than the rules find usual (10, which is what sister products allow)",
+        "One identity has more bindings than usual (by the rules, more than 10, the limit of sister products)",
         "Look for an app that registers a new device at each start",
     ),
     "credential-missing": CatalogueEntry(
         "warning",
         "Bindings use a credential that the account does not have",
-        "Name one that it has in its place, in the rules under [credentials]",
+        "Replace it in the rules under [credentials] with one that the account has",
     ),
     "credential-unfit": CatalogueEntry(
         "warning",
@@ -251,43 +251,43 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
     ),
     "credential-replaced": CatalogueEntry(
         "warning",
-        "The rules put another credential in the place of this one: its devices need new tokens and register again",
-        "Let the token server hand out the new one as push_credential_sid, before the app is opened again",
+        "The rules replace this credential: its devices need new access tokens, and must register again",
+        "Have the token server hand out the new one as push_credential_sid before the app is opened again",
     ),
     "credential-ambiguous": CatalogueEntry(
         "blocker",
-        "A credential is to be made, and there are several of its type and name already",
-        "Find out which one the app uses, and name its sid in push-config.yaml, or take the credential out",
+        "A credential is to be created, and several of its type and name exist already",
+        "Find out which one the app uses, and set its sid in push-config.yaml, or remove the credential there",
     ),
     "credential-not-as-named": CatalogueEntry(
         "blocker",
-        "A credential is to be given another secret, and there is none of that SID, type and name together",
+        "A credential's secret is to be replaced, and no credential has that SID, type and name",
         "Correct the sid, the type or the name in push-config.yaml: all three must be those of one credential",
         of_plan=True,
     ),
     "credential-sandbox-differs": CatalogueEntry(
         "blocker",
-        "A credential of that type and name is there already, and Apple's sandbox is set otherwise for it",
+        "A credential of that type and name exists already, with the opposite setting of Apple's sandbox",
         "Correct sandbox in push-config.yaml, or give the new credential another name",
     ),
     "credential-secret-unseen": CatalogueEntry(
         "warning",
-        "A credential is to be given another secret: what it has now can be neither seen nor brought back, and each "
-        "later load would write it again",
-        "Keep the secret that it has now; take the credential out of push-config.yaml once it is written",
+        "A credential's secret is to be replaced: the current one can be neither read nor restored, and every later "
+        "load would write it again",
+        "Keep a copy of the current secret; remove the credential from push-config.yaml once it is written",
         of_plan=True,
     ),
     "credential-to-be-made": CatalogueEntry(
         "info",
-        "A credential is to be made. Devices use it once the token server hands it out and they register again",
-        "Make it with load --only-credentials --apply; extract again, name its SID in the rules under [credentials], "
-        "and map",
+        "A credential is to be created. Devices use it once the token server hands it out and they register again",
+        "Create it with load --only-credentials --apply; extract again, name its SID in the rules under "
+        "[credentials], and map",
         of_plan=True,
     ),
     "credential-exists": CatalogueEntry(
         "info",
-        "A credential of that type and name is there already, and is left as it is",
-        "To give it another secret, name its sid in push-config.yaml",
+        "A credential of that type and name exists already, and is left as it is",
+        "To replace its secret, set its sid in push-config.yaml",
     ),
     "credential-certificate-ends": CatalogueEntry(
         "warning",
@@ -297,8 +297,8 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
     ),
     "credential-certificate-unknown": CatalogueEntry(
         "warning",
-        "The certificate's common name is none of those that Apple gives to push certificates: whether it is for "
-        "push, and for which of sandbox and production, is not known",
+        "The certificate's common name is not one that Apple gives to push certificates: it may not be for push, and "
+        "whether it is for the sandbox or for production is unknown",
         "Check that it is the push certificate of this app, and that sandbox in push-config.yaml is right",
         of_plan=True,
     ),
@@ -310,21 +310,20 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
     ),
     "rollback-credential-stays": CatalogueEntry(
         "warning",
-        "A credential that was made, or given another secret, stays as it is: the former secret is not known, and to "
-        "delete a credential deletes every registration made with it",
-        "Bring the former secret back by a push-config.yaml that names its sid; leave one that is new where it is",
+        "A credential that was created, or whose secret was replaced, stays as it is: the former secret is unknown, "
+        "and deleting a credential deletes every registration made with it",
+        "Restore the former secret with a push-config.yaml that sets its sid; leave a new credential where it is",
         of_plan=True,
     ),
     "credential-unused": CatalogueEntry(
         "info",
         "No binding uses this credential",
-        "Nothing to do; never delete one on that ground: it deletes every registration that was made with it",
+        "Nothing to do. Do not delete it for that reason: that deletes every registration made with it",
     ),
     "service-left-out": CatalogueEntry(
         "warning",
         "The rules leave this service out: it has no entry in push-config.yaml and stays as it is in Conversations",
-        "Nothing to do if that is meant; its bindings are in the mapped folder, what was found about them is left "
-        "out",
+        "Nothing to do if that is intended; its bindings are in the mapped folder, and have no findings",
     ),
     "rule-unused": CatalogueEntry(
         "warning",
@@ -333,12 +332,12 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
     ),
     "setting-unknown": CatalogueEntry(
         "warning",
-        "Set in Chat's notifications, but not known here or not of the type that it must have; it is not carried",
-        "Look it up in the snapshot's services.parquet, and set in push-config.yaml what it was for",
+        "Set in Chat's notifications, but unknown or of the wrong type; it is not carried over",
+        "Look it up in the snapshot's services.parquet, and set its equivalent in push-config.yaml",
     ),
     "snapshot-filtered": CatalogueEntry(
         "warning",
-        "The snapshot holds only some binding types or identities, so counts of subscribers are not the whole",
+        "The snapshot holds only some binding types or identities, so counts of subscribers are incomplete",
         "Map a snapshot without --binding-type and --identity before you rely on them",
     ),
     "snapshot-empty": CatalogueEntry(
@@ -375,9 +374,8 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
     ),
     "setting-unfit": CatalogueEntry(
         "warning",
-        "Set in Chat, and it cannot be sent to Conversations as it is; this value of this service is left out, and "
-        "all else is carried",
-        "State in push-config.yaml what it should be; until then what is live in Conversations stays",
+        "Set in Chat, and cannot be sent to Conversations as it is; only this value is left out",
+        "Set it in push-config.yaml; until then the live value in Conversations stays",
     ),
     "push-unsubscribed": CatalogueEntry(
         "info",
@@ -391,61 +389,61 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
     ),
     "push-dropped": CatalogueEntry(
         "warning",
-        "Chat pushes this, and by the rules nothing takes its place; for invites Conversations has no push",
+        "Chat pushes this, and the rules drop it; Conversations has no push for invites",
         "Tell the app's owners; invites can be folded into added_to_conversation in the rules under [message_types]",
     ),
     "push-folded": CatalogueEntry(
         "warning",
-        "By the rules several of Chat's pushes become one, and not all of them were on: it is on for all now",
-        "Decide whether that is meant, and correct it in push-config.yaml if not",
+        "The rules merge several of Chat's pushes into one, and some of them were off: it is on for all now",
+        "Correct it in push-config.yaml if that is not intended",
     ),
     "setting-folded": CatalogueEntry(
         "warning",
-        "Several of Chat's pushes become one by the rules; this text of one of them has no place",
-        "Look at the text in its place in push-config.yaml",
+        "The rules merge several of Chat's pushes into one; this text of one of them is dropped",
+        "Check the text that is kept in push-config.yaml",
     ),
     "template-reworded": CatalogueEntry(
         "info",
-        "The template is one of Chat's default texts, and the rules put it in the words of Conversations: apps that "
-        "parse the text of a push break",
-        "Ask the app's owners whether the app parses it; if so, state in push-config.yaml the text that it expects",
+        "The template is one of Chat's default texts, and the rules reword it for Conversations: apps that parse the "
+        "text of a push break",
+        "Ask the app's owners whether the app parses it; if so, set the text that it expects in push-config.yaml",
     ),
     "template-variable-alive": CatalogueEntry(
         "warning",
-        "Chat's template holds a variable that only Conversations has: Chat shows it as it stands, and Conversations "
+        "Chat's template holds a variable that only Conversations has: Chat shows it unchanged, and Conversations "
         "fills it in",
-        "Look at what phones show in the report, and correct the template in push-config.yaml if that is not meant",
+        "Check in the report what phones will show, and correct the template in push-config.yaml if needed",
     ),
     "template-slip": CatalogueEntry(
         "warning",
         "The template holds something that looks like a variable and is not one, such as ${USER without its brace, "
-        "${{USER}} or $USER: phones show it as it stands",
+        "${{USER}} or $USER: phones show it unchanged",
         "Correct it in push-config.yaml",
         of_config=True,
     ),
     "template-eaten": CatalogueEntry(
         "warning",
-        "The template has no variable, and looks as if it had lost some: a shell, or PHP in double quotes, takes "
-        "${...} for a variable of its own and leaves a gap",
-        "Write in push-config.yaml what phones should show",
+        "The template has no variables, and seems to have lost some: a shell, or PHP in double quotes, expands "
+        "${...} as a variable of its own and leaves a gap",
+        "Set the text that phones should show in push-config.yaml",
         of_config=True,
     ),
     "template-variable-unknown": CatalogueEntry(
         "warning",
-        "The template holds a variable that is not known; it is kept as it is",
-        "Correct it in push-config.yaml, or it may show as it stands on phones",
+        "The template holds an unknown variable, which is kept as it is",
+        "Correct it in push-config.yaml; otherwise phones may show it unchanged",
         of_config=True,
     ),
     "template-message-unavailable": CatalogueEntry(
         "warning",
         "The template uses ${MESSAGE}, which only new-message pushes have",
-        "Take ${MESSAGE} out of the template in push-config.yaml",
+        "Remove ${MESSAGE} from the template in push-config.yaml",
         of_config=True,
     ),
     "template-media-unavailable": CatalogueEntry(
         "warning",
         "The template uses ${MEDIA} or ${MEDIA_COUNT}, which only media pushes have",
-        "Take it out of the template in push-config.yaml, or move it to with_media",
+        "Remove it from the template in push-config.yaml, or move it to with_media",
         of_config=True,
     ),
     "template-long": CatalogueEntry(
@@ -457,26 +455,26 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
     ),
     "snapshot-unverified": CatalogueEntry(
         "warning",
-        "The snapshot that was mapped is not there any more, or not whole: nothing proves what the mapping rests on",
-        "Put it back where it was, beside the mapped folder, or map a snapshot that is there",
+        "The snapshot that was mapped is missing or damaged, so the mapping cannot be checked against it",
+        "Put it back beside the mapped folder, or map another snapshot",
         of_plan=True,
     ),
     "snapshot-changed": CatalogueEntry(
         "warning",
-        "Where the mapped snapshot was, there is another one now",
+        "Another snapshot has replaced the one that was mapped",
         "Map it again",
         of_plan=True,
     ),
     "target-drifted": CatalogueEntry(
         "warning",
-        "Set otherwise in Conversations than when the snapshot was taken",
-        "Find out who changed it, and whether push-config.yaml should say the same",
+        "Changed in Conversations since the snapshot was taken",
+        "Find out who changed it, and whether push-config.yaml should have the same value",
         of_plan=True,
     ),
     "rollback-left-alone": CatalogueEntry(
         "warning",
-        "Somebody has changed this since it was applied: the rollback leaves it as it is",
-        "Decide by hand what it should be",
+        "Changed since it was applied: the rollback leaves it as it is",
+        "Decide what it should be, and set it by hand",
         of_plan=True,
     ),
     "push-left-off": CatalogueEntry(
@@ -490,7 +488,7 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
         "warning",
         "The change would switch off a push that is on in Conversations now; counted are the live bindings that "
         "subscribe to it",
-        "If it is on by intention, take the key out of push-config.yaml",
+        "If it is on intentionally, remove the key from push-config.yaml",
         of_plan=True,
     ),
     "rollback-unfinished": CatalogueEntry(

@@ -214,3 +214,7 @@ class TransientTwilioError(TwilioError):
 
 class HostNotFoundError(TransientTwilioError):
     """The name of Twilio's host is not known, and no proxy is asked: the name service fails, or the host is gone."""
+
+
+class NothingListensError(TransientTwilioError):
+    """The host refuses the connection, and no proxy is asked: no server listens at that port."""

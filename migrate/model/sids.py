@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import unquote
 
 _SID = re.compile(r"(AC|SK|IS|BS|CR|NO)[0-9a-fA-F]{32}")
 ACCOUNT, API_KEY, SERVICE, BINDING, CREDENTIAL, ALERT = "AC", "SK", "IS", "BS", "CR", "NO"
@@ -28,8 +29,8 @@ def normal(text: str) -> str:
 
 
 def sids_in(text: str) -> frozenset[str]:
-    """The SIDs that stand in a text, as Twilio writes them."""
-    return frozenset(normal(found[0]) for found in _IN_TEXT.finditer(text))
+    """The SIDs that stand in a text, also in percent encoding, as Twilio writes them."""
+    return frozenset(normal(found[0]) for form in {text, unquote(text)} for found in _IN_TEXT.finditer(form))
 
 
 def is_account_sid(value: Any) -> bool:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 LOOKALIKES = "lookalikes"  # the name of this way to write what an encoding lacks, for `errors=`
 PLAIN_ASCII = "plain_ascii"  # the encoding under another name
 # What our own words hold beside ASCII, and what it is written as where the encoding lacks it.
-_SIGNS = {"…": "...", "→": "->", "·": "-", "×": "x"}
+_SIGNS = {"…": "...", "→": "->", "·": "-", "×": "x", **dict(zip("▁▂▃▄▅▆▇█", "12345678", strict=True))}
 MOST_NAMED = 5  # names within one line
 _JOINERS = "\u200c\u200d"  # invisible, but letters and emoji are made with them
 

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import unquote
 
 from migrate.model.push_errors import code_of, is_push_error
 from migrate.model.sids import ALERT, BINDING, CREDENTIAL, SERVICE, kind_of, normal, sids_in
@@ -53,7 +52,7 @@ def alert_of(record: Any) -> Alert | None:
 def _named(record: Mapping[str, Any]) -> frozenset[str]:
     """All SIDs that an alert names, wherever."""
     texts = [value for value in map(record.get, _TEXTS) if isinstance(value, str)]
-    return frozenset(sid for text in texts for form in {text, unquote(text)} for sid in sids_in(form))
+    return frozenset().union(*map(sids_in, texts))
 
 
 def _only(sids: frozenset[str], kind: str) -> str | None:

@@ -19,7 +19,7 @@ from migrate.storage.files import make_own_folder, make_private_folder
 from migrate.storage.lock import hold
 from migrate.twilio_api.client import TwilioApi
 from migrate.twilio_api.login import is_one_account
-from migrate.twilio_api.resources import ALERTS_PATH, list_pages
+from migrate.twilio_api.resources import look_at_alerts
 
 if TYPE_CHECKING:  # what brings Arrow is imported where it is needed, which is after the first request
     from migrate.push_errors.counts import Devices, ErrorCount
@@ -56,7 +56,7 @@ def measure_health(api: TwilioApi, folder: Path, options: HealthOptions) -> Heal
     _refuse_other_account(api, options)
     with _held(folder) as work, resumable(kept="No numbers were written", remedy=("Resume with: ", AGAIN)):
         # What time it is there, and whether the key may read alerts at all.
-        next(list_pages(api, "monitor", ALERTS_PATH, (1,)))
+        look_at_alerts(api)
         read = _read(api, work, options)
         found = _count(api, work, read, options)
         file = write_measured(folder, found.now, found.table)

@@ -28,7 +28,7 @@ from migrate.storage.database import LOW_MEMORY_LIMIT, over_views
 from migrate.storage.files import make_private_folder, private_file
 from migrate.twilio_api.client import TwilioApi
 from migrate.twilio_api.limits import FEW_TRIES, LARGEST_PAGE_SIZE, page_sizes
-from migrate.twilio_api.resources import ALERTS_PATH, list_pages, may_be_expired_token
+from migrate.twilio_api.resources import ALERTS_PATH, list_pages, look_at_alerts, may_be_expired_token
 
 logger = logging.getLogger(__name__)
 MARGIN = timedelta(minutes=5)  # by which the longest span is shorter: while it is read, its beginning grows older
@@ -139,7 +139,7 @@ def take_push_errors(api: TwilioApi, folder: Path, until: datetime) -> PushError
     """
     since, until = span_before(until, LONGEST)
     try:
-        next(list_pages(api, "monitor", ALERTS_PATH, (1,), FEW_TRIES, window_of(since, until).params))
+        look_at_alerts(api, FEW_TRIES)
         return read_push_errors(api, folder, since, until)
     except (InterruptedRunError, OtherAccountError):
         raise

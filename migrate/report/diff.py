@@ -15,7 +15,7 @@ from migrate.model.address import place
 from migrate.model.text import printable
 from migrate.report.layout import BREAK, COLUMN, grid, padded, sided, table
 from migrate.report.limit import MOST_SHOWN, first, more
-from migrate.report.wording import count, counts, name, named
+from migrate.report.wording import count, counts, name, named, when
 
 LONGEST_VALUE = 200  # characters of a value that a view shows
 _SIGNS = {"new": ("+", "green"), "gone": ("-", "red"), "changed": ("~", "yellow")}
@@ -185,7 +185,7 @@ def sides(difference: Difference) -> list[tuple[str, str]]:
 
 
 def _side(one: DiffSide) -> str:
-    as_of = f", as of {one.as_of[:16]} UTC" if one.as_of else ""
+    as_of = f", as of {when(one.as_of)}" if one.as_of else ""
     made = ", ".join(dict.fromkeys(printable(place(address)) for address in one.addresses.values()))
     return f"{printable(one.path)}{as_of}" + (f", from {made}" if made else "")
 

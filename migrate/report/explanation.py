@@ -7,6 +7,7 @@ from rich.text import Text
 from migrate.map.explanation import Explanation
 from migrate.model.catalogue import CATALOGUE, NOTHING_TO_DO
 from migrate.model.text import printable
+from migrate.report.binding import last_seen, message_types, value, with_credential
 from migrate.report.layout import BREAK, sided, table
 from migrate.report.limit import MOST_SHOWN, listed, more
 from migrate.report.text import COLOURS
@@ -28,18 +29,18 @@ def explanation_view(found: Explanation, *, whole_identity: bool) -> Text:
 
 def _one(found: Explanation, *, whole_identity: bool) -> Text:
     binding, days = found.binding, found.days
-    seen = "never dated" if days is None else f"last seen {binding['last_seen']:%Y-%m-%d}, {_ago(days)}"
+    seen = last_seen(binding["last_seen"], days, "before the snapshot")
     service = f"{found.service_sid}  {sided(name(found.service_name))}"
-    device = f"{_value(binding['device'])}, {seen}"
-    was = f"{_value(binding['binding_type'])} with {_value(binding['credential_sid'])}"
-    becomes = f"{_value(binding['target_binding_type'])} with {_value(binding['target_credential_sid'])}"
+    device = f"{value(binding['device'])}, {seen}"
+    was = with_credential(binding["binding_type"], binding["credential_sid"])
+    becomes = with_credential(binding["target_binding_type"], binding["target_credential_sid"])
     text = table(
         [
             ("Binding", binding["sid"]),
             ("Service", service + (" (left out by the rules)" if found.left_out else "")),
-            ("Identity", _value(found.identity(whole=whole_identity))),
+            ("Identity", value(found.identity(whole=whole_identity))),
             ("Device", device),
-            ("Was", f"{was}, {BREAK}for {_list(binding['message_types'])}"),
+            ("Was", f"{was}, {BREAK}for {message_types(binding['message_types'])}"),
             ("Becomes", f"{becomes}, {BREAK}for {_pushes(found)}"),
             ("Outcome", binding["outcome"]),
         ]
@@ -56,20 +57,6 @@ def _one(found: Explanation, *, whole_identity: bool) -> Text:
         remedy = "" if entry.remedy == NOTHING_TO_DO else f"    → {entry.remedy}.\n"
         text.append(f"    {entry.meaning}.\n{remedy}", "dim")
     return text.append("\nIts device\n", "bold").append(f"  {found.device_must}.\n")
-
-
-def _ago(days: int) -> str:
-    return f"{days:,} day{'' if days == 1 else 's'} before the snapshot"
-
-
-def _value(value: str | None) -> str:
-    return "(none)" if value is None else printable(value) or '""'
-
-
-def _list(names: list[str | None] | None) -> str:
-    if names is None:
-        return "message types that Twilio does not name"
-    return ", ".join(map(_value, names)) or "no message type"
 
 
 def _pushes(found: Explanation) -> str:

@@ -74,7 +74,7 @@ def changes_view(plan: Plan, where: str) -> Text:
     text.append(more(len(plan.credentials), "credential", where))
     changes = worst_first(plan.changes, plan.findings) if len(plan.changes) > MOST_SHOWN else plan.changes
     for change in first(changes):
-        text.append(_change(change)).append("\n")
+        text.append(change_view(change)).append("\n")
     if left := more(len(changes), "service", where, also=f", with {count(plan.fields, 'setting')}"):
         text.append(left).append("\n")
     return text
@@ -109,7 +109,8 @@ def proposals_view(proposals: Sequence[Proposal], services: Mapping[str, str], w
     return text.append(f"  {PROPOSED}.\n\n")
 
 
-def _change(change: Change) -> Text:
+def change_view(change: Change) -> Text:
+    """One service's settings that change, old value and new."""
     text = Text().append("~ ", "bold yellow").append(change.service_sid, "bold")
     text.append(f"  {COLUMN}{sided(name(change.friendly_name))}\n")
     width = max(len(path) for path in change.fields)

@@ -21,7 +21,6 @@ from migrate.model.text import when as when
 
 LONGEST_SHOWN_NAME = 60  # characters of a friendly name that a view shows
 SEVERITY_HEADINGS: Mapping[Severity, str] = {"blocker": "Blockers", "warning": "Warnings", "info": "Notes"}
-_NOUNS: Mapping[Severity, str] = {"blocker": "blocker", "warning": "warning", "info": "note"}
 # What phones show where no text of one's own is pushed; and when each push comes.
 NO_TEXT: Mapping[str, str] = {"off": "no push", "default": "Twilio's default text"}
 PUSH_NAMES: Mapping[str, str] = {
@@ -116,7 +115,7 @@ def by_outcome(numbers: Mapping[str, int]) -> dict[str, int]:
 
 
 def tally(findings: Iterable[Finding]) -> str:
-    """Findings by severity, with how many kinds they are of: `1 blocker, 12 warnings of 4 kinds, 0 notes`.
+    """Findings by severity, with how many kinds they are of: `1 blocker, 12 warnings of 4 kinds, 0 info`.
 
     Those that only a plan can have are counted apart, so that a plan and its mapping give the same numbers.
     """
@@ -136,13 +135,17 @@ def _kinds(findings: Sequence[Finding], severities: Iterable[Severity]) -> str:
     for severity in severities:
         kinds = {finding.code for finding in findings if finding.severity == severity}
         of = f" of {count(len(kinds), 'kind')}" if numbers[severity] > 1 else ""
-        words.append(count(numbers[severity], _NOUNS[severity]) + of)
+        words.append(_counted(numbers[severity], severity) + of)
     return ", ".join(words)
 
 
 def some(numbers: Mapping[Severity, int]) -> str:
-    """Findings by severity, without those that are none: `1 blocker, 3 notes`."""
-    return ", ".join(count(number, _NOUNS[severity]) for severity, number in numbers.items() if number) or "none"
+    """Findings by severity, without those that are none: `1 blocker, 3 info`."""
+    return ", ".join(_counted(number, severity) for severity, number in numbers.items() if number) or "none"
+
+
+def _counted(number: int, severity: Severity) -> str:
+    return f"{number:,} info" if severity == "info" else count(number, severity)
 
 
 def verdict(plan: Plan) -> str:

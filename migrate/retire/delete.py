@@ -84,9 +84,7 @@ def retire_bindings(
     terms = Terms(force, confirm, observer or Observer())
     if not dry_run:
         api.addresses.refuse_mixture()
-        terms.observer.lifts(
-            refuse(elsewhere(read_manifest(snapshot), api), terms.force, firm(api), kept=NOTHING_DELETED)
-        )
+        _refuse_beyond(elsewhere(read_manifest(snapshot), api), api, terms)
     with prepared(api, snapshot, coverage, journal, services, rules=rules, progress=progress) as found:
         looked = Retiring(found.retirement, found.journal.path)
         terms.warn(doubt_of_clock(api))
@@ -96,16 +94,18 @@ def retire_bindings(
         if dry_run:
             return looked
         refuse_where_pushes_are_off(found.retirement)
-        violated = violations(found.retirement, api, min_ready, max_bindings)
-        terms.observer.lifts(refuse(violated, terms.force, firm(api), kept=NOTHING_DELETED))
-        if found.retirement.deletions:
-            retired, kept = _delete_all(api, found, looked, terms)
-        else:
-            retired, kept = Retired(), found.keep_coverage()
+        _refuse_beyond(violations(found.retirement, api, min_ready, max_bindings), api, terms)
+        nothing = not found.retirement.deletions
+        retired, kept = (Retired(), found.keep_coverage()) if nothing else _delete_all(api, found, looked, terms)
         done = Retiring(found.retirement, found.journal.path, retired, kept, found.rejected_beside(kept))
     if failure := done.failure():
         raise failure
     return done
+
+
+def _refuse_beyond(violated: Iterable[tuple[str, str]], api: TwilioApi, terms: Terms[Retiring]) -> None:
+    """Raise `RefusedError` beyond a limit that is not lifted; the observer hears of those that are."""
+    terms.observer.lifts(refuse(violated, terms.force, firm(api), kept=NOTHING_DELETED))
 
 
 def journal_of(snapshot: Path) -> Path:

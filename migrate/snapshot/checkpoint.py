@@ -1,8 +1,9 @@
 """The checkpoint: one synced line for everything that counts in an unfinished snapshot.
 
 A line names its chain, the part that it adds and a file of records that did not fit (null: none), and where the chain
-resumes: in which of its lists, and at which page (null: the first); or that it is done. Other lines name the part
-that they `replace`, or say that the chain starts over.
+resumes: in which of its lists, and at which page (null: the first); or that it is done. Where a part has the rows of
+several chains of one service, its line says this of each of them, and how many of the rows it gave; the part is that
+of the chain that the line names. Other lines name the part that they `replace`, or say that the chain starts over.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class ChainState:
         if part:
             self.parts.append(part)
             self.written += 1
-            self.rows += part.rows
+        self.rows += line.get("rows", part.rows if part else 0)
         self.pages += line["pages"]
         self.requests += line["requests"]
         if line["rejected"]:
@@ -74,11 +75,30 @@ class Progress:
     rejected: tuple[bytes, ...] = ()
 
 
+def lines_of(line: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a line of the checkpoint says, as a line for each chain.
+
+    Raises ValueError where several share a part and one could start over, or their rows are not those of the part;
+    what is not there raises KeyError.
+    """
+    if "chains" not in line:
+        return [line]
+    owner, sid, part = line["chain"], line["service_sid"], line["part"]
+    if owner not in line["chains"] or not all(facts["done"] is True for facts in line["chains"].values()):
+        raise ValueError("a part of chains that have not ended")
+    if sum(facts["rows"] for facts in line["chains"].values()) != (part["rows"] if part else 0):
+        raise ValueError("the rows do not add up")
+    return [
+        {**facts, "chain": chain, "service_sid": sid, "part": part if chain == owner else None}
+        for chain, facts in line["chains"].items()
+    ]
+
+
 def check_line(line: dict[str, Any]) -> None:
     """Raise TypeError for values that no extract writes; what is not there raises KeyError anyway."""
     if "replaces" in line or line.get("restart"):
         return
-    numbers = (line["pages"], line["requests"], line["page_size"], line["turn"])
+    numbers = (line["pages"], line["requests"], line["page_size"], line["turn"], line.get("rows", 0))
     following, rejected = line["next_url"], line["rejected"]
     sound = all(type(number) is int and number >= 0 for number in numbers) and type(line["done"]) is bool
     # An earlier version has a list here; one with records in it has to be begun again.

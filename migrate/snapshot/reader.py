@@ -52,7 +52,8 @@ class Snapshot:
 
     def parts(self, service_sid: str) -> list[tuple[Path, int]]:
         """The Parquet files with the bindings of one service, and how many rows each has."""
-        return [(self.folder / file.path, file.rows) for file in self._files(service_sid)]
+        # As a text: of many small files, to join their paths takes longer than to read the manifest.
+        return [(Path(f"{self.folder}/{file.path}"), file.rows) for file in self._files(service_sid)]
 
     def size(self, service_sid: str) -> int:
         """How many bytes those files have."""
@@ -132,7 +133,7 @@ def _verify(folder: Path, manifest: Manifest) -> None:
     """Compare every file with the manifest, and say of all that differ at once."""
     problems: list[str] = []
     for file in manifest.files:
-        path = folder / file.path
+        path = Path(f"{folder}/{file.path}")
         if not path.is_file():
             problems.append(f"{file.path} is missing")
         elif path.stat().st_size != file.bytes or sha256_of(path) != file.sha256:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from migrate.model.address import other_address, place
 from migrate.model.errors import RefusedError, Step
-from migrate.snapshot.checkpoint import CHECKPOINT, ChainState
+from migrate.snapshot.checkpoint import CHECKPOINT, ChainState, lines_of
 from migrate.snapshot.manifest import NAME as MANIFEST
 from migrate.snapshot.manifest import Manifest, read_manifest
 from migrate.snapshot.rejected import remove_rejected
@@ -94,7 +95,7 @@ def read_begun(folder: Path) -> Begun:
     try:
         if log.path.exists():
             with log.reading() as lines:
-                for line in lines:
+                for line in chain.from_iterable(map(lines_of, lines)):
                     name, sid = str(line["chain"]), str(line["service_sid"])
                     if line.get("restart"):
                         chains[name] = ChainState(sid)

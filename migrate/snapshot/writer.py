@@ -11,7 +11,7 @@ import hashlib
 import os
 import shutil
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -25,7 +25,7 @@ from migrate.model.documents import builtins
 from migrate.model.errors import RefusedError
 from migrate.model.schemas import CREDENTIALS, SERVICES
 from migrate.model.sids import is_service_sid
-from migrate.snapshot.checkpoint import CHECKPOINT, ChainState, Progress, check_line
+from migrate.snapshot.checkpoint import CHECKPOINT, ChainState, Progress, check_line, lines_of
 from migrate.snapshot.deduplicate import Keys, without_duplicates
 from migrate.snapshot.manifest import NAME as MANIFEST
 from migrate.snapshot.manifest import (
@@ -108,7 +108,8 @@ class SnapshotWriter:
         if self._checkpoint.path.exists():
             with self._checkpoint.reading() as lines:
                 for line in lines:
-                    self._take(line)
+                    for one in lines_of(line):
+                        self._take(one)
         for state in self._chains.values():
             for part in (*state.parts, *state.rejected):
                 if sha256_of(self.folder / part.path) != part.sha256:
@@ -144,18 +145,28 @@ class SnapshotWriter:
         with self._lock:
             return self._chains.setdefault(chain_id, ChainState(service_sid))
 
-    def add(self, chain_id: str, table: pa.Table, progress: Progress) -> None:
-        """Store some pages of a chain: the part and what did not fit first, then the line that makes them count."""
-        state = self._chains[chain_id]
+    def add(self, pages: Mapping[str, tuple[pa.Table, Progress]]) -> None:
+        """Store some pages of a chain: the part and what did not fit first, then the line that makes them count.
+
+        Of several chains of one service, which have come to their ends, one part has all rows. It is the first one's:
+        as no such chain starts over, no row is forgotten that is another's.
+        """
+        first, *others = pages
+        state, table = self._chains[first], pa.concat_tables(rows for rows, _ in pages.values())
         part = None
         if table.num_rows:
-            shard = chain_id.replace(f":{state.service_sid}", "").replace(":", "-")
+            shard = first.replace(f":{state.service_sid}", "").replace(":", "-") + ("-and-others" if others else "")
             part = self._write_part(state.service_sid, f"{shard}-{state.written:05}", table)
             self._keys.add(self.folder / part.path, table.column("sid"))
-        aside = None
-        if progress.rejected:
-            aside = write_rejected(self.folder, chain_id, state.set_aside, progress.rejected)
-        self._log(chain_id, part, {**vars(progress), "rejected": builtins(aside) if aside else None})
+        facts: dict[str, dict[str, Any]] = {}
+        for chain, (rows, progress) in pages.items():
+            aside = None
+            if progress.rejected:
+                aside = write_rejected(self.folder, chain, self._chains[chain].set_aside, progress.rejected)
+            facts[chain] = {**vars(progress), "rejected": builtins(aside) if aside else None}
+            if others:
+                facts[chain]["rows"] = rows.num_rows
+        self._log(first, part, {"chains": facts} if others else facts[first])
 
     def start_over(self, chain_id: str) -> None:
         """Forget what a chain has, because it can only start over."""
@@ -232,9 +243,12 @@ class SnapshotWriter:
         with self._lock:
             if not self._is_open:
                 raise RefusedError(f"{self.folder} is not open any more", remedy="Open it again")
-            check_line(line)  # one that cannot be read again would spoil all the others
+            lines = lines_of(line)
+            for one in lines:  # one that cannot be read again would spoil all the others
+                check_line(one)
             self._checkpoint.append(line)
-            self._take(line)
+            for one in lines:
+                self._take(one)
 
     def _take(self, line: dict[str, Any]) -> None:
         chain, service_sid = line["chain"], line["service_sid"]

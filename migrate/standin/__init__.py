@@ -1,1 +1,1 @@
-"""The stand-in: a local imitation of the two Twilio APIs, for rehearsal, tests and recording cassettes."""
+"""The stand-in: a local imitation of the three Twilio APIs, for rehearsal, tests and recording cassettes."""

@@ -98,8 +98,9 @@ class SpreadAlerts:
 
         def said(field: Sequence[str | None]) -> str | None:
             text = field[place % len(field)]
-            for word, sid in {**sids, "n": str(place + 1)}.items():
-                text = text and text.replace(f"{{{word}}}", sid)
+            if text and "{" in text:
+                for word, sid in {**sids, "n": str(place + 1)}.items():
+                    text = text.replace(f"{{{word}}}", sid)
             return text
 
         return Alert(
@@ -136,7 +137,7 @@ def read_group(
     if unknown := {*item} - _KEYS:
         raise ValueError(f"an alert has no {', '.join(sorted(map(str, unknown)))}")
     hours = _list(item["hours_ago"])
-    seconds = [int(ticks(now - timedelta(hours=each))) // _SECOND for each in hours]
+    seconds = [ticks(now - timedelta(hours=each)) // _SECOND for each in hours]
     about = _about(item, credentials, services)
     code, dates, count = item["code"], item.get("dates", "both"), int(item.get("count", 1))
     if dates not in _DATES or not 0 < count <= _PLACES:

@@ -10,7 +10,6 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from heapq import merge
-from itertools import islice
 from typing import Literal, Protocol, overload
 
 MOST = 10_000  # alerts a query (FACTS.md, "Push errors")
@@ -92,10 +91,10 @@ class Timeline(Sequence[Alert]):
     def __getitem__(self, place: int | slice) -> Alert | list[Alert]:
         if isinstance(place, slice):
             start, stop, _ = place.indices(len(self))
-            return list(islice(self._from(start), max(0, stop - start)))
+            return self._between(start, stop)
         if not 0 <= place < len(self):
             raise IndexError(place)
-        return next(self._from(place))
+        return self._between(place, place + 1)[0]
 
     def _newer(self, time: int) -> int:
         return sum(self._newer_by_group(time))
@@ -103,11 +102,11 @@ class Timeline(Sequence[Alert]):
     def _newer_by_group(self, time: int) -> list[int]:
         return [group.newer(time - delay) for group, delay in zip(self._groups, self._delays, strict=True)]
 
-    def _from(self, start: int) -> Iterator[Alert]:
-        """The alerts from a place on. Of the same time, those of the first group come first."""
-        rows = [self._times(group, place) for group, place in enumerate(self._places(start + self._skipped))]
-        for number, (_, group, place) in enumerate(merge(*rows), start):
-            yield self._groups[group].alert(place, number)
+    def _between(self, start: int, stop: int) -> list[Alert]:
+        """The alerts of some places. Of the same time, those of the first group come first."""
+        rows = (self._times(group, place) for group, place in enumerate(self._places(start + self._skipped)))
+        numbered = zip(range(start, stop), merge(*rows), strict=False)
+        return [self._groups[group].alert(place, number) for number, (_, group, place) in numbered]
 
     def _times(self, number: int, start: int) -> Iterator[tuple[int, int, int]]:
         """What to sort the alerts of a group by, from a place on: the time, negated; the group; the place."""

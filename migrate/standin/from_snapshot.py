@@ -19,6 +19,8 @@ import pyarrow as pa
 from migrate.model.errors import InputError
 from migrate.model.push_config import flatten
 from migrate.snapshot.reader import Snapshot, batches, read_snapshot
+from migrate.standin.alerts import AlertLog
+from migrate.standin.recorded_alerts import recorded
 from migrate.standin.world import Binding, Credential, Service, World
 
 AUTH_TOKEN = "stand-in"  # noqa: S105  # made up: a snapshot holds no secret
@@ -51,8 +53,9 @@ def world_of(folder: Path, *, most_bindings: int | None = None) -> Seeded:
         credentials = [_credential(number, row) for number, row in enumerate(snapshot.credentials(), 1)]
         for service in services:
             _fill(service, snapshot, account, most_bindings)
+        alerts = recorded(snapshot.push_errors, snapshot.as_of) if snapshot.push_errors else []
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError, pa.ArrowException) as error:
-        reason = f"{type(error).__name__} in its services, credentials or bindings"
+        reason = f"{type(error).__name__} in its services, credentials, bindings or push errors"
         raise InputError(f"The snapshot {folder} cannot be served: {reason}") from None
     world = World(
         now=snapshot.as_of,
@@ -60,6 +63,7 @@ def world_of(folder: Path, *, most_bindings: int | None = None) -> Seeded:
         auth_token=AUTH_TOKEN,
         services={service.sid: service for service in services},
         credentials={credential.sid: credential for credential in credentials},
+        alerts=AlertLog(alerts),
     )
     return Seeded(world, tuple(row["sid"] for row in rows if row["conversations_notifications"] is None))
 

@@ -61,7 +61,7 @@ class Monitor:
 def _first(text: str, now: datetime) -> datetime:
     """From when on: from the second, or from the beginning of the day. Raises `ProblemError`."""
     date, length = _date(text, "StartDate")
-    if date + length <= oldest(now):
+    if date <= oldest(now) - length:
         raise ProblemError(400, 20001, "StartDate is more than 30 days ago")
     return date
 
@@ -69,9 +69,9 @@ def _first(text: str, now: datetime) -> datetime:
 def _last(text: str, now: datetime) -> datetime:
     """Until when: to the end of the second, or of the day. Raises `ProblemError`."""
     date, length = _date(text, "EndDate")
-    if date + length <= oldest(now):
+    if date <= oldest(now) - length:
         raise ProblemError(400, 20001, "EndDate is more than 30 days ago")
-    return date + length - timedelta.resolution
+    return date + (length - timedelta.resolution)
 
 
 def _date(text: str, name: str) -> tuple[datetime, timedelta]:

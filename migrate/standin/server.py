@@ -20,7 +20,7 @@ HOST = "127.0.0.1"  # loopback only: it knows no TLS, and its token is no secret
 
 
 class StandInServer:
-    """A running stand-in on loopback. `port` 0 takes a free one; `url` is its address for both APIs.
+    """A running stand-in on loopback. `port` 0 takes a free one; `url` is its address for all APIs.
 
     `faults` are what goes wrong; by default nothing. `prerendered` keeps each page as it was first served, for
     measuring (see `Prerendered`).

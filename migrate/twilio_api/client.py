@@ -23,6 +23,7 @@ from migrate.twilio_api.account import Account
 from migrate.twilio_api.addresses import SIDES, Addresses, Api, public_url
 from migrate.twilio_api.answers import count_of, raise_for_status
 from migrate.twilio_api.clocks import clock_of
+from migrate.twilio_api.first_answers import FirstAnswers
 from migrate.twilio_api.limits import DEFAULT_PAGE_SIZE, PAGE_SIZES
 from migrate.twilio_api.login import Login
 from migrate.twilio_api.page_walk import Fetched, PageWalk
@@ -51,12 +52,14 @@ class TwilioApi:
         page_size: int = DEFAULT_PAGE_SIZE,
         places: Mapping[str, str] | None = None,
         options: tuple[str, ...] = (),
+        say: Callable[[str], None] = lambda message: None,
     ) -> None:
         self._client = client
         self._login = login
         self._retry_policy = retry_policy
         self._readers = readers
         self._account = Account(login)
+        self._first_answers = FirstAnswers(addresses, retry_policy.budget, say)
         self.page_size = page_size  # the most records to ask for at a time
         self.sizes = PageSizes(retry_policy.stopped.is_set, lambda: retry_policy.is_spent)
         self.addresses = addresses
@@ -104,6 +107,10 @@ class TwilioApi:
         from migrate.twilio_api.transports.surroundings import is_known_host
 
         return is_known_host(self.addresses.base(api))
+
+    def has_answered(self, api: Api) -> bool:
+        """Whether the host of one of the APIs has answered at all."""
+        return self._first_answers.is_noted(self.addresses.base(api))
 
     def stop(self) -> None:
         """End all waiting, and soon the requests under way, and begin none: what is asked from now on raises
@@ -246,7 +253,11 @@ class TwilioApi:
         def once() -> T:
             with self.throttle.turn() as turn:
                 seconds = self._retry_policy.seconds_left(began)
-                answer = self._client.request(method, url, data=form, timeout=seconds)
+                try:
+                    answer = self._client.request(method, url, data=form, timeout=seconds)
+                except TransientTwilioError as error:
+                    raise self._first_answers.judged(url, error, tries) from None
+                self._first_answers.note(url)
                 running = count_of(answer.headers.get("twilio-concurrent-requests"))
                 self.throttle.note(turn, answer.status_code, running)
             logger.debug("%s %s: %s, %d bytes", method, public_url(url), answer.status_code, len(answer.body))

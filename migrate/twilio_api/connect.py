@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,7 +32,8 @@ class ApiSettings:
     `record` and `replay` name a cassette and exclude each other; `demo` is the recorded demo that comes with the
     program, unless there is a file of that name. `concurrency` is the most requests at a time, `retry_budget` how
     many seconds one request is tried again, `page_size` the most records to ask for at a time. Without a
-    `monitor_url`, Monitor is at Twilio's own address, or has none (see `Addresses.resolve`).
+    `monitor_url`, Monitor is at Twilio's own address, or has none (see `Addresses.resolve`). `say` gets what an
+    operator should know while it waits.
     """
 
     chat_url: str = CANONICAL["chat"]
@@ -44,6 +45,7 @@ class ApiSettings:
     page_size: int = DEFAULT_PAGE_SIZE
     monitor_url: str | None = None
     environment: Any = field(default_factory=lambda: os.environ)
+    say: Callable[[str], None] = field(default=lambda message: None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,9 @@ def open_api(settings: ApiSettings) -> Iterator[TwilioApi]:
     retry_policy = RetryPolicy(settings.retry_budget, pauses=not settings.replay)
     readers = Workers(_READERS, "reader")
     shown = way.places, _options(settings, addresses)
-    api = TwilioApi(client, addresses, login, throttle, retry_policy, readers, settings.page_size, *shown)
+    api = TwilioApi(
+        client, addresses, login, throttle, retry_policy, readers, settings.page_size, *shown, settings.say
+    )
     try:
         with stopped_by(api.stop):
             yield api

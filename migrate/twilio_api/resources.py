@@ -120,6 +120,11 @@ def find_binding_in_service(
     return binding, service
 
 
+def look_at_alerts(api: TwilioApi, tries: int | None = None) -> None:
+    """See whether Monitor gives alerts at all. Raises `TwilioError` where it does not."""
+    api.get("monitor", ALERTS_PATH, tries, having=("alerts",))
+
+
 def find_credential(api: TwilioApi, sid: str, tries: int | None = None) -> JsonObject | None:
     """A push credential, as Conversations shows it, or None if the account has none of that SID."""
     return _find(api, "conversations", credential_path(sid), tries)

@@ -7,7 +7,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ def write_coverage(folder: Path, coverage: Coverage, rejected: Path | None = Non
 
     as_of = datetime.fromisoformat(coverage.live_as_of).astimezone(UTC)
     rows = [
-        {"as_of": as_of, "service_sid": service.service_sid, "platform": platform, **asdict(counts)}
+        {"as_of": as_of, "service_sid": service.service_sid, "platform": platform, **vars(counts)}
         | {"rejected": service.rejected if platform is None else 0}
         for service in coverage.services
         for platform, counts in _platforms(service).items()

@@ -178,7 +178,7 @@ def test_a_file_that_has_changed_meanwhile_is_refused_and_one_that_says_the_same
 ) -> None:
     server = serve(crowd())
     with monkeypatch.context() as patched:
-        kill_at(patched, "append", 3)
+        kill_at(patched, "append", 2)
         assert dies(run, "extract", "--out", tmp_path / "s", "--identity-file", people)
     before = (tmp_path / "s" / "checkpoint.jsonl").read_bytes()
     other = tmp_path / "other.txt"

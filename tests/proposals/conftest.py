@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from migrate.model.plan import Plan
 from migrate.model.proposal import Proposal
 from migrate.standin.server import StandInServer
-from tests.conftest import Run, Serve, service_sid, tiny_world
+from tests.conftest import Migrated, Serve, service_sid, tiny_world
 from tests.plans import EMPTY
 
 SERVICE = service_sid(1)
@@ -38,12 +38,9 @@ def server(serve: Serve) -> StandInServer:
 
 
 @pytest.fixture
-def mapped(tmp_path: Path, run: Run, server: StandInServer) -> Path:
+def mapped(server: StandInServer, migrated: Migrated) -> Path:
     """The silent world, mapped."""
-    result = run("run", "--out", tmp_path / "run")
-    assert result.exit_code == 0, result.output
-    assert "4 proposals wait for a decision" in result.stdout
-    return tmp_path / "run" / "mapped"
+    return migrated(server.world)
 
 
 def edit(mapped: Path, old: str, new: str) -> None:

@@ -230,7 +230,8 @@ def test_a_plan_without_proposals_says_nothing_of_any() -> None:
 
 
 def test_reviews_show_proposals_where_they_show_pushes(tmp_path: Path, run: Run, mapped: Path) -> None:
-    folder, plan = open_mapped(mapped), open_plan(mapped.parent / "plan.json")
+    assert run("load", mapped, "--plan-out", tmp_path / "plan.json").exit_code == 0
+    folder, plan = open_mapped(mapped), open_plan(tmp_path / "plan.json")
     for review in (folder, plan):
         assert list(review.proposals["setting"]) == [NEW, MEDIA, ADDED, REMOVED]
         assert set(review.proposals["bindings"]) == {4}

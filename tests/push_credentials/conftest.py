@@ -12,7 +12,7 @@ from click.testing import Result
 from migrate.load.journal import CredentialEntry, read_journal
 from migrate.standin.server import StandInServer
 from migrate.standin.world import Credential, World, make_world
-from tests.conftest import Run, Serve, tiny_world
+from tests.conftest import Migrated, Run, Serve, tiny_world
 from tests.keys import certificate, private_key, service_account
 
 SECRET = "planted-9c1d-secret"
@@ -43,12 +43,9 @@ def server(serve: Serve, world: World) -> StandInServer:
 
 
 @pytest.fixture
-def mapped(tmp_path: Path, run: Run, server: StandInServer) -> Path:
+def mapped(server: StandInServer, migrated: Migrated) -> Path:
     """A mapped folder of that world."""
-    assert run("extract", "--out", tmp_path / "snapshot").exit_code == 0
-    assert run("map", tmp_path / "snapshot", "--out", tmp_path / "mapped").exit_code == 0
-    server.world.writes.clear()
-    return tmp_path / "mapped"
+    return migrated(server.world)
 
 
 def state(mapped: Path, **credentials: str) -> None:

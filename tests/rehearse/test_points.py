@@ -91,7 +91,7 @@ def test_a_loader_that_is_done_before_the_kill_is_told_and_passes(
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_the_demo_is_rehearsed_in_time_whatever_fails(run: Run, demo: Demo, temporary: Path, seed: int) -> None:
     started = time.monotonic()
     result = rehearse(run, demo.folder, "--seed", seed, "--json")
@@ -101,9 +101,8 @@ def test_the_demo_is_rehearsed_in_time_whatever_fails(run: Run, demo: Demo, temp
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("rate", [0, 0.2])
 def test_credentials_are_rehearsed_too_and_their_secrets_are_told_nowhere(
-    tmp_path: Path, run: Run, make: Make, environment: pytest.MonkeyPatch, rate: float
+    run: Run, make: Make, environment: pytest.MonkeyPatch
 ) -> None:
     content = world()
     content["credentials"].append({"name": "old", "type": "fcm"})
@@ -113,14 +112,14 @@ def test_credentials_are_rehearsed_too_and_their_secrets_are_told_nowhere(
     config = folder / "mapped" / "push-config.yaml"
     made, updated = '{type: fcm, secret: "env:FCM_KEY"}', f'{{type: fcm, sid: CR{2:032}, secret: "env:FCM_KEY"}}'
     config.write_text(f"{config.read_text()}\ncredentials:\n  new: {made}\n  old: {updated}\n")
-    result = rehearse(run, folder, "--fault-rate", rate, "--json")
+    result = rehearse(run, folder, "--fault-rate", "0.2", "--json")
     assert result.exit_code == 0, result.output
     assert set(verdicts(result).values()) == {"passed"}
     told = json.loads(result.stdout)
     assert (told["changes"], told["writes"] >= 2 + 2 * 2 + 2) == (4, True)
     assert "planted" not in result.output
     environment.delenv("FCM_KEY")
-    assert rehearse(run, folder, "--fault-rate", rate).exit_code == 1
+    assert rehearse(run, folder).exit_code == 1
 
 
 @pytest.mark.long

@@ -13,7 +13,7 @@ from migrate.cli.help import Command
 from migrate.cli.options import api_options, common_options, extract_options
 from migrate.cli.paths import OutFolder
 from migrate.cli.spelling import command_of, extract_command, spelled
-from migrate.model.errors import Step
+from migrate.model.errors import InputError, Step
 
 if TYPE_CHECKING:
     from migrate.extract.extraction import ExtractOptions
@@ -52,5 +52,19 @@ def extract(
     data = {**manifest.to_public_json(), "findings": [finding.to_json() for finding in findings]}
     screen.result(data, lambda: extract_view(manifest, str(out), findings))
     beside = out.parent / "mapped"
-    to_map = Step("map", {"snapshot": out, "out": "MAPPED" if beside.exists() else beside})
+    reviewed = _mapped_of(click.get_current_context().params["expect"])
+    to_map = Step("map", {"snapshot": out, "out": "MAPPED" if beside.exists() else beside, "like": reviewed})
     screen.next("translate it into push configuration:", command_of(to_map))
+
+
+def _mapped_of(snapshot: Path | None) -> Path | None:
+    """The mapped folder beside an earlier snapshot that was made from it, whose review is to be carried over."""
+    from migrate.map.mapped_folder import open_mapped
+
+    if snapshot is None:
+        return None
+    beside = snapshot.parent / "mapped"
+    try:
+        return beside if open_mapped(beside).snapshot == snapshot.resolve() else None
+    except (InputError, OSError):
+        return None

@@ -125,6 +125,7 @@ def _apply(
 ) -> None:
     """Apply a plan, with the files that are asked for."""
     from migrate.load.apply import apply_plan
+    from migrate.load.edited import snapshot_beside
     from migrate.load.preview import ground_now, refusals_now
     from migrate.map.mapped_folder import snapshot_of
     from migrate.model.text import count
@@ -132,6 +133,7 @@ def _apply(
     if given.mapped:
         refuse_beside(api, given.mapped, given.plan_out, plan)
     kept.refuse_done(plan)
+    given.refuse_edited(plan, kept.journal)
     name_the_other_journals(plan, kept, screen)
     refusals = refusals_now(ground_now(api, plan, applying.max_services), applying.lifted) if given.written else []
     reports = given.write(plan, refusals, dry_run=False)
@@ -140,7 +142,7 @@ def _apply(
         where = "look without --apply first"
     also = ((INFERRED, f"{count(inferred, 'setting')} that Chat does not state"),) if inferred else ()
     terms = terms_of(api, applying, screen, PlanTerms(where, lifted=also, agreed=kept.keep))
-    snapshot = snapshot_of(given.mapped) if given.mapped else "SNAPSHOT"
+    snapshot = snapshot_of(given.mapped) if given.mapped else snapshot_beside(plan, kept.path)
     resume = same_command("--plan", str(kept.path), without=NOT_AGAIN)
     with spelled(lambda: resume if kept.is_there else ""):
         try:
@@ -150,10 +152,11 @@ def _apply(
                 for path in reports:
                     path.unlink(missing_ok=True)
             raise
-    screen.next(
-        "ring a test phone of each platform; then see who has registered:",
-        command_of(Step("verify", {"snapshot": snapshot}), *api.options),
-    )
+    if snapshot:  # which a plan does not name
+        screen.next(
+            "ring a test phone of each platform; then see who has registered:",
+            command_of(Step("verify", {"snapshot": snapshot}), *api.options),
+        )
 
 
 def _look(
@@ -186,6 +189,7 @@ def _look(
     show_plan(plan, refused, where, screen, "Nothing to apply" if applying.apply else "Dry run")
     if stale:
         raise _stale(plan, kept, stale)
+    given.refuse_edited(plan, kept.journal)
     if applying.apply:  # what blocks it is to be known all the same
         from migrate.load.apply import apply_plan
 

@@ -12,7 +12,7 @@ import click
 from migrate.cli.commands.warnings import warn
 from migrate.cli.console import Screen
 from migrate.cli.help import Command
-from migrate.cli.options import BindingSid, ServiceSid, common_options, rules_option
+from migrate.cli.options import BindingSid, ServiceSid, common_options, like_option, refuse_both, rules_option
 from migrate.cli.paths import InMapped, InSnapshot, OutFile, OutFolder
 from migrate.cli.spelling import command_of
 from migrate.model.errors import Step
@@ -36,10 +36,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Also write who must register again, for a spreadsheet.",
 )
-@click.option(
-    "--like", type=InMapped(), metavar="MAPPED",
-    help="A reviewed mapped folder: carry over its rules, and what was edited in its push-config.yaml.",
-)  # fmt: skip
+@like_option
 @rules_option
 @common_options
 def map_(
@@ -71,8 +68,7 @@ def map_(
     from migrate.map.spreadsheet import write_spreadsheet
     from migrate.report.mapping import carried_row, map_view
 
-    if like and rules:
-        raise click.UsageError("--rules and --like exclude each other: --like carries over the reviewed rules")
+    refuse_both(like, rules)
     earlier = edited_copies(out)
     summary = map_snapshot(snapshot, out, rules, overwrite=overwrite, like=like)
     if not like:

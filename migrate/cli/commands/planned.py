@@ -61,6 +61,13 @@ class Given:
             return read_plan(self.plan_file)
         return make_plan(api, self.mapped or Path(), self.services, only_credentials=self.only_credentials)
 
+    def refuse_edited(self, plan: Plan, journal: Path) -> None:
+        """Raise `StaleError` for a plan file beside a push-config.yaml that was edited since."""
+        from migrate.load.edited import refuse_edited
+
+        if self.plan_file:
+            refuse_edited(plan, self.plan_file, journal)
+
     def write(self, plan: Plan, refusals: Refusals, *, dry_run: bool) -> list[Path]:
         """Write the files. Gives the reports that were not there before."""
         new = [path for path in self.reports if not path.exists()]

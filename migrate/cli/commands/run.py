@@ -13,7 +13,15 @@ from migrate.cli.commands.reporting import write_report
 from migrate.cli.commands.warnings import warn
 from migrate.cli.console import Screen
 from migrate.cli.help import Command
-from migrate.cli.options import api_options, common_options, extract_options, overwrite_option, rules_option
+from migrate.cli.options import (
+    api_options,
+    common_options,
+    extract_options,
+    like_option,
+    overwrite_option,
+    refuse_both,
+    rules_option,
+)
 from migrate.cli.paths import OutFolder
 from migrate.cli.spelling import command_of, extract_command, spelled
 from migrate.model.errors import Step
@@ -36,12 +44,14 @@ if TYPE_CHECKING:
     help="The folder for everything.",
 )  # fmt: skip
 @overwrite_option("a plan or a report")
+@like_option
 @rules_option
 @extract_options
 @api_options
 @common_options
 def run(
     out: Path,
+    like: Path | None,
     rules: Rules | None,
     options: ExtractOptions,
     progress: ExtractProgress,
@@ -50,10 +60,14 @@ def run(
 ) -> None:
     """Extract, map, and show what would change, in one go. Writes nothing to Twilio.
 
+    With --like, the rules and the edits of a reviewed mapped folder are carried over, as by `map --like`.
+
     \b
     Example:
       chat-migrate run --out migration
+      chat-migrate run --out on-the-day --like migration/mapped
     """
+    refuse_both(like, rules)
     from migrate.load.preview import ground_now, refusals_now
     from migrate.pipeline import plan_and_reports
     from migrate.pipeline import run as run_pipeline
@@ -64,10 +78,10 @@ def run(
         api = stack.enter_context(open_api(settings))
         load = partial(_load_command, api)
         # What an extract has begun, this command resumes; the later stages have commands of their own.
-        again = extract_command(out, options, api, "run", rules.file if rules else None)
+        again = extract_command(out, options, api, "run", rules=rules.file if rules else None, like=like)
         stack.enter_context(spelled(again, load=load))
         stack.enter_context(screen.progress(progress))
-        done = run_pipeline(api, out, options, progress, rules)
+        done = run_pipeline(api, out, options, progress, rules, like)
         refused = refusals_now(ground_now(api, done.plan), recorded=bool(settings.replay))
         warn(screen, doubt_of_account(api), doubt_of_clock(api))
     for path in plan_and_reports(out):

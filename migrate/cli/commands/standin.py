@@ -46,7 +46,7 @@ def standin(
     faults: Faults,
     screen: Screen,
 ) -> None:
-    """Serve a local imitation of the two Twilio APIs, until Ctrl-C.
+    """Serve a local imitation of the three Twilio APIs, until Ctrl-C.
 
     Things can be made to go wrong, the same way each time, to rehearse a migration under bad conditions.
 
@@ -70,6 +70,7 @@ def standin(
         variables = {
             "CHAT_MIGRATE_CHAT_URL": server.url,
             "CHAT_MIGRATE_CONVERSATIONS_URL": server.url,
+            "CHAT_MIGRATE_MONITOR_URL": server.url,
             "TWILIO_ACCOUNT_SID": served.account_sid,
             "TWILIO_AUTH_TOKEN": served.auth_token,
         }

@@ -68,16 +68,10 @@ def verify(
     from migrate.model.text import share
     from migrate.report.coverage import coverage_view
 
-    files = [("Coverage", str(done.file))]
-    if pending:
-        files.append(("Pending", f"{pending} ({done.pending:,} rows; it holds identities: keep it as the snapshot)"))
-    if done.rejected:
-        number = f"{done.coverage.live_rejected:,} records; it holds identities: keep it as the snapshot"
-        files.append(("Rejected", f"{done.rejected} ({number})"))
     rejected = str(done.rejected) if done.rejected else None
     screen.result(
         {**done.coverage.to_json(), "file": str(done.file), "rejected_file": rejected},
-        lambda: coverage_view(done.coverage, str(snapshot), files),
+        lambda: coverage_view(done.coverage, str(snapshot), _files(done, pending)),
     )
     total = done.coverage.total
     refuse_nothing(total, kept=f"The numbers are kept in {done.file}")
@@ -89,6 +83,17 @@ def verify(
             remedy=("Wait, and run the same again: ", AGAIN),
         )
     _say_next(snapshot, total, screen)
+
+
+def _files(done: Verified, pending: Path | None) -> list[tuple[str, str]]:
+    """The files that a run has written, as its closing table has them."""
+    private = "it holds identities: keep it as the snapshot"
+    files = [("Coverage", str(done.file))]
+    if pending:
+        files.append(("Pending", f"{pending} ({done.pending:,} rows; {private})"))
+    if done.rejected:
+        files.append(("Rejected", f"{done.rejected} ({done.coverage.live_rejected:,} records; {private})"))
+    return files
 
 
 def _say_next(snapshot: Path, total: Counts, screen: Screen) -> None:

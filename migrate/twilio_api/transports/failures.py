@@ -12,7 +12,7 @@ import ssl
 
 import urllib3
 
-from migrate.model.errors import HostNotFoundError, TransientTwilioError, TwilioError
+from migrate.model.errors import HostNotFoundError, NothingListensError, TransientTwilioError, TwilioError
 from migrate.twilio_api.addresses import public_url
 from migrate.twilio_api.concealment import Sent
 from migrate.twilio_api.transports.surroundings import BUNDLES, PROXY_FORM
@@ -63,6 +63,8 @@ def error_without_answer(url: str, error: Exception, proxy: str) -> TwilioError:
         lasts = unknown or _REFUSED_BY_PROXY.search(str(inner))
         remedy = _SIGN_IN if _NOT_SIGNED_IN in str(inner) else _CHECK_PROXY
         return (TwilioError if lasts else TransientTwilioError)(what, remedy=remedy)
+    if isinstance(inner, ConnectionRefusedError):
+        return NothingListensError(what, remedy=CHECK)
     return (HostNotFoundError if unknown else TransientTwilioError)(what, remedy=CHECK)
 
 

@@ -11,6 +11,7 @@ stands whole; and the answer to a write that holds a credential's secret is left
 from __future__ import annotations
 
 import json
+import re
 import threading
 from email.utils import format_datetime
 from pathlib import Path
@@ -25,6 +26,7 @@ from vcr.serializers import yamlserializer
 from migrate.model.clock import RECORDED_AT
 from migrate.model.errors import RefusedError
 from migrate.model.push_credential import SECRET_FIELDS
+from migrate.model.sids import sids_in
 from migrate.storage.private import Unfinished
 from migrate.twilio_api.addresses import CANONICAL, VERSION, Addresses
 from migrate.twilio_api.clocks import clock_of
@@ -39,6 +41,10 @@ _KEPT_HEADERS = ("content-type", "date", "retry-after")
 _PAGING = ("Page", "PageSize", "PageToken")
 # What is shorter may stand anywhere in an answer, and to replace it there would change what was answered.
 SHORTEST_SECRET = 12
+# What of an alert decides something, and which of that is text.
+_ALERT_TEXTS = ("alert_text", "request_url", "resource_sid", "service_sid")
+_ALERT_FIELDS = ("sid", "account_sid", "error_code", "log_level", "date_generated", "date_created", "date_updated")
+_PLAIN_VALUE = r"[A-Za-z0-9:.+-]{1,40}"  # SIDs, codes, dates
 
 
 class RecordTransport:
@@ -71,6 +77,8 @@ class RecordTransport:
             body = b"{}"
         elif answer.status_code >= 400:
             body = self._failure(body, request.url)
+        elif api == "monitor":
+            body = _without_texts(body)
         headers = {name: [answer.headers[name]] for name in _KEPT_HEADERS if name in answer.headers}
         clock = clock_of(request.url, answer.headers)
         if clock and clock.is_said:  # a replay compares the source's time with that of the recording
@@ -146,7 +154,7 @@ def _proxy_passwords(addresses: Addresses) -> dict[str, str]:
 
 
 def _proxies(addresses: Addresses) -> set[str]:
-    return {proxy for url in (addresses.chat, addresses.conversations) for proxy in get_environ_proxies(url).values()}
+    return {proxy for url in vars(addresses).values() for proxy in get_environ_proxies(url).values()}
 
 
 def _password_of(address: str) -> str:
@@ -163,6 +171,28 @@ def _without_secrets(form: bytes) -> tuple[bytes, list[str]]:
     secrets = [value for name, value in pairs if name in SECRET_FIELDS]
     hidden = [(name, "hidden" if name in SECRET_FIELDS else value) for name, value in pairs]
     return (urlencode(hidden).encode() if secrets else form), secrets
+
+
+def _without_texts(body: bytes) -> bytes:
+    """A page of alerts with nothing of their texts but SIDs: the rest may be personal data (FACTS.md)."""
+    try:
+        found = decode(body)
+    except NotAPageError:
+        return b""
+    if not isinstance(found, dict) or not isinstance(found.get("alerts"), list):
+        return b"{}"
+    alerts = [_without_text(alert) for alert in found["alerts"]]
+    return json.dumps({"meta": found.get("meta"), "alerts": alerts}, default=str).encode()
+
+
+def _without_text(alert: Any) -> dict[str, str | None]:
+    kept: dict[str, str | None] = {}
+    for name, value in alert.items() if isinstance(alert, dict) else ():
+        if name in _ALERT_TEXTS:
+            kept[name] = " ".join(sorted(sids_in(value))) if isinstance(value, str) else None
+        elif name in _ALERT_FIELDS:
+            kept[name] = str(value) if re.fullmatch(_PLAIN_VALUE, str(value)) and value is not None else None
+    return kept
 
 
 def _chain_key(url: str) -> tuple[str, str, str]:
