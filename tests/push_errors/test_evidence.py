@@ -77,13 +77,13 @@ TABLE: Sequence[tuple[str, Sequence[Mapping[str, Any]], Found]] = [
     ),
     (
         "an error from before the credential was changed proves nothing; an undated one may be from then",
-        [push_error(1, 52117, 3, credential_sid=FIXED), push_error(2, 52131, None, credential_sid=FIXED)],
+        [push_error(1, 52117, 3, credential_sid=FIXED), push_error(2, 52109, None, credential_sid=FIXED)],
         {
             ("credential-fcm-legacy", SERVICE, f"{OLD}: {NO_PROOF}"): 2,
             (
                 "credential-changed-since",
                 None,
-                f"{FIXED}: 52117 × 1 on 2026-06-12, 52131 × 1 (undated); changed on 2026-06-13",
+                f"{FIXED}: 52109 × 1 (undated), 52117 × 1 on 2026-06-12; changed on 2026-06-13",
             ): 1,
         },
     ),
@@ -111,6 +111,11 @@ TABLE: Sequence[tuple[str, Sequence[Mapping[str, Any]], Found]] = [
                 f"{APN} (of the sandbox): 52134 × 2 on 2026-06-14; it has 1 live device",
             ): 2,
         },
+    ),
+    (
+        "a code of FCM's says nothing of a certificate of Apple's, whatever an alert names",
+        [push_error(1, 52117, credential_sid=APN), push_error(2, 52131, credential_sid=OLD)],
+        {("credential-fcm-legacy", SERVICE, f"{OLD}: {NO_PROOF}"): 2},
     ),
     (
         "tokens are counted by service; a credential that is not named is not guessed",
