@@ -102,6 +102,8 @@ TABLE: Sequence[tuple[str, Sequence[Mapping[str, Any]], Found]] = [
             push_error(2, 52134, credential_sid=UNUSED, binding_sid=BINDINGS[0]["sid"]),
             push_error(3, 52134, binding_sid=BINDINGS[0]["sid"]),
             push_error(4, 52134, binding_sid=BINDINGS[1]["sid"]),
+            push_error(5, 52134, credential_sid=credential_sid(9), binding_sid=BINDINGS[2]["sid"]),
+            push_error(6, 52134, credential_sid=credential_sid(9), binding_sid=BINDINGS[3]["sid"]),
         ],
         {
             ("credential-fcm-legacy", SERVICE, f"{OLD}: {NO_PROOF}"): 2,
@@ -110,6 +112,7 @@ TABLE: Sequence[tuple[str, Sequence[Mapping[str, Any]], Found]] = [
                 None,
                 f"{APN} (of the sandbox): 52134 × 2 on 2026-06-14; it has 1 live device",
             ): 2,
+            ("credential-environment-mixed", None, f"{credential_sid(9)}: 52134 × 2 on 2026-06-14"): 2,
         },
     ),
     (
@@ -189,6 +192,13 @@ def test_errors_that_could_not_be_read_prove_nothing_and_change_no_guess(tmp_pat
     }
 
 
+def test_a_manifest_whose_span_is_none_is_refused(run: Run, tmp_path: Path) -> None:
+    snapshot(tmp_path, [], read={"since": "lately"})
+    result = run("map", tmp_path / "s", "--out", tmp_path / "m")
+    assert result.exit_code == 1
+    assert "push_errors: not a time" in result.stderr
+
+
 def test_errors_that_may_be_missing_are_said(tmp_path: Path) -> None:
     snapshot(tmp_path, [], read={"incomplete": 2, "unfit": 1})
     assert {key: count for key, count in found_in(tmp_path).items() if "push" in key[0]} == {
@@ -220,14 +230,15 @@ def test_a_binding_says_that_its_credential_is_proven_to_fail(run: Run, tmp_path
     assert "credential-fcm-legacy-proven" in shown
 
 
-@pytest.mark.parametrize("field", ["since", "first", "error_code", "errors"])
+@pytest.mark.parametrize("field", ["since", "changed", "first", "error_code", "errors"])
 def test_a_summary_whose_errors_are_no_errors_is_refused(run: Run, tmp_path: Path, field: str) -> None:
     snapshot(tmp_path, [push_error(1, 52117, credential_sid=OLD)])
     found_in(tmp_path)
     path = tmp_path / "m" / "summary.json"
     content = json.loads(path.read_bytes())
     table = content["push_errors"]
-    (table if field == "since" else table["counts"][0])[field] = "2026-99-01T00:00:00Z"
+    place = {"since": table, "changed": table["credentials"][0]}.get(field, table["counts"][0])
+    place[field] = "2026-99-01T00:00:00Z"
     path.write_text(json.dumps(content))
     result = run("show", tmp_path / "m")
     assert result.exit_code == 1
