@@ -123,11 +123,14 @@ def error_findings(
 
 
 def _of_credentials(errors: CountedErrors, *, outdated: bool) -> Iterator[tuple[str, ErrorCount]]:
-    """The errors of each credential by code, where that says something of it; outdated if it was changed since."""
+    """The errors of each credential by code, where that says something of it; outdated if it was changed since.
+
+    Nothing is concluded from a code that cannot be about a credential of its type.
+    """
     for one in by_credential(errors.counts):
         sid = one.credential_sid
         tells = one.error_code in _PROVES or (one.error_code == MIXED and one.bindings >= SEVERAL)
-        if sid and tells and bool(errors.changed_since(one)) == outdated:
+        if sid and tells and not errors.contradicts(one) and bool(errors.changed_since(one)) == outdated:
             yield sid, one
 
 

@@ -9,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from migrate.model.documents import Count, is_moment
+from migrate.model.push_errors import can_be_of
 
 
 class ErrorCount(Struct, frozen=True):
@@ -92,6 +93,11 @@ class CountedErrors(Struct, frozen=True):
         last = one.last or self.since
         is_later = bool(changed) and datetime.fromisoformat(changed) > datetime.fromisoformat(last)
         return changed[:10] if is_later else ""
+
+    def contradicts(self, one: ErrorCount) -> bool:
+        """Whether its code cannot be about its credential, whose type is another: an alert may name what it likes."""
+        known = next((known for known in self.credentials if known.sid == one.credential_sid), None)
+        return known is not None and not can_be_of(one.error_code, known.type)
 
     def of_services(self, sids: Iterable[str]) -> CountedErrors:
         """Those of some services, and those of which the service is not known."""

@@ -128,6 +128,18 @@ def _codes() -> tuple[PushErrorCode, ...]:
 CODES: Mapping[int, PushErrorCode] = {entry.code: entry for entry in _codes()}
 
 
+# Which push technology's credentials a code can be about, where it says so; FCM's keys are those of GCM, too.
+_OF_TYPES: Mapping[int, tuple[str, ...]] = {
+    **dict.fromkeys((52101, 52102, 52105, 52107, 52108, 52109, 52110, 52116, 52117), ("fcm", "gcm")),
+    **dict.fromkeys((52131, 52133, 52134, 52142, 52144, 52147, 52149), ("apn",)),
+}
+
+
+def can_be_of(code: int, credential_type: str) -> bool:
+    """Whether a code can be about a credential of a type: FCM does not refuse a certificate of Apple's."""
+    return credential_type in _OF_TYPES.get(code, (credential_type,))
+
+
 def is_push_error(code: int) -> bool:
     """Whether a code is one of pushes, be it in the table or not."""
     return FIRST_CODE <= code <= LAST_CODE

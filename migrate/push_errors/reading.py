@@ -151,7 +151,11 @@ def take_push_errors(api: TwilioApi, folder: Path, until: datetime) -> PushError
         logger.warning("The snapshot goes without push errors: %s", error)
         shutil.rmtree(folder / PUSH_ERRORS_WORK, ignore_errors=True)
         window = window_of(since, until)
-        return PushErrorsRead(window.begin.isoformat(), window.end.isoformat(), note=error.what)
+        from migrate.twilio_api.transports.replay import CassetteMissError  # it brings vcr
+
+        # Where the cassette lies would be in the snapshot, and in all that is made of it.
+        note = "The recording has no alerts" if isinstance(error, CassetteMissError) else error.what
+        return PushErrorsRead(window.begin.isoformat(), window.end.isoformat(), note=note)
 
 
 class _Reading:

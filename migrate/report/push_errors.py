@@ -26,7 +26,8 @@ class ErrorRow:
     `whose` is "credential", "service" or `NOT_ATTRIBUTED`, `name` what it is called, empty where that is not known;
     `service_sid` is the service of errors of a credential, where it is one. `first` and `last` are times, empty
     where no alert is dated. `devices` is how many live bindings use the credential, or are in the service; None where
-    that is not known. `changed` is the day on which the credential was changed after the last of them, if it was.
+    that is not known. `changed` is the day on which the credential was changed after the last of them, if it was;
+    `is_odd` where the code cannot be about a credential of its type.
     """
 
     whose: str
@@ -44,6 +45,7 @@ class ErrorRow:
     cause: str
     remedy: str
     changed: str = ""
+    is_odd: bool = False
 
     @property
     def span(self) -> str:
@@ -60,6 +62,8 @@ class ErrorRow:
     @property
     def advice(self) -> str:
         """What to do, in a sentence; empty where it is not known whose they are."""
+        if self.is_odd:
+            return "The code cannot be about a credential of this type: nothing is concluded from it."
         if self.changed:
             return f"It was changed on {self.changed}, after the last of them: that may have fixed it."
         return f"{self.remedy}." if self.sid else ""
@@ -109,7 +113,12 @@ def plan_rows(plan: Plan) -> tuple[ErrorRow, ...]:
     for one in by_credential(errors.counts):
         (row,) = error_rows([one], plan.services, devices)
         if one.credential_sid in known:
-            row = replace(row, name=_named(known[one.credential_sid]), changed=errors.changed_since(one))
+            row = replace(
+                row,
+                name=_named(known[one.credential_sid]),
+                changed=errors.changed_since(one),
+                is_odd=errors.contradicts(one),
+            )
         rows.append(row)
     return tuple(sorted(rows, key=_rank))
 
@@ -130,8 +139,11 @@ def summed_up(errors: CountedErrors) -> str:
     return "; ".join(parts)
 
 
-def errors_view(plan: Plan, where: str) -> Text:
-    """The terminal's lines on the push errors of a plan; none where it has none of a snapshot that has them."""
+def errors_view(plan: Plan, where: str, *, explain: bool = True) -> Text:
+    """The terminal's lines on the push errors of a plan, with what to do if they are to explain it.
+
+    None where the snapshot has no push errors.
+    """
     if plan.push_errors is None:
         return Text()
     rows = plan_rows(plan)
@@ -142,7 +154,7 @@ def errors_view(plan: Plan, where: str) -> Text:
         text.append(f"  · {whose}{named}\n")
         facts = [f"× {row.errors:,}", row.span, *([row.reach] if row.reach else [])]
         text.append(f"      {row.code} {row.meaning}  {BREAK}{f'  {BREAK}'.join(facts)}\n")
-        text.append(f"      → {row.advice}\n" if row.advice else "", "dim")
+        text.append(f"      → {row.advice}\n" if explain and row.advice else "", "dim")
     text.append(more(len(rows), "row", where, "  "))
     return text.append(f"  {NO_PROOF}.\n\n" if not plan.push_errors.note else "\n", "dim")
 

@@ -54,7 +54,7 @@ def plan_view(
     text = changes_view(plan, where)
     if explain:
         text.append(findings_view(plan.findings, plan.services, where))
-    text.append(errors_view(plan, where))
+    text.append(errors_view(plan, where, explain=explain))
     text.append(proposals_view(plan.proposals, plan.services, where))
     text.append(f"{heading}: ", "bold").append(f"{verdict(plan)}. {BREAK}Nothing was written to Twilio.\n")
     text.append(f"Findings: {tally(plan.findings)}.\n")

@@ -43,6 +43,11 @@ _STYLES = {
     "(all)": ("#000000", "++", "o"),
 }
 _OTHERS = (("#009E73", "\\\\", "^"), ("#56B4E9", "oo", "v"), ("#F0E442", "--", "P"))
+# Colour and hatch of codes of push errors, those with the most first, and of all that are left.
+_OF_CODES = (
+    *(("#D55E00", ""), ("#0072B2", "//"), ("#E69F00", "\\\\"), ("#009E73", "xx"), ("#CC79A7", "..")),
+    ("#999999", "++"),
+)
 _FONT = "DejaVu Sans"  # comes with matplotlib
 _OF_EMOJI = ("So", "Sk", "Mn")  # categories of Unicode: pictures, skin tones, variants
 _JOINER = "\u200d"  # makes one picture of several
@@ -172,6 +177,8 @@ def curve(coverage: CoverageReview, threshold: float = 95.0) -> Chart:
     def draw(figure: Figure) -> str:
         axes = figure.add_subplot()
         _draw_curve(axes, coverage, threshold)
+        unit = "ready, % of the bindings that are expected"
+        _finish(axes, "Registered with Conversations", axes.yaxis, unit)
         ready = coverage.ready_now
         return f"Coverage over time: {'none expected' if pd.isna(ready) else f'{ready:.1f} % ready'} in the last run"
 
@@ -181,7 +188,7 @@ def curve(coverage: CoverageReview, threshold: float = 95.0) -> Chart:
 def errors(health: HealthReview, coverage: CoverageReview | None = None, threshold: float = 95.0) -> Chart:
     """Push errors by hour and code, below the curve of `coverage` where that is given, on the same days.
 
-    A gap is a time that no run has read; those errors that no alert dates are in the text alone.
+    Time that no run has read is grey; those errors that no alert dates are in the text alone.
     """
     hours = health.by_hour()
     grid = health.hours
@@ -197,18 +204,24 @@ def errors(health: HealthReview, coverage: CoverageReview | None = None, thresho
         else:
             above, axes = figure.subplots(2, sharex=True)
             _draw_curve(above, coverage, threshold)
+            _finish(above, "", above.yaxis, "ready, %", legend="")
             above.set_xlabel("")
         edges = pd.date_range(grid[0], periods=len(grid) + 1, freq="h").tz_localize(None)
         is_read, below = health.is_read(grid), pd.Series(0.0, index=grid)
-        for label, (colour, hatch, _) in _styles(shown).items():
-            top = (below + shown[label].reindex(grid, fill_value=0)).where(is_read)
-            axes.stairs(top, edges, baseline=below, fill=True, color=colour, hatch=hatch, label=_drawable(label))
+        for (label, numbers), (colour, hatch) in zip(shown.items(), _OF_CODES, strict=False):
+            top = (below + numbers.reindex(grid, fill_value=0)).where(is_read)
+            style: dict[str, Any] = {"facecolor": colour, "edgecolor": "white", "hatch": hatch, "linewidth": 0}
+            axes.stairs(top, edges, baseline=below, fill=True, label=_drawable(label), **style)
             below = top
         _dated(axes)
         axes.set_xlabel("hour (UTC)")
-        axes.set_ylim(0, max(1.0, float(below.max())) * 1.1)
+        highest = max(1.0, float(below.max())) * 1.1
+        axes.set_ylim(0, highest)
+        if not is_read.all():
+            unread = pd.Series(highest, index=grid).mask(is_read)
+            axes.stairs(unread, edges, fill=True, color="#dddddd", label="not read by any run")
         title = "Registered with Conversations, and push errors by hour" if coverage else "Push errors by hour"
-        _finish(axes, title, axes.yaxis, "errors an hour")
+        _finish(axes, title, axes.yaxis, "errors an hour", legend="outside lower left")
         said = "; ".join(f"{label} {int(numbers.sum()):,}" for label, numbers in shown.items())
         undated = f"; undated {health.undated:,}" if health.undated else ""
         return f"{title}: {said or 'none'}{undated}"
@@ -237,7 +250,6 @@ def _draw_curve(axes: Axes, coverage: CoverageReview, threshold: float) -> None:
     _dated(axes)
     axes.set_xlabel("day of the run (UTC)")
     axes.set_ylim(0, 104)
-    _finish(axes, "Registered with Conversations", axes.yaxis, "ready, % of the bindings that are expected")
 
 
 def _dated(axes: Axes) -> None:
@@ -277,17 +289,17 @@ def _bars(wide: pd.DataFrame, title: str, unit: str) -> Chart:
     return Chart(draw, 1.4 + 0.36 * max(1, len(shown)))
 
 
-def _finish(axes: Axes, title: str, along: Axis, unit: str) -> None:
-    """A title, a legend, and what the numbers along an axis are."""
+def _finish(axes: Axes, title: str, along: Axis, unit: str, legend: str = "outside right upper") -> None:
+    """A title, a legend for all axes (if it has a place), and what the numbers along an axis are."""
     figure = axes.figure
     figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
     axes.grid(axis=along.axis_name, color="#dddddd")
     along.set_label_text(unit)
-    if unit == "bindings":
+    if unit in ("bindings", "errors an hour"):
         along.set_major_locator(MaxNLocator(integer=True))
         along.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    if axes.get_legend_handles_labels()[0]:
-        figure.legend(loc="outside right upper", frameon=False)
+    if legend and axes.get_legend_handles_labels()[0]:
+        figure.legend(loc=legend, ncols=2 if "lower" in legend else 1, frameon=False)
 
 
 def _named(services: pd.DataFrame, wide: pd.DataFrame) -> pd.DataFrame:

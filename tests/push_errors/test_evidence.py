@@ -21,6 +21,7 @@ from migrate.model.sids import sids_in
 from migrate.snapshot.manifest import Filters
 from migrate.snapshot.reader import read_snapshot
 from tests.conftest import Run, service_sid
+from tests.push_errors.conftest import Monitored, alerts_world
 from tests.snapshots import AS_OF, binding, credential, credential_sid, push_error, write_snapshot
 
 SERVICE, OTHER = service_sid(1), service_sid(2)
@@ -76,13 +77,13 @@ TABLE: Sequence[tuple[str, Sequence[Mapping[str, Any]], Found]] = [
     ),
     (
         "an error from before the credential was changed proves nothing; an undated one may be from then",
-        [push_error(1, 52117, 3, credential_sid=FIXED), push_error(2, 52131, None, credential_sid=FIXED)],
+        [push_error(1, 52117, 3, credential_sid=FIXED), push_error(2, 52109, None, credential_sid=FIXED)],
         {
             ("credential-fcm-legacy", SERVICE, f"{OLD}: {NO_PROOF}"): 2,
             (
                 "credential-changed-since",
                 None,
-                f"{FIXED}: 52117 × 1 on 2026-06-12, 52131 × 1 (undated); changed on 2026-06-13",
+                f"{FIXED}: 52109 × 1 (undated), 52117 × 1 on 2026-06-12; changed on 2026-06-13",
             ): 1,
         },
     ),
@@ -101,6 +102,8 @@ TABLE: Sequence[tuple[str, Sequence[Mapping[str, Any]], Found]] = [
             push_error(2, 52134, credential_sid=UNUSED, binding_sid=BINDINGS[0]["sid"]),
             push_error(3, 52134, binding_sid=BINDINGS[0]["sid"]),
             push_error(4, 52134, binding_sid=BINDINGS[1]["sid"]),
+            push_error(5, 52134, credential_sid=credential_sid(9), binding_sid=BINDINGS[2]["sid"]),
+            push_error(6, 52134, credential_sid=credential_sid(9), binding_sid=BINDINGS[3]["sid"]),
         ],
         {
             ("credential-fcm-legacy", SERVICE, f"{OLD}: {NO_PROOF}"): 2,
@@ -109,7 +112,13 @@ TABLE: Sequence[tuple[str, Sequence[Mapping[str, Any]], Found]] = [
                 None,
                 f"{APN} (of the sandbox): 52134 × 2 on 2026-06-14; it has 1 live device",
             ): 2,
+            ("credential-environment-mixed", None, f"{credential_sid(9)}: 52134 × 2 on 2026-06-14"): 2,
         },
+    ),
+    (
+        "a code of FCM's says nothing of a certificate of Apple's, whatever an alert names",
+        [push_error(1, 52117, credential_sid=APN), push_error(2, 52131, credential_sid=OLD)],
+        {("credential-fcm-legacy", SERVICE, f"{OLD}: {NO_PROOF}"): 2},
     ),
     (
         "tokens are counted by service; a credential that is not named is not guessed",
@@ -183,6 +192,13 @@ def test_errors_that_could_not_be_read_prove_nothing_and_change_no_guess(tmp_pat
     }
 
 
+def test_a_manifest_whose_span_is_none_is_refused(run: Run, tmp_path: Path) -> None:
+    snapshot(tmp_path, [], read={"since": "lately"})
+    result = run("map", tmp_path / "s", "--out", tmp_path / "m")
+    assert result.exit_code == 1
+    assert "push_errors: not a time" in result.stderr
+
+
 def test_errors_that_may_be_missing_are_said(tmp_path: Path) -> None:
     snapshot(tmp_path, [], read={"incomplete": 2, "unfit": 1})
     assert {key: count for key, count in found_in(tmp_path).items() if "push" in key[0]} == {
@@ -214,14 +230,15 @@ def test_a_binding_says_that_its_credential_is_proven_to_fail(run: Run, tmp_path
     assert "credential-fcm-legacy-proven" in shown
 
 
-@pytest.mark.parametrize("field", ["since", "first", "error_code", "errors"])
+@pytest.mark.parametrize("field", ["since", "changed", "first", "error_code", "errors"])
 def test_a_summary_whose_errors_are_no_errors_is_refused(run: Run, tmp_path: Path, field: str) -> None:
     snapshot(tmp_path, [push_error(1, 52117, credential_sid=OLD)])
     found_in(tmp_path)
     path = tmp_path / "m" / "summary.json"
     content = json.loads(path.read_bytes())
     table = content["push_errors"]
-    (table if field == "since" else table["counts"][0])[field] = "2026-99-01T00:00:00Z"
+    place = {"since": table, "changed": table["credentials"][0]}.get(field, table["counts"][0])
+    place[field] = "2026-99-01T00:00:00Z"
     path.write_text(json.dumps(content))
     result = run("show", tmp_path / "m")
     assert result.exit_code == 1
@@ -265,3 +282,17 @@ def test_every_error_is_counted_once_whatever_it_names(
     assert about <= fails
     assert by_credential(counted.counts)[:1] == by_credential(by_credential(counted.counts))[:1]
     assert sum(one.errors for one in by_credential(counted.counts)) == len(rows)
+
+
+def test_a_recording_without_alerts_leaves_a_note_that_says_nothing_of_this_machine(
+    run: Run, monitored: Monitored, tmp_path: Path
+) -> None:
+    monitored(alerts_world())
+    cassette = tmp_path / "c.yaml"
+    assert run("extract", "--out", tmp_path / "first", "--no-alerts", "--record", cassette).exit_code == 0
+    assert run("extract", "--out", tmp_path / "s", "--replay", cassette).exit_code == 0
+    summary = map_snapshot(tmp_path / "s", tmp_path / "m")
+    assert [one.subject for one in summary.findings if one.code == "push-errors-unread"] == [
+        "The recording has no alerts"
+    ]
+    assert str(tmp_path) not in (tmp_path / "m" / "summary.json").read_text("utf-8")

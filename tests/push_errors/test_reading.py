@@ -162,7 +162,7 @@ def test_a_recording_without_alerts_is_a_note(tmp_path: Path, run: Run, monitore
     cassette = tmp_path / "c.yaml"
     assert run("extract", "--out", tmp_path / "s", "--record", cassette, "--no-alerts").exit_code == 0
     assert run("extract", "--out", tmp_path / "t", "--replay", cassette).exit_code == 0
-    assert "has no recording of" in read_facts(tmp_path / "t")["note"]
+    assert read_facts(tmp_path / "t")["note"] == "The recording has no alerts"
 
 
 def test_a_recording_has_the_alerts_and_no_text_of_them_is_in_a_snapshot(

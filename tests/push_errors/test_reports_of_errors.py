@@ -79,6 +79,11 @@ def test_an_error_from_before_a_change_is_shown_as_one_that_may_be_fixed() -> No
     )
 
 
+def test_a_code_that_cannot_be_about_its_credential_has_no_remedy() -> None:
+    plan = replace(plan_of(()), push_errors=counted(one(52131, credential=CR)))
+    assert all("cannot be about" in shown and "valid certificate" not in shown for shown in views(plan))
+
+
 def test_none_and_none_that_could_be_read_are_not_the_same() -> None:
     none = views(replace(plan_of(()), push_errors=counted()))
     unread = views(replace(plan_of(()), push_errors=counted(note="The key may not")))

@@ -107,7 +107,7 @@ def test_what_is_no_file_of_health_is_refused(folder: Path, tmp_path: Path) -> N
         open_health(folder)
 
 
-def test_the_chart_stacks_codes_and_leaves_a_gap_where_nothing_was_read(tmp_path: Path) -> None:
+def test_the_chart_stacks_codes_and_marks_the_time_that_was_not_read(tmp_path: Path) -> None:
     codes = [52117, 52102, 52131, 52133, 52134, 52005, 52150]
     left(tmp_path / "h", 9, 6, [(8, code, 10 - n) for n, code in enumerate(codes)])
     left(tmp_path / "h", 3, 0, [(2, 52117, 4)])
@@ -119,8 +119,10 @@ def test_the_chart_stacks_codes_and_leaves_a_gap_where_nothing_was_read(tmp_path
     )
     (axes,) = chart.figure.axes
     tops = [patch.get_data().values for patch in axes.patches]
+    *tops, unread = tops
     assert [len(values) for values in tops] == [9] * (charts.MOST_CODES + 1)
     assert tops[-1][1] == 49
+    assert [bool(value == value) for value in unread] == [False] * 3 + [True] * 3 + [False] * 3
     assert [bool(value != value) for value in tops[0]] == [False] * 3 + [True] * 3 + [False] * 3
     assert chart._repr_png_().startswith(b"\x89PNG")
 
