@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
 from io import BytesIO
 from pathlib import Path
 from textwrap import dedent
@@ -84,17 +85,18 @@ def test_a_child_that_dies_is_an_error_and_not_a_hang() -> None:
 def test_an_error_ends_the_children_at_once(tmp_path: Path) -> None:
     began = time.monotonic()
     told = tmp_path / "pid"
-    processes = Processes(1)
+    processes, begun = Processes(1), list[Future[None]]()
 
     def fail() -> None:
-        wait_for(lambda: told.exists() and told.read_text())
-        raise KeyError
+        with processes:
+            begun.append(processes.submit(sleep, told))
+            wait_for(lambda: told.exists() and told.read_text())
+            raise KeyError
 
-    with pytest.raises(KeyError), processes:
-        future = processes.submit(sleep, told)
+    with pytest.raises(KeyError):
         fail()
     with pytest.raises(InterruptedRunError):
-        result_of(future)
+        result_of(begun[0])
     assert not alive(int(told.read_text()))
     assert time.monotonic() - began < 50
     with pytest.raises(RuntimeError):
