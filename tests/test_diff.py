@@ -356,7 +356,7 @@ def test_two_kinds_and_what_is_neither_are_one_line(tmp_path: Path, run: Run) ->
     refused(run("diff", plan, folder), 2, "is a plan, and")
     refused(
         run("diff", tmp_path, folder),
-        1,
+        2,
         "is a folder of chat-migrate run, not a snapshot or a mapped folder or a plan",
         f"{plan}",
     )
@@ -365,7 +365,7 @@ def test_two_kinds_and_what_is_neither_are_one_line(tmp_path: Path, run: Run) ->
     for name in ("manifest.json", "summary.json"):
         (tmp_path / "empty" / name).write_text("{}")
     refused(run("diff", taken, tmp_path / "empty"), 1, "of a snapshot and of a mapped folder")
-    refused(run("diff", plan, taken / "manifest.json"), 1, "is a part of a snapshot")
+    refused(run("diff", plan, taken / "manifest.json"), 2, "is a part of a snapshot")
     refused(run("diff", taken, tmp_path / "nowhere"), 1, "There is no", "Name two snapshots")
     assert run("diff", plan, plan, "--report", plan).exit_code == 2
 

@@ -62,6 +62,8 @@ def test_a_snapshot_is_mapped_to_what_it_was_mapped_to(files: Path, tmp_path: Pa
     for name in ("services", "findings", "proposals", "credentials", "totals", "as_of", "account_sid"):
         assert now[name] == then[name], name
     text = (files / "mapped" / "push-config.yaml").read_text("utf-8").partition("\ncredentials:")[0]
+    former, worded = "that are to be made, or given another secret", "to create, or to give another secret"
+    text = text.replace(former, worded).replace("see the README", "see docs/credentials.md")
     assert (mapped / "push-config.yaml").read_text("utf-8") == text
     assert len(open_snapshot(files / "snapshot")) == 10
 

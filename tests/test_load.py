@@ -288,7 +288,7 @@ def test_a_run_that_is_interrupted_half_way_says_how_to_go_on(
 def test_a_run_whose_mapping_stops_names_the_command_that_goes_on_with_its_rules(
     tmp_path: Path, run: Run, serve: Serve, monkeypatch: pytest.MonkeyPatch, end: BaseException
 ) -> None:
-    def stop(*_: Any) -> None:
+    def stop(*_: Any, **__: Any) -> None:
         raise end
 
     serve(tiny_world())

@@ -298,7 +298,7 @@ def test_what_cannot_be_rehearsed_is_refused_before_anything_is_started(
 ) -> None:
     folder = make(tiny_world())
     assert run("rehearse", folder / "mapped", "--snapshot", folder / "snapshot", "--fault-rate", "0.6").exit_code == 2
-    assert run("rehearse", folder / "snapshot", "--snapshot", folder / "snapshot").exit_code == 1
+    assert run("rehearse", folder / "snapshot", "--snapshot", folder / "snapshot").exit_code == 2
     within = rehearse(run, folder, "--report", folder / "mapped" / "r.md")
     assert (within.exit_code, within.stderr.count("\n")) == (4, 1)
     (folder / "snapshot" / "credentials.parquet").write_bytes(b"")
