@@ -13,6 +13,7 @@ The public names are imported on first use, so that `import migrate` costs nothi
 - `rehearse_load(mapped, snapshot)` tries the whole load on a stand-in of this machine;
 - `apply_plan(api, plan, journal, confirm=...)` writes a plan, `rollback_plan(api, journal, confirm=...)` undoes it;
 - `verify_snapshot(snapshot, coverage, live)` counts who has registered with Conversations by now;
+- `measure_health(api, folder, HealthOptions(length))` counts the pushes that APNs and FCM refused;
 - `retire_bindings(api, snapshot, coverage, confirm=...)` deletes Chat's bindings that are shown to be replaced;
 - `open_api(settings)` gives the `api` that the others take, live, recording or replaying;
 - `Observer` receives warnings before something is written, which go to the log otherwise;
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from migrate.map.mapping import map_snapshot
     from migrate.map.rules_toml import load_rules
     from migrate.model.errors import MigrateError
+    from migrate.push_errors.measuring import HealthOptions, measure_health
     from migrate.rehearse.rehearsal import rehearse_load
     from migrate.retire.delete import retire_bindings
     from migrate.twilio_api.connect import ApiSettings, open_api
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "ApiSettings": "migrate.twilio_api.connect",
     "ExtractOptions": "migrate.extract.extraction",
+    "HealthOptions": "migrate.push_errors.measuring",
     "MigrateError": "migrate.model.errors",
     "Observer": "migrate.load.writing",
     "apply_plan": "migrate.load.apply",
@@ -61,6 +64,7 @@ _HOMES = {
     "load_rules": "migrate.map.rules_toml",
     "make_plan": "migrate.load.planning",
     "map_snapshot": "migrate.map.mapping",
+    "measure_health": "migrate.push_errors.measuring",
     "open_api": "migrate.twilio_api.connect",
     "read_plan": "migrate.load.plan_file",
     "rehearse_load": "migrate.rehearse.rehearsal",
@@ -74,6 +78,7 @@ _HOMES = {
 __all__ = [
     "ApiSettings",
     "ExtractOptions",
+    "HealthOptions",
     "MigrateError",
     "Observer",
     "apply_plan",
@@ -83,6 +88,7 @@ __all__ = [
     "load_rules",
     "make_plan",
     "map_snapshot",
+    "measure_health",
     "open_api",
     "read_plan",
     "rehearse_load",

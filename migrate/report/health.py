@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.text import Text
 
+from migrate.model.counted_errors import ErrorCount
 from migrate.model.push_errors import KINDS, entry_of
-from migrate.push_errors.counts import ErrorCount
 from migrate.push_errors.health import Health
 from migrate.push_errors.health_folder import Measured
 from migrate.report.layout import BREAK, COLUMN, sided, table
 from migrate.report.limit import MOST_SHOWN, more
-from migrate.report.wording import count, name, when
+from migrate.report.push_errors import NOT_ATTRIBUTED, ErrorRow, error_rows
+from migrate.report.wording import count, when
 
 _COLOURS = {
     "credential": "bold red",
@@ -23,11 +25,20 @@ _COLOURS = {
     "unknown": "yellow",
 }
 _BARS = "▁▂▃▄▅▆▇█"
-NO_PROOF = (
+_NO_PROOF = (
     "No push error is no proof of health: a credential that no push was sent with has none. Alerts come late, too: "
     "look again"
 )
 _APART = "Neither their credential nor their service is known: the alerts name none, or several"
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """A count, the row of it, and its trend."""
+
+    count: ErrorCount
+    row: ErrorRow
+    trend: Sequence[int]
 
 
 def health_view(found: Health) -> Text:
@@ -37,8 +48,8 @@ def health_view(found: Health) -> Text:
     shown = groups[:MOST_SHOWN]
     for number, (heading, rows) in enumerate(shown):
         text.append(f"{chr(10) * bool(number)}{heading}\n", "bold")
-        for one, trend in rows[:MOST_SHOWN]:
-            text.append(_row(found, one, trend))
+        for each in rows[:MOST_SHOWN]:
+            text.append(_row(found, each))
         text.append(more(len(rows), "code", "use --json", "  "))
     text.append(more(len(groups), "credential or service", "use --json"))
     if found.read.incomplete:
@@ -48,7 +59,7 @@ def health_view(found: Health) -> Text:
             "yellow",
         )
     if not found.counts or found.read.alerts == 0:
-        text.append(f"{NO_PROOF}.\n")
+        text.append(f"{_NO_PROOF}.\n")
     return text
 
 
@@ -85,49 +96,48 @@ def _rate(rate: float) -> str:
     return f"{rate:,.1f} errors a day for 100 live devices"
 
 
-def _groups(found: Health) -> list[tuple[str, list[tuple[ErrorCount, Sequence[int]]]]]:
-    """Counts with their trends, by credential, else by service; those of neither last."""
-    groups: dict[tuple[int, str], list[tuple[ErrorCount, Sequence[int]]]] = {}
+def _groups(found: Health) -> list[tuple[str, list[_Counted]]]:
+    """Rows of errors by credential, else by service, each below its heading; those of neither last."""
+    groups: dict[str, list[_Counted]] = {}
     for one, trend in zip(found.counts, found.trends, strict=True):
-        place = 0 if one.credential_sid else 1 if one.service_sid else 2
-        groups.setdefault((place, one.credential_sid or one.service_sid or ""), []).append((one, trend))
+        sid, devices = one.credential_sid or one.service_sid or "", found.devices_of(one)
+        (row,) = error_rows([one], found.names, {} if devices is None else {sid: devices})
+        groups.setdefault(sid, []).append(_Counted(one, row, trend))
 
-    def rank(item: tuple[tuple[int, str], list[tuple[ErrorCount, Sequence[int]]]]) -> tuple[int, int, int, str]:
-        (place, sid), rows = item
-        kind = min(KINDS.index(entry_of(one.error_code).kind) for one, _ in rows)
-        return place == 2, kind, -sum(one.errors for one, _ in rows), sid
+    def rank(some: list[_Counted]) -> tuple[bool, int, int, str]:
+        worst = min(KINDS.index(entry_of(each.count.error_code).kind) for each in some)
+        return not some[0].row.sid, worst, -sum(each.row.errors for each in some), some[0].row.sid
 
-    return [(_heading(*key, rows, found.names), rows) for key, rows in sorted(groups.items(), key=rank)]
-
-
-def _heading(place: int, sid: str, rows: Sequence[tuple[ErrorCount, Sequence[int]]], names: Mapping[str, str]) -> str:
-    total = f"  {COLUMN}{count(sum(one.errors for one, _ in rows), 'error')}"
-    if place == 2:
-        return f"Not attributed{total}. {BREAK}{_APART}"
-    kind = ("Credential", "Service")[place]
-    return f"{kind} {sid}  {COLUMN}{sided(name(names[sid]))}{total}" if names.get(sid) else f"{kind} {sid}{total}"
+    return [(_heading(some), some) for some in sorted(groups.values(), key=rank)]
 
 
-def _row(found: Health, one: ErrorCount, trend: Sequence[int]) -> Text:
-    entry = entry_of(one.error_code)
-    text = Text("  ").append(f"{one.error_code}", _COLOURS[entry.kind]).append(f"  {COLUMN}{entry.meaning}", "bold")
-    text.append(f"  {BREAK}× {one.errors:,}")
+def _heading(some: Sequence[_Counted]) -> str:
+    row = some[0].row
+    total = f"  {COLUMN}{count(sum(each.row.errors for each in some), 'error')}"
+    if not row.sid:
+        return f"{NOT_ATTRIBUTED.capitalize()}{total}. {BREAK}{_APART}"
+    named = f"  {COLUMN}{sided(row.name)}" if row.name else ""
+    return f"{row.whose.capitalize()} {row.sid}{named}{total}"
+
+
+def _row(found: Health, each: _Counted) -> Text:
+    row, one = each.row, each.count
+    text = Text("  ").append(f"{row.code}", _COLOURS[row.kind]).append(f"  {COLUMN}{row.meaning}", "bold")
+    text.append(f"  {BREAK}× {row.errors:,}")
     if found.before:
         text.append(f" {BREAK}({found.now.errors_of(one):,.1f} a day, before {found.before.errors_of(one):,.1f})")
-    if one.first:
-        text.append(f"  {BREAK}{when(one.first)} to {when(one.last)}")
-    if one.service_sid and one.credential_sid:
-        text.append(f"  {BREAK}in {one.service_sid}")
+    text.append(f"  {BREAK}{row.span}")
+    if row.service_sid:
+        text.append(f"  {BREAK}in {row.service_sid}")
     text.append("\n")
-    if any(trend):
-        text.append(f"         {bars(trend)}\n", "dim")
-    devices = found.devices_of(one)
-    named = f"The alerts name {count(one.bindings, 'binding')}. " if one.bindings else ""
-    using = f"{count(devices, 'live device')} {_HAVE[bool(one.credential_sid)]}. " if devices is not None else ""
-    return text.append(f"         {named}{using}{entry.cause}.\n         → {entry.remedy}.\n", "dim")
+    if any(each.trend):
+        text.append(f"         {bars(each.trend)}\n", "dim")
+    named = f"The alerts name {count(row.bindings, 'binding')}. " if row.bindings else ""
+    using = f"{count(row.devices, 'live device')} {_HAVE[row.whose]}. " if row.devices is not None else ""
+    return text.append(f"         {named}{using}{row.cause}.\n         → {row.remedy}.\n", "dim")
 
 
-_HAVE = {True: "registered with that credential", False: "are in that service"}
+_HAVE = {"credential": "registered with that credential", "service": "are in that service"}
 
 
 def bars(numbers: Sequence[int]) -> str:
