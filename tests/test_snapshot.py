@@ -142,7 +142,7 @@ def test_equal_snapshots_have_equal_digests_whenever_they_were_made(tmp_path: Pa
     again, first = read_snapshot(tmp_path / "s"), read_snapshot(demo.folder / "snapshot")
     assert again.manifest.digest == first.manifest.digest
     assert again.manifest.started_at != first.manifest.started_at
-    assert [row["sid"] for row in again.credentials()] == [f"CR{number:032d}" for number in range(1, 7)]
+    assert [row["sid"] for row in again.credentials()] == [f"CR{number:032d}" for number in range(1, 8)]
 
 
 _TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)  # half of a surrogate pair is refused before

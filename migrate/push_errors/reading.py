@@ -15,7 +15,15 @@ from typing import Any, Protocol, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from migrate.model.errors import InputError, InterruptedRunError, OtherAccountError, RefusedError, TwilioError
+from migrate.model.errors import (
+    InputError,
+    InterruptedRunError,
+    MigrateError,
+    OtherAccountError,
+    RefusedError,
+    TransientTwilioError,
+    TwilioError,
+)
 from migrate.model.schemas import PUSH_ERRORS
 from migrate.push_errors.alert import alert_of
 from migrate.push_errors.reading_log import Counted, ReadingLog, begun_head
@@ -168,14 +176,18 @@ class _Reading:
         self._began = time.monotonic()
 
     def run(self) -> None:
-        """Read all windows that wait. One that fails does not stop the others; the first failure is then raised."""
-        failures: list[TwilioError] = []
+        """Read all windows that wait; the first failure is raised once nothing is under way any more.
+
+        What passes keeps no other window from being read. What does not ends the reading alone: requests of other
+        kinds go on, and so nothing is raised while the threads run.
+        """
+        failures: list[MigrateError] = []
         with Workers(self._api.throttle.most, "alerts", stop=self._api.stop) as workers:
-            under_way: dict[Future[_Found], Window] = {}
+            under_way: dict[Future[_Found | MigrateError], Window] = {}
 
             def begin(windows: list[Window]) -> None:
                 for window in windows:
-                    under_way[workers.submit(self._read, window)] = window
+                    under_way[workers.submit(self._try, window)] = window
                 self._progress(chains=len(windows))
 
             begin(sorted(self._log.waiting))
@@ -184,12 +196,16 @@ class _Reading:
                 done, _ = wait(under_way, HEED, FIRST_COMPLETED)
                 for future in done:
                     window = under_way.pop(future)
-                    try:
-                        begin(self._store(window, result_of(future)))
-                    except TwilioError as error:
-                        failures.append(error)
-                        if error.status in (401, 403):
-                            raise  # the others would get the same answer
+                    if future.cancelled():
+                        continue
+                    found = result_of(future)
+                    if isinstance(found, _Found):
+                        begin(self._store(window, found))
+                        continue
+                    failures.append(found)
+                    if not isinstance(found, TransientTwilioError):  # the others would get the same answer
+                        for other in under_way:
+                            other.cancel()
         if failures:
             raise failures[0]
 
@@ -205,6 +221,15 @@ class _Reading:
         self._log.done(window, found.rows, Counted(len(found), found.unfit, lacks))
         self._progress(chains_done=1, rows=len(found), read=len(found), pages=found.pages)
         return []
+
+    def _try(self, window: Window) -> _Found | MigrateError:
+        """What a window has, or why that was not given. Raises what ends the whole run."""
+        try:
+            return self._read(window)
+        except (InterruptedRunError, OtherAccountError):
+            raise
+        except MigrateError as error:
+            return error
 
     def _read(self, window: Window) -> _Found:
         """What a window has, from the beginning; once more where its page token no longer works."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +192,12 @@ def test_a_server_that_ignores_the_dates_is_refused(
     assert result.exit_code == 4
     assert "the server ignores the filter" in result.stderr
     assert not list((tmp_path / "h").glob("*.parquet"))
+    # A snapshot goes without them; its bindings are read all the same.
+    assert run("extract", "--out", tmp_path / "s").exit_code == 0
+    monkeypatch.setattr("migrate.push_errors.reading.MARGIN", timedelta(days=29, hours=23))
+    assert run("extract", "--out", tmp_path / "t").exit_code == 0
+    assert "ignores the filter" in read_facts(tmp_path / "t")["note"]
+    assert json.loads((tmp_path / "t" / "manifest.json").read_bytes())["rows"] == 3
 
 
 def test_verify_reads_no_alerts(tmp_path: Path, run: Run, monitored: Monitored, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip

@@ -51,7 +51,7 @@ def test_offline_from_the_demos_files_what_is_not_known_is_said(demo: Demo, ask:
     for user, service, code in (
         ("rider-0001", DISPATCH, "not-known"),
         ("user-0001", PARTNER_PORTAL, "push-off"),
-        ("beta-0001", COURIER_BETA, "push-off"),
+        ("beta-0001", COURIER_BETA, "device-refused"),
     ):
         told = ask(user, *options, service=service)
         assert told["verdict"]["code"] == code
