@@ -37,6 +37,7 @@ from migrate.runtime.interrupts import resumable
 from migrate.runtime.processes import Processes
 from migrate.runtime.workers import GRACE, Workers, result_of
 from migrate.snapshot.reader import BATCH_ROWS, Snapshot, batches, read_snapshot
+from migrate.snapshot.unfinished import BINDINGS_FOLDER
 from migrate.storage.database import FullMemoryError
 from migrate.storage.files import sync
 
@@ -125,15 +126,30 @@ def map_snapshot(
     again = "The same command starts over"
     whole = resumable(kept=kept, remedy=again, cannot=lambda _: f"Cannot map into {out}")
     with whole, MappedWriter(out, overwrite=overwrite) as writer, ExitStack() as stack:
-        source, many = read_snapshot(snapshot), os.cpu_count() or 1
-        small = executor
-        if small is None and len(source.manifest.rows_by_service) >= MANY_SERVICES and many > 1:
+        many, small = os.cpu_count() or 1, executor
+        if small is None and many > 1 and _has_many_services(snapshot):
             small = stack.enter_context(Processes(many))
+            for _ in range(many):  # they begin to import what they need while the snapshot is verified
+                small.submit(_be_imported)
         executor = executor or stack.enter_context(Workers(many, "map"))
+        source = read_snapshot(snapshot)
         rules = reviewed.rules if reviewed else rules or default_rules()
         mapping = _Mapping(source, rules, writer, executor, small or executor, reviewed)
         stack.callback(mapping.stop)  # before the writer clears away, and before the threads are waited for
         return mapping.run()
+
+
+def _be_imported() -> None:
+    """Do nothing, in a process that has this module then."""
+
+
+def _has_many_services(snapshot: Path) -> bool:
+    """Whether child processes are worth their start; a folder that is no snapshot is refused later."""
+    try:
+        with os.scandir(snapshot / BINDINGS_FOLDER) as folders:
+            return sum(1 for _ in folders) >= MANY_SERVICES
+    except OSError:
+        return False
 
 
 def _stamp(out: Path) -> tuple[int, int] | None:
