@@ -82,6 +82,12 @@ def test_a_child_that_dies_is_an_error_and_not_a_hang() -> None:
         result_of(processes.submit(die))
 
 
+def test_where_no_child_can_begin_the_system_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    with Processes(1) as processes, pytest.raises(FileNotFoundError):
+        result_of(processes.submit(os.getpid))
+
+
 def test_an_error_ends_the_children_at_once(tmp_path: Path) -> None:
     began = time.monotonic()
     told = tmp_path / "pid"
@@ -117,6 +123,27 @@ def test_no_child_outlives_a_parent_that_is_killed(tmp_path: Path) -> None:
         wait_for(lambda: told.exists() and told.read_text())
         parent.kill()
     wait_for(lambda: not alive(int(told.read_text())))
+
+
+@pytest.mark.parametrize("flags", [["-I"], ["-P"], ["-E", "-X", "utf8"]])
+def test_a_child_imports_what_its_parent_does_whatever_the_environment_and_the_folder_have(
+    tmp_path: Path, flags: list[str]
+) -> None:
+    for name in ("json", "pickle", "migrate"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('not this one')")
+    script = dedent(f"""
+        import sys
+        sys.path.insert(0, {str(ROOT)!r})
+        from migrate.runtime.processes import Processes
+        with Processes(1) as processes:
+            print(processes.submit(eval, "__import__('sys').path == " + repr(sys.path)).result())
+            print(processes.submit(eval, "__import__('sys').flags.utf8_mode").result() == sys.flags.utf8_mode)
+    """)
+    environment = {**os.environ, "PYTHONPATH": "" if flags == ["-P"] else str(tmp_path)}
+    command = [sys.executable, *flags, "-c", script]
+    cwd = ROOT if flags[0] == "-E" else tmp_path  # where the parent looks first, but for -I and -P
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["True", "True"]
 
 
 def test_what_was_cut_short_is_no_frame() -> None:

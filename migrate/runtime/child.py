@@ -63,7 +63,3 @@ def main() -> None:
     gc.freeze()
     while True:
         write_frame(sink, answer(jobs.get()))
-
-
-if __name__ == "__main__":
-    main()
