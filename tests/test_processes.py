@@ -158,15 +158,23 @@ def test_what_was_cut_short_is_no_frame() -> None:
     assert b"UnpicklingError" in answer(b"no job")
 
 
-def test_many_small_services_are_mapped_by_child_processes_to_the_same_bytes(
+def test_many_small_services_are_mapped_by_a_few_child_processes_to_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     snapshot = services_of(tmp_path / "s", 12)
     threads = map_snapshot(snapshot, tmp_path / "threads")
+    begun: list[int] = []
+
+    def recorded(many: int) -> Processes:
+        begun.append(many)
+        return Processes(many)
+
+    monkeypatch.setattr(mapping, "Processes", recorded)
     monkeypatch.setattr(mapping, "MANY_SERVICES", 12)
     monkeypatch.setattr(mapping, "SERVICES_A_TASK", 3)
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
     assert map_snapshot(snapshot, tmp_path / "processes") == threads
+    assert begun == [4], "of a machine with many processors a container may have two, and little memory"
     files = {path.relative_to(tmp_path / "threads") for path in (tmp_path / "threads").rglob("*") if path.is_file()}
     assert len(files) > 12
     for file in files - {Path("summary.json")}:

@@ -42,6 +42,7 @@ from migrate.storage.files import sync
 
 ROWS_A_TASK = 500_000  # bindings that one task maps, and that one file of the mapped folder has
 MANY_SERVICES = 2_000  # from which on child processes are worth their start
+MOST_CHILDREN = 4  # each takes some 200 MB, and a container may have fewer processors than its machine
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def map_snapshot(
         source, many = read_snapshot(snapshot), os.cpu_count() or 1
         small = executor
         if small is None and len(source.manifest.rows_by_service) >= MANY_SERVICES and many > 1:
-            small = stack.enter_context(Processes(many))
+            small = stack.enter_context(Processes(min(many, MOST_CHILDREN)))
         executor = executor or stack.enter_context(Workers(many, "map"))
         rules = reviewed.rules if reviewed else rules or default_rules()
         mapping = _Mapping(source, rules, writer, executor, small or executor, reviewed)
