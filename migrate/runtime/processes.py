@@ -1,4 +1,4 @@
-"""Jobs in processes of their own: for work that holds the interpreter's lock, so that threads wait for each other.
+"""Jobs in child processes: for work that holds the interpreter's lock, so that threads would wait for each other.
 
 `ProcessPoolExecutor` is not used: its processes outlive a parent that is killed, and import the caller's `__main__`.
 """
@@ -30,9 +30,9 @@ _BEGIN = "import sys; sys.path[:] = sys.argv[1:]; from migrate.runtime.child imp
 
 
 class Processes(Executor):
-    """A bounded number of child processes, each of which takes the next job when it is through with one.
+    """A bounded number of child processes, each of which takes the next job when it has finished one.
 
-    Jobs and their results are pickled. As a context manager it waits for all jobs at its end; where that is an error,
+    Jobs and their results are pickled. As a context manager it waits for all jobs at its end; after an error,
     and when the process is asked to end, the children are killed. None outlives this process.
     """
 

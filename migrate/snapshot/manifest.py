@@ -82,8 +82,7 @@ class PushErrorsRead(Struct, frozen=True, forbid_unknown_fields=True):
 
     `alerts` were read in all, of every product; `errors` are those of pushes, each once. `unfit` could not be read.
     `incomplete` counts the pieces of time that may lack some: Twilio shows 10,000 alerts of one second at most, and
-    none of more than 30 days ago. `note` says why
-    there are none, where they could not be read; empty otherwise.
+    none of more than 30 days ago. `note` says why there are none, where they could not be read; empty otherwise.
     """
 
     since: str
