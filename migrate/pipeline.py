@@ -46,6 +46,10 @@ def run(
     """
     snapshot, mapped = out / "snapshot", out / "mapped"
     refuse_unless_free(mapped)
+    if like:
+        from migrate.map.reviewed import open_reviewed  # only then: it brings tomlkit
+
+        open_reviewed(like)  # an extract can take hours: what is wrong with it is to be known before
     manifest = extract_snapshot(api, snapshot, options, progress)
     to_map = Step("map", {"snapshot": snapshot, "out": mapped, "rules": (rules and rules.file) or None, "like": like})
     with _done_before(f"The snapshot is finished in {snapshot}", to_map):

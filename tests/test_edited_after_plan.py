@@ -77,6 +77,25 @@ def test_a_plan_of_some_services_is_compared_with_those(folder: Path, run: Run) 
     assert run("load", "--plan", "one.json").exit_code == 5
 
 
+def test_a_plan_of_all_services_by_name_leaves_the_credentials_out_and_is_not_taken_for_edited(
+    folder: Path, run: Run, environment: pytest.MonkeyPatch
+) -> None:
+    environment.setenv("FCM_KEY", "planted-9c1d-secret")
+    by_name = [word for number in (1, 2) for word in ("--service", service_sid(number))]
+    assert run("load", "mapped", *by_name, "--plan-out", "before.json").exit_code == 0
+    config = folder / "mapped" / "push-config.yaml"
+    plain = config.read_text("utf-8")
+    config.write_text(plain + '\ncredentials:\n  new: {type: fcm, secret: "env:FCM_KEY"}\n', "utf-8")
+    for options in (by_name, by_name[:2], ["--only-credentials"]):
+        assert run("load", "mapped", *options, "--plan-out", "some.json", "--overwrite").exit_code == 0
+        assert run("load", "--plan", "some.json").exit_code == 0, options
+    for older in ("plan.json", "before.json"):
+        assert run("load", "--plan", older).exit_code == 5, "a credential was added since"
+    assert run("load", "mapped", *by_name, "--plan-out", "some.json", "--overwrite").exit_code == 0
+    edit(folder)
+    assert run("load", "--plan", "some.json").exit_code == 5
+
+
 def test_a_plan_that_was_begun_is_finished(
     folder: Path, run: Run, server: StandInServer, environment: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ from urllib3.util import connection
 
 from migrate.twilio_api import first_answers
 from tests.conftest import Migrated, Run, Serve, said, tiny_world
+from tests.test_next_steps import on_terminal
 
 
 @pytest.fixture
@@ -108,3 +109,14 @@ def test_a_host_of_twilios_gets_the_whole_budget(tmp_path: Path, run: Run, envir
     assert warning.startswith("Warning: No answer from https://chat.twilio.com/v2/Services")
     assert "trying again for up to 60 s" in warning
     assert "a firewall, a filter" in error
+
+
+@pytest.mark.usefixtures("account")
+@pytest.mark.parametrize("columns", [40, 80])
+def test_the_warning_is_shown_on_a_terminal_while_bars_are(
+    tmp_path: Path, environment: pytest.MonkeyPatch, columns: int
+) -> None:
+    environment.setattr(first_answers, "PATIENCE", 0.0)
+    told = on_terminal(environment, columns, ["extract", "--out", str(tmp_path / "new")], since="Warning: ")
+    assert "trying again for up to 0 s" in " ".join(told.split())
+    assert "Error: No answer from" in " ".join(told.split())

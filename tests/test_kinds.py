@@ -64,6 +64,7 @@ def _health(folder: Path) -> Path:
 
 def test_there_is_something_of_each_kind_and_it_is_recognised(kinds: Mapping[str, Path]) -> None:
     assert set(kinds) == set(get_args(Kind)) == set(NAMES)
+    assert {kind for kind, path in kinds.items() if path.is_dir()} == set(FOLDERS)
     for kind, path in kinds.items():
         found = recognise(path)
         assert (found.kind if found else None) == kind
@@ -77,7 +78,7 @@ def places() -> Iterator[tuple[str, click.Parameter, PathType]]:
 
 
 PLACES = list(places())
-FOLDERS = ("snapshot", "mapped", "coverage", "run")
+FOLDERS = ("snapshot", "mapped", "coverage", "health", "run")
 
 
 def pairs() -> Iterator[tuple[str, click.Parameter, Kind]]:

@@ -119,6 +119,10 @@ def test_a_run_carries_a_review_over(run: Run, serve: Serve, monkeypatch: pytest
     Path("rules.toml").write_text("")
     both = run("run", "--out", "three", "--like", "one/mapped", "--rules", "rules.toml")
     assert (both.exit_code, "exclude each other" in both.stderr) == (2, True)
+    Path("one/mapped/push-config.as-mapped.yaml").unlink()
+    for like, code in (("nowhere", 1), ("one/mapped", 4)):
+        assert run("run", "--out", "four", "--like", like).exit_code == code
+        assert not Path("four").exists(), "nothing is read for a review that cannot be carried over"
 
 
 def test_when_they_are_ready_the_next_step_is_to_retire(run: Run, serve: Serve) -> None:
@@ -206,8 +210,8 @@ def test_a_run_that_is_interrupted_later_names_what_brings_the_same_files(
     }
 
 
-def on_terminal(environment: pytest.MonkeyPatch, columns: int, words: Sequence[str]) -> str:
-    """What a command writes to standard error, where that is a terminal so wide."""
+def on_terminal(environment: pytest.MonkeyPatch, columns: int, words: Sequence[str], since: str = "Error: ") -> str:
+    """What a command that fails writes to standard error after some words, where that is a terminal so wide."""
     parent, child = pty.openpty()
     fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
     with environment.context() as patch, os.fdopen(child, "w", encoding="utf-8") as terminal:
@@ -221,7 +225,7 @@ def on_terminal(environment: pytest.MonkeyPatch, columns: int, words: Sequence[s
         while part := os.read(parent, 65_536):
             told += part
     os.close(parent)
-    return told.decode().replace("\r\n", "\n").partition("Error: ")[2]
+    return told.decode().replace("\r\n", "\n").partition(since)[2]
 
 
 @pytest.mark.parametrize("width", [40, 60, 100])

@@ -82,6 +82,12 @@ def test_a_child_that_dies_is_an_error_and_not_a_hang() -> None:
         result_of(processes.submit(die))
 
 
+def test_where_no_child_can_begin_the_system_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    with Processes(1) as processes, pytest.raises(FileNotFoundError):
+        result_of(processes.submit(os.getpid))
+
+
 def test_an_error_ends_the_children_at_once(tmp_path: Path) -> None:
     began = time.monotonic()
     told = tmp_path / "pid"
@@ -119,6 +125,27 @@ def test_no_child_outlives_a_parent_that_is_killed(tmp_path: Path) -> None:
     wait_for(lambda: not alive(int(told.read_text())))
 
 
+@pytest.mark.parametrize("flags", [["-I"], ["-P"], ["-E", "-X", "utf8"]])
+def test_a_child_imports_what_its_parent_does_whatever_the_environment_and_the_folder_have(
+    tmp_path: Path, flags: list[str]
+) -> None:
+    for name in ("json", "pickle", "migrate"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('not this one')")
+    script = dedent(f"""
+        import sys
+        sys.path.insert(0, {str(ROOT)!r})
+        from migrate.runtime.processes import Processes
+        with Processes(1) as processes:
+            print(processes.submit(eval, "__import__('sys').path == " + repr(sys.path)).result())
+            print(processes.submit(eval, "__import__('sys').flags.utf8_mode").result() == sys.flags.utf8_mode)
+    """)
+    environment = {**os.environ, "PYTHONPATH": "" if flags == ["-P"] else str(tmp_path)}
+    command = [sys.executable, *flags, "-c", script]
+    cwd = ROOT if flags[0] == "-E" else tmp_path  # where the parent looks first, but for -I and -P
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["True", "True"]
+
+
 def test_what_was_cut_short_is_no_frame() -> None:
     stream = BytesIO()
     write_frame(stream, b"some")
@@ -131,15 +158,23 @@ def test_what_was_cut_short_is_no_frame() -> None:
     assert b"UnpicklingError" in answer(b"no job")
 
 
-def test_many_small_services_are_mapped_by_child_processes_to_the_same_bytes(
+def test_many_small_services_are_mapped_by_a_few_child_processes_to_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     snapshot = services_of(tmp_path / "s", 12)
     threads = map_snapshot(snapshot, tmp_path / "threads")
+    begun: list[int] = []
+
+    def recorded(many: int) -> Processes:
+        begun.append(many)
+        return Processes(many)
+
+    monkeypatch.setattr(mapping, "Processes", recorded)
     monkeypatch.setattr(mapping, "MANY_SERVICES", 12)
     monkeypatch.setattr(mapping, "SERVICES_A_TASK", 3)
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
     assert map_snapshot(snapshot, tmp_path / "processes") == threads
+    assert begun == [4], "of a machine with many processors a container may have two, and little memory"
     files = {path.relative_to(tmp_path / "threads") for path in (tmp_path / "threads").rglob("*") if path.is_file()}
     assert len(files) > 12
     for file in files - {Path("summary.json")}:

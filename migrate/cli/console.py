@@ -147,7 +147,9 @@ def broken(message: str, commands: Sequence[str] = ()) -> str:
 
     for command in commands:
         message = message.replace(command, BREAK + unbroken(command))
-    return fitted(Text(message), width, encoding=getattr(sys.stderr, "encoding", "utf-8"), is_terminal=True).plain
+    # While bars are shown, standard error is rich's, which has no encoding of its own.
+    out = getattr(sys.stderr, "rich_proxied_file", sys.stderr)
+    return fitted(Text(message), width, encoding=getattr(out, "encoding", None) or "utf-8", is_terminal=True).plain
 
 
 def _is_terminal(out: IO[str] | None) -> bool:

@@ -20,7 +20,7 @@ from migrate.snapshot.writer import SnapshotWriter
 BYTES_A_ROW = 400  # of a record that does not fit, in memory; a row takes as much
 ROWS_IN_HAND = 160_000  # of all chains together: some 60 MB
 MOST_PART_ROWS = 20_000
-FEW_ROWS = 1_000  # of all chains of a service, that become one part: a file costs more to open than to read
+FEW_ROWS = 1_000  # of a service: up to so many share one part, as a file costs more to open than to read
 LONGEST_IN_HAND = 30.0  # seconds; then even a few pages become a part, so that a crash costs no more
 
 
@@ -54,7 +54,7 @@ class _Hand:
 
     @property
     def size(self) -> int:
-        """As how many rows it counts."""
+        """How many rows it counts as."""
         return max(self.many, self.rejected_bytes // BYTES_A_ROW)
 
     @property

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from migrate.load.journal import begun_journal
 from migrate.load.plan_file import free_plan
+from migrate.load.planning import digest_without_credentials
 from migrate.map.mapped_folder import CONFIG, Mapped, open_mapped, shown_path
 from migrate.model.errors import InputError, StaleError, Step
 from migrate.model.plan import Plan
@@ -27,7 +28,7 @@ def refuse_edited(plan: Plan, plan_file: Path, journal: Path) -> None:
     if begun and begun.plan_id == plan.plan_id and begun.entries:
         return
     mapped = _beside(plan_file)
-    if mapped is None or mapped.summary.snapshot != plan.snapshot or plan.push_config == _digest(mapped, plan):
+    if mapped is None or mapped.summary.snapshot != plan.snapshot or plan.push_config in _digests(mapped, plan):
         return
     raise StaleError(
         f"{mapped.folder / CONFIG} was edited after the plan {plan_file} was made from it",
@@ -61,11 +62,13 @@ def _beside(plan_file: Path) -> Mapped | None:
     return None
 
 
-def _digest(mapped: Mapped, plan: Plan) -> str:
-    """What a plan made now would have for the push configuration: the whole, or as narrowed as that plan is."""
+def _digests(mapped: Mapped, plan: Plan) -> tuple[str, str]:
+    """What a plan made now would have for the push configuration: the whole, or as narrowed as that plan is; and what
+    one would have that was made for its services by name, which can be all that there are.
+    """
     planned = {*plan.unchanged, *plan.missing, *(change.service_sid for change in plan.changes)}
     config = mapped.config
+    some = PushConfig(tuple(one for one in config.services if one.service_sid in planned))
     if not {service["service_sid"] for service in mapped.summary.services} <= plan.services.keys():
-        services = tuple(one for one in config.services if one.service_sid in planned)
-        config = PushConfig(services) if planned else PushConfig((), config.credentials)
-    return replace(mapped, config=config).config_digest
+        config = some if planned else PushConfig((), config.credentials)
+    return replace(mapped, config=config).config_digest, digest_without_credentials(some)

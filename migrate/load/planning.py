@@ -12,6 +12,7 @@ from migrate.load.compare import compare, drifted
 from migrate.load.credentials import plan_credentials
 from migrate.map.mapped_folder import Mapped, open_mapped
 from migrate.model.address import is_twilios
+from migrate.model.digest import digest
 from migrate.model.errors import MigrateError, RefusedError, TwilioError, UsageError
 from migrate.model.finding import Finding
 from migrate.model.plan import Change, Plan
@@ -34,7 +35,9 @@ def make_plan(
     wrong, `RefusedError` for another account's, `UsageError` for a service that is not in it, `TwilioError` where
     Twilio fails.
     """
-    mapped = _narrowed(open_mapped(mapped_folder), services, only_credentials=only_credentials)
+    whole = open_mapped(mapped_folder)
+    mapped = _narrowed(whole, services, only_credentials=only_credentials)
+    left_out = services and whole.config.credentials
     _refuse_other_account(api, mapped)
     _refuse_other_server(api, mapped)
     compared = _compare(api, mapped)
@@ -51,7 +54,7 @@ def make_plan(
         as_of=mapped.summary.as_of,
         snapshot=mapped.summary.snapshot,
         rules=mapped.summary.rules,
-        push_config=mapped.config_digest,
+        push_config=digest_without_credentials(mapped.config) if left_out else mapped.config_digest,
         bindings=mapped.summary.totals("outcomes"),
         devices=_devices(mapped),
         services=_names(mapped),
@@ -64,6 +67,14 @@ def make_plan(
         live={sid: live[sid] for sid in dict.fromkeys(proposal.service_sid for proposal in proposals)},
         push_errors=mapped.summary.push_errors,
     )
+
+
+def digest_without_credentials(config: PushConfig) -> str:
+    """The digest of some services' push configuration beside credentials, which a plan of these services leaves out.
+
+    Another than that of a push-config.yaml without credentials: once some are added to it, a plan of it is stale.
+    """
+    return digest([PushConfig(config.services).to_json(), "without its credentials"])
 
 
 @dataclass

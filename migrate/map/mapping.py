@@ -43,6 +43,7 @@ from migrate.storage.files import sync
 
 ROWS_A_TASK = 500_000  # bindings that one task maps, and that one file of the mapped folder has
 MANY_SERVICES = 2_000  # from which on child processes are worth their start
+MOST_CHILDREN = 4  # each takes some 200 MB, and a container may have fewer processors than its machine
 
 
 @dataclass(frozen=True)
@@ -128,8 +129,9 @@ def map_snapshot(
     with whole, MappedWriter(out, overwrite=overwrite) as writer, ExitStack() as stack:
         many, small = os.cpu_count() or 1, executor
         if small is None and many > 1 and _has_many_services(snapshot):
-            small = stack.enter_context(Processes(many))
-            for _ in range(many):  # they begin to import what they need while the snapshot is verified
+            children = min(many, MOST_CHILDREN)
+            small = stack.enter_context(Processes(children))
+            for _ in range(children):  # they begin to import what they need while the snapshot is verified
                 small.submit(_be_imported)
         executor = executor or stack.enter_context(Workers(many, "map"))
         source = read_snapshot(snapshot)

@@ -1,6 +1,6 @@
-"""A child process of `Processes`: does the jobs that come on its standard input, and answers on its standard output.
+"""A child process of `Processes`: runs the jobs that it reads from standard input, and answers on standard output.
 
-It ends as soon as its input does, be it in the middle of a job: it does not outlive its parent, however that ends.
+It ends as soon as its input does, even in the middle of a job, so it does not outlive its parent.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def write_frame(stream: IO[bytes], data: bytes) -> None:
 
 
 def read_frame(stream: IO[bytes]) -> bytes | None:
-    """The next bytes that were written; None at the end, and for such as are cut short."""
+    """The next bytes that were written; None at the end, and where they are cut short."""
     head = stream.read(_LENGTH.size)
     length = _LENGTH.unpack(head)[0] if len(head) == _LENGTH.size else 0
     data = stream.read(length) if length else b""
@@ -63,7 +63,3 @@ def main() -> None:
     gc.freeze()
     while True:
         write_frame(sink, answer(jobs.get()))
-
-
-if __name__ == "__main__":
-    main()

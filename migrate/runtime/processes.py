@@ -1,16 +1,15 @@
-"""Jobs in processes of their own: for work that holds the interpreter's lock, so that threads wait for each other.
+"""Jobs in child processes: for work that holds the interpreter's lock, so that threads would wait for each other.
 
 `ProcessPoolExecutor` is not used: its processes outlive a parent that is killed, and import the caller's `__main__`.
 """
 
 from __future__ import annotations
 
-import os
 import pickle
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import ExitStack, suppress
 from functools import partial
@@ -26,12 +25,14 @@ from migrate.runtime.workers import Workers
 P = ParamSpec("P")
 T = TypeVar("T")
 _ROOT = Path(__file__).parents[2]  # where `migrate` is imported from
+# A child imports from where this process does, whatever PYTHONPATH and the current folder have.
+_BEGIN = "import sys; sys.path[:] = sys.argv[1:]; from migrate.runtime.child import main; main()"
 
 
 class Processes(Executor):
-    """A bounded number of child processes, each of which takes the next job when it is through with one.
+    """A bounded number of child processes, each of which takes the next job when it has finished one.
 
-    Jobs and their results are pickled. As a context manager it waits for all jobs at its end; where that is an error,
+    Jobs and their results are pickled. As a context manager it waits for all jobs at its end; after an error,
     and when the process is asked to end, the children are killed. None outlives this process.
     """
 
@@ -71,9 +72,8 @@ class Processes(Executor):
                 child.kill()
 
     def _do(self, job: bytes) -> T:  # type: ignore[type-var]  # what the job gives
-        data = None
+        child, data = self._child(), None
         with suppress(OSError):  # it has ended
-            child = self._child()
             write_frame(child.stdin, job)  # type: ignore[arg-type]  # it is a pipe, as the other one
             data = read_frame(child.stdout)  # type: ignore[arg-type]
         if data is None:
@@ -90,19 +90,27 @@ class Processes(Executor):
         return found
 
     def _child(self) -> subprocess.Popen[bytes]:
-        """The child of this thread, which begins with its first job."""
+        """The child of this thread, which begins with its first job. Raises `OSError` where it cannot begin."""
         child: subprocess.Popen[bytes] | None = getattr(self._mine, "child", None)
         if child is None:
-            path = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
             with self._lock:
                 if self._is_over:
                     raise InterruptedRunError("Interrupted")
-                child = self._mine.child = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "migrate.runtime.child"],
+                child = self._mine.child = subprocess.Popen(  # noqa: S603  # this very interpreter
+                    [sys.executable, *_flags(), "-c", _BEGIN, *dict.fromkeys([*sys.path, str(_ROOT)])],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
-                    env={**os.environ, "PYTHONPATH": path},
                     start_new_session=True,  # Ctrl-C is for its parent
                 )
                 self._children.append(child)
         return child
+
+
+def _flags() -> Iterator[str]:
+    """What this interpreter was started with that decides what it imports, and what names of files are in bytes."""
+    yield "-P"
+    if sys.flags.ignore_environment:
+        yield "-E"
+    if sys.flags.no_user_site:
+        yield "-s"
+    yield from ("-X", f"utf8={sys.flags.utf8_mode}")

@@ -82,8 +82,7 @@ class PushErrorsRead(Struct, frozen=True, forbid_unknown_fields=True):
 
     `alerts` were read in all, of every product; `errors` are those of pushes, each once. `unfit` could not be read.
     `incomplete` counts the pieces of time that may lack some: Twilio shows 10,000 alerts of one second at most, and
-    none of more than 30 days ago. `note` says why
-    there are none, where they could not be read; empty otherwise.
+    none of more than 30 days ago. `note` says why there are none, where they could not be read; empty otherwise.
     """
 
     since: str
@@ -169,7 +168,10 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
         return replace(self, filters=filters)._content()
 
     def _content(self) -> dict[str, Any]:
-        return {"format_version": FORMAT, **builtins(self)}
+        content = {"format_version": FORMAT, **builtins(self)}
+        if self.push_errors is None:  # as earlier versions have it, and read it
+            del content["push_errors"]
+        return content
 
     @property
     def rows_by_service(self) -> dict[str, int]:

@@ -148,8 +148,8 @@ class SnapshotWriter:
     def add(self, pages: Mapping[str, tuple[pa.Table, Progress]]) -> None:
         """Store some pages of a chain: the part and what did not fit first, then the line that makes them count.
 
-        Of several chains of one service, which have come to their ends, one part has all rows. It is the first one's:
-        as no such chain starts over, no row is forgotten that is another's.
+        Several chains of one service share one part, which is the first one's. They must have ended: a chain that has
+        ended never starts over, which would forget the rows of the others.
         """
         first, *others = pages
         state, table = self._chains[first], pa.concat_tables(rows for rows, _ in pages.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -11,6 +12,7 @@ import pytest
 
 from migrate.extract import buffer
 from migrate.snapshot.reader import read_snapshot
+from migrate.snapshot.writer import SnapshotWriter
 from tests.conftest import Run, Serve, service_sid, tiny_world
 from tests.extract.conftest import empty_account, manifest, rows
 from tests.scripted import Reply, Scripted, scripted
@@ -140,8 +142,22 @@ def test_what_waits_for_a_slow_chain_is_stored_once_it_is_too_old(
     tmp_path: Path, run: Run, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = serve(world(OURS))
-    monkeypatch.setattr(buffer, "LONGEST_IN_HAND", 0.0)
+    stored, add, store = Event(), buffer.Parts.add, SnapshotWriter.add
+    waited: list[bool] = []
+
+    def add_and_wait(self: buffer.Parts, *page: Any) -> None:
+        add(self, *page)
+        waited.append(stored.wait(60))  # the chains after this one have not begun
+
+    def tell(self: SnapshotWriter, pages: Any) -> None:
+        store(self, pages)
+        stored.set()
+
+    monkeypatch.setattr(buffer, "LONGEST_IN_HAND", 0.01)
+    monkeypatch.setattr(buffer.Parts, "add", add_and_wait)
+    monkeypatch.setattr(SnapshotWriter, "add", tell)
     assert run("extract", "--out", tmp_path / "s", "--concurrency", 1).exit_code == 0
-    assert len(parts(tmp_path / "s")) >= 1
+    assert waited[0]
+    assert {name.partition("-0")[0] for name in parts(tmp_path / "s")} == {"chat-apn", "chat-fcm"}
     assert set(sids(tmp_path / "s")) <= set(expected(server))
     assert read_snapshot(tmp_path / "s").manifest.rows == 3
