@@ -136,7 +136,7 @@ def test_a_child_imports_what_its_parent_does_whatever_the_environment_and_the_f
         sys.path.insert(0, {str(ROOT)!r})
         from migrate.runtime.processes import Processes
         with Processes(1) as processes:
-            print(processes.submit(eval, "__import__('sys').path == " + repr(sys.path)).result())
+            print(processes.submit(eval, "__import__('sys').path == " + repr([*dict.fromkeys(sys.path)])).result())
             print(processes.submit(eval, "__import__('sys').flags.utf8_mode").result() == sys.flags.utf8_mode)
     """)
     environment = {**os.environ, "PYTHONPATH": "" if flags == ["-P"] else str(tmp_path)}
