@@ -93,7 +93,8 @@ def test_the_filter_leaves_what_holds_all_the_words(tab: Page, odd: Demo) -> Non
     sid = service_sid(2)
     findings = sum(finding["service_sid"] == sid for finding in plan["findings"])
     total = len(plan["findings"])
-    assert told == f"Shown: 1 of {whole} services, 1 of 4 changes, 0 of 2 proposals, {findings} of {total} findings"
+    shown = "1 of 4 changes, 0 of 2 proposals, 0 of 4 push errors"
+    assert told == f"Shown: 1 of {whole} services, {shown}, {findings} of {total} findings"
     assert services(tab) == [sid]
     shown = "[...document.querySelectorAll('#changes > article')].filter((item) => item.checkVisibility())"
     assert tab.value(f"{shown}.map((item) => item.id)") == [sid]

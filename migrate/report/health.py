@@ -115,7 +115,7 @@ def _heading(some: Sequence[_Counted]) -> str:
     row = some[0].row
     total = f"  {COLUMN}{count(sum(each.row.errors for each in some), 'error')}"
     if not row.sid:
-        return f"{NOT_ATTRIBUTED.capitalize()}{total}. {BREAK}{_APART}"
+        return f"{NOT_ATTRIBUTED.capitalize()}{total}. {BREAK}{_APART}."
     named = f"  {COLUMN}{sided(row.name)}" if row.name else ""
     return f"{row.whose.capitalize()} {row.sid}{named}{total}"
 
