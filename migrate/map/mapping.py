@@ -25,7 +25,7 @@ from migrate.map.reviewed import Reviewed, carry_over, open_reviewed
 from migrate.map.rules import Rules
 from migrate.map.rules_toml import default_rules
 from migrate.map.sharing import find_sharing
-from migrate.map.small_services import BYTES_A_TASK, SERVICES_A_TASK, Service, TaskTogether, map_together
+from migrate.map.small_services import BYTES_A_TASK, SERVICES_A_TASK, Service, TaskTogether, map_together, settle_all
 from migrate.model.config_check import check_config
 from migrate.model.credential import Credential
 from migrate.model.errors import RefusedError, UsageError
@@ -34,16 +34,12 @@ from migrate.model.proposal import Proposal
 from migrate.model.push_config import ServiceConfig, flatten
 from migrate.model.sids import is_service_sid, normal
 from migrate.runtime.interrupts import resumable
-from migrate.runtime.processes import Processes
 from migrate.runtime.workers import GRACE, Workers, result_of
 from migrate.snapshot.reader import BATCH_ROWS, Snapshot, batches, read_snapshot
-from migrate.snapshot.unfinished import BINDINGS_FOLDER
 from migrate.storage.database import FullMemoryError
 from migrate.storage.files import sync
 
 ROWS_A_TASK = 500_000  # bindings that one task maps, and that one file of the mapped folder has
-MANY_SERVICES = 2_000  # from which on child processes are worth their start
-MOST_CHILDREN = 4  # each takes some 200 MB, and a container may have fewer processors than its machine
 
 
 @dataclass(frozen=True)
@@ -109,11 +105,11 @@ def map_snapshot(
     """Translate the snapshot in one folder into the mapped folder `out`, and return its summary.
 
     Every binding has exactly one outcome, and the counts add up to the snapshot's rows. The tasks run on `executor`,
-    else on a few threads of this process, and those of many small services in child processes. Raises `InputError`
-    and `RefusedError` as `read_snapshot` does, and `RefusedError` if `out` is not empty; with `overwrite` it may be a
-    mapped folder, whose edited push configuration is kept beside the new one. `like` is a reviewed mapped folder,
-    given instead of `rules`: its rules and edits are carried over (see `migrate.map.reviewed`). Raises as
-    `open_reviewed` does, and `RefusedError` for one of another account.
+    else on a few threads of this process. Raises `InputError` and `RefusedError` as `read_snapshot` does, and
+    `RefusedError` if `out` is not empty; with `overwrite` it may be a mapped folder, whose edited push
+    configuration is kept beside the new one. `like` is a reviewed mapped folder, given instead of `rules`: its rules
+    and edits are carried over (see `migrate.map.reviewed`). Raises as `open_reviewed` does, and `RefusedError` for
+    one of another account.
     """
     if like and rules:
         raise UsageError("A reviewed mapped folder brings its own rules: give either")
@@ -127,31 +123,11 @@ def map_snapshot(
     again = "The same command starts over"
     whole = resumable(kept=kept, remedy=again, cannot=lambda _: f"Cannot map into {out}")
     with whole, MappedWriter(out, overwrite=overwrite) as writer, ExitStack() as stack:
-        many, small = os.cpu_count() or 1, executor
-        if small is None and many > 1 and _has_many_services(snapshot):
-            children = min(many, MOST_CHILDREN)
-            small = stack.enter_context(Processes(children))
-            for _ in range(children):  # they begin to import what they need while the snapshot is verified
-                small.submit(_be_imported)
-        executor = executor or stack.enter_context(Workers(many, "map"))
-        source = read_snapshot(snapshot)
+        executor = executor or stack.enter_context(Workers(os.cpu_count() or 1, "map"))
         rules = reviewed.rules if reviewed else rules or default_rules()
-        mapping = _Mapping(source, rules, writer, executor, small or executor, reviewed)
+        mapping = _Mapping(read_snapshot(snapshot), rules, writer, executor, reviewed)
         stack.callback(mapping.stop)  # before the writer clears away, and before the threads are waited for
         return mapping.run()
-
-
-def _be_imported() -> None:
-    """Do nothing, in a process that has this module then."""
-
-
-def _has_many_services(snapshot: Path) -> bool:
-    """Whether child processes are worth their start; a folder that is no snapshot is refused later."""
-    try:
-        with os.scandir(snapshot / BINDINGS_FOLDER) as folders:
-            return sum(1 for _ in folders) >= MANY_SERVICES
-    except OSError:
-        return False
 
 
 def _stamp(out: Path) -> tuple[int, int] | None:
@@ -172,7 +148,6 @@ class _Mapping:
         rules: Rules,
         writer: MappedWriter,
         executor: Executor,
-        small: Executor,
         reviewed: Reviewed | None = None,
     ) -> None:
         if reviewed:
@@ -182,7 +157,6 @@ class _Mapping:
         self._rules = rules
         self._writer = writer
         self._executor = executor
-        self._executor_of_small = small
         self._errors = read_push_errors(source, writer.scratch)
         self._credentials = Credentials.of(map(Credential.from_row, source.credentials()), proven_by(self._errors))
         filters = source.manifest.filters
@@ -191,6 +165,7 @@ class _Mapping:
         self._tasks: dict[str, list[Future[dict[str, ServiceCounts]]]] = {}  # by service
         self._small: list[Service] = []  # services to be mapped in one task, with those that come yet
         self._rows_of_small = self._bytes_of_small = 0
+        self._together: list[Path] = []  # the parts of services that are mapped with others
 
     def run(self) -> Summary:
         """Map everything, and put the folder in its place."""
@@ -219,6 +194,7 @@ class _Mapping:
             findings += [*desired.findings, *counts.findings(sid), *self._rejected(sid)]
             then, lengths, off = _live_then(service), self._rules.lengths, desired.off_in_chat
             findings += check_config(desired.config, then, counts.subscribers, off, lengths, desired.proposals)
+        settle_all(self._together)
         findings += self._account({service["service_sid"] for service in services})
         carried = None
         if self._reviewed:
@@ -287,8 +263,9 @@ class _Mapping:
         if self._small:
             mapper = Mapper(self._source.as_of, self._rules, self._credentials)
             task = TaskTogether(tuple(self._small), self._writer.bindings, mapper, self._writer.scratch)
-            done = self._executor_of_small.submit(map_some, task)
+            done = self._executor.submit(map_some, task)
             self._tasks |= {service.sid: [done] for service in self._small}
+            self._together += [part_of(self._writer.bindings, service.sid, 0) for service in self._small]
         self._small, self._rows_of_small, self._bytes_of_small = [], 0, 0
 
     def _counts(self, service_sid: str) -> ServiceCounts:

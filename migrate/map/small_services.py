@@ -13,7 +13,6 @@ import pyarrow as pa
 from migrate.map.bindings import NEEDED, Mapper
 from migrate.map.counts import ServiceCounts as Tally
 from migrate.map.counts import TaskCounts as Counted
-from migrate.map.mapped_folder import part_of
 from migrate.map.mapped_parts import write_parts
 from migrate.map.sharing import SERVICE, read_together
 from migrate.model.schemas import MAPPED_BINDINGS
@@ -51,7 +50,7 @@ class TaskTogether:
 
 
 def map_together(task: TaskTogether) -> dict[str, Tally]:
-    """Do one task, and give what was counted by service."""
+    """Do one task, and give what was counted by service. What it writes is left to `settle_all`."""
     counted, services = Counted(), task.services
     parts = {service.sid: service.parts for service in services}
     rows = read_together(parts, NEEDED, task.mapper.rules.bindings_per_identity, task.scratch)
@@ -64,12 +63,14 @@ def map_together(task: TaskTogether) -> dict[str, Tally]:
     for start, end in pairwise([*ends[:-1:SERVICES_A_CALL], ends[-1]]):
         check()
         write_parts(task.out, mapped.slice(start, end - start), sids.slice(start, end - start))
-    settle_all(part_of(task.out, service.sid, 0) for service in services)
     return {service.sid: tally for service, tally in zip(services, tallies, strict=True)}
 
 
 def settle_all(paths: Iterable[Path]) -> None:
-    """Make what was written private, and survive a power loss."""
+    """Make what `map_together` has written private, and survive a power loss.
+
+    Apart from it, and once nothing else is to be done: short calls wait long for the interpreter's lock.
+    """
     with Workers(SYNCS, "sync") as workers:
         for done in [workers.submit(_settle, path) for path in paths]:
             result_of(done)
