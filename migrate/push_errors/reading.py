@@ -182,30 +182,24 @@ class _Reading:
         kinds go on, and so nothing is raised while the threads run.
         """
         failures: list[MigrateError] = []
-        with Workers(self._api.throttle.most, "alerts", stop=self._api.stop) as workers:
+        waiting, threads = sorted(self._log.waiting, reverse=True), self._api.throttle.most
+        self._progress(chains=len(waiting))
+        with Workers(threads, "alerts", stop=self._api.stop) as workers:
             under_way: dict[Future[_Found | MigrateError], Window] = {}
-
-            def begin(windows: list[Window]) -> None:
-                for window in windows:
-                    under_way[workers.submit(self._try, window)] = window
-                self._progress(chains=len(windows))
-
-            begin(sorted(self._log.waiting))
-            while under_way:
+            while waiting or under_way:
                 check()
+                while waiting and len(under_way) <= threads:  # what is read and not stored yet takes memory
+                    window = waiting.pop()
+                    under_way[workers.submit(self._try, window)] = window
                 done, _ = wait(under_way, HEED, FIRST_COMPLETED)
                 for future in done:
-                    window = under_way.pop(future)
-                    if future.cancelled():
-                        continue
-                    found = result_of(future)
+                    window, found = under_way.pop(future), result_of(future)
                     if isinstance(found, _Found):
-                        begin(self._store(window, found))
+                        waiting += reversed(self._store(window, found))
                         continue
                     failures.append(found)
                     if not isinstance(found, TransientTwilioError):  # the others would get the same answer
-                        for other in under_way:
-                            other.cancel()
+                        waiting.clear()
         if failures:
             raise failures[0]
 
@@ -215,7 +209,7 @@ class _Reading:
             pieces = window.split(found.times)
             logger.info("%d alerts or more %s: read in %d pieces", MOST_ALERTS, window, len(pieces))
             self._log.split(window, pieces)
-            self._progress(chains_done=1)
+            self._progress(chains=len(pieces), chains_done=1)
             return pieces
         lacks = int(len(found) >= MOST_ALERTS or found.may_lack)
         self._log.done(window, found.rows, Counted(len(found), found.unfit, lacks))

@@ -45,9 +45,9 @@ def peak(folder: Path) -> int:
 
 
 def test_a_million_are_read_once_each_in_flat_memory_though_killed(tmp_path: Path, monitored: Monitored) -> None:
-    few = monitored(alerts_world(*groups(50_000)))
+    few = monitored(alerts_world(*groups(250_000)))  # enough for as many windows side by side
     small = peak(tmp_path / "few")
-    assert few.world.requests < 200
+    assert few.world.requests < 1_000
     server = monitored(
         alerts_world(*groups(1_000_000)), faults=Faults(seed=7, rate=0.02, kinds=("429", "500", "cut"))
     )
@@ -65,7 +65,7 @@ def test_a_million_are_read_once_each_in_flat_memory_though_killed(tmp_path: Pat
     assert facts["alerts"] >= 1_000_000
     sids = pq.read_table(tmp_path / "s" / "push_errors.parquet", columns=["sid"]).column("sid")
     assert len(sids) == pc.count_distinct(sids).as_py() == 700_000
-    assert large < 1.6 * small, f"{small:,} kB, then {large:,} kB"
+    assert large < 1.5 * small, f"{small:,} kB, then {large:,} kB"
 
 
 def _asked(server: StandInServer, times: int) -> bool:
