@@ -17,14 +17,20 @@ from migrate.model.schemas import PUSH_ERRORS_BY_HOUR
 from migrate.snapshot.reader import Snapshot
 from migrate.storage.database import over_views
 
-# Whose push it was, as far as the alert says, or the snapshot says of the binding that the alert names.
+# Whose push it was, as far as the alert says, or the snapshot says of the binding that the alert names. A device that
+# has registered since may have had another credential then.
 _ATTRIBUTED = """
     CREATE TEMP VIEW attributed AS
     SELECT e.sid, e.date, e.error_code, e.binding_sid,
         coalesce(e.service_sid, b.service_sid) AS service_sid,
-        coalesce(e.credential_sid, b.credential_sid) AS credential_sid
+        coalesce(
+            e.credential_sid,
+            CASE WHEN e.date >= b.seen AND coalesce(e.service_sid, b.service_sid) = b.service_sid
+                THEN b.credential_sid END
+        ) AS credential_sid
     FROM errors e LEFT JOIN (
-        SELECT sid, any_value(service_sid) AS service_sid, any_value(credential_sid) AS credential_sid
+        SELECT sid, any_value(service_sid) AS service_sid, max(coalesce(date_updated, date_created)) AS seen,
+            CASE WHEN count(DISTINCT credential_sid) = 1 THEN any_value(credential_sid) END AS credential_sid
         FROM bindings WHERE sid IN (SELECT binding_sid FROM errors)
         GROUP BY sid HAVING count(DISTINCT service_sid) = 1
     ) b ON e.binding_sid = b.sid

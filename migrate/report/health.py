@@ -80,7 +80,7 @@ def _facts(found: Health) -> list[tuple[str, str]]:
         ("Span", f"{when(read.since)} to {when(read.until)}"),
     ]
     if read.unfit:
-        rows.append(("Unread", f"{count(read.unfit, 'alert')} without the form of one"))
+        rows.append(("Unread", f"{count(read.unfit, 'alert')} that could not be read"))
     if found.now.devices is not None:
         rows.append(("Live devices", f"{found.now.devices:,} in the snapshot"))
     if found.now.rate is not None:

@@ -36,12 +36,16 @@ def provider_reasons(facts: Facts) -> Iterator[Reason]:
 
 
 def _about(facts: Facts, sid: str, users: Sequence[Binding]) -> Iterator[PushError]:
-    """The push errors of a credential: those that name it, and those that name a binding that has it."""
+    """The push errors of a credential: those that name it, and those that name a binding that has it.
+
+    A device that has registered since may have had another credential then.
+    """
     seen: set[int] = set()
-    for errors in (
-        facts.errors.of_credentials.get(sid, ()),
-        *(facts.errors.of_bindings.get(one.sid, ()) for one in users),
-    ):
+    of_bindings = [
+        [error for error in facts.errors.of_bindings.get(one.sid, ()) if not _is_seen_since(one, error)]
+        for one in users
+    ]
+    for errors in (facts.errors.of_credentials.get(sid, ()), *of_bindings):
         yield from (error for error in errors if error.code not in seen)  # which may count the same alerts again
         seen |= {error.code for error in errors}
 

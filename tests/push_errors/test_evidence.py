@@ -40,6 +40,8 @@ BINDINGS = [
     binding(4, binding_type="fcm", credential_sid=OLD),
     binding(5, binding_type="fcm", credential_sid=FIXED),
 ]
+# They had registered before most of the errors came.
+BINDINGS = [{**one, "date_updated": min(one["date_updated"], AS_OF - timedelta(days=20))} for one in BINDINGS]
 NO_PROOF = (
     "no push error of the 30 days before the snapshot says so, which proves nothing where no push was sent with it"
 )
@@ -64,6 +66,18 @@ TABLE: Sequence[tuple[str, Sequence[Mapping[str, Any]], Found]] = [
                 SERVICE,
                 f"{OLD}: 52117 × 2 from 2026-06-12 to 2026-06-14, 52116 × 1 on 2026-06-13",
             ): 2,
+        },
+    ),
+    (
+        "a device that has registered since may have had another credential, and its service says no more",
+        [push_error(1, 52117, 25, binding_sid=BINDINGS[2]["sid"])],
+        {
+            ("credential-fcm-legacy", SERVICE, f"{OLD}: {NO_PROOF}"): 2,
+            (
+                "credential-fcm-legacy-proven",
+                SERVICE,
+                "52117 × 1 on 2026-05-21; the errors do not name the credential",
+            ): 1,
         },
     ),
     (
