@@ -157,7 +157,7 @@ def entry_of(code: int) -> PushErrorCode:
 
 
 def code_of(value: Any) -> int | None:
-    """The number of an alert's `error_code`, which Twilio writes as a text; None for what is none."""
+    """The number of an alert's `error_code`, which Twilio writes as a text; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | str):
         return None
     text = str(value).strip()

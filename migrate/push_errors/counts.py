@@ -67,7 +67,8 @@ def count_errors(file: Path, scratch: Path, snapshot: Snapshot | None = None) ->
     """The errors of a file of `PUSH_ERRORS` by service, credential and code, the most first.
 
     Where an alert names a binding, and not its credential or service, a `snapshot` that has that binding says which
-    they are. `scratch` is a folder for what does not fit into memory.
+    they are; the credential only if the device has not registered since the alert. `scratch` is a folder for what
+    does not fit into memory.
     """
     return tuple(ErrorCount(*row) for row in _rows(file, scratch, snapshot, _BY_CODE))
 

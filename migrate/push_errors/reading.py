@@ -158,6 +158,7 @@ def take_push_errors(api: TwilioApi, folder: Path, until: datetime) -> PushError
     ) as error:  # the key lacks the permission, say, or a cassette has no recording of them
         logger.warning("The snapshot goes without push errors: %s", error)
         shutil.rmtree(folder / PUSH_ERRORS_WORK, ignore_errors=True)
+        api.reset_budget()  # what Monitor did not answer counts for nothing else
         window = window_of(since, until)
         from migrate.twilio_api.transports.replay import CassetteMissError  # it brings vcr
 
