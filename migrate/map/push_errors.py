@@ -34,7 +34,8 @@ OF_TOKENS: Mapping[str, tuple[int, ...]] = {
     "token-credential-unfit": (52164,),
 }
 MIXED = 52134  # sandbox and production mixed up; or a dead token, which says nothing of the credential
-SEVERAL = 2  # devices of one credential, from which on that code may be about the credential
+SEVERAL = 2  # devices of one credential, from which on that code may be about the credential,
+ONE_IN = 20  # and they are at least one in so many of its live ones: among many devices some tokens are always dead
 _PROVES = {code: finding for finding, codes in OF_CREDENTIALS.items() for code in codes}
 
 
@@ -104,21 +105,26 @@ def error_findings(
 ) -> Iterator[Finding]:
     """What push errors show beside what is `known` of bindings already.
 
-    Nothing of services that are `left_out`, nor of others than `only`, where that has any: alerts are those of the
-    whole account. The credentials have their live bindings.
+    Nothing of services that are `left_out`, nor of others than `only`, where that has any, nor of credentials that
+    fail for those alone: alerts are those of the whole account. The credentials have their live bindings.
     """
     live = {one.sid: one.live for one in errors.credentials}
     said = {(found.code, found.subject) for found in known}
-    proven = proven_by(errors)
-    for sid, notes in (proven.notes if proven else {}).items():
-        yield from (Finding(note[0], None, note[1], live.get(sid, 0)) for note in notes if note not in said)
-    yield from _outdated(errors)
-    yield from _mixed(errors)
-    yield from _of_services(
+    ours = [
         one
         for one in errors.counts
-        if one.is_attributed and one.service_sid not in left_out and (not only or one.service_sid in {None, *only})
-    )
+        if one.service_sid not in left_out and (not only or one.service_sid in {None, *only})
+    ]
+    named = {one.credential_sid for one in ours}
+    proven = proven_by(errors)
+    for sid, notes in (proven.notes if proven else {}).items():
+        yield from (
+            Finding(note[0], None, note[1], live.get(sid, 0)) for note in notes if sid in named and note not in said
+        )
+    of_ours = replace(errors, counts=tuple(one for one in errors.counts if one.credential_sid in named))
+    yield from _outdated(of_ours)
+    yield from _mixed(of_ours)
+    yield from _of_services(one for one in ours if one.is_attributed)
     yield from _unknown(errors)
 
 
@@ -127,9 +133,11 @@ def _of_credentials(errors: CountedErrors, *, outdated: bool) -> Iterator[tuple[
 
     Nothing is concluded from a code that cannot be about a credential of its type.
     """
+    live = {one.sid: one.live for one in errors.credentials}
     for one in by_credential(errors.counts):
         sid = one.credential_sid
-        tells = one.error_code in _PROVES or (one.error_code == MIXED and one.bindings >= SEVERAL)
+        devices = max(SEVERAL, live.get(sid or "", 0) / ONE_IN)
+        tells = one.error_code in _PROVES or (one.error_code == MIXED and one.bindings >= devices)
         if sid and tells and not errors.contradicts(one) and bool(errors.changed_since(one)) == outdated:
             yield sid, one
 

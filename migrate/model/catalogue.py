@@ -211,8 +211,9 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
     ),
     "credential-environment-mixed": CatalogueEntry(
         "warning",
-        "APNs does not accept the tokens of several devices of a credential (52134): they may be of the sandbox and "
-        "the credential of production, or the reverse; but a dead token has the same code. Counted are the devices",
+        "APNs does not accept the tokens of several devices of a credential (52134), at least one in 20 of its live "
+        "ones: they may be of the sandbox and the credential of production, or the reverse; but a dead token has the "
+        "same code. Counted are the devices",
         entry_of(52134).remedy,
     ),
     "credential-changed-since": CatalogueEntry(

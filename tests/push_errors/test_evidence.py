@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from migrate.map.mapping import map_snapshot
 from migrate.map.push_errors import MIXED, OF_CREDENTIALS, OF_TOKENS, error_findings, read_push_errors
 from migrate.map.rules_toml import load_rules
-from migrate.model.counted_errors import by_credential
+from migrate.model.counted_errors import CountedErrors, ErringCredential, ErrorCount, by_credential
 from migrate.model.push_errors import CODES, entry_of
 from migrate.model.sids import sids_in
 from migrate.snapshot.manifest import Filters
@@ -229,6 +229,40 @@ def test_a_service_that_was_not_asked_for_or_is_left_out_has_no_finding(tmp_path
     snapshot(tmp_path, errors)
     found = found_in(tmp_path, rules=load_rules(tmp_path / "rules.toml"))
     assert {service for code, service, _ in found if code == "token-credential-wrong"} == {OTHER}
+
+
+def test_a_credential_that_fails_only_for_what_is_left_out_has_no_finding(tmp_path: Path) -> None:
+    (tmp_path / "rules.toml").write_text(f'[services]\nleave_out = ["{OTHER}"]')
+    refused = [
+        push_error(1, 52131, credential_sid=UNUSED, service_sid=OTHER),
+        push_error(2, 52134, credential_sid=credential_sid(9), service_sid=OTHER, binding_sid="BS" + "1" * 32),
+        push_error(3, 52134, credential_sid=credential_sid(9), service_sid=OTHER, binding_sid="BS" + "2" * 32),
+    ]
+    for errors, expected in ((refused, set()), ([*refused, push_error(4, 52131, credential_sid=UNUSED)], {UNUSED})):
+        snapshot(tmp_path / str(len(errors)), errors)
+        found = found_in(tmp_path / str(len(errors)), rules=load_rules(tmp_path / "rules.toml"))
+        assert {subject[:34] for code, _, subject in found if code != "credential-fcm-legacy"} == expected
+
+
+def test_few_dead_tokens_among_many_devices_say_nothing_of_their_credential() -> None:
+    def mixed(devices: int, live: int) -> list[str]:
+        counts = (ErrorCount(None, APN, MIXED, devices, devices, "", ""),)
+        known = (ErringCredential(APN, "iOS", "apn", False, "", live),)
+        errors = CountedErrors("2026-06-01T00:00:00+00:00", "2026-06-15T00:00:00+00:00", counts, known)
+        return [found.code for found in error_findings(errors, (), ())]
+
+    assert mixed(49, 1000) == mixed(1, 1) == []
+    assert mixed(50, 1000) == mixed(2, 0) == mixed(2, 40) == ["credential-environment-mixed"]
+
+
+def test_an_alert_that_names_a_binding_and_another_service_is_not_given_to_the_bindings_credential(
+    tmp_path: Path,
+) -> None:
+    binding = BINDINGS[0]["sid"]
+    snapshot(tmp_path, [push_error(1, 52131, service_sid=OTHER, binding_sid=binding)])
+    of_credentials = {key for key in found_in(tmp_path) if "52131" in key[2]}
+    expected = "52131 × 1 on 2026-06-14; the errors do not name the credential"
+    assert of_credentials == {("credential-certificate-refused", OTHER, expected)}
 
 
 def test_a_snapshot_without_them_is_mapped_as_before(tmp_path: Path) -> None:
