@@ -13,7 +13,7 @@ import click
 
 from migrate.cli.console import MOST_LOGGED, Screen, broken, logging_to
 from migrate.cli.help import shared_option
-from migrate.cli.paths import InFile, InMapped, InSnapshot, OutFile, guard_paths
+from migrate.cli.paths import InFile, InMapped, InSnapshot, OutFile, guard_paths, or_fleet
 from migrate.cli.spelling import same_command, spelled
 from migrate.model.errors import UsageError
 from migrate.model.sids import is_binding_sid, is_service_sid, normal
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 Command = TypeVar("Command", bound=Callable[..., Any])
+# The options of an extract that hold for any account; services and users are one account's.
+EACH_ACCOUNT = ("binding_types", "source", "shard", "alerts", "restart")
 _twilio_option = shared_option("Common options for Twilio")
 _output_option = shared_option("Common options for output and logs")
 
@@ -175,7 +177,7 @@ def rules_option(command: Command) -> Command:
 
 
 like_option = click.option(
-    "--like", type=InMapped(), metavar="MAPPED",
+    "--like", type=or_fleet(InMapped()), metavar="MAPPED",
     help="A reviewed mapped folder: carry over its rules, and what was edited in its push-config.yaml.",
 )  # fmt: skip
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from migrate.model.plan import Plan
     from migrate.twilio_api.client import TwilioApi
 
+APPLYING = ("apply", "yes", "lifted", "max_services")  # how one plan is applied, and how many are
 T = TypeVar("T")
 Command = TypeVar("Command", bound=Callable[..., Any])
 
