@@ -74,8 +74,8 @@ def fleet_options(
 ) -> Callable[[Command], Command]:
     """Options of a command that can be a fleet's; the command gets `fleet`, or None where it is of one account.
 
-    `keeps` are its own parameters that a fleet's command takes, too; `needs` is the one of them that names the fleet's
-    folder. Which accounts an `offline` command is for, the fleet's folder says. One that `writes` asks first.
+    `keeps` are its own parameters that a fleet's command takes, too; `needs` is the one of them that names the
+    fleet's folder. Which accounts an `offline` command is for, the fleet's folder says. One that `writes` asks first.
 
     Raises `click.UsageError` for options of one account in a fleet's command, and the other way round.
     """
@@ -118,12 +118,12 @@ def _account_options(*, offline: bool) -> Callable[[Command], Command]:
     """The options that name the accounts. They are read first: what other parameters are depends on them."""
     every = _fleet_option(
         "--accounts", "all_accounts", is_flag=True, is_eager=True,
-        help="All active subaccounts of the main account, whose credentials the environment has; offline, all accounts "
-        "of the fleet's folder.",
+        help="All active subaccounts of the main account, whose credentials are in the environment; offline, "
+        "all accounts of the fleet's folder.",
     )  # fmt: skip
     these = _fleet_option(
         "--account", "account_sids", type=AccountSid(), multiple=True, is_eager=True, metavar="AC…",
-        help="This account, also the main account; beside --accounts, this one as well. Repeatable.",
+        help="This account, also the main account; beside --accounts, this one, too. Repeatable.",
     )  # fmt: skip
     listed = _fleet_option(
         "--accounts-file", type=InFile(called="a list of accounts", exists=True), is_eager=True, metavar="FILE",

@@ -37,7 +37,8 @@ def doctor(settings: ApiSettings, screen: Screen, fleet: FleetAsked | None) -> N
     if fleet:
         from migrate.cli.commands.fleet_after import doctor_fleet
 
-        return doctor_fleet(fleet, settings, screen)
+        doctor_fleet(fleet, settings, screen)
+        return
     from migrate.doctor import diagnose
     from migrate.model.diagnosis import unreached, wrong
 

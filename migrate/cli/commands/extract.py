@@ -49,7 +49,8 @@ def extract(
     if fleet:
         from migrate.cli.commands.fleet_reading import extract_fleet
 
-        return extract_fleet(fleet, out, options, settings, screen)
+        extract_fleet(fleet, out, options, settings, screen)
+        return
     from migrate.extract.extraction import extract_snapshot
     from migrate.snapshot.reader import Snapshot, said_of
     from migrate.twilio_api.connect import open_api

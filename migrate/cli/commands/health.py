@@ -88,7 +88,8 @@ def health(
     if fleet:
         from migrate.cli.commands.fleet_after import health_fleet
 
-        return health_fleet(fleet, out, since, settings, screen, fail_over=fail_over, restart=restart)
+        health_fleet(fleet, out, since, settings, screen, fail_over=fail_over, restart=restart)
+        return
     if fail_over is not None and snapshot is None and compare is None:
         raise UsageError(
             "--fail-over is for 100 live devices, and their number is not known",

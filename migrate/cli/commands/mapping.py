@@ -72,7 +72,8 @@ def map_(
     if fleet:
         from migrate.cli.commands.fleet_offline import map_fleet
 
-        return map_fleet(fleet, snapshot, out, screen, overwrite=overwrite, rules=rules, like=like)
+        map_fleet(fleet, snapshot, out, screen, overwrite=overwrite, rules=rules, like=like)
+        return
     from migrate.map.mapped_writer import edited_copies
     from migrate.map.mapping import map_snapshot
     from migrate.map.reviewed import open_reviewed, reviewed_beside

@@ -69,7 +69,8 @@ def rehearse(
     if fleet:
         from migrate.cli.commands.fleet_offline import rehearse_fleet
 
-        return rehearse_fleet(fleet, mapped, screen, seed=seed, fault_rate=fault_rate, inferred=bool(forced))
+        rehearse_fleet(fleet, mapped, screen, seed=seed, fault_rate=fault_rate, inferred=bool(forced))
+        return
     from migrate.rehearse.rehearsal import rehearse_load
     from migrate.report.rehearsal import rehearsal_view
 

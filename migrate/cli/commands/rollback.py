@@ -46,7 +46,8 @@ def rollback(
     if fleet:
         from migrate.cli.commands.fleet_applying import rollback_fleet
 
-        return rollback_fleet(fleet, journal_file, applying, settings, screen)
+        rollback_fleet(fleet, journal_file, applying, settings, screen)
+        return
     from migrate.load.rollback import undo_of
     from migrate.load.writing import only_writer
     from migrate.twilio_api.connect import open_api

@@ -75,7 +75,8 @@ def run(
     if fleet:
         from migrate.cli.commands.fleet_reading import run_fleet
 
-        return run_fleet(fleet, out, options, settings, screen, rules=rules, like=like)
+        run_fleet(fleet, out, options, settings, screen, rules=rules, like=like)
+        return
     from migrate.load.preview import ground_now, refusals_now
     from migrate.pipeline import plan_and_reports
     from migrate.pipeline import run as run_pipeline

@@ -68,7 +68,8 @@ def verify(
     if fleet:
         from migrate.cli.commands.fleet_after import verify_fleet
 
-        return verify_fleet(fleet, snapshot, settings, screen, rules=rules, fail_under=fail_under)
+        verify_fleet(fleet, snapshot, settings, screen, rules=rules, fail_under=fail_under)
+        return
     if against and (settings.record or settings.replay):
         raise UsageError("--against stays offline: --record and --replay do not go with it")
     done = _verify(snapshot, against, coverage, pending, rules, settings, screen)
