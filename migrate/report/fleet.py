@@ -70,8 +70,10 @@ def _row(account: AccountOutcome) -> Row:
 
 def verdict(account: AccountOutcome) -> str:
     """What became of an account, in a word or two: one of `VERDICTS`."""
-    if account.state in ("not-begun", "left-out"):
-        return account.state.replace("-", " ") if account.exit_code in (0, 3) else "refused"
+    if account.state == "not-begun":
+        return "not begun"
+    if account.state == "left-out":
+        return "left out" if account.exit_code in (0, 3) else "refused"
     if account.state == "interrupted":
         return "interrupted"
     if account.state == "earlier" and not account.exit_code:
