@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
+from migrate.fleet.applying import Planned
 from migrate.fleet.outcome import AccountOutcome, Block, FleetResult
 from migrate.model.plan import Change
 from migrate.report.fleet import MOST_NAMED, fleet_view, numbers, verdict
-from migrate.report.fleet_decision import Planned, fleet_decision
+from migrate.report.fleet_decision import fleet_decision
 from migrate.report.fleet_markdown import fleet_report
 from migrate.report.html.fleet import fleet_page
 from migrate.report.layout import fitted

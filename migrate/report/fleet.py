@@ -6,7 +6,7 @@ The other views, Markdown and HTML, say the same in the same words.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.text import Text
@@ -81,15 +81,15 @@ def verdict(account: AccountOutcome) -> str:
     return _OF_EXIT_CODES.get(account.exit_code, "failed")
 
 
-def verdicts(result: FleetResult) -> dict[str, int]:
-    """How many accounts have each verdict, the worst first."""
-    found = Counter(row.verdict for row in rows(result))
-    return {word: found[word] for word in VERDICTS if found[word]}
-
-
 def tally(result: FleetResult) -> str:
     """All verdicts in one phrase: `3 failed, 197 done`."""
-    return ", ".join(f"{number:,} {word}" for word, number in verdicts(result).items()) or "no account"
+    return tally_of(map(verdict, result.accounts))
+
+
+def tally_of(words: Iterable[str]) -> str:
+    """Some verdicts in one phrase, the worst first."""
+    found = Counter(words)
+    return ", ".join(f"{found[word]:,} {word}" for word in VERDICTS if found[word]) or "no account"
 
 
 def numbers(figures: Mapping[str, int | str]) -> str:
@@ -120,17 +120,22 @@ def reach(block: Block) -> str:
 
 def fleet_view(result: FleetResult, where: str, heading: str = "") -> Text:
     """The accounts, of many the worst, what blocks where, and the sums. `where` says where all of them are."""
-    text = Text()
     every = rows(result)
-    width = max((len(row.verdict) for row in every), default=0)
-    for row in every[:MOST_SHOWN]:
-        _append(text, row, width)
+    text = append_rows(Text(), every)
     text.append(more(len(every), "account", where))
     if shown := blocks(result):
         text.append("\nWhat blocks where\n", "bold").append(_blocks(shown, where))
     text.append(f"\n{heading or 'Accounts'}: ", "bold").append(f"{tally(result)}.\n")
     sums = numbers(result.totals)
     return text.append(table([("In all", sums)])) if sums else text
+
+
+def append_rows(text: Text, every: Sequence[Row]) -> Text:
+    """Append the first of some accounts, in lines that align."""
+    width = max((len(row.verdict) for row in every), default=0)
+    for row in every[:MOST_SHOWN]:
+        _append(text, row, width)
+    return text
 
 
 def _append(text: Text, row: Row, width: int) -> None:

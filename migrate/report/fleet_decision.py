@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
@@ -14,15 +14,8 @@ from migrate.report.layout import BREAK, COLUMN, sided, table
 from migrate.report.limit import first, more
 from migrate.report.wording import name
 
-
-@dataclass(frozen=True)
-class Planned:
-    """An account that is to be written to: what is planned for it, and the limits that were lifted, by name."""
-
-    sid: str
-    friendly_name: str
-    plan: Plan
-    lifted: tuple[tuple[str, str], ...] = ()
+if TYPE_CHECKING:  # which reaches what writes
+    from migrate.fleet.applying import Planned
 
 
 def fleet_decision(

@@ -14,7 +14,7 @@ from migrate.cli.fleet_options import FleetAsked
 from migrate.model.errors import Step
 
 if TYPE_CHECKING:
-    from migrate.report.fleet_decision import Planned
+    from migrate.fleet.applying import Planned
     from migrate.twilio_api.connect import ApiSettings
 
 CHANGES_PENDING = 3
@@ -33,7 +33,7 @@ def load_fleet(asked: FleetAsked, folder: Path, applying: ApplyOptions, settings
     if applying.apply:
         finish(done, screen, f"see {page}", "see who has registered:", Step("verify", {"snapshot": folder}))
         return 0
-    changes = any(account.figures.get("changes") for account in done[0].accounts)
+    changes = any(account.exit_code == CHANGES_PENDING for account in done[0].accounts)
     wave = Step("load", {"mapped": folder, "only": asked.only or "5%", "apply": True})
     finish(done, screen, f"see {page}", f"read {page}, then apply it to a first wave:", wave if changes else None)
     return CHANGES_PENDING if changes else 0
