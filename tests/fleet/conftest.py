@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from migrate.twilio_api.accounts import AccountChoice, TwilioAccount
 from migrate.twilio_api.client import TwilioApi
 from migrate.twilio_api.connect import ApiSettings, open_api
 from migrate.twilio_api.login import Login
+from tests.applying import live
 from tests.conftest import tiny_world, untraced_threads
 
 OPTIONS = ExtractOptions(alerts=False)
@@ -67,8 +67,7 @@ class Company:
 
     def settings(self, number: int) -> dict[str, Any]:
         """What is set in Conversations of an account's services, by SID: the oracle."""
-        world = self.servers[sid_of(number)].world
-        return {sid: copy.deepcopy(service.conversations) for sid, service in world.services.items()}
+        return live(self.servers[sid_of(number)].world)
 
 
 Start = Callable[..., Company]
