@@ -49,7 +49,7 @@ class Company:
         self.before(account.sid)
         url = self.servers[account.sid].url
         environment = {"TWILIO_ACCOUNT_SID": account.sid, "TWILIO_AUTH_TOKEN": account.login.password}
-        with open_api(ApiSettings(url, url, environment=environment)) as api:
+        with open_api(ApiSettings(url, url, monitor_url=url, environment=environment)) as api:
             yield api
 
     def fleet(
