@@ -206,6 +206,11 @@ def api_options(command: Command) -> Command:
         "beside another address of Conversations.",
     )  # fmt: skip
     @_twilio_option(
+        "--accounts-url", metavar="URL", envvar="CHAT_MIGRATE_ACCOUNTS_URL", show_envvar=True,
+        help="Scheme and host of the API that lists accounts. Without it: https://api.twilio.com, or none beside "
+        "another address of Conversations.",
+    )  # fmt: skip
+    @_twilio_option(
         "--record", type=OutFile("cassette"), metavar="CASSETTE", help="Record all exchanges to a new cassette."
     )
     @_twilio_option(
@@ -230,6 +235,7 @@ def api_options(command: Command) -> Command:
         chat_url: str,
         conversations_url: str,
         monitor_url: str | None,
+        accounts_url: str | None,
         record: Path | None,
         replay: Path | None,
         concurrency: int,
@@ -252,6 +258,7 @@ def api_options(command: Command) -> Command:
             retry_budget,
             page_size,
             monitor_url,
+            accounts_url=accounts_url,
             say=_warn,
         )
         return command(*args, settings=settings, **kwargs)
