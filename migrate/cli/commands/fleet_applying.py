@@ -52,7 +52,13 @@ def rollback_fleet(
         else:
             done = ended(lambda: fleet.rollback_look(**limits))
         page = write_reports(done[0], folder)
-    finish(done, screen, f"see {page}")
+    if applying.apply:
+        again = Step("load", {"mapped": folder})
+        finish(done, screen, f"see {page}", "before you load again, make new plans:", again)
+        return
+    is_there = any(account.exit_code == CHANGES_PENDING for account in done[0].accounts)
+    undo = Step("rollback", {"journal": folder, "only": asked.only, "apply": True})
+    finish(done, screen, f"see {page}", "apply it:", undo if is_there else None)
 
 
 def _terms(
