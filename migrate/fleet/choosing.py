@@ -69,10 +69,10 @@ def choose_offline(manifest: FleetManifest, folder: Path, sids: Collection[str],
         account = Account(sid, record.friendly_name, record.status, folder / sid)
         if account.place.is_dir():
             accounts.append(account)
-        elif sid in sids:
-            left.append(account.outcome("left-out", 1, "it has no folder: nothing was extracted"))
-        else:
-            left.append(account.outcome("left-out", reason="it has no folder: nothing was extracted"))
+        else:  # one that was not in the wave yet is only left out
+            is_missed = sid in sids or any(stage.state == "failed" for stage in record.stages.values())
+            reason = "it has no folder: nothing was extracted"
+            left.append(account.outcome("failed", 1, reason) if is_missed else account.outcome("left-out", 0, reason))
     return _in_wave(accounts, left, only)
 
 

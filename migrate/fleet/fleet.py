@@ -143,10 +143,8 @@ class Fleet:
         self._apis = apis
         self._settings = settings
         if folder:
-            for account in accounts:
-                folder.enter(account.sid, account.friendly_name, account.status)
-            for outcome in left:
-                folder.enter(outcome.sid, outcome.friendly_name, outcome.status)
+            for one in (*accounts, *left):
+                folder.enter(one.sid, one.friendly_name, one.status)
 
     @property
     def path(self) -> Path | None:
@@ -178,8 +176,8 @@ class Fleet:
             with self._held() as fleet:
                 return fleet._map(fleet.path or Path(), rules, like, overwrite=overwrite)
         with FleetFolder.held(out, self._folder.manifest.main_account_sid if self._folder else None) as other:
-            for account in self.accounts:
-                other.enter(account.sid, account.friendly_name, account.status)
+            for one in (*self.accounts, *self.left):
+                other.enter(one.sid, one.friendly_name, one.status)
             return self._map(out, rules, like, overwrite=overwrite, notes=other)
 
     def _map(
