@@ -86,10 +86,14 @@ def test_an_owner_that_breaks_off_stops_its_own_jobs_and_drops_those_that_wait(
     ended = threading.Event()
     others = threading.Event()
 
-    def job(name: str, until: threading.Event, begun: threading.Event) -> str:
-        with stopped_by(lambda: (stopped.append(name), until.set())):  # type: ignore[arg-type, return-value]
+    def job(name: str, end: threading.Event, begun: threading.Event) -> str:
+        def stop() -> None:
+            stopped.append(name)
+            end.set()
+
+        with stopped_by(stop):
             begun.set()
-            until.wait(LONG)
+            end.wait(LONG)
         return name
 
     with pool.share(2, stop=nothing) as other:
