@@ -10,19 +10,28 @@ from rich.text import Text
 from migrate.model.plan import Plan
 from migrate.model.text import count
 from migrate.report.decision import lifted_rows, services_by, sums, switched
+from migrate.report.fleet import GOOD, append_rows, rows
 from migrate.report.layout import BREAK, COLUMN, sided, table
 from migrate.report.limit import first, more
 from migrate.report.wording import name
 
 if TYPE_CHECKING:  # which reaches what writes
     from migrate.fleet.applying import Planned
+    from migrate.fleet.outcome import FleetResult
 
 
 def fleet_decision(
-    planned: Sequence[Planned], hosts: Sequence[tuple[str, str]], where: str, heading: str = "To be applied"
+    planned: Sequence[Planned],
+    hosts: Sequence[tuple[str, str]],
+    where: str,
+    heading: str = "To be applied",
+    looked: FleetResult | None = None,
 ) -> Text:
-    """A line for each account, those first in which something goes off, and the sum of it; `where` all of it is."""
-    text = Text()
+    """A line for each account, those first in which something goes off, and the sum of it; `where` all of it is.
+
+    What was `looked` at has, before that, the accounts that are refused and left alone.
+    """
+    text = _left_alone(looked, where) if looked else Text()
     for one in first(planned, lambda one: not _off(one.plan)):
         _append(text, one)
     text.append(more(len(planned), "account", where, "  "))
@@ -32,6 +41,15 @@ def fleet_decision(
     whole = f"{count(fields, 'setting')} of {count(services, 'service')} in {count(len(planned), 'account')}"
     text.append(f"\n{heading}: ", "bold").append(f"{whole}.\n")
     return text.append(table([*hosts, *sums(plans), *_lifted(planned)]))
+
+
+def _left_alone(looked: FleetResult, where: str) -> Text:
+    refused = [row for row in rows(looked) if row.verdict not in GOOD]
+    if not refused:
+        return Text()
+    text = Text().append(f"Left alone: {count(len(refused), 'account')}\n", "bold yellow")
+    append_rows(text, refused)
+    return text.append(more(len(refused), "account", where)).append("\n")
 
 
 def _append(text: Text, one: Planned) -> None:

@@ -13,6 +13,8 @@ from migrate.report.limit import more
 from migrate.report.wording import when
 
 _WHERE = "use --json"
+# The stages in the order of the work; several may end within one second.
+_ORDER = ("extract", "map", "run", "plan", "rehearse", "apply", "verify", "health", "rollback")
 
 
 def fleet_held_view(manifest: FleetManifest, folder: str) -> Text:
@@ -22,7 +24,8 @@ def fleet_held_view(manifest: FleetManifest, folder: str) -> Text:
     rows.sort(key=lambda row: (order.index(row.verdict), row.sid))
     text = append_rows(Text(), rows)
     text.append(more(len(rows), "account", _WHERE))
-    stages = dict.fromkeys(stage for account in manifest.accounts.values() for stage in account.stages)
+    there = {stage for account in manifest.accounts.values() for stage in account.stages}
+    stages = [stage for stage in _ORDER if stage in there] + sorted(there - {*_ORDER})
     main = manifest.main_account_sid
     of = f"{count(len(manifest.accounts), 'account')}{f' {BREAK}(main account {main})' if main else ''}"
     text.append("\n" if rows else "")
@@ -33,7 +36,9 @@ def fleet_held_view(manifest: FleetManifest, folder: str) -> Text:
 
 def _row(sid: str, account: AccountRecord) -> Row:
     """An account by what its latest stage brought, with all of them in the order in which they ended."""
-    stages = sorted(account.stages.items(), key=lambda stage: stage[1].at)
+    stages = sorted(
+        account.stages.items(), key=lambda stage: (stage[1].at, _ORDER.index(stage[0]) if stage[0] in _ORDER else 0)
+    )
     said = " · ".join(f"{name} {_verdict(sid, record)}" for name, record in stages)
     last = stages[-1][1] if stages else None
     status = account.status if account.status not in ("active", "unknown") else ""

@@ -29,7 +29,7 @@ class SharedWorkers:
     def __init__(self, threads: int, name: str) -> None:
         self.threads = threads
         self._name = name
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # what is stopped while it is held may ask the pool again
         self.done = threading.Condition(self.lock)  # some job is, or was dropped
         self._jobs = threading.Condition(self.lock)  # one may begin
         self._polls = False  # whether an idle thread looks again by itself

@@ -86,17 +86,21 @@ def test_an_owner_that_breaks_off_stops_its_own_jobs_and_drops_those_that_wait(
     ended = threading.Event()
     others = threading.Event()
 
-    def job(name: str, until: threading.Event, begun: threading.Event) -> str:
-        with stopped_by(lambda: (stopped.append(name), until.set())):  # type: ignore[arg-type, return-value]
+    def job(name: str, end: threading.Event, begun: threading.Event) -> str:
+        def stop() -> None:
+            stopped.append(name)
+            end.set()
+
+        with stopped_by(stop):
             begun.set()
-            until.wait(LONG)
+            end.wait(LONG)
         return name
 
     with pool.share(2, stop=nothing) as other:
         stays = other.submit(job, "other", opened, others)
         assert others.wait(LONG)
         waiting: list[Future[str]] = []
-        with pytest.raises(ZeroDivisionError), pool.share(1, stop=lambda: stopped.append("its stop")) as share:
+        with pytest.raises(ZeroDivisionError), pool.share(1, stop=lambda: stopped.append("its stop")) as share:  # noqa: PT012
             running = share.submit(job, "its job", ended, inside)
             waiting += [share.submit(job, "never", ended, inside) for _ in range(5)]
             assert inside.wait(LONG)
@@ -124,7 +128,7 @@ def test_a_job_that_hangs_is_left_behind_after_the_grace(
         begun.set()
         opened.wait(LONG)
 
-    with pytest.raises(KeyboardInterrupt), pool.share(1, stop=nothing) as share:
+    with pytest.raises(KeyboardInterrupt), pool.share(1, stop=nothing) as share:  # noqa: PT012
         hanging = share.submit(hang)
         assert begun.wait(LONG)
         raise KeyboardInterrupt

@@ -17,6 +17,7 @@ from migrate.cli.paths import InEither, or_fleet
 
 if TYPE_CHECKING:
     from migrate.diff.difference import Difference
+    from migrate.fleet.stages_after import DiffKind
 
 
 @click.command(cls=Command)
@@ -39,7 +40,7 @@ def diff(
     after: Path,
     reports: tuple[Path, ...],
     detailed_exitcode: bool,
-    kind: str,
+    kind: DiffKind,
     screen: Screen,
     fleet: FleetAsked | None,
 ) -> None:

@@ -11,6 +11,7 @@ from migrate.cli.fleet_options import FleetAsked
 from migrate.model.errors import Step
 
 if TYPE_CHECKING:
+    from migrate.fleet.stages_after import DiffKind
     from migrate.map.rules import Rules
 
 
@@ -44,7 +45,7 @@ def rehearse_fleet(asked: FleetAsked, folder: Path, screen: Screen, **how: Any) 
     )
 
 
-def diff_fleet(asked: FleetAsked, before: Path, after: Path, kind: str, screen: Screen) -> int:
+def diff_fleet(asked: FleetAsked, before: Path, after: Path, kind: DiffKind, screen: Screen) -> int:
     """Compare each account that both folders have. Gives the exit code for --detailed-exitcode."""
     with offline(asked, before, screen) as fleet:
         done = ended(lambda: fleet.diff(after, kind))
