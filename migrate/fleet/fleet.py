@@ -337,10 +337,18 @@ class Fleet:
             if sid not in known and not self.is_narrowed
         ]
 
+        left = [self._lacking(one, other) for one in self.left]
+
         def job(account: Account) -> Ended:
             return diff_account(account.place, other / account.sid, of)
 
-        return self.each("diff", job, at_a_time=_OFFLINE, left=(*self.left, *new), noted=False)
+        return self.each("diff", job, at_a_time=_OFFLINE, left=(*left, *new), noted=False)
+
+    def _lacking(self, outcome: AccountOutcome, other: Path) -> AccountOutcome:
+        """What a comparison says of an account without a folder here: it differs where the other fleet has one."""
+        if outcome.state != "failed":
+            return outcome
+        return replace(outcome, state="left-out", exit_code=3 if (other / outcome.sid).is_dir() else 0)
 
     @property
     def is_narrowed(self) -> bool:
