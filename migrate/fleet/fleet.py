@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+from migrate.fleet.accounts import Accounts, enter
+from migrate.fleet.accounts import FleetOptions as FleetOptions
 from migrate.fleet.applying import Planned
 from migrate.fleet.blocks import BlockCount
 from migrate.fleet.choosing import choose, main_of
@@ -17,7 +19,7 @@ from migrate.fleet.folder import FleetFolder, read_fleet
 from migrate.fleet.outcome import AccountOutcome, FleetResult
 from migrate.fleet.plans import Limits, figures_of, finished_plan, plan_account
 from migrate.fleet.progress import FleetProgress
-from migrate.fleet.running import Account, Ended, Job, Round
+from migrate.fleet.running import Account, Ended
 from migrate.fleet.stages_after import (
     DiffKind,
     diff_account,
@@ -30,7 +32,7 @@ from migrate.fleet.stages_reading import MAPPED, SNAPSHOT, OnPlan, extract_accou
 from migrate.fleet.stages_reading import Mapping as HowToMap
 from migrate.fleet.writing import Writing
 from migrate.load.limits import MOST_SERVICES
-from migrate.model.errors import InterruptedRunError, UsageError
+from migrate.model.errors import UsageError
 from migrate.runtime.workers import Workers
 
 if TYPE_CHECKING:
@@ -41,32 +43,7 @@ if TYPE_CHECKING:
     from migrate.twilio_api.client import TwilioApi
     from migrate.twilio_api.connect import ApiSettings
 
-MOST_ACCOUNTS = 50
-AT_A_TIME = 16
 _OFFLINE = min(4, os.cpu_count() or 1)  # accounts that are mapped at a time
-
-
-@dataclass(frozen=True)
-class FleetOptions:
-    """How a fleet is worked on.
-
-    `only` is a first wave, a number (`20`) or a share (`5%`) of the accounts; see `wave_of`. No account is begun once
-    more than `stop_after` have failed. More than `max_accounts` accounts with something to write are refused.
-    `at_a_time` is how many accounts are worked on at a time.
-    """
-
-    only: str | None = None
-    stop_after: int | None = None
-    max_accounts: int = MOST_ACCOUNTS
-    at_a_time: int = AT_A_TIME
-
-
-class Apis(Protocol):
-    """What opens the API of one account; see `open_shared`."""
-
-    def open(self, account: Any) -> AbstractContextManager[TwilioApi]:
-        """The API of an account."""
-        ...
 
 
 @contextmanager
@@ -117,38 +94,13 @@ def offline_fleet(
     return Fleet(accounts, left, FleetFolder(folder, manifest), options, progress)
 
 
-class Fleet:
+class Fleet(Accounts):
     """The accounts of a fleet. Each method is a stage, and gives what became of each account; the failure of one, of
     whatever kind, does not end the others.
 
     What concerns the whole fleet is raised: `InterruptedRunError` on Ctrl-C, whose `result` is the `FleetResult` so
     far; the same call resumes.
     """
-
-    def __init__(
-        self,
-        accounts: Sequence[Account],
-        left: Sequence[AccountOutcome] = (),
-        folder: FleetFolder | None = None,
-        options: FleetOptions | None = None,
-        progress: FleetProgress | None = None,
-        apis: Apis | None = None,
-        settings: ApiSettings | None = None,
-    ) -> None:
-        self.accounts = accounts
-        self.left = left
-        self.options = options or FleetOptions()
-        self.progress = progress or FleetProgress()
-        self._folder = folder
-        self._apis = apis
-        self._settings = settings
-        if folder:
-            _enter(folder, accounts, left)
-
-    @property
-    def path(self) -> Path | None:
-        """The fleet's folder."""
-        return self._folder.path if self._folder else None
 
     def extract(self, options: ExtractOptions) -> FleetResult:
         """A snapshot of each account; one that is finished stays, one that is not resumes."""
@@ -175,7 +127,7 @@ class Fleet:
             with self._held() as fleet:
                 return fleet._map(fleet.path or Path(), rules, like, overwrite=overwrite)
         with FleetFolder.held(out, self._folder.manifest.main_account_sid if self._folder else None) as other:
-            _enter(other, self.accounts, self.left)
+            enter(other, self.accounts, self.left)
             return self._map(out, rules, like, overwrite=overwrite, notes=other)
 
     def _map(
@@ -349,87 +301,6 @@ class Fleet:
         if outcome.state != "failed":
             return outcome
         return replace(outcome, state="left-out", exit_code=3 if (other / outcome.sid).is_dir() else 0)
-
-    @property
-    def is_narrowed(self) -> bool:
-        """Whether it has fewer accounts than its folder names."""
-        return self._folder is not None and not self._sids >= self._folder.manifest.accounts.keys()
-
-    @property
-    def _sids(self) -> set[str]:
-        return {account.sid for account in self.accounts} | {outcome.sid for outcome in self.left}
-
-    def note(self, stage: str, outcome: AccountOutcome) -> None:
-        """Have fleet.json say what became of an account."""
-        if self._folder:
-            self._folder.note(stage, outcome)
-
-    def open(self, account: Account) -> AbstractContextManager[TwilioApi]:
-        """The API of an account. Raises what the opening of it does, such as where Twilio does not show its token."""
-        if self._apis is None:
-            raise UsageError("An offline fleet asks Twilio nothing")
-        return self._apis.open(account.login)
-
-    @contextmanager
-    def _held(self) -> Iterator[Fleet]:
-        """The same fleet with its folder held, where it was only read so far."""
-        if self._apis is not None or self._folder is None:
-            yield self
-            return
-        with FleetFolder.held(self._folder.path) as held:
-            yield Fleet(self.accounts, self.left, held, self.options, self.progress)
-
-    def each(
-        self,
-        stage: str,
-        job: Job,
-        *,
-        at_a_time: int | None = None,
-        blocks: BlockCount | None = None,
-        left: Sequence[AccountOutcome] | None = None,
-        notes: FleetFolder | None = None,
-        noted: bool = True,
-        accounts: Sequence[Account] | None = None,
-        earlier: Mapping[str, AccountOutcome] | None = None,
-        stops: bool = True,
-        failed: int = 0,
-    ) -> FleetResult:
-        """Do a stage for each account, or some, and give what became of all; `earlier` are outcomes of the others.
-
-        `stops` says whether the stopping rule holds, and `failed` how many have failed before.
-        """
-        folder = (notes or self._folder) if noted else None
-
-        def note(outcome: AccountOutcome) -> None:
-            self.progress.done(outcome.sid)
-            if folder:
-                folder.note(stage, outcome)
-
-        work = Round(job, note, self.options.stop_after if stops else None, failed)
-        every = self.accounts if accounts is None else accounts
-        where = f"What was done is kept in {self.path}" if self.path else ""
-
-        def result() -> FleetResult:
-            found = {**(earlier or {}), **work.outcomes}
-            others = self.left if left is None else left
-            outcomes = sorted((*others, *found.values()), key=lambda one: one.sid)
-            shown = notes.path if notes else self.path
-            return FleetResult(stage, shown, tuple(outcomes), work.details, blocks.blocks() if blocks else ())
-
-        try:
-            work.run(every, min(at_a_time or self.options.at_a_time, max(1, len(every))), where)
-        except InterruptedRunError as error:
-            error.result = result()
-            raise
-        return result()
-
-
-def _enter(folder: FleetFolder, accounts: Sequence[Account], left: Sequence[AccountOutcome]) -> None:
-    """Note the accounts in a folder."""
-    for account in accounts:
-        folder.enter(account.sid, account.friendly_name, account.status)
-    for outcome in left:
-        folder.enter(outcome.sid, outcome.friendly_name, outcome.status)
 
 
 def _mappers() -> Workers:

@@ -61,15 +61,13 @@ Job = Callable[[Account], Ended]
 class Round:
     """One stage over the accounts of a fleet. `note` gets each outcome as it is known, `details` what views need."""
 
-    def __init__(
-        self, job: Job, note: Callable[[AccountOutcome], None], stop_after: int | None = None, failed: int = 0
-    ) -> None:
+    def __init__(self, job: Job, note: Callable[[AccountOutcome], None], stop_after: int | None = None) -> None:
         self._job = job
         self._note = note
         self._stop_after = stop_after
         self._lock = threading.Lock()
         self._begun: set[str] = set()
-        self._failed = failed
+        self._failed = 0
         self._stopping = False
         self.outcomes: dict[str, AccountOutcome] = {}
         self.details: dict[str, Any] = {}
