@@ -143,8 +143,7 @@ class Fleet:
         self._apis = apis
         self._settings = settings
         if folder:
-            for one in (*accounts, *left):
-                folder.enter(one.sid, one.friendly_name, one.status)
+            _enter(folder, accounts, left)
 
     @property
     def path(self) -> Path | None:
@@ -176,8 +175,7 @@ class Fleet:
             with self._held() as fleet:
                 return fleet._map(fleet.path or Path(), rules, like, overwrite=overwrite)
         with FleetFolder.held(out, self._folder.manifest.main_account_sid if self._folder else None) as other:
-            for one in (*self.accounts, *self.left):
-                other.enter(one.sid, one.friendly_name, one.status)
+            _enter(other, self.accounts, self.left)
             return self._map(out, rules, like, overwrite=overwrite, notes=other)
 
     def _map(
@@ -339,10 +337,18 @@ class Fleet:
             if sid not in known and not self.is_narrowed
         ]
 
+        left = [self._lacking(one, other) for one in self.left]
+
         def job(account: Account) -> Ended:
             return diff_account(account.place, other / account.sid, of)
 
-        return self.each("diff", job, at_a_time=_OFFLINE, left=(*self.left, *new), noted=False)
+        return self.each("diff", job, at_a_time=_OFFLINE, left=(*left, *new), noted=False)
+
+    def _lacking(self, outcome: AccountOutcome, other: Path) -> AccountOutcome:
+        """What a comparison says of an account without a folder here: it differs where the other fleet has one."""
+        if outcome.state != "failed":
+            return outcome
+        return replace(outcome, state="left-out", exit_code=3 if (other / outcome.sid).is_dir() else 0)
 
     @property
     def is_narrowed(self) -> bool:
@@ -416,6 +422,14 @@ class Fleet:
             error.result = result()
             raise
         return result()
+
+
+def _enter(folder: FleetFolder, accounts: Sequence[Account], left: Sequence[AccountOutcome]) -> None:
+    """Note the accounts in a folder."""
+    for account in accounts:
+        folder.enter(account.sid, account.friendly_name, account.status)
+    for outcome in left:
+        folder.enter(outcome.sid, outcome.friendly_name, outcome.status)
 
 
 def _mappers() -> Workers:

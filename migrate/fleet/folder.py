@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -125,9 +125,9 @@ class FleetFolder:
         with self._lock:
             account = self._accounts[outcome.sid]
             self._accounts[outcome.sid] = replace(account, stages={**account.stages, stage: record})
-            is_due = time.monotonic() - self._written >= _SECONDS
-            if is_due:
-                self._write()
+            if time.monotonic() - self._written >= _SECONDS:
+                with suppress(OSError):  # the write at the end says so; no account fails by it
+                    self._write()
 
     def write(self) -> None:
         """Write fleet.json, whole or not at all."""

@@ -70,6 +70,7 @@ class Round:
         self._lock = threading.Lock()
         self._begun: set[str] = set()
         self._failed = failed
+        self._stopping = False
         self.outcomes: dict[str, AccountOutcome] = {}
         self.details: dict[str, Any] = {}
 
@@ -85,7 +86,7 @@ class Round:
 
         try:
             with resumable(what=what, kept=where, remedy=("Resume with: ", AGAIN)):
-                with Workers(at_a_time, "account") as workers:
+                with Workers(at_a_time, "account", stop=self._stop) as workers:
                     for future in [workers.submit(self._do, account) for account in accounts]:
                         result_of(future)
                 if any(outcome.state == "interrupted" for outcome in self.outcomes.values()):
@@ -100,7 +101,7 @@ class Round:
         """Do it for one account, whatever comes of it."""
         with self._lock:
             is_over = self._stop_after is not None and self._failed > self._stop_after
-            if not is_over and not is_stopping():
+            if not is_over and not self._stopping and not is_stopping():
                 self._begun.add(account.sid)
         if is_over:
             reason = f"not begun: more than {self._stop_after} accounts have failed"
@@ -114,17 +115,15 @@ class Round:
     def _ended(self, account: Account) -> Ended:
         try:
             return self._job(account)
-        except MigrateError as error:
-            return Ended(error=error)
-        except OSError as error:
-            place = place_of(error)
-            return Ended(error=MigrateError(f"Cannot use {place or 'what it needs'}: {reason_of(error)}"))
         except KeyboardInterrupt:
-            return Ended(error=InterruptedRunError("Interrupted", remedy=("Resume with: ", AGAIN)))
+            return Ended(error=_interrupted())
         except Exception as error:
-            if is_stopping():  # what a library made of a connection that was closed
-                return Ended(error=InterruptedRunError("Interrupted", remedy=("Resume with: ", AGAIN)))
-            return Ended(error=_unexpected(error))
+            # Once all are stopped, any error can be what a library has made of that.
+            is_stopped = self._stopping or is_stopping()
+            return Ended(error=_interrupted() if is_stopped else _told(error))
+
+    def _stop(self) -> None:
+        self._stopping = True
 
     def _keep(self, outcome: AccountOutcome) -> None:
         with self._lock:
@@ -133,6 +132,19 @@ class Round:
             self.outcomes[outcome.sid] = outcome
             self._failed += outcome.state == "failed"
         self._note(outcome)
+
+
+def _interrupted() -> InterruptedRunError:
+    return InterruptedRunError("Interrupted", remedy=("Resume with: ", AGAIN))
+
+
+def _told(error: Exception) -> MigrateError:
+    """What an account failed with, as it may be shown."""
+    if isinstance(error, MigrateError):
+        return error
+    if isinstance(error, OSError):
+        return MigrateError(f"Cannot use {place_of(error) or 'what it needs'}: {reason_of(error)}")
+    return _unexpected(error)
 
 
 def _outcome(account: Account, ended: Ended) -> AccountOutcome:

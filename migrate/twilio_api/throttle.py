@@ -110,8 +110,8 @@ class Throttle:
             began = self._round
             self._changed.notify_all()  # the next in line may have a place too
         try:
-            with self._all_turn():
-                yield began
+            with self._all_turn():  # what was refused while this one waited there is older than this one
+                yield self._round if self._gate else began
         finally:
             with self._changed:
                 self._running -= 1
