@@ -108,8 +108,8 @@ def test_the_offline_commands_take_the_accounts_from_the_folder(run: Run, accoun
     assert run("map", "fleet", *one).exit_code == 0
     assert run("map", "fleet", *one, "--out", "other").exit_code == 0
     assert run("diff", "fleet", "other", *one, "--detailed-exitcode").exit_code == 0
-    differs = run("diff", "fleet", "other", "--accounts", "--detailed-exitcode")
-    assert differs.exit_code == 3
+    differs = run("diff", "fleet", "other", "--account", sid_of(2), "--detailed-exitcode")
+    assert differs.exit_code == 3, differs.output
     assert run("load", "fleet", *one, "--detailed-exitcode").exit_code == 3
     shown = run("show", "fleet")
     assert (shown.exit_code, "run " in shown.stdout) == (0, True)
