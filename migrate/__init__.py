@@ -16,6 +16,8 @@ The public names are imported on first use, so that `import migrate` costs nothi
 - `measure_health(api, folder, HealthOptions(length))` counts the pushes that APNs and FCM refused;
 - `retire_bindings(api, snapshot, coverage, confirm=...)` deletes Chat's bindings that are shown to be replaced;
 - `open_api(settings)` gives the `api` that the others take, live, recording or replaying;
+- `open_fleet(settings, AccountChoice(all=True), folder)` gives a `Fleet`, whose methods are the same stages for many
+  accounts; `offline_fleet(folder)` one that asks Twilio nothing;
 - `Observer` receives warnings before something is written, which go to the log otherwise;
 - `MigrateError` is the base of every error they raise; `steps` has what it says to do next as data.
 
@@ -35,6 +37,7 @@ __version__ = "0.2.0"
 if TYPE_CHECKING:
     from migrate.diff.comparing import difference
     from migrate.extract.extraction import ExtractOptions, extract_snapshot
+    from migrate.fleet.fleet import FleetOptions, offline_fleet, open_fleet
     from migrate.load.apply import apply_plan
     from migrate.load.plan_file import read_plan, save_plan
     from migrate.load.planning import make_plan
@@ -48,12 +51,15 @@ if TYPE_CHECKING:
     from migrate.push_errors.measuring import HealthOptions, measure_health
     from migrate.rehearse.rehearsal import rehearse_load
     from migrate.retire.delete import retire_bindings
+    from migrate.twilio_api.accounts import AccountChoice
     from migrate.twilio_api.connect import ApiSettings, open_api
     from migrate.verify.verification import verify_snapshot
 
 _HOMES = {
+    "AccountChoice": "migrate.twilio_api.accounts",
     "ApiSettings": "migrate.twilio_api.connect",
     "ExtractOptions": "migrate.extract.extraction",
+    "FleetOptions": "migrate.fleet.fleet",
     "HealthOptions": "migrate.push_errors.measuring",
     "MigrateError": "migrate.model.errors",
     "Observer": "migrate.load.writing",
@@ -65,7 +71,9 @@ _HOMES = {
     "make_plan": "migrate.load.planning",
     "map_snapshot": "migrate.map.mapping",
     "measure_health": "migrate.push_errors.measuring",
+    "offline_fleet": "migrate.fleet.fleet",
     "open_api": "migrate.twilio_api.connect",
+    "open_fleet": "migrate.fleet.fleet",
     "read_plan": "migrate.load.plan_file",
     "rehearse_load": "migrate.rehearse.rehearsal",
     "retire_bindings": "migrate.retire.delete",
@@ -76,8 +84,10 @@ _HOMES = {
 }
 
 __all__ = [
+    "AccountChoice",
     "ApiSettings",
     "ExtractOptions",
+    "FleetOptions",
     "HealthOptions",
     "MigrateError",
     "Observer",
@@ -89,7 +99,9 @@ __all__ = [
     "make_plan",
     "map_snapshot",
     "measure_health",
+    "offline_fleet",
     "open_api",
+    "open_fleet",
     "read_plan",
     "rehearse_load",
     "retire_bindings",

@@ -110,7 +110,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, state: Path) -> pytest.MonkeyPa
     """No test sees the credentials, addresses or locks of whoever runs it."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(state))
     for name in [*os.environ]:
-        ours = name.startswith(("TWILIO_", "CHAT_MIGRATE_C", "CHAT_MIGRATE_M")) or name in BUNDLES
+        ours = name.startswith(("TWILIO_", "CHAT_MIGRATE_A", "CHAT_MIGRATE_C", "CHAT_MIGRATE_M")) or name in BUNDLES
         if ours or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", WIDE["COLUMNS"])

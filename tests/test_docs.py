@@ -71,7 +71,8 @@ def decide(folder: Path) -> None:
 
 
 def test_no_page_has_commands_that_are_not_run() -> None:
-    assert {page for page, text in PAGES.items() if blocks_of(text)} == set(COMMANDS)
+    others = {"docs/fleet.md"}  # test_fleet_docs.py runs them
+    assert {page for page, text in PAGES.items() if blocks_of(text)} == set(COMMANDS) | others
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", *sorted(PAGES), *sorted(NOTEBOOKS)])

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from migrate.cli.app import cli
 from migrate.cli.options import BindingSid, FormatFile, Identity, ServiceSid
 from migrate.cli.paths import OutFile, OutFolder, PathType
-from migrate.inspect.kinds import NAMES, Kind, recognise
+from migrate.inspect.kinds import FLEET, NAMES, Kind, recognise
 from migrate.map.mapped_folder import BINDINGS, CONFIG, SUMMARY
 from migrate.model.schemas import PUSH_ERRORS_BY_HOUR
 from migrate.push_errors.health_folder import Measured, write_measured
@@ -52,6 +52,7 @@ def kinds(tmp_path_factory: pytest.TempPathFactory, migration: Path) -> dict[str
         "rules": folder / "rules.toml",
         "config": folder / "config.yaml",
         "world": folder / "world.yaml",
+        "fleet": _fleet(folder / "fleet"),
         "part": run / "snapshot" / NAME,
     }
 
@@ -59,6 +60,12 @@ def kinds(tmp_path_factory: pytest.TempPathFactory, migration: Path) -> dict[str
 def _health(folder: Path) -> Path:
     measured = Measured("AC" + "1" * 32, "2026-06-14T00:00:00+00:00", "2026-06-15T00:00:00+00:00", {}, None)
     write_measured(folder, measured, PUSH_ERRORS_BY_HOUR.empty_table())
+    return folder
+
+
+def _fleet(folder: Path) -> Path:
+    folder.mkdir()
+    (folder / FLEET).write_text('{"format_version": 1, "main_account_sid": null, "accounts": {}}')
     return folder
 
 
@@ -78,7 +85,7 @@ def places() -> Iterator[tuple[str, click.Parameter, PathType]]:
 
 
 PLACES = list(places())
-FOLDERS = ("snapshot", "mapped", "coverage", "health", "run")
+FOLDERS = ("snapshot", "mapped", "coverage", "health", "run", "fleet")
 
 
 def pairs() -> Iterator[tuple[str, click.Parameter, Kind]]:
@@ -119,7 +126,7 @@ def call(name: str, param: click.Parameter, path: Path, kinds: Mapping[str, Path
         value: object = path if other is param else None
         if other is not param and other.required:
             if isinstance(other.type, PathType):
-                takes = other.type.takes
+                takes = ("fleet",) if param.name == "accounts_file" else other.type.takes
                 is_in = other.type.takes_all or (takes and not isinstance(other.type, OutFolder))
                 value = kinds[(*takes, "snapshot")[0]] if is_in else tmp_path / "out"
                 if value == path and path.is_file():  # one that is given twice is another mistake

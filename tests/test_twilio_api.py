@@ -63,7 +63,7 @@ def test_the_region_comes_from_the_given_environment_alone(monkeypatch: pytest.M
 
 def test_another_server_is_left_as_it_is_named() -> None:
     addresses = Addresses.resolve("http://127.0.0.1:80/", "http://[::1]:81", {"TWILIO_REGION": "ie1"})
-    assert addresses == Addresses("http://127.0.0.1:80", "http://[::1]:81", monitor="")
+    assert addresses == Addresses("http://127.0.0.1:80", "http://[::1]:81", monitor="", accounts="")
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import click
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+FLEET = "For all subaccounts"  # the group of options that make a command a fleet's
 _WHOLE = 10_000  # characters: no summary is so long that it would be cut
 _SPACE = "\xa0"  # at which no line is broken: between an option and its value
 
@@ -50,16 +51,24 @@ class Command(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write its own options, then the names of the shared ones."""
         super().format_options(ctx, formatter)
-        names = [option.named().replace(" ", _SPACE) for option in _shared(self)]
-        if not names:
-            return
-        with formatter.section(f"Common options, which `{ctx.find_root().info_name} --help` explains"):
-            indent = " " * formatter.current_indent
-            lines = textwrap.wrap(
-                "  ".join(names), formatter.width, initial_indent=indent, subsequent_indent=indent,
-                break_long_words=False, break_on_hyphens=False,
-            )  # fmt: skip
-            formatter.write("\n".join(lines).replace(_SPACE, " ") + "\n")
+        explained = f"which `{ctx.find_root().info_name} --help` explains"
+        common = [option.named() for option in _shared(self) if option.group != FLEET]
+        _write_names(formatter, f"Common options, {explained}", common)
+        fleet = [option.named() for option in _shared(self) if option.group == FLEET]
+        _write_names(formatter, f"{FLEET} (docs/fleet.md), {explained}", fleet)
+
+
+def _write_names(formatter: click.HelpFormatter, heading: str, names: Sequence[str]) -> None:
+    """Write how options are spelt, if there are any, in lines that break between two of them."""
+    if not names:
+        return
+    with formatter.section(heading):
+        indent = " " * formatter.current_indent
+        lines = textwrap.wrap(
+            "  ".join(name.replace(" ", _SPACE) for name in names), formatter.width, initial_indent=indent,
+            subsequent_indent=indent, break_long_words=False, break_on_hyphens=False,
+        )  # fmt: skip
+        formatter.write("\n".join(lines).replace(_SPACE, " ") + "\n")
 
 
 def _shared(command: click.Command) -> Iterator[SharedOption]:

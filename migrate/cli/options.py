@@ -13,7 +13,7 @@ import click
 
 from migrate.cli.console import MOST_LOGGED, Screen, broken, logging_to
 from migrate.cli.help import shared_option
-from migrate.cli.paths import InFile, InMapped, InSnapshot, OutFile, guard_paths
+from migrate.cli.paths import InFile, InMapped, InSnapshot, OutFile, guard_paths, or_fleet
 from migrate.cli.spelling import same_command, spelled
 from migrate.model.errors import UsageError
 from migrate.model.sids import is_binding_sid, is_service_sid, normal
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 Command = TypeVar("Command", bound=Callable[..., Any])
+# The options of an extract that hold for any account; services and users are one account's.
+EACH_ACCOUNT = ("binding_types", "source", "shard", "alerts", "restart")
 _twilio_option = shared_option("Common options for Twilio")
 _output_option = shared_option("Common options for output and logs")
 
@@ -175,7 +177,7 @@ def rules_option(command: Command) -> Command:
 
 
 like_option = click.option(
-    "--like", type=InMapped(), metavar="MAPPED",
+    "--like", type=or_fleet(InMapped()), metavar="MAPPED",
     help="A reviewed mapped folder: carry over its rules, and what was edited in its push-config.yaml.",
 )  # fmt: skip
 
@@ -204,6 +206,11 @@ def api_options(command: Command) -> Command:
         "beside another address of Conversations.",
     )  # fmt: skip
     @_twilio_option(
+        "--accounts-url", metavar="URL", envvar="CHAT_MIGRATE_ACCOUNTS_URL", show_envvar=True,
+        help="Scheme and host of the API that lists accounts. Without it: https://api.twilio.com, or none beside "
+        "another address of Conversations.",
+    )  # fmt: skip
+    @_twilio_option(
         "--record", type=OutFile("cassette"), metavar="CASSETTE", help="Record all exchanges to a new cassette."
     )
     @_twilio_option(
@@ -228,6 +235,7 @@ def api_options(command: Command) -> Command:
         chat_url: str,
         conversations_url: str,
         monitor_url: str | None,
+        accounts_url: str | None,
         record: Path | None,
         replay: Path | None,
         concurrency: int,
@@ -250,6 +258,7 @@ def api_options(command: Command) -> Command:
             retry_budget,
             page_size,
             monitor_url,
+            accounts_url=accounts_url,
             say=_warn,
         )
         return command(*args, settings=settings, **kwargs)

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from migrate.cli.spelling import same_command
 from migrate.model.errors import MigrateError, RefusedError, UsageError
 
 if TYPE_CHECKING:
     from migrate.inspect.kinds import Kind, Recognised
 
+# The options that make a command a fleet's, as its parameters.
+NAMES_ACCOUNTS = ("all_accounts", "account_sids", "accounts_file")
 # By these files a snapshot and a mapped folder are known.
 _OURS = (("manifest.json", "services.parquet"), ("summary.json", "push-config.yaml"))
 
@@ -30,15 +33,20 @@ class PathType(click.Path):
     takes: tuple[Kind, ...] = ()
     called: str = ""
     takes_all = False  # whether nothing is of a wrong kind for it
+    fleet: PathType | None = None  # what it is where the command is a fleet's; see `or_fleet`
 
     def __init__(self, *, exists: bool = False, file: bool = True, folder: bool = True) -> None:
         super().__init__(exists=exists, file_okay=file, dir_okay=folder, path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Check whether it is a file or a folder, as is wanted; of what is recognised, say what it is instead."""
+        if self.fleet and is_of_fleet(ctx):
+            return self.fleet.convert(value, param, ctx)
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter:
+            if self.fleet and _is_fleet(Path(value)):  # the guard says so, once all options are known
+                return Path(value)
             self.refuse_other_kind(Path(value))  # it says more than that it is no file, or no folder
             raise
 
@@ -52,7 +60,10 @@ class PathType(click.Path):
 
         if self.takes_all or (found := recognise(path)) is None or found.kind in self.takes:
             return
-        raise self._other_kind(found)
+        error = self._other_kind(found)
+        if found.kind == "fleet" and self.fleet:
+            error.remedy = f"Name its accounts, with the same command: {same_command('--accounts')}"
+        raise error
 
     @property
     def _wanted(self) -> str:
@@ -141,6 +152,13 @@ class InEither(InFile):
         return InSnapshot().journal_of(path) if path.is_dir() else path.with_suffix(JOURNAL)
 
 
+class InFleet(InFolder):
+    """A fleet's folder to read."""
+
+    takes_all = False
+    takes = ("fleet",)
+
+
 class _Out(PathType):
     """Something to write: what is there and of another kind is neither overwritten nor added to."""
 
@@ -175,6 +193,27 @@ class OutFolder(_Out):
         self.takes = (kind,)
         self.files = files
         self.grows = grows
+
+
+Place = TypeVar("Place", bound=PathType)
+
+
+def or_fleet(place: Place) -> Place:
+    """The same type, for a parameter that names a fleet's folder where the command is a fleet's."""
+    place.fleet = OutFolder("fleet", grows=True) if isinstance(place, _Out) else InFleet()
+    return place
+
+
+def is_of_fleet(context: click.Context | None) -> bool:
+    """Whether a command is a fleet's: it names the accounts. Those options are read before all others."""
+    given = [] if context is None else [context.params.get(name) for name in NAMES_ACCOUNTS]
+    return any(value for value in given if isinstance(value, bool | tuple | Path))  # others are not read yet
+
+
+def _is_fleet(path: Path) -> bool:
+    from migrate.inspect.kinds import recognise
+
+    return (found := recognise(path)) is not None and found.kind == "fleet"
 
 
 def guard_paths(context: click.Context) -> None:
@@ -247,9 +286,10 @@ def _given(context: click.Context) -> Iterator[tuple[Path, PathType, str]]:
     for param in context.command.params:
         value: Any = context.params.get(param.name or "")
         if isinstance(param.type, PathType):
+            kind = (is_of_fleet(context) and param.type.fleet) or param.type
             for path in value if isinstance(value, tuple) else (value,):
                 if path is not None:
-                    yield path, param.type, param.opts[0]
+                    yield path, kind, param.opts[0]
 
 
 def _is_text(path: Path) -> bool:

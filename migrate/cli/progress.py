@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from migrate.model.sids import is_service_sid
+from migrate.model.sids import ACCOUNT, SERVICE, kind_of
 from migrate.model.text import lasting
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def _table(progress: ExtractProgress, seconds: float, width: int, height: int) -
         done = 1 if reading.is_complete else reading.rows
         bar = ProgressBar(total=total, completed=done, width=len(row.get("bar", "")), pulse=total is None)
         table.add_row(*(bar if name == "bar" else cell for name, cell in row.items()))
-    more = f"and {len(readings) - len(shown):,} more services · " if len(readings) > len(shown) else ""
+    more = f"and {len(readings) - len(shown):,} more {progress.unit}s · " if len(readings) > len(shown) else ""
     below = f"{more}{progress.requests_now():,} requests under way"
     return Group(
         table, Text(below, no_wrap=True), Text(progress.trouble(), "yellow", overflow="ellipsis", no_wrap=True)
@@ -83,8 +83,10 @@ def _cells(service: str, reading: ServiceProgress, seconds: float, noun: str, *,
     """A row, column by column; in the place of its bar what is as long."""
     left = _left(reading, seconds)
     return {
-        # Services differ in the last digits of their SIDs.
-        "service": service if is_wide or not is_service_sid(service) else f"{service[:2]}…{service[-6:]}",
+        # Services, and accounts, differ in the last digits of their SIDs.
+        "service": service
+        if is_wide or kind_of(service) not in (SERVICE, ACCOUNT)
+        else f"{service[:2]}…{service[-6:]}",
         "bar": "-" * (20 if is_wide else 6),
         "rows": f"{reading.rows:,} {noun}",
         "speed": f"{reading.read / seconds:,.0f}/s" if seconds else "",
@@ -143,6 +145,8 @@ def _line(progress: ExtractProgress) -> tuple[str, int]:
     rows, expected = total("rows"), sum(reading.expected or 0 for reading in readings)
     of = f" of about {expected:,}" if expected else ""
     chains = f"{total('chains_done'):,} of {total('chains'):,} chains complete"
+    if progress.unit == "account":
+        chains = f"{sum(reading.is_complete for reading in readings):,} of {len(readings):,} accounts complete"
     details = (
         f"{total('pages'):,} pages, {total('retries'):,} retries, {progress.requests_now():,} requests under way"
     )

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 _PROGRAM = "chat-migrate"
 # What another command of the same account is called with, too.
-API_OPTIONS = ("chat_url", "conversations_url", "monitor_url", "replay", "concurrency", "retry_budget", "page_size")
+API_OPTIONS = (
+    "chat_url", "conversations_url", "monitor_url", "accounts_url", "replay", "concurrency", "retry_budget",
+    "page_size",
+)  # fmt: skip
 _ARGUMENTS = ("snapshot", "mapped", "journal", "path")  # what a step is called with that is no option of its command
 
 

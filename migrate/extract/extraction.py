@@ -35,10 +35,9 @@ from migrate.model.errors import (
     reason_of,
 )
 from migrate.runtime.interrupts import resumable
-from migrate.runtime.workers import Workers
 from migrate.snapshot.manifest import Filters, Manifest
 from migrate.snapshot.unfinished import begun_in, refuse_other_address, refuse_unless_unfinished
-from migrate.twilio_api.client import TwilioApi
+from migrate.twilio_api.client import JOBS_A_PLACE, TwilioApi
 from migrate.twilio_api.limits import DEFAULT_PAGE_SIZE, page_sizes
 from migrate.twilio_api.proof import prove_account
 from migrate.twilio_api.resources import is_missing, is_service_deleted
@@ -49,7 +48,6 @@ if TYPE_CHECKING:  # what brings Arrow is imported where it is needed, which is 
 
 T = TypeVar("T")
 _RESUME = ("Resume with: ", AGAIN)
-THREADS_A_REQUEST = 2  # chains under way for each request that may be: some are storing, or waiting for the reader
 
 
 @dataclass(frozen=True)
@@ -216,7 +214,7 @@ class _Extract:
             except BaseException as error:
                 failures.append((item, error))
 
-        with Workers(threads, "chain", stop=self.api.stop) as workers:
+        with self.api.workers(threads, "chain") as workers:
             for item in items:
                 workers.submit(do, item)
         for _, error in failures:
@@ -248,8 +246,8 @@ class _Extract:
         from migrate.extract.buffer import Parts, part_rows
         from migrate.extract.chains import Walk
 
-        many = min(THREADS_A_REQUEST * self.api.throttle.most, len(chains)) or 1
-        with Parts(writer, part_rows(many), self.api.stop) as parts:
+        many = min(JOBS_A_PLACE * self.api.throttle.most, len(chains)) or 1
+        with Parts(writer, part_rows(self.api.side_by_side(many)), self.api.stop) as parts:
             walks = [Walk(chain, self.api, parts, self.page_size, self.progress) for chain in chains]
             failures = self._side_by_side(self._walk_one, walks, many)
         if parts.failure:

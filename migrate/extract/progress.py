@@ -33,6 +33,7 @@ class ExtractProgress:
     """The readings of all services, by SID, in rows of some kind. Written by several threads, read by any."""
 
     noun: ClassVar[str] = "bindings"
+    unit: ClassVar[str] = "service"  # what each reading is of
     expected: dict[str, int] = field(default_factory=dict)
     requests_now: Callable[[], int] = lambda: 0
     trouble: Callable[[], str] = str  # what requests are waiting for to pass; empty while all is well

@@ -25,7 +25,7 @@ from migrate.verify.coverage_folder import run_time
 
 Kind = Literal[
     "snapshot", "mapped", "coverage", "health", "run", "plan", "journal", "retire-journal", "cassette", "rules",
-    "config", "world", "part",
+    "config", "world", "fleet", "part",
 ]  # fmt: skip
 # How messages call each; a part is a file or a folder within a snapshot or a mapped folder.
 NAMES: Mapping[Kind, str] = {
@@ -41,11 +41,13 @@ NAMES: Mapping[Kind, str] = {
     "rules": "a rules file",
     "config": "a push configuration",
     "world": "a stand-in's world",
+    "fleet": "a fleet's folder",
     "part": "a part of something else",
 }
 _HEAD = 65_536  # bytes, in which a file shows its kind
 _LARGEST = 500_000_000  # bytes of a JSON document that is read for that
 _TABLE = re.compile(rf"^\s*\[(?:{'|'.join(TABLES)})\]", re.MULTILINE)
+FLEET = "fleet.json"  # the manifest of a fleet, which no other folder has
 _RUNS = ("snapshot", "mapped", "plan.json")  # what `chat-migrate run` writes into its folder
 
 
@@ -93,6 +95,7 @@ _USES: Mapping[Kind, Callable[[Path], Step | str]] = {
     "rules": lambda path: Step("map", {"snapshot": "SNAPSHOT", "out": "MAPPED", "rules": path}),
     "config": lambda path: Step("check", {"mapped": path.parent}),
     "world": lambda path: Step("standin", {"world": path}),
+    "fleet": lambda path: Step("show", {"path": path}),
     "part": str,
 }
 
@@ -114,6 +117,8 @@ def recognise(path: Path) -> Recognised | None:
 
 
 def _kind_of_folder(folder: Path) -> Kind | None:
+    if (folder / FLEET).is_file() and _is_fleet(folder):
+        return "fleet"
     if (folder / MANIFEST).is_file() and _is_snapshot(folder):
         return "snapshot"
     if (folder / SUMMARY).is_file() and any((folder / name).exists() for name in (CONFIG, RULES, BINDINGS)):
@@ -132,6 +137,11 @@ def _is_snapshot(folder: Path) -> bool:
         return True
     content = _json(folder / MANIFEST)
     return isinstance(content, dict) and {"account_sid", "chains", "status"} <= content.keys()
+
+
+def _is_fleet(folder: Path) -> bool:
+    content = _json(folder / FLEET)
+    return isinstance(content, dict) and {"format_version", "main_account_sid", "accounts"} <= content.keys()
 
 
 def _kind_of_file(path: Path) -> Kind | None:

@@ -18,7 +18,7 @@ from migrate.model.finding import Finding
 from migrate.model.plan import Change, Plan
 from migrate.model.push_config import PushConfig, Settings, flatten, in_order, unreadable_of
 from migrate.model.sids import is_service_sid, normal
-from migrate.runtime.workers import Workers, result_of
+from migrate.runtime.workers import result_of
 from migrate.snapshot.reader import read_snapshot
 from migrate.twilio_api.client import TwilioApi
 from migrate.twilio_api.login import is_one_account
@@ -154,7 +154,7 @@ def _devices(mapped: Mapped) -> dict[str, int]:
 
 def read_all(api: TwilioApi, service_sids: Sequence[str]) -> list[Settings | None]:
     """The live settings of services, side by side; None for one that is not there."""
-    with Workers(api.throttle.most, "read", stop=api.stop) as workers:
+    with api.workers(api.throttle.most, "read") as workers:
         reading = [workers.submit(read_live, api, sid) for sid in service_sids]
         return [result_of(one) for one in reading]  # where one fails, the others' answers are of no use
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
@@ -19,6 +20,8 @@ Count = Annotated[int, Meta(ge=0)]
 AccountSid = Annotated[str, Meta(pattern=r"\AAC[0-9a-f]{32}\Z")]  # as Twilio issues it
 ServiceSid = Annotated[str, Meta(pattern=r"\AIS[0-9a-fA-F]{32}\Z")]
 CredentialSid = Annotated[str, Meta(pattern=r"\ACR[0-9a-fA-F]{32}\Z")]
+_known: set[Any] = set()  # the types that msgspec has looked at
+_learning = threading.RLock()
 # What msgspec says, as far as it is made of names of types and of our own fields.
 _TYPES = re.compile(r"(Expected `[\w |]+`, got `\w+`|Object missing required field `\w+`)")
 _PLACE = re.compile(r" - at `(?:key in )?\$([\w.\[\]]*)`")
@@ -61,7 +64,13 @@ def load_versioned(data: bytes, *versions: int) -> tuple[int, dict[str, Any]]:
 def decode(content: Any, kind: type[T]) -> T:
     """The structure that JSON's content has. Raises `DocumentError` for a missing field, a wrong type or value."""
     try:
-        return msgspec.convert(content, kind)
+        if kind in _known:
+            return msgspec.convert(content, kind)
+        with _learning:  # a type that one thread is looking at is half known to the others, which crashes them
+            try:
+                return msgspec.convert(content, kind)
+            finally:
+                _known.add(kind)
     except msgspec.ValidationError as error:
         raise DocumentError(_problem(str(error))) from None
     except (UnicodeEncodeError, RecursionError):  # a key with half of a character, or nesting without an end

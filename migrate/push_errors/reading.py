@@ -29,7 +29,7 @@ from migrate.push_errors.alert import alert_of
 from migrate.push_errors.reading_log import Counted, ReadingLog, begun_head
 from migrate.push_errors.windows import LONGEST, MOST_ALERTS, Window, window_of
 from migrate.runtime.interrupts import HEED, check
-from migrate.runtime.workers import Workers, result_of
+from migrate.runtime.workers import result_of
 from migrate.snapshot.manifest import PUSH_ERRORS_FILE, PushErrorsRead
 from migrate.snapshot.unfinished import PUSH_ERRORS_WORK
 from migrate.storage.database import LOW_MEMORY_LIMIT, over_views
@@ -185,7 +185,7 @@ class _Reading:
         failures: list[MigrateError] = []
         waiting, threads = sorted(self._log.waiting, reverse=True), self._api.throttle.most
         self._progress(chains=len(waiting))
-        with Workers(threads, "alerts", stop=self._api.stop) as workers:
+        with self._api.workers(threads, "alerts") as workers:
             under_way: dict[Future[_Found | MigrateError], Window] = {}
             while waiting or under_way:
                 check()

@@ -44,7 +44,7 @@ def plan_decision(plan: Plan, terms: Terms, heading: str = "To be applied") -> T
         _append_service(text, change)
     text.append(more(len(changes), "service", terms.where, "  "))
     text.append(f"\n{heading}: ", "bold").append(f"{verdict(plan)}.\n")
-    return text.append(table([*_place(terms), *_sums(plan), *_lifted(terms), *_findings(plan, terms)]))
+    return text.append(table([*_place(terms), *sums([plan]), *lifted_rows(terms.lifted), *_findings(plan, terms)]))
 
 
 def retire_decision(retirement: Retirement, terms: Terms) -> Text:
@@ -58,7 +58,7 @@ def retire_decision(retirement: Retirement, terms: Terms) -> Text:
     text.append(more(len(services), "service", terms.where, "  "))
     whole = f"{count(retirement.deletions, 'binding')} of {count(len(services), 'service')}"
     text.append("\nTo be deleted for good: ", "bold red").append(f"{whole}.\n")
-    return text.append(table([*_place(terms), *_lifted(terms)]))
+    return text.append(table([*_place(terms), *lifted_rows(terms.lifted)]))
 
 
 def switched(change: Change, *, on: bool) -> tuple[str, ...]:
@@ -86,28 +86,30 @@ def _place(terms: Terms) -> list[tuple[str, str]]:
     return [("Account", terms.account_sid), *terms.hosts]
 
 
-def _sums(plan: Plan) -> list[tuple[str, str]]:
+def sums(plans: Sequence[Plan]) -> list[tuple[str, str]]:
+    """What plans write, in sum: credentials, and in how many services what is switched off, and on."""
+    credentials = [credential for plan in plans for credential in plan.credentials]
+    changes = [change for plan in plans for change in plan.changes]
     rows = []
-    if plan.credentials:
-        made = sum(credential.existing is None for credential in plan.credentials)
-        updated = len(plan.credentials) - made
-        rows.append(("Credentials", f"{made:,} created, {updated:,} updated"))
-    if plan.changes:
-        rows.append(("Switches off", _services_by(switched(change, on=False) for change in plan.changes)))
-        rows.append(("Switches on", _services_by(switched(change, on=True) for change in plan.changes)))
+    if credentials:
+        made = sum(credential.existing is None for credential in credentials)
+        rows.append(("Credentials", f"{made:,} created, {len(credentials) - made:,} updated"))
+    if changes:
+        rows.append(("Switches off", services_by(switched(change, on=False) for change in changes)))
+        rows.append(("Switches on", services_by(switched(change, on=True) for change in changes)))
     return rows
 
 
-def _services_by(switches: Iterable[Sequence[str]]) -> str:
+def services_by(switches: Iterable[Sequence[str]]) -> str:
     """In how many services each is switched; the most frequent first."""
     counted = Counter(path for paths in switches for path in paths)
     named = [f"{path} ({count(number, 'service')})" for path, number in counted.most_common()]
     return f", {BREAK}".join(named) or "nothing"
 
 
-def _lifted(terms: Terms) -> list[tuple[str, str]]:
+def lifted_rows(lifted: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     """A row for each limit that was lifted, without the remedy that its text ends in."""
-    told = [(limit, problem.rpartition("; ")[0] or problem) for limit, problem in terms.lifted]
+    told = [(limit, problem.rpartition("; ")[0] or problem) for limit, problem in lifted]
     return [("Lifted" if number == 0 else "", f"[{limit}] {what}") for number, (limit, what) in enumerate(told)]
 
 

@@ -42,7 +42,7 @@ from migrate.retire.replacement import why_needed
 from migrate.retire.retirement import JOURNAL, Ending, Retired, Retiring
 from migrate.retire.selection import Prepared, prepared
 from migrate.runtime.interrupts import resumable
-from migrate.runtime.workers import Workers, result_of
+from migrate.runtime.workers import result_of
 from migrate.snapshot.manifest import read_manifest
 from migrate.twilio_api.client import TwilioApi
 from migrate.twilio_api.doubts import doubt_of_addresses, doubt_of_clock
@@ -158,7 +158,7 @@ class Retirer:
         """
         retired, waiting = Retired(), deque[Future[Ending]]()
         most = self._api.throttle.most
-        with Workers(most, "retire", stop=self._api.stop) as workers:
+        with self._api.workers(most, "retire") as workers:
             for row in rows:
                 waiting.append(workers.submit(self._retire, row))
                 if len(waiting) > most * _AHEAD:

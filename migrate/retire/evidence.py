@@ -13,7 +13,7 @@ from typing import Any
 from migrate.model.errors import TransientTwilioError, TwilioError
 from migrate.model.sids import is_binding_sid, is_credential_sid
 from migrate.retire.replacement import Evidence
-from migrate.runtime.workers import Workers, result_of
+from migrate.runtime.workers import result_of
 from migrate.twilio_api.client import TwilioApi
 from migrate.twilio_api.resources import (
     JsonObject,
@@ -98,7 +98,7 @@ def listed_evidence(row: Row, sides: Sides, credentials: CredentialsBySid, now: 
 
 def read_sides(api: TwilioApi, service_sids: Sequence[str]) -> dict[str, Sides]:
     """What services push, by SID, read side by side. Raises `TwilioError` where Twilio cannot be asked."""
-    with Workers(api.throttle.most, "sides", stop=api.stop) as workers:
+    with api.workers(api.throttle.most, "sides") as workers:
         sides = [workers.submit(_sides, api, sid) for sid in service_sids]
         return {sid: result_of(found) for sid, found in zip(service_sids, sides, strict=True)}
 

@@ -35,7 +35,7 @@ _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP
 Telling = Callable[[MigrateError], MigrateError]
 
 _stops: list[tuple[int, Callable[[], None]]] = []  # each with the thread that it is of
-_tellings: list[Telling] = []  # the innermost last
+_tellings: list[tuple[int, Telling]] = []  # each with the thread that it is of; the innermost last
 _voice = threading.Lock()  # of whoever shows the last line
 
 
@@ -135,7 +135,8 @@ def resumable(
 @contextmanager
 def telling(tell: Telling) -> Iterator[None]:
     """Have `tell` say more about whatever stops the run within: it turns an error into the one to raise."""
-    _tellings.append(tell)
+    entry = threading.get_ident(), tell
+    _tellings.append(entry)
     try:
         yield
     except KeyboardInterrupt:
@@ -151,7 +152,7 @@ def telling(tell: Telling) -> Iterator[None]:
             raise
         raise tell(InterruptedRunError("Interrupted")) from error
     finally:
-        _tellings.remove(tell)
+        _tellings.remove(entry)
 
 
 @contextmanager
@@ -228,8 +229,9 @@ def _end() -> None:
     if not _state.said and _state.code is None:
         error: MigrateError = InterruptedRunError("Interrupted")
         with suppress(Exception):
-            for tell in reversed([*_tellings]):
-                error = tell(error)
+            main = threading.main_thread().ident  # what other threads do is a part of what it tells
+            for thread, tell in reversed([*_tellings]):
+                error = tell(error) if thread == main else error
         _write(f"Error: {error}\n")
     os._exit(INTERRUPTED if _state.code is None else _state.code)
 

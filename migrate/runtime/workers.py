@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from abc import abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, wait
 from dataclasses import dataclass
@@ -20,11 +21,14 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class _Job(Generic[T]):
+class Job(Generic[T]):
+    """A call, and the future that gets its result."""
+
     future: Future[T]
     call: Callable[[], T]
 
     def run(self) -> None:
+        """Do it, unless it was dropped."""
         if not self.future.set_running_or_notify_cancel():
             return
         try:
@@ -35,7 +39,27 @@ class _Job(Generic[T]):
             self.future.set_result(result)
 
 
-class Workers(Executor):
+class Waiting(Executor):
+    """A context manager that waits for all its jobs at its end, and breaks them off where that end is an error."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self.shutdown()
+                return
+        except BaseException:
+            self._break_off()
+            raise
+        self._break_off()
+
+    @abstractmethod
+    def _break_off(self) -> None:
+        """Stop what is under way, drop what is not, and wait for `GRACE`."""
+
+
+class Workers(Waiting):
     """A bounded number of threads, each of which takes the next job when it is through with one.
 
     As a context manager it waits for all jobs at its end. Where that end is an error, such as Ctrl-C, `stop` is
@@ -48,7 +72,7 @@ class Workers(Executor):
         self._most = threads
         self._name = name
         self._stop = stop
-        self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Job[Any] | None] = queue.SimpleQueue()
         self._idle = threading.Semaphore(0)
         self._lock = threading.Lock()
         self._begun = 0  # threads
@@ -63,7 +87,7 @@ class Workers(Executor):
         with self._lock:
             if self._closed:
                 raise RuntimeError("no more jobs are taken")
-            self._jobs.put(_Job(future, partial(fn, *args, **kwargs)))
+            self._jobs.put(Job(future, partial(fn, *args, **kwargs)))
             if not self._idle.acquire(blocking=False) and self._begun < self._most:
                 self._begun += 1
                 threading.Thread(target=self._work, name=f"{self._name}-{self._begun}", daemon=True).start()
@@ -84,18 +108,6 @@ class Workers(Executor):
                 self._jobs.put(None)
         if wait:
             self._wait(None)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            if kind is None:
-                self.shutdown()
-                return
-        except BaseException:
-            self._break_off()
-            raise
-        self._break_off()
 
     def _break_off(self) -> None:
         self._stop()

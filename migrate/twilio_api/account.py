@@ -65,6 +65,11 @@ class Account:
             return OtherAccountError(
                 f"The recording has answers of two accounts, {ours} and {theirs}", remedy="Record it again"
             )
+        if self._login.origin:
+            return OtherAccountError(
+                f"An answer is of account {theirs}, and {self._login.origin} is taken for one of {ours}",
+                remedy=f"Name a key of {ours} in the accounts file, or find out who answers under that address",
+            )
         if self._login.is_api_key:
             return OtherAccountError(
                 f"TWILIO_API_KEY is a key of account {theirs}, and TWILIO_ACCOUNT_SID is {ours}",

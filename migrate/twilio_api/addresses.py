@@ -14,50 +14,56 @@ from migrate.model.masking import mask
 from migrate.model.text import alike
 
 Side = Literal["chat", "conversations"]  # of a migration
-Api = Literal["chat", "conversations", "monitor"]
+Api = Literal["chat", "conversations", "monitor", "accounts"]
 SIDES: tuple[Side, ...] = ("chat", "conversations")
 CANONICAL: Mapping[Api, str] = {
     "chat": "https://chat.twilio.com",
     "conversations": "https://conversations.twilio.com",
     "monitor": "https://monitor.twilio.com",
+    "accounts": "https://api.twilio.com",
 }
 # The version is a part of every path; it and Monitor's one list distinguish the APIs where one server imitates all.
-VERSION: Mapping[Api, str] = {"chat": "/v2", "conversations": "/v1", "monitor": "/v1"}
-NAMES: Mapping[Api, str] = {"chat": "Chat", "conversations": "Conversations", "monitor": "Monitor"}
+VERSION: Mapping[Api, str] = {"chat": "/v2", "conversations": "/v1", "monitor": "/v1", "accounts": "/2010-04-01"}
+_ENDING: Mapping[Api, str] = {"accounts": ".json"}  # of every path, where an API has one
+NAMES: Mapping[Api, str] = {
+    "chat": "Chat",
+    "conversations": "Conversations",
+    "monitor": "Monitor",
+    "accounts": "The Accounts API",
+}
+BESIDE: tuple[Api, ...] = ("monitor", "accounts")  # APIs that have an address only beside Conversations' own
 _ALERTS = re.compile(r"/v1/Alerts(/|$)")
 FILTERS = ("BindingType", "Identity")  # of a list of bindings; each is repeatable (FACTS.md, "Binding")
 
 
 @dataclass(frozen=True)
 class Addresses:
-    """The base URL, scheme and host alone, under which each API is reached; empty for Monitor where it has none."""
+    """The base URL, scheme and host alone, under which each API is reached; empty for one without any (`BESIDE`)."""
 
     chat: str = CANONICAL["chat"]
     conversations: str = CANONICAL["conversations"]
     monitor: str = CANONICAL["monitor"]
+    accounts: str = CANONICAL["accounts"]
 
     @classmethod
     def resolve(
-        cls, chat: str, conversations: str, environment: Mapping[str, str], monitor: str | None = None
+        cls,
+        chat: str,
+        conversations: str,
+        environment: Mapping[str, str],
+        monitor: str | None = None,
+        accounts: str | None = None,
     ) -> Addresses:
         """Check the given base URLs; Twilio's own hosts get `TWILIO_EDGE` and `TWILIO_REGION` (FACTS.md).
 
-        Monitor is where Conversations is: at Twilio's own address, unless another is given. Beside one that is not
-        Twilio's it has none, because the credentials go nowhere else.
+        Monitor and the Accounts API are where Conversations is: at Twilio's own address, unless another is given.
+        Beside one that is not Twilio's they have none, because the credentials go nowhere else.
         """
         target = _resolve(conversations, environment)
-        if monitor is None:
-            at = _resolve(CANONICAL["monitor"], environment) if is_twilios(target) else ""
-        else:
-            at = _resolve(monitor, environment)
-            if is_twilios(at) != is_twilios(target):
-                ours = ("which is Twilio's", "which is not")
-                first, second = ours if is_twilios(at) else reversed(ours)
-                raise UsageError(
-                    f"Monitor is at {at}, {first}, and Conversations is at {target}, {second}",
-                    remedy="Unset CHAT_MIGRATE_MONITOR_URL and leave --monitor-url out; or name one server for both",
-                )
-        return cls(_resolve(chat, environment), target, at)
+        beside = (
+            _beside(api, given, target, environment) for api, given in zip(BESIDE, (monitor, accounts), strict=True)
+        )
+        return cls(_resolve(chat, environment), target, *beside)
 
     @property
     def foreign(self) -> dict[str, list[Side]]:
@@ -88,15 +94,19 @@ class Addresses:
 
     def base(self, api: Api) -> str:
         """The base URL of one API."""
-        return {"chat": self.chat, "conversations": self.conversations, "monitor": self.monitor}[api]
+        found: str = getattr(self, api)
+        return found
 
     def url(self, api: Api, path: str, params: tuple[tuple[str, str], ...] = ()) -> str:
         """The URL of a path below the API's version, such as `/Services`."""
         query = f"?{urlencode(params)}" if params else ""
-        return f"{self.base(api)}{VERSION[api]}{path}{query}"
+        ending = _ENDING.get(api, "")
+        return f"{self.base(api)}{VERSION[api]}{path}{ending}{query}"
 
     def follow(self, api: Api, link: str) -> str:
         """The address to ask for a `next_page_url`, once it is sure that it leads to the same host.
+
+        The Accounts API links by a path alone (`next_page_uri`), which is of its own host.
 
         Credentials go wherever the request goes, so a link to any other place is refused (FACTS.md,
         "REST behaviour"). Behind a regional host Twilio may link to its plain host: that is the same place.
@@ -106,6 +116,8 @@ class Addresses:
             parts = urlsplit(link)
         except ValueError:
             parts = urlsplit("")
+        if api == "accounts" and not parts.scheme and not parts.netloc and parts.path.startswith("/"):
+            parts = parts._replace(scheme=target.scheme, netloc=target.netloc)
         plain = urlsplit(CANONICAL[api])
         regional = target.scheme == "https" and target.netloc.endswith(".twilio.com")
         at_home = _origin(parts) == _origin(target)
@@ -134,7 +146,7 @@ class Addresses:
         if not same:
             raise RefusedError(
                 f"A page of {public_url(self.url(api, path, params))} links to another list, {public_url(url)}: to "
-                "follow it would lose bindings",
+                f"follow it would lose {path.rpartition('/')[2].lower()}",
                 remedy="Find out what stands between this machine and Twilio: a proxy may rewrite addresses",
             )
         return url
@@ -144,12 +156,29 @@ class Addresses:
         path = urlsplit(url).path
         if _ALERTS.match(path):
             return "monitor"
+        if path.startswith(VERSION["accounts"] + "/"):
+            return "accounts"
         return "chat" if path.startswith(VERSION["chat"] + "/") else "conversations"
 
     def canonical(self, url: str) -> str:
         """The URL with Twilio's own host, whichever server is behind it."""
         parts, home = urlsplit(url), urlsplit(CANONICAL[self.api_of(url)])
         return urlunsplit((home.scheme, home.netloc, parts.path, parts.query, ""))
+
+
+def _beside(api: Api, given: str | None, target: str, environment: Mapping[str, str]) -> str:
+    """The address of an API beside that of Conversations. Raises `UsageError` where one alone is Twilio's."""
+    if given is None:
+        return _resolve(CANONICAL[api], environment) if is_twilios(target) else ""
+    at = _resolve(given, environment)
+    if is_twilios(at) != is_twilios(target):
+        ours = ("which is Twilio's", "which is not")
+        first, second = ours if is_twilios(at) else reversed(ours)
+        raise UsageError(
+            f"{NAMES[api]} is at {at}, {first}, and Conversations is at {target}, {second}",
+            remedy=f"Unset CHAT_MIGRATE_{api.upper()}_URL and leave --{api}-url out; or name one server for both",
+        )
+    return at
 
 
 def mixture_remedy(foreign: Side) -> str:
@@ -198,8 +227,8 @@ def _resolve(url: str, environment: Mapping[str, str]) -> str:
 # What the paths of the APIs are made of, and the parameters whose values no user has chosen. A link that a server
 # gives can have something else there, such as what it was sent.
 _SEGMENT = re.compile(
-    r"v[0-9]|[A-Z]{2}[0-9a-fA-F]{32}|[A-Za-z]?|Services|Bindings|Credentials|Configuration|Notifications|Users"
-    "|Alerts"
+    r"v[0-9]|2010-04-01|[A-Z]{2}[0-9a-fA-F]{32}|[A-Za-z]?|Services|Bindings|Credentials|Configuration|Notifications|Users"
+    r"|Alerts|Accounts\.json"
 )
 _TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)?"
 _PLAIN = {

@@ -15,11 +15,11 @@ from migrate.twilio_api.pages import NotAPageError, decode
 _TRANSIENT = frozenset({429, 500, 502, 503, 504})
 _REMEDIES: Mapping[int, str] = {
     400: "Check the options of this command: Twilio does not take one of the values in that address",
-    401: "Check TWILIO_ACCOUNT_SID and {credential}: the secret may have been rotated, be another account's, or "
+    401: "Check {named}{credential}: the secret may have been rotated, be another account's, or "
     "belong to another region than TWILIO_REGION and TWILIO_EDGE name",
     403: "{credential} lacks the permission (Chat needs a standard API key or the auth token), or Chat is "
     "switched off: an extract can read through Conversations instead",
-    404: "Check the SID in that address, and that it belongs to the account in TWILIO_ACCOUNT_SID",
+    404: "Check the SID in that address, and that it belongs to {account}",
     407: "Check the user and the password in HTTPS_PROXY or HTTP_PROXY",
     410: "Twilio has switched this off; an extract with --source conversations reads the same bindings",
 }
@@ -55,7 +55,11 @@ def raise_for_status(answer: Any, url: str, login: Login, form: Mapping[str, str
     is_twilios = _is_twilios(body, status)
     if is_secret and status == 400:
         raise TwilioError(f"{_REFUSED}: {what}", status=status, code=number, is_twilios=is_twilios, remedy=_CHECK)
-    remedy = _REMEDIES.get(status, "").format(credential=login.shown)
+    remedy = _REMEDIES.get(status, "").format(
+        credential=login.shown,
+        named="" if login.origin else "TWILIO_ACCOUNT_SID and ",
+        account=f"account {login.account_sid}" if login.origin else "the account in TWILIO_ACCOUNT_SID",
+    )
     if not is_twilios and status in _OF_OTHERS:
         what, remedy = f"{what}, and not in the form of Twilio's errors", f"{_SOMEBODY_ELSE}. {remedy}".strip(" .")
     raise TwilioError(what, status=status, code=number, is_twilios=is_twilios, remedy=remedy)

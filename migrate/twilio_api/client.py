@@ -19,6 +19,8 @@ from migrate.model.errors import (
     TransientTwilioError,
     TwilioError,
 )
+from migrate.runtime.shared_workers import SharedWorkers
+from migrate.runtime.workers import Workers
 from migrate.twilio_api.account import Account
 from migrate.twilio_api.addresses import SIDES, Addresses, Api, public_url
 from migrate.twilio_api.answers import count_of, raise_for_status
@@ -35,6 +37,7 @@ from migrate.twilio_api.throttle import Throttle
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
+JOBS_A_PLACE = 2  # jobs under way for each request that may be: some are storing, or waiting for the reader
 _PLAIN = re.compile(r"(/[A-Za-z0-9]+)+")  # a path of names and SIDs
 
 
@@ -53,13 +56,17 @@ class TwilioApi:
         places: Mapping[str, str] | None = None,
         options: tuple[str, ...] = (),
         say: Callable[[str], None] = lambda message: None,
+        *,
+        pool: SharedWorkers | None = None,
+        first_answers: FirstAnswers | None = None,
     ) -> None:
         self._client = client
         self._login = login
         self._retry_policy = retry_policy
         self._readers = readers
         self._account = Account(login)
-        self._first_answers = FirstAnswers(addresses, retry_policy.budget, say)
+        self._first_answers = first_answers or FirstAnswers(addresses, retry_policy.budget, say)
+        self._pool = pool  # of all accounts, where this is one among several
         self.page_size = page_size  # the most records to ask for at a time
         self.sizes = PageSizes(retry_policy.stopped.is_set, lambda: retry_policy.is_spent)
         self.addresses = addresses
@@ -119,6 +126,20 @@ class TwilioApi:
         self._retry_policy.stopped.set()
         self.throttle.stop()
         self._client.http_client.transport.stop()
+
+    def workers(self, threads: int, name: str) -> Executor:
+        """Threads for jobs that ask Twilio, so many at a time at most, as a context manager; see `Workers`. One
+        account among several has a share of the threads of all.
+        """
+        if self._pool is None:
+            return Workers(threads, name, stop=self.stop)
+        return self._pool.share(threads, stop=self.stop, room=lambda: JOBS_A_PLACE * self.throttle.places)
+
+    def side_by_side(self, chains: int) -> int:
+        """How many chains may be in hand, where this account has so many at a time: those of all accounts together,
+        where it is one among several.
+        """
+        return chains if self._pool is None else max(chains, self._pool.threads)
 
     def is_given_up(self, error: TwilioError) -> bool:
         """Whether waiting for answers that do not come has taken all the time there is: another way takes as long."""

@@ -22,13 +22,15 @@ def is_one_account(*sids: str) -> bool:
 class Login:
     """What a request is signed with. The password never shows in a representation or an error.
 
-    `is_replay` says that nothing is signed: a recording answers.
+    `is_replay` says that nothing is signed: a recording answers. `origin` says where the password is from
+    where that is not the environment: of one account among several.
     """
 
     account_sid: str
     username: str
     password: str = field(repr=False)
     is_replay: bool = False
+    origin: str = ""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Login:
@@ -86,6 +88,8 @@ class Login:
     @property
     def shown(self) -> str:
         """What the requests are signed with, as an error may name it."""
+        if self.origin:
+            return self.origin
         return f"API key {self.username} (TWILIO_API_KEY)" if self.is_api_key else "TWILIO_AUTH_TOKEN"
 
     @classmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
@@ -57,6 +57,18 @@ def meta_of(found: Any) -> Meta:
     if size is not None and (type(size) is not int or size < 0):
         raise NotAPageError("its page_size is no number")
     return Meta(size, link)
+
+
+def flat_meta_of(found: Mapping[str, Any]) -> Meta:
+    """The same of a page that has it beside its records, as the Accounts API's do (FACTS.md, "Accounts and
+    subaccounts"): `next_page_uri`, a path on the same host. Raises `NotAPageError`.
+    """
+    if "next_page_uri" not in found:
+        raise NotAPageError("it has no next_page_uri")
+    link = found["next_page_uri"]
+    if not isinstance(link, str | None) or (link and not link.isascii()):
+        raise NotAPageError("its next_page_uri is no address")
+    return meta_of({"next_page_url": link, "page_size": found.get("page_size")})
 
 
 def peek(body: bytes) -> Meta | None:

@@ -21,7 +21,7 @@ from migrate.model.sids import is_service_sid, normal
 from migrate.model.text import alike, count
 from migrate.retire.evidence import find_credentials, now_of
 from migrate.retire.replacement import LIFETIME
-from migrate.runtime.workers import Workers, result_of
+from migrate.runtime.workers import result_of
 from migrate.twilio_api.addresses import NAMES, Side
 from migrate.twilio_api.client import TwilioApi
 from migrate.twilio_api.limits import FEW_TRIES, page_sizes
@@ -63,7 +63,7 @@ class _Live:
 
     def facts(self) -> Facts:
         """All that they say, asked side by side."""
-        with Workers(self.api.throttle.most, "why", stop=self.api.stop) as workers:
+        with self.api.workers(self.api.throttle.most, "why") as workers:
             jobs: list[Callable[[], Any]] = [self._chat, self._conversations, self._settings]
             chat, conversations, settings = (result_of(one) for one in [workers.submit(job) for job in jobs])
         (chats, service, of_chat), (theirs, twin, of_conversations) = chat, conversations
@@ -192,7 +192,7 @@ class _Live:
             page = next(list_pages(self.api, side, SERVICES_PATH, page_sizes(self.api.page_size), FEW_TRIES))
             sids = (record.get("sid") for record in page.content if isinstance(record, dict))
             asked = [str(sid) for sid in sids if is_service_sid(sid) and sid != self.service_sid]
-        with Workers(self.api.throttle.most, "elsewhere", stop=self.api.stop) as workers:
+        with self.api.workers(self.api.throttle.most, "elsewhere") as workers:
             jobs = {sid: workers.submit(self._has_user, side, sid) for sid in asked[:MOST_ELSEWHERE]}
             elsewhere = [sid for sid, job in jobs.items() if result_of(job)]
         doubts = []

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from migrate.model.plan import Plan
     from migrate.twilio_api.client import TwilioApi
 
+APPLYING = ("apply", "yes", "lifted", "max_services")  # how one plan is applied, and how many are
 T = TypeVar("T")
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -203,7 +204,13 @@ def _is_terminal() -> bool:
 
 
 def agreed_on(
-    view: Callable[[], Text], screen: Screen, number: int, what: str, kept: str = NOTHING_WRITTEN, *, yes: bool
+    view: Callable[[], Text],
+    screen: Screen,
+    number: int | Sequence[int],
+    what: str,
+    kept: str = NOTHING_WRITTEN,
+    *,
+    yes: bool,
 ) -> bool:
     """Show what is decided, and have its number typed, if not `yes`. Raises what `ask` raises.
 
@@ -226,19 +233,25 @@ def refuse_without_terminal(kept: str) -> None:
         )
 
 
-def ask(number: int, what: str, kept: str = NOTHING_WRITTEN) -> bool:
-    """Have the number of something typed, before it is written; True once it was. `kept` is what is so without it.
+def ask(number: int | Sequence[int], what: str, kept: str = NOTHING_WRITTEN) -> bool:
+    """Have the number of something typed, or several, before it is written; True once it was. `kept` is what is so
+    without it.
 
     Raises `RefusedError` without a terminal, or for another answer.
     """
     refuse_without_terminal(kept)
-    question = f"Type the number of {what} ({number:,})"
+    wanted = [number] if isinstance(number, int) else [*number]
+    question = f"Type the number of {what} ({' '.join(f'{one:,}' for one in wanted)})"
     with resumable(kept=kept, remedy="The same command asks again"):
         try:
             answer = click.prompt(question, err=True, default="", show_default=False)
         except (click.Abort, KeyboardInterrupt):
             click.echo(err=True)
             raise KeyboardInterrupt from None
-    if answer.strip() not in (str(number), f"{number:,}"):
-        raise RefusedError("Not applied: that was not the number", kept=kept, remedy="The same command asks again")
+    typed = answer.split()
+    if len(typed) != len(wanted) or any(
+        word not in (str(one), f"{one:,}") for word, one in zip(typed, wanted, strict=True)
+    ):
+        was = "that was not the number" if len(wanted) == 1 else "those were not the numbers"
+        raise RefusedError(f"Not applied: {was}", kept=kept, remedy="The same command asks again")
     return True

@@ -10,25 +10,40 @@ import click
 
 from migrate.cli.commands.load import CHANGES_PENDING
 from migrate.cli.console import Screen
-from migrate.cli.help import Command
+from migrate.cli.fleet_options import FleetAsked, fleet_options
+from migrate.cli.help import FLEET, Command, shared_option
 from migrate.cli.options import FormatFile, common_options, overwrite_option
-from migrate.cli.paths import InEither
+from migrate.cli.paths import InEither, or_fleet
 
 if TYPE_CHECKING:
     from migrate.diff.difference import Difference
+    from migrate.fleet.stages_after import DiffKind
 
 
 @click.command(cls=Command)
-@click.argument("before", metavar="A", type=InEither())
-@click.argument("after", metavar="B", type=InEither())
+@click.argument("before", metavar="A", type=or_fleet(InEither()))
+@click.argument("after", metavar="B", type=or_fleet(InEither()))
 @click.option(
     "--report", "reports", type=FormatFile("a report", ".html", ".md", ".json"), multiple=True, metavar="FILE",
     help="Write a report: .html, .md or .json. Repeatable.",
 )  # fmt: skip
 @overwrite_option("a report")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 3 if anything differs.")
+@fleet_options("before", "after", "detailed_exitcode", offline=True)
+@shared_option(FLEET)(
+    "--of", "kind", type=click.Choice(["snapshot", "mapped", "plan"]), default="mapped", show_default=True,
+    metavar="KIND", help="What `diff` compares of each account: snapshot, mapped or plan.",
+)  # fmt: skip
 @common_options
-def diff(before: Path, after: Path, reports: tuple[Path, ...], detailed_exitcode: bool, screen: Screen) -> None:
+def diff(
+    before: Path,
+    after: Path,
+    reports: tuple[Path, ...],
+    detailed_exitcode: bool,
+    kind: DiffKind,
+    screen: Screen,
+    fleet: FleetAsked | None,
+) -> None:
     """Show what has changed between two snapshots, two mapped folders or two plans.
 
     Compares services, settings, credentials, rules, findings and every binding. A is the earlier one, such as the
@@ -39,6 +54,11 @@ def diff(before: Path, after: Path, reports: tuple[Path, ...], detailed_exitcode
       chat-migrate diff snapshot snapshot-today --detailed-exitcode
       chat-migrate diff mapped mapped-today --report changes.html
     """
+    if fleet:
+        from migrate.cli.commands.fleet_offline import diff_fleet
+
+        done = diff_fleet(fleet, before, after, kind, screen)
+        sys.exit(done if detailed_exitcode else 0)
     from migrate.diff.comparing import difference
     from migrate.report.diff import difference_view
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from migrate.cli.console import Screen
+from migrate.cli.fleet_options import FleetAsked, fleet_options
 from migrate.cli.help import Command
 from migrate.cli.options import api_options, common_options
 from migrate.cli.spelling import API_OPTIONS, command_of, same_options
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command)
+@fleet_options()
 @api_options
 @common_options
-def doctor(settings: ApiSettings, screen: Screen) -> None:
+def doctor(settings: ApiSettings, screen: Screen, fleet: FleetAsked | None) -> None:
     """Check this machine, the credentials, and what Twilio lets them do.
 
     It reads a page of each list and writes nothing. What fails in a way that may pass is tried again for
@@ -32,6 +34,11 @@ def doctor(settings: ApiSettings, screen: Screen) -> None:
     Example:
       chat-migrate doctor
     """
+    if fleet:
+        from migrate.cli.commands.fleet_after import doctor_fleet
+
+        doctor_fleet(fleet, settings, screen)
+        return
     from migrate.doctor import diagnose
     from migrate.model.diagnosis import unreached, wrong
 

@@ -9,9 +9,10 @@ import click
 
 from migrate.cli.commands.warnings import warn
 from migrate.cli.console import Screen
+from migrate.cli.fleet_options import FleetAsked, fleet_options
 from migrate.cli.help import Command
-from migrate.cli.options import api_options, common_options, extract_options
-from migrate.cli.paths import OutFolder
+from migrate.cli.options import EACH_ACCOUNT, api_options, common_options, extract_options
+from migrate.cli.paths import OutFolder, or_fleet
 from migrate.cli.spelling import command_of, extract_command, spelled
 from migrate.model.errors import InputError, Step
 
@@ -22,12 +23,20 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command)
-@click.option("--out", type=OutFolder("snapshot"), required=True, metavar="DIR", help="The snapshot's folder.")
+@click.option(
+    "--out", type=or_fleet(OutFolder("snapshot")), required=True, metavar="DIR", help="The snapshot's folder."
+)
+@fleet_options("out", *EACH_ACCOUNT)
 @extract_options
 @api_options
 @common_options
 def extract(
-    out: Path, options: ExtractOptions, progress: ExtractProgress, settings: ApiSettings, screen: Screen
+    out: Path,
+    options: ExtractOptions,
+    progress: ExtractProgress,
+    settings: ApiSettings,
+    screen: Screen,
+    fleet: FleetAsked | None,
 ) -> None:
     """Copy all bindings, services and credentials into a snapshot.
 
@@ -37,6 +46,11 @@ def extract(
     Example:
       chat-migrate extract --out snapshot
     """
+    if fleet:
+        from migrate.cli.commands.fleet_reading import extract_fleet
+
+        extract_fleet(fleet, out, options, settings, screen)
+        return
     from migrate.extract.extraction import extract_snapshot
     from migrate.snapshot.reader import Snapshot, said_of
     from migrate.twilio_api.connect import open_api

@@ -12,9 +12,10 @@ import click
 
 from migrate.cli.commands.warnings import warn
 from migrate.cli.console import Screen
+from migrate.cli.fleet_options import FleetAsked, fleet_options
 from migrate.cli.help import Command
 from migrate.cli.options import api_options, common_options
-from migrate.cli.paths import InFile, InSnapshot, OutFolder
+from migrate.cli.paths import InFile, InSnapshot, OutFolder, or_fleet
 from migrate.model.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Span(click.ParamType):  # type: ignore[type-arg]  # generic in newer versi
     "--since", type=Span(), default="24h", show_default=True, help="How far back to look: 90m, 24h, 7d; at most 30d."
 )
 @click.option(
-    "--out", type=OutFolder("health", grows=True), default="health", show_default=True, metavar="DIR",
+    "--out", type=or_fleet(OutFolder("health", grows=True)), default="health", show_default=True, metavar="DIR",
     help="The folder that each run adds a Parquet file to: errors by hour, numbers and SIDs only.",
 )  # fmt: skip
 @click.option(
@@ -61,6 +62,7 @@ class Span(click.ParamType):  # type: ignore[type-arg]  # generic in newer versi
     help="Exit with 4 above N errors a day for 100 live devices; with --compare, above N more than before.",
 )  # fmt: skip
 @click.option("--restart", is_flag=True, help="Start an interrupted reading over, instead of resuming it.")
+@fleet_options("since", "out", "fail_over", "restart", needs="out")
 @api_options
 @common_options
 def health(
@@ -72,6 +74,7 @@ def health(
     restart: bool,
     settings: ApiSettings,
     screen: Screen,
+    fleet: FleetAsked | None,
 ) -> None:
     """Show which pushes APNs and FCM refused, by credential, service and code.
 
@@ -82,6 +85,11 @@ def health(
       chat-migrate health --snapshot snapshot
       chat-migrate health --since 7d
     """
+    if fleet:
+        from migrate.cli.commands.fleet_after import health_fleet
+
+        health_fleet(fleet, out, since, settings, screen, fail_over=fail_over, restart=restart)
+        return
     if fail_over is not None and snapshot is None and compare is None:
         raise UsageError(
             "--fail-over is for 100 live devices, and their number is not known",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from migrate.cli.commands.applying import ApplyOptions, PlanTerms, apply_options, show_applied, terms_of
+from migrate.cli.commands.applying import APPLYING, ApplyOptions, PlanTerms, apply_options, show_applied, terms_of
 from migrate.cli.commands.planned import (
     NOT_AGAIN,
     Given,
@@ -23,9 +23,10 @@ from migrate.cli.commands.planned import (
 from migrate.cli.commands.reporting import overtaken, show_plan
 from migrate.cli.commands.warnings import warn
 from migrate.cli.console import Screen
+from migrate.cli.fleet_options import FleetAsked, fleet_options
 from migrate.cli.help import Command
 from migrate.cli.options import FormatFile, ServiceSid, api_options, common_options, overwrite_option
-from migrate.cli.paths import InFile, InMapped, OutFile
+from migrate.cli.paths import InFile, InMapped, OutFile, or_fleet
 from migrate.cli.spelling import command_of, same_command, spelled
 from migrate.load.limits import NOTHING_WRITTEN
 from migrate.load.proposals import INFERRED
@@ -44,7 +45,7 @@ NOT_TO_PLAN = ("plan_out", "reports", "record", "detailed_exitcode", "as_json")
 
 
 @click.command(cls=Command)
-@click.argument("mapped", type=InMapped(), required=False)
+@click.argument("mapped", type=or_fleet(InMapped()), required=False)
 @click.option(
     "--plan", "plan_file", type=InFile("plan", exists=True, journal=JOURNAL), metavar="FILE",
     help="A saved plan, instead of a mapped folder.",
@@ -58,6 +59,7 @@ NOT_TO_PLAN = ("plan_out", "reports", "record", "detailed_exitcode", "as_json")
 )  # fmt: skip
 @overwrite_option("a report")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 3 if there is something to change.")
+@fleet_options("mapped", "detailed_exitcode", *APPLYING, writes=True, needs="mapped")
 @apply_options(also={INFERRED: "write what is only proposed, too"})
 @api_options
 @common_options
@@ -72,6 +74,7 @@ def load(
     applying: ApplyOptions,
     settings: ApiSettings,
     screen: Screen,
+    fleet: FleetAsked | None,
 ) -> None:
     """Show what would change in Conversations, and change it with --apply.
 
@@ -87,6 +90,11 @@ def load(
       chat-migrate load mapped --plan-out plan.json --report report.html
       chat-migrate load --plan plan.json --apply
     """
+    if fleet:
+        from migrate.cli.commands.fleet_applying import load_fleet
+
+        done = load_fleet(fleet, mapped or Path(), applying, settings, screen)
+        sys.exit(done if detailed_exitcode else 0)
     from migrate.load.proposals import with_proposals
     from migrate.load.writing import only_writer
     from migrate.twilio_api.connect import open_api

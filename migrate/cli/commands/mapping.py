@@ -11,9 +11,10 @@ import click
 
 from migrate.cli.commands.warnings import warn
 from migrate.cli.console import Screen
+from migrate.cli.fleet_options import FleetAsked, RequiredAlone, fleet_options
 from migrate.cli.help import Command
 from migrate.cli.options import BindingSid, ServiceSid, common_options, like_option, refuse_both, rules_option
-from migrate.cli.paths import InMapped, InSnapshot, OutFile, OutFolder
+from migrate.cli.paths import InMapped, InSnapshot, OutFile, OutFolder, or_fleet
 from migrate.cli.spelling import command_of
 from migrate.model.errors import Step
 
@@ -23,8 +24,12 @@ if TYPE_CHECKING:
 
 
 @click.command("map", cls=Command)
-@click.argument("snapshot", type=InSnapshot())
-@click.option("--out", type=OutFolder("mapped"), required=True, metavar="DIR", help="The mapped folder.")
+@click.argument("snapshot", type=or_fleet(InSnapshot()))
+@click.option(
+    "--out", cls=RequiredAlone, type=or_fleet(OutFolder("mapped")), required=True, metavar="DIR",
+    help="The mapped folder.",
+)  # fmt: skip
+@fleet_options("snapshot", "out", "overwrite", "like", "rules_file", offline=True)
 @click.option(
     "--overwrite",
     is_flag=True,
@@ -47,6 +52,7 @@ def map_(
     like: Path | None,
     rules: Rules | None,
     screen: Screen,
+    fleet: FleetAsked | None,
 ) -> None:
     """Translate a snapshot into push configuration, for review.
 
@@ -62,13 +68,18 @@ def map_(
       chat-migrate map snapshot-on-the-day --out mapped-on-the-day --like mapped
       chat-migrate map snapshot --out mapped --overwrite --rules rules.toml
     """
+    refuse_both(like, rules)
+    if fleet:
+        from migrate.cli.commands.fleet_offline import map_fleet
+
+        map_fleet(fleet, snapshot, out, screen, overwrite=overwrite, rules=rules, like=like)
+        return
     from migrate.map.mapped_writer import edited_copies
     from migrate.map.mapping import map_snapshot
     from migrate.map.reviewed import open_reviewed, reviewed_beside
     from migrate.map.spreadsheet import write_spreadsheet
     from migrate.report.mapping import carried_row, map_view
 
-    refuse_both(like, rules)
     earlier = edited_copies(out)
     summary = map_snapshot(snapshot, out, rules, overwrite=overwrite, like=like)
     if not like:

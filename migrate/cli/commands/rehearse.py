@@ -10,9 +10,10 @@ import click
 
 from migrate.cli.commands.applying import done_of
 from migrate.cli.console import Screen
+from migrate.cli.fleet_options import FleetAsked, fleet_options
 from migrate.cli.help import Command
 from migrate.cli.options import FormatFile, common_options, overwrite_option
-from migrate.cli.paths import InMapped, InSnapshot
+from migrate.cli.paths import InMapped, InSnapshot, or_fleet
 from migrate.cli.spelling import command_of
 from migrate.load.proposals import INFERRED
 from migrate.model.errors import Step
@@ -20,7 +21,7 @@ from migrate.rehearse.points import Rehearsal
 
 
 @click.command(cls=Command)
-@click.argument("mapped", type=InMapped())
+@click.argument("mapped", type=or_fleet(InMapped()))
 @click.option(
     "--snapshot",
     type=InSnapshot(),
@@ -44,6 +45,7 @@ from migrate.rehearse.points import Rehearsal
     "--force", "forced", type=click.Choice([INFERRED]), multiple=True, metavar="inferred",
     help="Rehearse the load with --force inferred: what is only proposed is written, too.",
 )  # fmt: skip
+@fleet_options("mapped", "seed", "fault_rate", "forced", offline=True)
 @common_options
 def rehearse(
     mapped: Path,
@@ -53,6 +55,7 @@ def rehearse(
     reports: tuple[Path, ...],
     forced: tuple[str, ...],
     screen: Screen,
+    fleet: FleetAsked | None,
 ) -> None:
     """Try out the whole load, a retirement and the rollback, on a local stand-in for your account.
 
@@ -63,6 +66,11 @@ def rehearse(
     Example:
       chat-migrate rehearse mapped --report rehearsal.md
     """
+    if fleet:
+        from migrate.cli.commands.fleet_offline import rehearse_fleet
+
+        rehearse_fleet(fleet, mapped, screen, seed=seed, fault_rate=fault_rate, inferred=bool(forced))
+        return
     from migrate.rehearse.rehearsal import rehearse_load
     from migrate.report.rehearsal import rehearsal_view
 

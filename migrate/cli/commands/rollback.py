@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from migrate.cli.commands.applying import ApplyOptions, PlanTerms, apply_options, show_applied, terms_of
+from migrate.cli.commands.applying import APPLYING, ApplyOptions, PlanTerms, apply_options, show_applied, terms_of
 from migrate.cli.commands.reporting import overtaken, show_plan
 from migrate.cli.console import Screen
+from migrate.cli.fleet_options import FleetAsked, fleet_options
 from migrate.cli.help import Command
 from migrate.cli.options import api_options, common_options
-from migrate.cli.paths import InFile
+from migrate.cli.paths import InFile, or_fleet
 from migrate.cli.spelling import command_of, same_command, spelled
 from migrate.load.limits import OF_A_ROLLBACK
 from migrate.model.errors import Step
@@ -25,11 +26,14 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command)
-@click.argument("journal_file", metavar="JOURNAL", type=InFile("journal", exists=True, journal=ROLLBACK))
+@click.argument("journal_file", metavar="JOURNAL", type=or_fleet(InFile("journal", exists=True, journal=ROLLBACK)))
+@fleet_options("journal_file", *APPLYING, writes=True)
 @apply_options(OF_A_ROLLBACK)
 @api_options
 @common_options
-def rollback(journal_file: Path, applying: ApplyOptions, settings: ApiSettings, screen: Screen) -> None:
+def rollback(
+    journal_file: Path, applying: ApplyOptions, settings: ApiSettings, screen: Screen, fleet: FleetAsked | None
+) -> None:
     """Undo what a journal says was written, where it has not been changed since.
 
     Without --apply it only shows what it would do. A rollback is journalled in turn.
@@ -39,6 +43,11 @@ def rollback(journal_file: Path, applying: ApplyOptions, settings: ApiSettings, 
       chat-migrate rollback plan.journal.jsonl
       chat-migrate rollback plan.journal.jsonl --apply
     """
+    if fleet:
+        from migrate.cli.commands.fleet_applying import rollback_fleet
+
+        rollback_fleet(fleet, journal_file, applying, settings, screen)
+        return
     from migrate.load.rollback import undo_of
     from migrate.load.writing import only_writer
     from migrate.twilio_api.connect import open_api

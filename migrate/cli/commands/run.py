@@ -12,8 +12,10 @@ import click
 from migrate.cli.commands.reporting import write_report
 from migrate.cli.commands.warnings import warn
 from migrate.cli.console import Screen
+from migrate.cli.fleet_options import FleetAsked, fleet_options
 from migrate.cli.help import Command
 from migrate.cli.options import (
+    EACH_ACCOUNT,
     api_options,
     common_options,
     extract_options,
@@ -22,7 +24,7 @@ from migrate.cli.options import (
     refuse_both,
     rules_option,
 )
-from migrate.cli.paths import OutFolder
+from migrate.cli.paths import OutFolder, or_fleet
 from migrate.cli.spelling import command_of, extract_command, spelled
 from migrate.model.errors import Step
 
@@ -40,9 +42,10 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @click.option(
-    "--out", type=OutFolder("run", "plan.json", "report.html", "report.md"), required=True, metavar="DIR",
+    "--out", type=or_fleet(OutFolder("run", "plan.json", "report.html", "report.md")), required=True, metavar="DIR",
     help="The folder for everything.",
 )  # fmt: skip
+@fleet_options("out", "overwrite", "like", "rules_file", *EACH_ACCOUNT)
 @overwrite_option("a plan or a report")
 @like_option
 @rules_option
@@ -57,6 +60,7 @@ def run(
     progress: ExtractProgress,
     settings: ApiSettings,
     screen: Screen,
+    fleet: FleetAsked | None,
 ) -> None:
     """Extract, map, and show what would change, in one go. Writes nothing to Twilio.
 
@@ -68,6 +72,11 @@ def run(
       chat-migrate run --out on-the-day --like migration/mapped
     """
     refuse_both(like, rules)
+    if fleet:
+        from migrate.cli.commands.fleet_reading import run_fleet
+
+        run_fleet(fleet, out, options, settings, screen, rules=rules, like=like)
+        return
     from migrate.load.preview import ground_now, refusals_now
     from migrate.pipeline import plan_and_reports
     from migrate.pipeline import run as run_pipeline

@@ -17,7 +17,7 @@ from migrate.cli.paths import InAny, InMapped
 @click.argument("path", metavar="PATH", type=InAny())
 @common_options
 def show(path: Path, screen: Screen) -> None:
-    """Show what a snapshot, a mapped folder, a plan, a journal or a coverage folder holds.
+    """Show what a snapshot, a mapped folder, a plan, a journal, a coverage folder or a fleet's folder holds.
 
     Offline, and without credentials. A plan is shown as `load --plan` shows it. Identities and endpoints are not
     shown. A snapshot is compared with its checksums: a damaged one is shown, and ends with exit code 4.
@@ -27,6 +27,13 @@ def show(path: Path, screen: Screen) -> None:
       chat-migrate show snapshot
       chat-migrate show plan.json
     """
+    from migrate.inspect.kinds import recognise
+
+    if (found := recognise(path)) and found.kind == "fleet":
+        from migrate.cli.commands.fleet_show import show_fleet
+
+        show_fleet(path, screen)
+        return
     from migrate.inspect.holdings import PlanHeld, failure_of, kind_of_held
     from migrate.inspect.reading import open_held, refusals_of
     from migrate.report.holdings import held_view

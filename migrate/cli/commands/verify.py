@@ -9,9 +9,10 @@ import click
 
 from migrate.cli.commands.warnings import warn
 from migrate.cli.console import Screen
+from migrate.cli.fleet_options import FleetAsked, fleet_options
 from migrate.cli.help import Command
 from migrate.cli.options import FormatFile, api_options, common_options, rules_option
-from migrate.cli.paths import InSnapshot, OutFolder
+from migrate.cli.paths import InSnapshot, OutFolder, or_fleet
 from migrate.cli.spelling import API_OPTIONS, command_of, same_command, same_options
 from migrate.model.errors import AGAIN, RefusedError, Step, UsageError
 from migrate.verify.coverage import refuse_nothing
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command)
-@click.argument("snapshot", type=InSnapshot())
+@click.argument("snapshot", type=or_fleet(InSnapshot()))
 @click.option(
     "--against", type=InSnapshot(), metavar="SNAPSHOT", help="Compare with this snapshot, instead of what is live."
 )
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 @click.option(
     "--fail-under", type=click.FloatRange(0, 100), metavar="PERCENT", help="Exit with 4 if fewer bindings are ready."
 )
+@fleet_options("snapshot", "fail_under", "rules_file")
 @rules_option
 @api_options
 @common_options
@@ -51,6 +53,7 @@ def verify(
     rules: Rules | None,
     settings: ApiSettings,
     screen: Screen,
+    fleet: FleetAsked | None,
 ) -> None:
     """Show who has registered with Conversations by now, and who is still pending.
 
@@ -62,6 +65,11 @@ def verify(
       chat-migrate verify snapshot --pending pending.csv
       chat-migrate verify snapshot --fail-under 95
     """
+    if fleet:
+        from migrate.cli.commands.fleet_after import verify_fleet
+
+        verify_fleet(fleet, snapshot, settings, screen, rules=rules, fail_under=fail_under)
+        return
     if against and (settings.record or settings.replay):
         raise UsageError("--against stays offline: --record and --replay do not go with it")
     done = _verify(snapshot, against, coverage, pending, rules, settings, screen)

@@ -1,0 +1,56 @@
+"""verify, health and doctor for a fleet."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from migrate.cli.commands.fleet_shared import ended, finish, live
+from migrate.cli.console import Screen
+from migrate.cli.fleet_options import FleetAsked
+from migrate.model.errors import Step
+
+if TYPE_CHECKING:
+    from migrate.map.rules import Rules
+    from migrate.twilio_api.connect import ApiSettings
+
+
+def verify_fleet(
+    asked: FleetAsked,
+    folder: Path,
+    settings: ApiSettings,
+    screen: Screen,
+    *,
+    rules: Rules | None,
+    fail_under: float | None,
+) -> None:
+    """See who has registered, in each account."""
+    with live(asked, folder, settings, screen) as (fleet, *_):
+        done = ended(lambda: fleet.verify(rules, fail_under=fail_under))
+    finish(done, screen, f"see {folder / 'AC…' / 'coverage'}")
+
+
+def health_fleet(
+    asked: FleetAsked,
+    folder: Path,
+    since: timedelta,
+    settings: ApiSettings,
+    screen: Screen,
+    *,
+    fail_over: float | None,
+    restart: bool,
+) -> None:
+    """See which pushes were refused, in each account."""
+    from migrate.push_errors.measuring import HealthOptions
+
+    with live(asked, folder, settings, screen) as (fleet, *_):
+        done = ended(lambda: fleet.health(HealthOptions(since, restart=restart), fail_over=fail_over))
+    finish(done, screen, f"see {folder / 'AC…' / 'health'}")
+
+
+def doctor_fleet(asked: FleetAsked, settings: ApiSettings, screen: Screen) -> None:
+    """Check the credentials of each account, and what Twilio lets them do."""
+    with live(asked, None, settings, screen) as (fleet, *_):
+        done = ended(fleet.doctor)
+    finish(done, screen, "use --json", "extract, map, and see what would change:", Step("run", {"out": "fleet"}))

@@ -1,0 +1,53 @@
+"""map, rehearse and diff for a fleet: what stays offline, and takes the accounts from the fleet's folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from migrate.cli.commands.fleet_shared import ended, finish, offline
+from migrate.cli.console import Screen
+from migrate.cli.fleet_options import FleetAsked
+from migrate.model.errors import Step
+
+if TYPE_CHECKING:
+    from migrate.fleet.stages_after import DiffKind
+    from migrate.map.rules import Rules
+
+
+def map_fleet(
+    asked: FleetAsked,
+    folder: Path,
+    out: Path | None,
+    screen: Screen,
+    *,
+    overwrite: bool,
+    rules: Rules | None,
+    like: Path | None,
+) -> None:
+    """Map each account's snapshot, into the same folder or another."""
+    there = out or folder
+    with offline(asked, folder, screen) as fleet:
+        done = ended(lambda: fleet.map(there, rules, like, overwrite=overwrite))
+    finish(done, screen, f"chat-migrate show {there}", "see what would change:", Step("load", {"mapped": there}))
+
+
+def rehearse_fleet(asked: FleetAsked, folder: Path, screen: Screen, **how: Any) -> None:
+    """Rehearse each account's load, one after the other."""
+    with offline(asked, folder, screen) as fleet:
+        done = ended(lambda: fleet.rehearse(**how))
+    finish(
+        done,
+        screen,
+        f"{folder / 'AC…' / 'rehearsal.json'}",
+        "plan, and look at the report:",
+        Step("load", {"mapped": folder}),
+    )
+
+
+def diff_fleet(asked: FleetAsked, before: Path, after: Path, kind: DiffKind, screen: Screen) -> int:
+    """Compare each account that both folders have. Gives the exit code for --detailed-exitcode."""
+    with offline(asked, before, screen) as fleet:
+        done = ended(lambda: fleet.diff(after, kind))
+    finish(done, screen, "use --json")
+    return done[0].exit_code

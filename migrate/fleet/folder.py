@@ -1,0 +1,185 @@
+"""A fleet's folder: a folder for each account, and fleet.json, which says how far each one is.
+
+fleet.json is for people, and for finding the accounts offline. What is finished is decided by what lies in an
+account's folder, and never by fleet.json.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from migrate import __version__
+from migrate.fleet.outcome import AccountOutcome, State
+from migrate.model.digest import canonical_json
+from migrate.model.documents import (
+    AccountSid,
+    Count,
+    DocumentError,
+    OtherFormatError,
+    builtins,
+    decode,
+    is_moment,
+    load_versioned,
+)
+from migrate.model.errors import InputError, RefusedError
+from migrate.model.sids import is_account_sid
+from migrate.storage.files import make_own_folder, write_whole
+from migrate.storage.lock import hold
+
+FORMAT = 1
+NAME = "fleet.json"
+_SECONDS = 1.0  # between two writes of fleet.json: of a thousand accounts, many finish in one second
+_REPORTS = ("report.html", "report.md")
+
+
+class StageRecord(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the last run of a stage brought in an account; `at` is when it ended (ISO 8601, UTC)."""
+
+    state: State
+    exit_code: Count
+    reason: str
+    at: str
+    figures: Mapping[str, int | str] = {}
+
+
+class AccountRecord(Struct, frozen=True, forbid_unknown_fields=True):
+    """An account of the fleet, and what each stage brought, by its name."""
+
+    friendly_name: str
+    status: str
+    stages: Mapping[str, StageRecord] = {}
+
+
+class FleetManifest(Struct, frozen=True, forbid_unknown_fields=True):
+    """The content of fleet.json: the accounts by SID. `main_account_sid` is None where no main account was asked."""
+
+    tool_version: str
+    main_account_sid: AccountSid | None
+    accounts: Mapping[AccountSid, AccountRecord]
+
+
+class FleetFolder:
+    """The folder of a fleet. `held` opens it for writing, `read` looks at it."""
+
+    def __init__(self, path: Path, manifest: FleetManifest) -> None:
+        self.path = path
+        self._manifest = manifest
+        self._accounts = dict(manifest.accounts)
+        self._lock = threading.Lock()
+        self._written = 0.0
+
+    @property
+    def manifest(self) -> FleetManifest:
+        """What fleet.json has, or gets with its next write."""
+        return replace(self._manifest, accounts={sid: self._accounts[sid] for sid in sorted(self._accounts)})
+
+    def account(self, sid: str) -> Path:
+        """The folder of an account, which may not be there yet."""
+        return self.path / sid
+
+    @classmethod
+    @contextmanager
+    def held(cls, path: Path, main_account_sid: str | None = None) -> Iterator[FleetFolder]:
+        """The folder, made where it is not there, and held against any other process; fleet.json is written at the
+        end, too.
+
+        Raises `RefusedError` for another main account's, for a folder with something else in it, and while another
+        process works in it; `InputError` for a fleet.json that cannot be read.
+        """
+        is_new = not (path / NAME).exists()
+        if is_new:
+            _refuse_other_content(path)
+        make_own_folder(path)
+        held = hold(path)
+        try:
+            found = FleetManifest(__version__, main_account_sid, {}) if is_new else read_fleet(path)
+            _refuse_other_main(path, found, main_account_sid)
+            main = found.main_account_sid or main_account_sid
+            folder = cls(path, replace(found, tool_version=__version__, main_account_sid=main))
+            try:
+                yield folder
+            finally:
+                folder.write()
+        finally:
+            os.close(held)
+
+    def enter(self, sid: str, friendly_name: str, status: str) -> None:
+        """Note an account, as Twilio has it now."""
+        with self._lock:
+            stages = self._accounts[sid].stages if sid in self._accounts else {}
+            self._accounts[sid] = AccountRecord(friendly_name, status, stages)
+
+    def note(self, stage: str, outcome: AccountOutcome) -> None:
+        """Note what a stage has brought in an account; fleet.json follows within a second, or at the end."""
+        at = datetime.now(UTC).replace(microsecond=0).isoformat()
+        record = StageRecord(outcome.state, outcome.exit_code, outcome.reason, at, dict(outcome.figures))
+        with self._lock:
+            account = self._accounts[outcome.sid]
+            self._accounts[outcome.sid] = replace(account, stages={**account.stages, stage: record})
+            if time.monotonic() - self._written >= _SECONDS:
+                with suppress(OSError):  # the write at the end says so; no account fails by it
+                    self._write()
+
+    def write(self) -> None:
+        """Write fleet.json, whole or not at all."""
+        with self._lock:
+            self._write()
+
+    def _write(self) -> None:
+        content = {"format_version": FORMAT, **builtins(self.manifest)}
+        write_whole(self.path / NAME, canonical_json(content), private=True)
+        self._written = time.monotonic()
+
+
+def read_fleet(folder: Path) -> FleetManifest:
+    """The manifest of a fleet's folder. Raises `InputError` for another folder, or a fleet.json that is damaged."""
+    path = folder / NAME
+    try:
+        _, content = load_versioned(path.read_bytes(), FORMAT)
+        found = decode(content, FleetManifest)
+        if not all(is_moment(one.at) for account in found.accounts.values() for one in account.stages.values()):
+            raise DocumentError("at: not a time")
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(
+            f"{folder} is not a fleet's folder: it has no {NAME}",
+            remedy="Make one with: chat-migrate run --accounts --out FLEET",
+        ) from None
+    except OtherFormatError:
+        raise InputError(f"{path} is in another format", remedy="Use the version that wrote it") from None
+    except DocumentError as error:
+        raise InputError(
+            f"{path} cannot be read: {error}",
+            remedy="Move it away: the next run writes it again, by what lies in the folders of the accounts",
+        ) from None
+    return found
+
+
+def _refuse_other_content(path: Path) -> None:
+    """Raise `RefusedError` for a folder that holds anything but accounts' folders and the reports of a fleet."""
+    if path.exists() and not path.is_dir():
+        raise RefusedError(f"{path} is there, and is no folder", remedy="Name another with --out")
+    names = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
+    strange = [name for name in names if not (is_account_sid(name) or name in _REPORTS or name.startswith("."))]
+    if strange:
+        raise RefusedError(
+            f"{path} is not a fleet's folder, and holds {strange[0]}", kept="It is as it was", remedy="Name another"
+        )
+
+
+def _refuse_other_main(path: Path, found: FleetManifest, main_account_sid: str | None) -> None:
+    if main_account_sid and found.main_account_sid and main_account_sid != found.main_account_sid:
+        raise RefusedError(
+            f"{path} is the fleet of main account {found.main_account_sid}, "
+            f"and the credentials are for {main_account_sid}",
+            kept="It is as it was",
+            remedy="Use the credentials of that account, or name another folder",
+        )

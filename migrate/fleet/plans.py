@@ -1,0 +1,148 @@
+"""The plans of one account in a fleet's folder: which is its newest, how far it is, and a dry run of it.
+
+They are plan.json, plan-2.json and so on, each with its journal, and that of its rollback, beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from migrate.fleet.blocks import blockers_of
+from migrate.fleet.running import Ended
+from migrate.fleet.stages_reading import MAPPED, Refusals, refuse_unmapped
+from migrate.load.edited import refuse_edited
+from migrate.load.journal import begun_journal
+from migrate.load.limits import MOST_SERVICES
+from migrate.load.plan_file import free_plan, journal_of, read_plan, save_plan
+from migrate.load.planning import make_plan
+from migrate.load.preview import ground_now, refusals_now
+from migrate.load.proposals import INFERRED, with_proposals
+from migrate.load.rollback import undo_of
+from migrate.model.errors import MigrateError, RefusedError, Step
+from migrate.model.plan import Plan
+
+if TYPE_CHECKING:
+    from migrate.twilio_api.client import TwilioApi
+
+PLAN = "plan.json"
+# new: nothing of it is written; begun: something may be; applied: all of it; undoing: its rollback has begun;
+# undone: its rollback is finished.
+Stand = Literal["new", "begun", "applied", "undoing", "undone"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What plans are judged by: the limits that are lifted, by name, and how many services may be changed."""
+
+    force: Collection[str] = ()
+    max_services: int = MOST_SERVICES
+
+
+def plans_of(folder: Path) -> list[Path]:
+    """The plans of an account, the newest last."""
+    found, number = [], 1
+    while (path := folder / (PLAN if number == 1 else f"plan-{number}.json")).exists() or journal_of(path).exists():
+        found.append(path)
+        number += 1
+    return found
+
+
+def stand_of(plan_file: Path) -> Stand:
+    """How far a plan is, by its journals. Raises `InputError` for what is none."""
+    journal = journal_of(plan_file)
+    begun = begun_journal(journal)
+    if begun is None or not (begun.entries or begun.finished):
+        return "new"
+    undo = begun_journal(undo_of(journal))
+    if undo is not None:
+        return "undone" if undo.finished else "undoing"
+    return "applied" if begun.finished else "begun"
+
+
+def newest_plan(folder: Path) -> Path:
+    """The plan that an apply takes. Raises `RefusedError` where none is saved."""
+    found = [path for path in plans_of(folder) if path.exists()]
+    if not found:
+        raise RefusedError(
+            f"{folder} has no saved plan",
+            kept="Nothing was written",
+            remedy=("Make one, and read it, with: ", Step("load", {"mapped": folder.parent})),
+        )
+    return found[-1]
+
+
+def plan_account(api: TwilioApi, folder: Path, limits: Limits) -> tuple[Plan, Refusals, Ended]:
+    """Compare an account's mapped folder with what is live, and save that as its plan; nothing is written to Twilio.
+
+    A plan that was begun stays, and so does one that was applied, unless there is something to change since. Raises
+    what `make_plan` raises.
+    """
+    refuse_unmapped(folder)
+    place, stand, earlier = folder / PLAN, "new", plans_of(folder)
+    if earlier:
+        place, stand = earlier[-1], stand_of(earlier[-1])
+    if stand in ("begun", "undoing"):
+        what = "applied" if stand == "begun" else "undone"
+        stage = Step("load", {"mapped": folder.parent, "apply": True})
+        if stand == "undoing":
+            stage = Step("rollback", {"path": folder.parent, "apply": True})
+        plan = read_plan(place)
+        figures = figures_of(plan, ())
+        reason = f"its plan {place.name} is partly {what}, and stays: resume with --apply"
+        error = RefusedError(f"{place} is partly {what}", remedy=("Resume with: ", stage))
+        return (
+            plan,
+            (),
+            Ended(figures, exit_code=3, reason=reason) if stand == "begun" else Ended(figures, error=error),
+        )
+    plan = make_plan(api, folder / MAPPED)
+    if INFERRED in limits.force:
+        plan = with_proposals(plan)
+    refusals = refusals_now(ground_now(api, plan, limits.max_services), limits.force)
+    if stand == "applied" and not plan.objects:
+        return plan, refusals, Ended(figures_of(plan, refusals), "earlier", reason="its plan was applied")
+    save_plan(plan, place if stand == "new" else free_plan(folder / PLAN))
+    return (
+        plan,
+        refusals,
+        Ended(figures_of(plan, refusals), exit_code=3 if plan.objects else 0, reason=_said(refusals)),
+    )
+
+
+def finished_plan(folder: Path) -> Plan | None:
+    """The plan that an earlier dry run has left, of the mapped folder as it is now; None where it is to be made."""
+    place = folder / PLAN
+    if [*plans_of(folder)] != [place] or not place.exists() or stand_of(place) != "new":
+        return None
+    if not all((folder / name).exists() for name in ("report.html", "report.md")):
+        return None
+    from migrate.map.mapped_folder import open_mapped
+
+    try:
+        plan = read_plan(place)
+        refuse_edited(plan, place, journal_of(place))
+        is_of_it = plan.snapshot == open_mapped(folder / MAPPED).summary.snapshot
+    except MigrateError:
+        return None
+    return plan if is_of_it else None
+
+
+def figures_of(plan: Plan, refusals: Refusals) -> dict[str, int | str]:
+    """A plan in numbers: its services, those that would change, what blocks, and what it only proposes."""
+    return {
+        "services": len(plan.services),
+        "bindings": sum(plan.bindings.values()),
+        "changes": len(plan.changes),
+        "credentials": len(plan.credentials),
+        "blockers": blockers_of(plan),
+        "refused_limits": len(refusals),
+        "proposals": len(plan.proposals),
+    }
+
+
+def _said(refusals: Refusals) -> str:
+    names = ", ".join(dict.fromkeys(name for name, _ in refusals))
+    return f"an apply would be refused: {names}" if names else ""

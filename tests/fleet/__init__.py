@@ -1,0 +1,1 @@
+"""A fleet: the stages for many accounts."""
