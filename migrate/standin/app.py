@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from email.utils import format_datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from migrate.model.clock import SIMULATED
 from migrate.model.push_config import FIELDS, Field, Value
@@ -28,17 +30,33 @@ from migrate.standin.world import Binding, Credential, Service, World, user_sid
 _WORDS = {"true": True, "false": False}
 
 
+@dataclass(frozen=True)
+class Parts:
+    """What an account's application is made of: the middlewares, the outermost first, and the routes."""
+
+    middlewares: Sequence[Middleware]
+    routes: Sequence[web.RouteDef]
+
+
 def make_app(world: World, sizes: PageSizes, faults: Faults, prerendered: bool) -> web.Application:
     """The application that serves a world, with faults; `prerendered` is for measuring (see `Prerendered`)."""
+    made = parts(world, sizes, faults, prerendered)
+    app = web.Application(middlewares=made.middlewares)
+    app.add_routes(made.routes)
+    return app
+
+
+def parts(world: World, sizes: PageSizes, faults: Faults, prerendered: bool) -> Parts:
+    """The parts of the application that serves a world."""
     kept = Prerendered() if prerendered else None
     mishaps = Mishaps(world, faults) if faults.active else None
     standin = _StandIn(world, sizes, kept)
     middlewares = [mishaps.deliver, standin.answer, mishaps.refuse] if mishaps else [standin.answer]
     outermost = control(world, standin.authenticate)
-    app = web.Application(middlewares=[outermost, *middlewares, *([kept.serve] if kept else [])])
     chat, conversations = views.CHAT, views.CONVERSATIONS
     service, binding = "/Services/{service}", "/Services/{service}/Bindings/{binding}"
-    app.add_routes(
+    return Parts(
+        [outermost, *middlewares, *([kept.serve] if kept else [])],
         [
             web.get(f"{chat}/Services", standin.services),
             web.get(f"{chat}{service}", standin.service),
@@ -60,9 +78,19 @@ def make_app(world: World, sizes: PageSizes, faults: Faults, prerendered: bool) 
             web.get(f"{conversations}/Credentials/{{credential}}", standin.credential),
             web.post(f"{conversations}/Credentials/{{credential}}", standin.update_credential),
             *Monitor(world, sizes).routes(),
-        ]
+        ],
     )
-    return app
+
+
+def credentials_of(request: web.Request) -> tuple[str, str]:
+    """The user and the password that a request is signed with; empty where it is not."""
+    kind, _, encoded = request.headers.get("Authorization", "").partition(" ")
+    try:
+        given = base64.b64decode(encoded, validate=True).decode() if kind == "Basic" else ""
+    except (binascii.Error, UnicodeDecodeError):
+        given = ""
+    user, _, password = given.partition(":")
+    return user, password
 
 
 class _StandIn:
@@ -92,13 +120,8 @@ class _StandIn:
 
     def authenticate(self, request: web.Request) -> None:
         """Raise `ProblemError` unless a request carries the account's credentials."""
-        kind, _, encoded = request.headers.get("Authorization", "").partition(" ")
-        try:
-            given = base64.b64decode(encoded, validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError):
-            given = ""
-        user, _, password = given.partition(":")
-        if kind != "Basic" or not self.world.lets_in(user, password):
+        user, password = credentials_of(request)
+        if not self.world.lets_in(user, password):
             raise ProblemError(401, 20003, "Authenticate")
         if is_alerts(request.path) and user in self.world.alerts.closed_to:
             raise ProblemError(403, 20003, "The API key has no permission to read alerts")

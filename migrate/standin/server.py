@@ -11,7 +11,9 @@ from typing import BinaryIO, Self
 from aiohttp import web
 
 from migrate.model.errors import MigrateError, reason_of
+from migrate.standin.accounts import company_app
 from migrate.standin.app import make_app
+from migrate.standin.company import Company
 from migrate.standin.faults import Faults
 from migrate.standin.paging import PageSizes
 from migrate.standin.world import World
@@ -22,20 +24,23 @@ HOST = "127.0.0.1"  # loopback only: it knows no TLS, and its token is no secret
 class StandInServer:
     """A running stand-in on loopback. `port` 0 takes a free one; `url` is its address for all APIs.
 
+    Of a company it serves all accounts, and the list of them; `world` is the main account's then.
+
     `faults` are what goes wrong; by default nothing. `prerendered` keeps each page as it was first served, for
     measuring (see `Prerendered`).
     """
 
     def __init__(
         self,
-        world: World,
+        world: World | Company,
         sizes: PageSizes | None = None,
         port: int = 0,
         *,
         faults: Faults | None = None,
         prerendered: bool = False,
     ) -> None:
-        self.world = world
+        self.world = world.main if isinstance(world, Company) else world
+        self._served = world
         self._faults = faults or Faults()
         self._prerendered = prerendered
         self._sizes = sizes or PageSizes()
@@ -65,7 +70,9 @@ class StandInServer:
         self._loop.close()
 
     async def _start(self) -> None:
-        app = make_app(self.world, self._sizes, self._faults, self._prerendered)
+        how = self._sizes, self._faults, self._prerendered
+        served = self._served
+        app = company_app(served, *how) if isinstance(served, Company) else make_app(served, *how)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, HOST, self._port)

@@ -8,11 +8,11 @@ positions, so the same file always makes the same world. Everything in it is syn
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -21,6 +21,7 @@ from migrate.model.push_config import Value, flatten
 from migrate.standin.alert_groups import read_group
 from migrate.standin.alerts import AlertLog
 
+Made = TypeVar("Made")
 DEMO_WORLD = Path(__file__).with_name("demo.yaml")
 _MALFORMED = (ArithmeticError, LookupError, RecursionError, ValueError, TypeError, AttributeError)
 _BORN = datetime(2019, 3, 1, tzinfo=UTC)  # when services and credentials were made, for want of a date
@@ -148,8 +149,13 @@ class World:
 
 def load_world(path: Path) -> World:
     """Read a world file. Raises `InputError` if it cannot be read or is no world."""
+    return load_file(path, make_world)
+
+
+def load_file(path: Path, make: Callable[[Any], Made]) -> Made:
+    """What is made of a world file's content. Raises `InputError` if it cannot be read or is no world."""
     try:
-        return make_world(yaml.safe_load(path.read_text("utf-8")))
+        return make(yaml.safe_load(path.read_text("utf-8")))
     except OSError as error:
         raise InputError(f"Cannot read the world file {path}: {reason_of(error)}") from None
     except (yaml.YAMLError, *_MALFORMED) as error:
@@ -195,9 +201,8 @@ def user_sid(service_sid: str, identity: str) -> str:
 def _credential(number: int, item: Mapping[str, Any], now: datetime) -> Credential:
     updated = now - timedelta(days=item.get("updated_days_ago", 0))
     sandbox = item.get("sandbox")
-    return Credential(
-        number, numbered_sid("CR", number), item["name"], item["type"], sandbox, min(_BORN, updated), updated
-    )
+    sid = item.get("sid") or numbered_sid("CR", number)
+    return Credential(number, sid, item["name"], item["type"], sandbox, min(_BORN, updated), updated)
 
 
 def _service(number: int, item: Mapping[str, Any], credentials: Mapping[str, Credential], now: datetime) -> Service:

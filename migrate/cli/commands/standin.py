@@ -15,6 +15,7 @@ from migrate.cli.paths import InSnapshot
 from migrate.cli.standin_options import standin_options
 
 if TYPE_CHECKING:
+    from migrate.standin.company import Company
     from migrate.standin.faults import Faults
     from migrate.standin.world import World
 
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
     "--snapshot", type=InSnapshot(), metavar="DIR",
     help="Serve what a finished snapshot holds, instead of a world file. Its bindings are kept in memory, about 1 KB "
     "each.",
+)  # fmt: skip
+@click.option(
+    "--fleet", type=click.IntRange(1, 1_000), metavar="N",
+    help="Serve a company of N invented subaccounts, by --seed: one is huge, most are tiny, some are suspended, and "
+    "the token of one is refused.",
 )  # fmt: skip
 @click.option("--no-bindings", is_flag=True, help="Leave the snapshot's bindings out: push settings need none.")
 @click.option(
@@ -37,6 +43,7 @@ if TYPE_CHECKING:
 @common_options
 def standin(
     snapshot: Path | None,
+    fleet: int | None,
     no_bindings: bool,
     separate_bindings: bool,
     most_bindings: int | None,
@@ -55,38 +62,59 @@ def standin(
       chat-migrate standin --port 8080
       chat-migrate standin --fault-rate 0.2 --fault 429 --latency 0.1
       chat-migrate standin --snapshot snapshot --separate-bindings
+      chat-migrate standin --fleet 40
     """
+    from migrate.standin.company import Company
     from migrate.standin.separate import separate
     from migrate.standin.server import StandInServer
 
-    if snapshot and world:
-        raise click.UsageError("--snapshot and --world exclude each other")
+    if sum(map(bool, (snapshot, world, fleet))) > 1:
+        raise click.UsageError("--snapshot, --world and --fleet exclude each other")
     if no_bindings and not snapshot:
         raise click.UsageError("--no-bindings needs --snapshot")
-    served = _world(world, snapshot, screen, 0 if no_bindings else most_bindings)
+    served = _served(world, snapshot, fleet, faults, screen, 0 if no_bindings else most_bindings)
+    account = served.main if isinstance(served, Company) else served
     if separate_bindings:
-        separate(served)
+        for each in [account, *(one.world for one in served.members)] if isinstance(served, Company) else [account]:
+            separate(each)
     with StandInServer(served, port=port, faults=faults) as server:
         variables = {
             "CHAT_MIGRATE_CHAT_URL": server.url,
             "CHAT_MIGRATE_CONVERSATIONS_URL": server.url,
             "CHAT_MIGRATE_MONITOR_URL": server.url,
-            "TWILIO_ACCOUNT_SID": served.account_sid,
-            "TWILIO_AUTH_TOKEN": served.auth_token,
+            **({"CHAT_MIGRATE_ACCOUNTS_URL": server.url} if isinstance(served, Company) else {}),
+            "TWILIO_ACCOUNT_SID": account.account_sid,
+            "TWILIO_AUTH_TOKEN": account.auth_token,
         }
         lines = "".join(f"export {name}={value}\n" for name, value in variables.items())
         screen.result(variables, lambda: lines)
-        screen.say(f"Serving {world or snapshot or 'the demo world'} on {server.url}; stop with Ctrl-C.")
+        screen.say(f"Serving {world or snapshot or _said(fleet)} on {server.url}; stop with Ctrl-C.")
         sys.stdout.flush()
         server.wait(sys.stdin.buffer if until_closed else None)
 
 
-def _world(world: Path | None, snapshot: Path | None, screen: Screen, most_bindings: int | None) -> World:
-    """What is to be served: a snapshot's account, a world file's, or the demo's."""
-    if snapshot is None:
-        from migrate.standin.world import DEMO_WORLD, load_world
+def _said(fleet: int | None) -> str:
+    return f"a company of {fleet:,} invented accounts" if fleet else "the demo world"
 
-        return load_world(world or DEMO_WORLD)
+
+def _served(
+    world: Path | None,
+    snapshot: Path | None,
+    fleet: int | None,
+    faults: Faults,
+    screen: Screen,
+    most_bindings: int | None,
+) -> World | Company:
+    """What is to be served: a snapshot's account, a world file's account or company, or an invented company."""
+    if fleet:
+        from migrate.standin.company import seeded_company
+
+        return seeded_company(fleet, seed=faults.seed)
+    if snapshot is None:
+        from migrate.standin.company import make_served
+        from migrate.standin.world import DEMO_WORLD, load_file
+
+        return load_file(world or DEMO_WORLD, make_served)
     from migrate.model.text import listed
     from migrate.standin.from_snapshot import world_of
 
