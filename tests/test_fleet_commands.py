@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from migrate.cli.app import cli
+from tests.company import MAIN_TOKEN, Company, company, sid_of, token_of
 from tests.conftest import Run
-from tests.relay import MAIN_TOKEN, Company, company, sid_of, token_of
 
 SUSPENDED, REFUSED = 3, 4
 GOOD = (1, 2, 5)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.company import company, sid_of
 from tests.conftest import ROOT, Run
 from tests.pages import blocks_of
-from tests.relay import company, sid_of
 
 PAGE = (ROOT / "docs" / "fleet.md").read_text("utf-8")
 LINES = [line for _, block in blocks_of(PAGE) for line in block.splitlines()]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,8 +20,9 @@ from migrate.standin.company import Company, make_served, seeded_company
 from migrate.standin.faults import Faults
 from migrate.standin.server import StandInServer
 from migrate.standin.world import World
-from tests.conftest import SHARED_OPENAPI, Run, tiny_world, untraced_threads
+from tests.conftest import ROOT, SHARED_OPENAPI, Run, tiny_world, untraced_threads
 from tests.test_contract import check
+from tests.whole import ending
 
 ACCOUNTS = SHARED_OPENAPI / "twilio_api_v2010_accounts.json"
 LIST = "/2010-04-01/Accounts.json"
@@ -188,3 +191,14 @@ def test_a_fleet_excludes_other_worlds(run: Run, tmp_path: Path) -> None:
     result = run("standin", "--fleet", "3", "--world", tmp_path / "world.yaml")
     assert result.exit_code == 2
     assert "--snapshot, --world and --fleet exclude each other" in result.stderr
+
+
+def test_the_command_serves_a_seeded_company_and_says_where_its_accounts_are_listed() -> None:
+    command = [sys.executable, "-m", "migrate", "standin", "--fleet", "3", "--port", "0", "--until-closed"]
+    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with ending(process) as standin:
+        assert standin.stdout is not None
+        told = dict(standin.stdout.readline().split()[1].split("=") for _ in range(6))
+        auth = told["TWILIO_ACCOUNT_SID"], told["TWILIO_AUTH_TOKEN"]
+        answer = requests.get(told["CHAT_MIGRATE_ACCOUNTS_URL"] + LIST, auth=auth, timeout=30).json()
+    assert [one["friendly_name"] for one in answer["accounts"]][1:] == [f"Customer {n:04}" for n in (1, 2, 3)]

@@ -1,0 +1,74 @@
+"""A company's accounts behind one address: the list for the main token, the rest by each one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from migrate.standin.company import Company as Accounts
+from migrate.standin.company import Member
+from migrate.standin.server import StandInServer
+from migrate.standin.world import World, make_world
+from tests.conftest import tiny_world, untraced_threads
+
+MAIN = "AC" + "f" * 32
+MAIN_TOKEN = "main-token-0f8e2b"
+
+
+def sid_of(number: int) -> str:
+    """The SID of an account, by its number."""
+    return f"AC{number:032d}"
+
+
+def token_of(number: int) -> str:
+    """The auth token of an account, as the list has it."""
+    return f"token-{number}-5d1c"
+
+
+@dataclass(frozen=True)
+class Company:
+    """What is served, and its address."""
+
+    accounts: Accounts
+    url: str
+
+    @property
+    def writes(self) -> dict[str, int]:
+        """How many writes each account has seen, of those that have seen any."""
+        worlds = [one.world for one in self.accounts.members]
+        return {world.account_sid: len(world.writes) for world in worlds if world.writes}
+
+
+@contextmanager
+def company(
+    environment: pytest.MonkeyPatch, number: int, *, suspended: Collection[int] = (), refused: Collection[int] = ()
+) -> Iterator[Company]:
+    """Serve so many accounts, and point the command line at them; the tokens that are listed of some are `refused`."""
+    members = [
+        Member(
+            _world(one, token_of(one)),
+            f"Customer {one}",
+            "suspended" if one in suspended else "active",
+            refuses=one in refused,
+        )
+        for one in range(1, number + 1)
+    ]
+    served = Accounts(make_world(tiny_world() | {"account_sid": MAIN, "auth_token": MAIN_TOKEN}), tuple(members))
+    with untraced_threads():
+        server = StandInServer(served)
+        server.__enter__()
+    try:
+        for api in ("CHAT", "CONVERSATIONS", "MONITOR", "ACCOUNTS"):
+            environment.setenv(f"CHAT_MIGRATE_{api}_URL", server.url)
+        environment.setenv("TWILIO_ACCOUNT_SID", MAIN)
+        environment.setenv("TWILIO_AUTH_TOKEN", MAIN_TOKEN)
+        yield Company(served, server.url)
+    finally:
+        server.__exit__(None, None, None)
+
+
+def _world(number: int, token: str) -> World:
+    return make_world(tiny_world() | {"account_sid": sid_of(number), "auth_token": token})
