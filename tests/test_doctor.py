@@ -177,7 +177,7 @@ def test_completion_is_what_the_shell_asks_the_program_for(run: Run, shell: str)
     assert kind
     complete = kind(cli, {}, "chat-migrate", "_CHAT_MIGRATE_COMPLETE").get_completions
     assert {item.value for item in complete([], "re")} == {"rehearse", "retire"}
-    assert {item.value for item in complete(["load"], "--only")} == {"--only-credentials"}
+    assert {item.value for item in complete(["load"], "--only")} == {"--only", "--only-credentials"}
     assert {item.value for item in complete(["load", "--force"], "other")} == {"other-account", "other-address"}
     assert run("completion", "tcsh").exit_code == 2
 
