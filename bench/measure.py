@@ -42,11 +42,16 @@ def run(name: str, source: str, folder: str, rows: int) -> Result:
     return Result(found["seconds"], found["rows"], found["peak"])
 
 
-def run_whole(command: Sequence[str], environment: Mapping[str, str], rows: int) -> Result:
-    """Run a command as a whole process, from its start to its end, imports and all; it reads so many rows."""
+def run_whole(command: Sequence[str], environment: Mapping[str, str], rows: int, folder: str | None = None) -> Result:
+    """Run a command, in a folder, as a whole process, from its start to its end; it reads so many rows."""
     began = time.perf_counter()
     with subprocess.Popen(
-        command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command,
+        env={**os.environ, **environment},
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         said = process.stderr.read() if process.stderr else ""
         _, status, used = os.wait4(process.pid, 0)

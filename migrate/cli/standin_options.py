@@ -11,6 +11,7 @@ import click
 from migrate.cli.options import Command
 from migrate.cli.paths import InFile
 from migrate.standin.faults import DEFAULT_KINDS, KINDS, Faults
+from migrate.standin.paging import PageSizes
 
 
 class _Number(click.FloatRange):
@@ -27,7 +28,7 @@ _SHARE, _SECONDS, _COUNT = _Number(0, 1), _Number(0), click.IntRange(0)
 
 
 def standin_options(command: Command) -> Command:
-    """What a stand-in is made of; the command gets `port`, `world` and `faults`."""
+    """What a stand-in is made of; the command gets `port`, `world`, `sizes` and `faults`."""
 
     @click.option(
         "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, metavar="N",
@@ -36,6 +37,11 @@ def standin_options(command: Command) -> Command:
     @click.option(
         "--world", type=InFile("world"), metavar="FILE", help="The world to serve; the demo's if not given."
     )
+    @click.option(
+        "--page-sizes", "maxima", type=click.Choice(["openapi", "docs"]), default="openapi", show_default=True,
+        help="The largest pages that it serves: those of Twilio's OpenAPI documents (50 bindings), or of its "
+        "documentation (1,000). Which are true is not known.",
+    )  # fmt: skip
     # What is to go wrong: everything is off by default.
     @click.option(
         "--seed", type=int, default=0, show_default=True, metavar="N",
@@ -76,6 +82,6 @@ def standin_options(command: Command) -> Command:
             raise click.UsageError("--fault needs --fault-rate")
         given["chat_gone"] = gone and int(gone)  # click's choices are texts
         faults = Faults(kinds=kinds or DEFAULT_KINDS, **given)
-        return command(*args, faults=faults, **kwargs)
+        return command(*args, sizes=PageSizes(kwargs.pop("maxima")), faults=faults, **kwargs)
 
     return wrapped  # type: ignore[return-value]

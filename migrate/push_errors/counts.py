@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from migrate.model.counted_errors import ErrorCount as ErrorCount
 from migrate.model.schemas import PUSH_ERRORS_BY_HOUR
@@ -70,6 +71,8 @@ def count_errors(file: Path, scratch: Path, snapshot: Snapshot | None = None) ->
     they are; the credential only if the device has not registered since the alert. `scratch` is a folder for what
     does not fit into memory.
     """
+    if not pq.read_metadata(file).num_rows:
+        return ()
     return tuple(ErrorCount(*row) for row in _rows(file, scratch, snapshot, _BY_CODE))
 
 

@@ -289,5 +289,7 @@ def _write(log: ReadingLog, path: Path) -> int:
 
 def _repeated(scratch: Path, parts: list[Path]) -> frozenset[str]:
     """The SIDs of alerts that are in several parts."""
+    if len(parts) < 2:
+        return frozenset()
     with over_views({"errors": parts}, scratch, LOW_MEMORY_LIMIT, schema=PUSH_ERRORS) as database:
         return frozenset(sid for (sid,) in database.sql(_REPEATED).fetchall())

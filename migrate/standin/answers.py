@@ -45,12 +45,13 @@ def page_answer(
     key: str,
     items: Sequence[Numbered],
     render: Callable[[Any], dict[str, Any]],
+    wanted: Callable[[Any], bool] = lambda item: True,
 ) -> web.Response:
-    """The page of a list that a request asks for. Raises `ProblemError` for a bad query."""
+    """The page that a request asks for, of those `items` that are `wanted`. Raises `ProblemError` for a bad query."""
     query = [(name, value) for name, value in request.query.items()]
     version = "/" + request.path.split("/")[1]
     paged = Paged(origin_of(request), version, request.rel_url.raw_path, key, query)
-    return web.json_response(paged.page(items, sizes, render))
+    return web.json_response(paged.page(items, sizes, render, wanted))
 
 
 def is_list(request: web.Request, *keys: str) -> bool:

@@ -50,7 +50,7 @@ def parts(world: World, sizes: PageSizes, faults: Faults, prerendered: bool) -> 
     """The parts of the application that serves a world."""
     kept = Prerendered() if prerendered else None
     mishaps = Mishaps(world, faults) if faults.active else None
-    standin = _StandIn(world, sizes, kept)
+    standin = _StandIn(world, sizes)
     middlewares = [mishaps.deliver, standin.answer, mishaps.refuse] if mishaps else [standin.answer]
     outermost = control(world, standin.authenticate)
     chat, conversations = views.CHAT, views.CONVERSATIONS
@@ -96,10 +96,9 @@ def credentials_of(request: web.Request) -> tuple[str, str]:
 class _StandIn:
     """The handlers. Each answers with an object of the world, or raises `ProblemError`."""
 
-    def __init__(self, world: World, sizes: PageSizes, kept: Prerendered | None) -> None:
+    def __init__(self, world: World, sizes: PageSizes) -> None:
         self.world = world
         self.sizes = sizes
-        self.kept = kept
 
     @web.middleware
     async def answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -141,14 +140,13 @@ class _StandIn:
         service = self._service(request)
         view = views.chat_binding if _is_chat(request) else views.conversations_binding
         origin = origin_of(request)
-        found = self._found(request, service)
-        return self._page(request, "bindings", found, lambda item: view(self.world, service, item, origin))
+        return self._bindings(request, service, lambda item: view(self.world, service, item, origin))
 
     async def user_bindings(self, request: web.Request) -> web.Response:
         service, origin = self._service(request), origin_of(request)
-        found = self._found(request, service, request.match_info["user"])
-        return self._page(
-            request, "bindings", found, lambda item: views.user_binding(self.world, service, item, origin)
+        user = request.match_info["user"]
+        return self._bindings(
+            request, service, lambda item: views.user_binding(self.world, service, item, origin), user
         )
 
     async def binding(self, request: web.Request) -> web.Response:
@@ -229,28 +227,28 @@ class _StandIn:
             raise web.HTTPNotFound
         return service
 
-    def _found(self, request: web.Request, service: Service, user: str | None = None) -> list[Binding]:
-        """The bindings that a list is asked for, in the order of their numbers."""
+    def _bindings(
+        self,
+        request: web.Request,
+        service: Service,
+        render: Callable[[Binding], dict[str, Any]],
+        user: str | None = None,
+    ) -> web.Response:
+        """A page of a service's bindings that the request's filters want; `user` has its own list, where identities
+        are no filter.
+        """
         query = request.query
-        types, identities = frozenset(query.getall("BindingType", ())), frozenset(query.getall("Identity", ()))
-        if user is not None:
-            identities = frozenset()  # the user is in the path; this list has no filter by identity
+        types = frozenset(query.getall("BindingType", ()))
+        identities = frozenset(query.getall("Identity", ())) if user is None else frozenset()
 
-        def find() -> list[Binding]:
-            visible = self._visible(request, service)
-            if not types and not identities and user is None:
-                return visible
-            return [
-                binding
-                for binding in visible
-                if (not types or binding.binding_type in types)
+        def wanted(binding: Binding) -> bool:
+            return (
+                (not types or binding.binding_type in types)
                 and (not identities or binding.identity in identities)
                 and (user is None or user in (binding.identity, user_sid(service.sid, binding.identity or "")))
-            ]
+            )
 
-        if self.kept is None:
-            return find()
-        return self.kept.found((_is_chat(request), service.sid, user, types, identities), find)
+        return page_answer(request, self.sizes, "bindings", self._visible(request, service), render, wanted)
 
     def _visible(self, request: web.Request, service: Service) -> list[Binding]:
         """Chat shows its own bindings; Conversations shows its own, and as a rule Chat's."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal, Protocol
 from urllib.parse import urlencode
 
@@ -74,16 +75,26 @@ class Paged:
     query: Sequence[tuple[str, str]]
 
     def page(
-        self, items: Sequence[Numbered], sizes: PageSizes, render: Callable[[Any], dict[str, Any]]
+        self,
+        items: Sequence[Numbered],
+        sizes: PageSizes,
+        render: Callable[[Any], dict[str, Any]],
+        wanted: Callable[[Any], bool] = lambda item: True,
     ) -> dict[str, Any]:
-        """One page of `items`, which are in the order of their numbers. Raises `ProblemError` for a bad query."""
+        """One page of those `items`, in the order of their numbers, that are `wanted`: a page searches no further
+        than to its end. Raises `ProblemError` for a bad query.
+        """
         query = dict(self.query)
         size = sizes.choose(query.get("PageSize"), self.version, self.key)
         number = _page_number(query.get("Page", "0"))
-        start, end = self._span(items, size, number, query.get("PageToken"))
-        shown = items[start:end]
-        before = self._url(size, number - 1, f"PB{shown[0].number:x}") if start > 0 and shown else None
-        after = self._url(size, number + 1, f"PA{shown[-1].number:x}") if end < len(items) else None
+        place, is_backward = self._place(items, number, query.get("PageToken"))
+        earlier, later = _before(items, place, wanted), _after(items, place, wanted)
+        shown = [*islice(earlier if is_backward else later, size)]
+        if is_backward:
+            shown.reverse()
+        is_first, is_last = (next(rest, None) is None or not shown for rest in (earlier, later))
+        before = None if is_first else self._url(size, number - 1, f"PB{shown[0].number:x}")
+        after = None if is_last else self._url(size, number + 1, f"PA{shown[-1].number:x}")
         return {
             "meta": {
                 "page": number,
@@ -97,29 +108,34 @@ class Paged:
             self.key: [render(item) for item in shown],
         }
 
-    def _span(self, items: Sequence[Numbered], size: int, number: int, token: str | None) -> tuple[int, int]:
-        """The first and the last (excluded) place of the page: after, or before, the item that a token names."""
+    def _place(self, items: Sequence[Numbered], number: int, token: str | None) -> tuple[int, bool]:
+        """Where a page begins, or where it ends if it goes backward: after, or before, the item of a token."""
         if token is None:
             if number > 0:
                 raise ProblemError(400, 20001, "Page needs the PageToken that came with the page before it")
-            return 0, min(size, len(items))
+            return 0, False
         try:
-            kind, place = token[:2], int(token[2:], 16)
+            kind, named = token[:2], int(token[2:], 16)
         except ValueError:
-            kind, place = "", 0
-        if kind == "PA":
-            start = bisect_right(items, place, key=lambda item: item.number)
-            return start, min(start + size, len(items))
-        if kind == "PB":
-            end = bisect_left(items, place, key=lambda item: item.number)
-            return max(0, end - size), end
-        raise ProblemError(400, 20001, "PageToken is not valid")
+            kind, named = "", 0
+        if kind not in ("PA", "PB"):
+            raise ProblemError(400, 20001, "PageToken is not valid")
+        find = bisect_right if kind == "PA" else bisect_left
+        return find(items, named, key=lambda item: item.number), kind == "PB"
 
     def _url(self, size: int, number: int, token: str | None = None) -> str:
         filters = [pair for pair in self.query if pair[0] not in ("PageSize", "Page", "PageToken")]
         paging = [("PageSize", str(size)), ("Page", str(number))]
         paging += [("PageToken", token)] if token else []
         return f"{self.origin}{self.path}?{urlencode(filters + paging)}"
+
+
+def _after(items: Sequence[Numbered], place: int, wanted: Callable[[Any], bool]) -> Iterator[Numbered]:
+    return (item for item in map(items.__getitem__, range(place, len(items))) if wanted(item))
+
+
+def _before(items: Sequence[Numbered], place: int, wanted: Callable[[Any], bool]) -> Iterator[Numbered]:
+    return (item for item in map(items.__getitem__, range(place - 1, -1, -1)) if wanted(item))
 
 
 def _page_number(text: str) -> int:

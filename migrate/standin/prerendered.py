@@ -1,31 +1,21 @@
 """Pages that are rendered once, for measuring a client: the stand-in must not be what the client waits for.
 
-What was rendered or filtered once is served as it was then. What changes in the world later does not show in it.
+A page that was rendered once is served as it was then: what changes in the world later does not show in it.
 It takes as much memory as all pages that are asked for are long.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
-
 from aiohttp import web
 
 from migrate.standin.answers import Handler, bytes_answer, is_list
-from migrate.standin.world import Binding
 
 
 class Prerendered:
-    """Lists' pages as bytes, by address and host (which is in their links), and lists of bindings by filter."""
+    """Lists' pages as bytes, by address and host (which is in their links)."""
 
     def __init__(self) -> None:
         self._pages: dict[tuple[str, str], bytes] = {}
-        self._lists: dict[Hashable, list[Binding]] = {}
-
-    def found(self, key: Hashable, find: Callable[[], list[Binding]]) -> list[Binding]:
-        """The list of bindings that is kept under a key; it is a copy, made when it is first asked for."""
-        if key not in self._lists:
-            self._lists[key] = list(find())
-        return self._lists[key]
 
     @web.middleware
     async def serve(self, request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -17,6 +17,7 @@ from migrate.cli.standin_options import standin_options
 if TYPE_CHECKING:
     from migrate.standin.company import Company
     from migrate.standin.faults import Faults
+    from migrate.standin.paging import PageSizes
     from migrate.standin.world import World
 
 
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
     help="Serve a company of N invented subaccounts, by --seed: one is huge, most are tiny, some are suspended, and "
     "the token of one is refused.",
 )  # fmt: skip
+@click.option(
+    "--bindings", type=click.IntRange(0), metavar="N",
+    help="How many bindings the accounts of --fleet have together, about 0.5 KB of memory each.  [default: 20000]",
+)  # fmt: skip
 @click.option("--no-bindings", is_flag=True, help="Leave the snapshot's bindings out: push settings need none.")
 @click.option(
     "--separate-bindings", is_flag=True,
@@ -44,12 +49,14 @@ if TYPE_CHECKING:
 def standin(
     snapshot: Path | None,
     fleet: int | None,
+    bindings: int | None,
     no_bindings: bool,
     separate_bindings: bool,
     most_bindings: int | None,
     until_closed: bool,
     port: int,
     world: Path | None,
+    sizes: PageSizes,
     faults: Faults,
     screen: Screen,
 ) -> None:
@@ -62,9 +69,9 @@ def standin(
       chat-migrate standin --port 8080
       chat-migrate standin --fault-rate 0.2 --fault 429 --latency 0.1
       chat-migrate standin --snapshot snapshot --separate-bindings
-      chat-migrate standin --fleet 40
+      chat-migrate standin --fleet 40 --bindings 100000
     """
-    from migrate.standin.company import Company
+    from migrate.standin.company import Company, seeded_company
     from migrate.standin.separate import separate
     from migrate.standin.server import StandInServer
 
@@ -72,12 +79,17 @@ def standin(
         raise click.UsageError("--snapshot, --world and --fleet exclude each other")
     if no_bindings and not snapshot:
         raise click.UsageError("--no-bindings needs --snapshot")
-    served = _served(world, snapshot, fleet, faults, screen, 0 if no_bindings else most_bindings)
+    if bindings is not None and not fleet:
+        raise click.UsageError("--bindings needs --fleet")
+    if fleet:
+        served: World | Company = seeded_company(fleet, 20_000 if bindings is None else bindings, faults.seed)
+    else:
+        served = _served(world, snapshot, screen, 0 if no_bindings else most_bindings)
     account = served.main if isinstance(served, Company) else served
     if separate_bindings:
         for each in [account, *(one.world for one in served.members)] if isinstance(served, Company) else [account]:
             separate(each)
-    with StandInServer(served, port=port, faults=faults) as server:
+    with StandInServer(served, sizes, port, faults=faults) as server:
         variables = {
             "CHAT_MIGRATE_CHAT_URL": server.url,
             "CHAT_MIGRATE_CONVERSATIONS_URL": server.url,
@@ -100,16 +112,10 @@ def _said(fleet: int | None) -> str:
 def _served(
     world: Path | None,
     snapshot: Path | None,
-    fleet: int | None,
-    faults: Faults,
     screen: Screen,
     most_bindings: int | None,
 ) -> World | Company:
-    """What is to be served: a snapshot's account, a world file's account or company, or an invented company."""
-    if fleet:
-        from migrate.standin.company import seeded_company
-
-        return seeded_company(fleet, seed=faults.seed)
+    """What is to be served: a snapshot's account, or a world file's account or company."""
     if snapshot is None:
         from migrate.standin.company import make_served
         from migrate.standin.world import DEMO_WORLD, load_file
