@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from migrate.cli.app import cli
-from tests.company import MAIN_TOKEN, Company, company, sid_of, token_of
+from tests.company import Company, company, sid_of
 from tests.conftest import Run
 
 SUSPENDED, REFUSED = 3, 4
@@ -122,11 +122,3 @@ def test_verify_health_and_doctor_say_it_of_each_account(run: Run, accounts: Com
         assert (said.exit_code, f"{sid_of(REFUSED)} (" in said.stderr) == (1, True), said.output
     assert [*(tmp_path / "fleet" / sid_of(1) / "coverage").glob("*.parquet")]
     assert [*(tmp_path / "fleet" / sid_of(1) / "health").glob("*.parquet")]
-
-
-def test_no_token_is_in_any_output_or_file(run: Run, accounts: Company, tmp_path: Path) -> None:
-    said = [run("run", "--accounts", "--out", "fleet", "-v", "-v", "--log-file", "log.jsonl").output]
-    said.append(run("load", "fleet", "--accounts", "--apply", "--yes", "-v", "-v", "--json").output)
-    said += [path.read_bytes().decode("latin-1") for path in tmp_path.rglob("*") if path.is_file()]
-    secrets = [MAIN_TOKEN, "another-token", *(token_of(one) for one in range(1, 6))]
-    assert not [secret for secret in secrets for text in said if secret in text]

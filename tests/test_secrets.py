@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import logging
 import os
 import subprocess
@@ -14,6 +13,7 @@ import pytest
 
 from migrate.standin.faults import Faults
 from tests.conftest import Run, Serve, tiny_world
+from tests.planted import assert_hidden, forms
 from tests.scripted import Reply, Scripted, scripted
 
 pytestmark = pytest.mark.no_cover  # other tests cover the same lines; untraced, these take half the time
@@ -23,21 +23,9 @@ ACCOUNT = "AC" + "1" * 32
 KEY = "SK" + "2" * 32
 
 
-def forms(*names: str) -> list[str]:
-    """The secret as it is, and as Basic authentication carries it."""
-    return [SECRET, *(base64.b64encode(f"{name}:{SECRET}".encode()).decode() for name in names)]
-
-
 def assert_nowhere(folder: Path, *told: str) -> None:
     """Neither a file's content, nor its name, nor what was said holds the secret."""
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    assert files
-    for secret in forms(ACCOUNT, KEY):
-        for path in files:
-            assert secret.encode() not in path.read_bytes(), path
-            assert secret not in str(path)
-        for text in told:
-            assert secret not in text
+    assert_hidden({SECRET: (ACCOUNT, KEY)}, folder, *told)
 
 
 @pytest.fixture(params=["auth token", "api key"])
@@ -89,7 +77,7 @@ def test_no_failure_tells_the_secret(tmp_path: Path, run: Run, signed: pytest.Mo
         result = run("extract", "--out", tmp_path / "s", "--record", tmp_path / "c.yaml", *urls, *logs)
         (sent,) = {headers["Authorization"] for _, _, headers in server.seen}
     assert result.exit_code != 0
-    assert any(secret in sent for secret in forms(ACCOUNT, KEY))  # it was there to be told
+    assert any(secret in sent for secret in forms(SECRET, ACCOUNT, KEY))  # it was there to be told
     assert_nowhere(tmp_path, result.stdout, result.stderr)
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from migrate.fleet.accounts import Accounts, enter
 from migrate.fleet.accounts import FleetOptions as FleetOptions
-from migrate.fleet.applying import Planned
 from migrate.fleet.blocks import BlockCount
 from migrate.fleet.choosing import choose, main_of
 from migrate.fleet.folder import FleetFolder, read_fleet
@@ -30,7 +29,7 @@ from migrate.fleet.stages_after import (
 )
 from migrate.fleet.stages_reading import MAPPED, SNAPSHOT, OnPlan, extract_account, map_account
 from migrate.fleet.stages_reading import Mapping as HowToMap
-from migrate.fleet.writing import Writing
+from migrate.fleet.writing import HowToWrite, Writing
 from migrate.load.limits import MOST_SERVICES
 from migrate.model.errors import UsageError
 from migrate.runtime.workers import Workers
@@ -201,43 +200,20 @@ class Fleet(Accounts):
             on_plan(account.sid, account.place, plan, refusals)
         return ended
 
-    def apply(
-        self,
-        *,
-        force: Collection[str] = (),
-        max_services: int = MOST_SERVICES,
-        confirm: Callable[[Sequence[Planned]], bool],
-        one_by_one: bool = False,
-        on_look: Callable[[FleetResult], None] = lambda looked: None,
-        say: Callable[[str], None] = lambda message: None,
-    ) -> FleetResult:
-        """Apply the saved plan of each account, with its own journal, after a look at all.
+    def apply(self, **how: Unpack[HowToWrite]) -> FleetResult:
+        """Apply the saved plan of each account, with its own journal, after a look at all; see `HowToWrite`.
 
-        `on_look` gets what the look has found: what is refused is left alone. `confirm` is given the accounts that
-        have something to write, once for all of them, or `one_by_one`; without its consent nothing is written. `say`
-        hears of doubts, from any thread. Raises `RefusedError` without a consent for all, and for more accounts than
-        `max_accounts`.
+        Raises `RefusedError` without a consent for all, and for more accounts than `max_accounts`.
         """
-        writing = Writing(self, "apply", Limits(force, max_services), confirm, say)
-        return writing.write(one_by_one=one_by_one, on_look=on_look)
+        return Writing(self, "apply", **how).write()
+
+    def rollback(self, **how: Unpack[HowToWrite]) -> FleetResult:
+        """Undo each account's newest journal, where nothing has changed since. The rest is as for `apply`."""
+        return Writing(self, "rollback", **how).write()
 
     def rollback_look(self, *, force: Collection[str] = (), max_services: int = MOST_SERVICES) -> FleetResult:
         """What a rollback of each account would write; nothing is written."""
-        return Writing(self, "rollback", Limits(force, max_services)).look()
-
-    def rollback(
-        self,
-        *,
-        force: Collection[str] = (),
-        max_services: int = MOST_SERVICES,
-        confirm: Callable[[Sequence[Planned]], bool],
-        one_by_one: bool = False,
-        on_look: Callable[[FleetResult], None] = lambda looked: None,
-        say: Callable[[str], None] = lambda message: None,
-    ) -> FleetResult:
-        """Undo each account's newest journal, where nothing has changed since. The rest is as for `apply`."""
-        writing = Writing(self, "rollback", Limits(force, max_services), confirm, say)
-        return writing.write(one_by_one=one_by_one, on_look=on_look)
+        return Writing(self, "rollback", force=force, max_services=max_services).look()
 
     def verify(self, rules: Rules | None = None, *, fail_under: float | None = None) -> FleetResult:
         """Who has registered in each account by now; a run is added to its coverage."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Required, TypedDict
 
 from migrate.fleet.applying import (
     Planned,
@@ -18,6 +18,7 @@ from migrate.fleet.applying import (
 from migrate.fleet.outcome import AccountOutcome, FleetResult
 from migrate.fleet.plans import Limits
 from migrate.fleet.running import Account, Ended
+from migrate.load.limits import MOST_SERVICES
 from migrate.load.writing import NOTHING_WRITTEN, only_writer
 from migrate.model.errors import MigrateError, RefusedError
 
@@ -25,6 +26,23 @@ if TYPE_CHECKING:
     from migrate.fleet.fleet import Fleet
 
 Confirm = Callable[[Sequence[Planned]], bool]
+
+
+class HowToWrite(TypedDict, total=False):
+    """How an apply, or a rollback, of a fleet is limited and agreed to.
+
+    `force` names the limits that are lifted, and `max_services` is how many services of one account may be changed.
+    `on_look` gets what the look has found: what is refused is left alone. `confirm` is given the accounts that have
+    something to write, once for all of them, or `one_by_one`; without its consent nothing is written. `say` hears of
+    doubts, from any thread.
+    """
+
+    force: Collection[str]
+    max_services: int
+    confirm: Required[Confirm]
+    one_by_one: bool
+    on_look: Callable[[FleetResult], None]
+    say: Callable[[str], None]
 
 
 @dataclass
@@ -50,25 +68,31 @@ class Writing:
         self,
         fleet: Fleet,
         stage: str,
-        limits: Limits,
+        *,
+        force: Collection[str] = (),
+        max_services: int = MOST_SERVICES,
         confirm: Confirm = lambda planned: False,
+        one_by_one: bool = False,
+        on_look: Callable[[FleetResult], None] = lambda looked: None,
         say: Callable[[str], None] = lambda message: None,
     ) -> None:
         self._fleet = fleet
         self._stage = stage
-        self._limits = limits
+        self._limits = Limits(force, max_services)
         self._confirm = confirm
+        self._asks_each = one_by_one
+        self._on_look = on_look
         self._say = say
 
     def look(self) -> FleetResult:
         """What would be written; nothing is."""
         return self._look(_Shown(), self._fleet.options.max_accounts)
 
-    def write(self, *, one_by_one: bool, on_look: Callable[[FleetResult], None]) -> FleetResult:
+    def write(self) -> FleetResult:
         """Look, ask, and write. Raises as `Fleet.apply` does."""
         shown = _Shown()
         looked = self._look(shown, self._fleet.options.max_accounts)
-        on_look(looked)
+        self._on_look(looked)
         others = {outcome.sid for outcome in self._fleet.left}
         before = {one.sid: one for one in looked.accounts if one.sid not in others}
         if shown.number > self._fleet.options.max_accounts:
@@ -78,7 +102,7 @@ class Writing:
         accounts = [account for account in self._fleet.accounts if account.sid in shown.planned]
         if not accounts:
             return looked
-        if one_by_one:
+        if self._asks_each:
             return self._one_by_one(accounts, shown, before)
         if self._confirm([shown.planned[account.sid] for account in accounts]) is not True:
             raise _not_confirmed()
