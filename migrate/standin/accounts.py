@@ -112,13 +112,20 @@ class _Listing:
         return [web.get(f"{ROOT}.json", self._page), web.get(f"{ROOT}/{{account}}.json", self._one)]
 
     async def _one(self, request: web.Request) -> web.Response:
-        for one in self._shown():
+        for one in self._shown(request):
             if one["sid"] == request.match_info["account"]:
                 return web.json_response(one)
         raise web.HTTPNotFound
 
-    def _shown(self) -> list[dict[str, Any]]:
-        """The accounts that this one sees: the main one all, any other itself."""
+    def _shown(self, request: web.Request) -> list[dict[str, Any]]:
+        """The accounts that this one sees: the main one all, any other itself. Raises `ProblemError` for a standard key.
+
+        A main key is equivalent to the auth token (Twilio, "Types of keys"). That it is shown the auth tokens, too, is
+        not documented: `hides_token` is the other case.
+        """
+        user, _ = credentials_of(request)
+        if user in self._world.api_keys and user not in self._world.main_keys:
+            raise ProblemError(401, 20003, "Authentication Error - invalid username")  # as Twilio's support quotes it
         is_main = self._world is self._company.main
         return [
             _view(self._company, world, member)
@@ -130,7 +137,7 @@ class _Listing:
         query = request.query
         found = [
             one
-            for one in self._shown()
+            for one in self._shown(request)
             if query.get("Status") in (None, one["status"])
             and query.get("FriendlyName") in (None, one["friendly_name"])
         ]

@@ -2,7 +2,8 @@
 
 A world file (YAML) names services, credentials, groups of bindings and groups of alerts (see `alert_groups`). A group
 stands for `count` of them; where it gives a list of alternatives, they are dealt out in turn. SIDs are derived from
-positions, so the same file always makes the same world. Everything in it is synthetic.
+positions, so the same file always makes the same world. `api_keys` and `main_api_keys` have secrets by the SID of their
+key. Everything in it is synthetic.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import yaml
 
 from migrate.model.errors import InputError, reason_of
 from migrate.model.push_config import Value, flatten
+from migrate.model.sids import DIGITS, is_api_key_sid
 from migrate.standin.alert_groups import read_group
 from migrate.standin.alerts import AlertLog
 
@@ -89,8 +91,9 @@ class World:
     `writes` has every request that changed something, `requests` counts all. `registered` and `deleted` have the
     bindings that came and went by themselves, while somebody was reading. `ordered` are faults for the next writes,
     each in its turn; an empty text lets one pass. `api_keys` are secrets by the SID of their key: like the auth
-    token, each opens this account. With `shows_account` off no object says whose it is. `losses` has for each deleted
-    binding of Chat, by SID, the pushes that its device may have lost with it.
+    token, each opens this account. Those of `main_keys` may also see accounts, which standard keys may not. With
+    `shows_account` off no object says whose it is. `losses` has for each deleted binding of Chat, by SID, the pushes
+    that its device may have lost with it.
     """
 
     now: datetime
@@ -105,6 +108,7 @@ class World:
     ordered: list[str] = field(default_factory=list)
     losses: dict[str, list[str]] = field(default_factory=dict)
     api_keys: Mapping[str, str] = field(default_factory=dict)
+    main_keys: frozenset[str] = frozenset()
     shows_account: bool = True
     plays_ahead: bool = False  # whether its time may lie in the future
     alerts: AlertLog = field(default_factory=AlertLog)
@@ -168,6 +172,9 @@ def make_world(data: Mapping[str, Any]) -> World:
     now = datetime.fromisoformat(str(data["now"])).astimezone(UTC)
     credentials = {item["name"]: _credential(number, item, now) for number, item in enumerate(data["credentials"], 1)}
     services = [_service(number, item, credentials, now) for number, item in enumerate(data["services"], 1)]
+    standard, main = _keys(data, "api_keys"), _keys(data, "main_api_keys")
+    if twice := {*standard} & {*main}:
+        raise ValueError(f"{min(twice)} is in api_keys and in main_api_keys")
     return World(
         now=now,
         account_sid=data["account_sid"],
@@ -180,7 +187,19 @@ def make_world(data: Mapping[str, Any]) -> World:
                 for number, item in enumerate(data.get("alerts", ()), 1)
             ]
         ),
+        api_keys=standard | main,
+        main_keys=frozenset(main),
     )
+
+
+def _keys(data: Mapping[str, Any], name: str) -> dict[str, str]:
+    """API keys: secrets by SID. Raises `ValueError`, which names no secret."""
+    keys = data.get(name, {})
+    if not isinstance(keys, Mapping) or not all(
+        is_api_key_sid(sid) and isinstance(secret, str) and secret for sid, secret in keys.items()
+    ):
+        raise ValueError(f"{name} has for the SID of each API key (SK and {DIGITS}, in lower case) its secret, a text")
+    return dict(keys)
 
 
 def numbered_sid(prefix: str, number: int) -> str:
