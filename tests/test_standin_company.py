@@ -167,25 +167,6 @@ def test_a_seeded_company_is_always_the_same_and_shares_no_sid() -> None:
     assert seeded_company(1).members[0].status == "active"
 
 
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"status": "sleeping"}, "status is active, suspended or closed"),
-        ({"account_sid": "AC" + "1" * 32}, "an account_sid comes twice"),
-        ({"most_at_once": "one"}, "invalid literal"),
-    ],
-)
-def test_a_mistake_in_a_world_file_of_a_company_is_one_line(
-    run: Run, tmp_path: Path, change: dict[str, Any], said: str
-) -> None:
-    accounts = content()["accounts"]
-    accounts[0] |= change
-    (tmp_path / "world.yaml").write_text(yaml.safe_dump(content(accounts=accounts)))
-    result = run("standin", "--world", tmp_path / "world.yaml", "--port", "0")
-    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
-    assert said in result.stderr
-
-
 def test_a_fleet_excludes_other_worlds(run: Run, tmp_path: Path) -> None:
     (tmp_path / "world.yaml").write_text(yaml.safe_dump(content()))
     result = run("standin", "--fleet", "3", "--world", tmp_path / "world.yaml")

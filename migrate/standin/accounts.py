@@ -118,10 +118,10 @@ class _Listing:
         raise web.HTTPNotFound
 
     def _shown(self, request: web.Request) -> list[dict[str, Any]]:
-        """The accounts that this one sees: the main one all, any other itself. Raises `ProblemError` for a standard key.
+        """The accounts that this one sees: the main one all, any other itself.
 
-        A main key is equivalent to the auth token (Twilio, "Types of keys"). That it is shown the auth tokens, too, is
-        not documented: `hides_token` is the other case.
+        A main key does what the auth token does (Twilio, "Types of keys"). Whether it is shown the auth tokens, too,
+        is not documented: `hides_token` is the other case. Raises `ProblemError` for a standard key.
         """
         user, _ = credentials_of(request)
         if user in self._world.api_keys and user not in self._world.main_keys:
