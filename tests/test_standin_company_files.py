@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from migrate.model.errors import InputError
 from migrate.standin.accounts import company_app
-from migrate.standin.company import Company, in_order, make_served
+from migrate.standin.company import Company, in_order, make_served, seeded_company
 from migrate.standin.faults import Faults
 from migrate.standin.paging import PageSizes
 from migrate.standin.world import World, load_file, make_world
-from tests.conftest import Run, tiny_world
+from tests.conftest import ROOT, Run, tiny_world
 from tests.test_standin_company import ask, company, content, serving
 
 EMPTY = Path(os.devnull)  # what is made is not of its content
@@ -76,9 +76,9 @@ def test_a_world_of_one_account_has_the_sids_that_it_always_had() -> None:
     assert [*sids_of(world)][-2:] == ["NO9e3779b97f4a7c15f39cc0605cedc835", "NO1d81f5cf72e73c76508a88955cedc835"]
 
 
-def test_a_credential_that_is_made_in_two_accounts_has_two_sids() -> None:
-    served = make_served(alike())
-    assert isinstance(served, Company)
+@pytest.mark.parametrize("make", [lambda: make_served(alike()), lambda: seeded_company(3, 9)])
+def test_a_credential_that_is_made_in_two_accounts_has_two_sids(make: Callable[[], Company]) -> None:
+    served = make()
     with serving(served) as server:
         form = {"Type": "fcm", "FriendlyName": "New"}
         made = [ask(server, "/v1/Credentials", one.world, method="POST", data=form) for one in served.members]
@@ -158,6 +158,17 @@ def test_a_company_without_subaccounts_lists_its_main_account() -> None:
     with serving(served) as server:
         answer = ask(server, "/2010-04-01/Accounts.json", served.main)
     assert [one["sid"] for one in answer.json()["accounts"]] == [served.main.account_sid]
+
+
+def test_the_file_that_the_page_shows_is_a_company() -> None:
+    page = (ROOT / "docs" / "stand-in.md").read_text("utf-8")
+    shown = yaml.safe_load(page.partition("```yaml\n")[2].partition("```")[0])
+    made = make_served(shown)
+    assert isinstance(made, Company)
+    assert [one.refuses for one in made.members] == [False, True]
+    assert [len(one.world.api_keys) for one in made.members] == [1, 0]
+    for key in ("status", "refuses", "hides_token", "most_at_once", "api_keys", "main_api_keys"):
+        assert f"| `{key}" in page or f"`{key}` |" in page
 
 
 VALUES: st.SearchStrategy[Any] = st.sampled_from(

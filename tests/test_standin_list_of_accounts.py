@@ -6,7 +6,10 @@ import pytest
 import requests
 
 from migrate.model.clock import SIMULATED
-from migrate.standin.faults import Faults
+from migrate.standin.company import seeded_company
+from migrate.standin.faults import DEFAULT_KINDS, Faults
+from migrate.twilio_api.accounts import AccountChoice, choose_accounts
+from migrate.twilio_api.connect import ApiSettings
 from tests.test_standin_company import LIST, ask, company, content, serving
 
 ONE = "/2010-04-01/Accounts/{}.json"
@@ -62,3 +65,14 @@ def test_a_company_answers_head_as_one_account_does() -> None:
     with serving(served) as server:
         assert ask(server, "/v2/Services", served.main, method="HEAD").status_code == 200
         assert ask(server, LIST, served.main, method="HEAD").status_code == 200
+
+
+def test_the_program_lists_all_accounts_of_a_company_that_fails_half_the_time() -> None:
+    served = seeded_company(40, 40)
+    with serving(served, Faults(rate=0.5, kinds=DEFAULT_KINDS, seed=3)) as server:
+        login = {"TWILIO_ACCOUNT_SID": served.main.account_sid, "TWILIO_AUTH_TOKEN": served.main.auth_token}
+        settings = ApiSettings(server.url, server.url, accounts_url=server.url, environment=login)
+        for _ in range(8):
+            found = choose_accounts(settings, AccountChoice(all=True))
+            assert [one.sid for one in found] == sorted(one.world.account_sid for one in served.members)
+        assert served.main.requests > 8

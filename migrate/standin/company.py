@@ -186,7 +186,8 @@ def _world(number: int, bindings: int, seed: int, chance: random.Random) -> Worl
                 for place, (name, kind) in enumerate((("iOS", "apn"), ("Android", "fcm")), 1)
             ],
             "services": services,
-        }
+        },
+        namespace=numbered_sid("AC", number + 1),
     )
 
 
