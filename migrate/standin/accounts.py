@@ -1,12 +1,13 @@
-"""The accounts of a company behind one address: the list of them, and to each account its own APIs.
+"""The accounts of a company behind one address: to each account its own APIs, and the list of accounts.
 
-A request is for the account whose SID it is signed with, and nobody else's token opens that (FACTS.md, "Accounts and
-subaccounts"). The list is the main account's alone.
+A request is for the account that its auth token or API key belongs to, and opens no other (FACTS.md, "Accounts and
+subaccounts"). Each account's application is that of an account alone, with the list as a part of it: the main account
+sees all accounts there, any other itself. Who is not known gets the main account's answer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from email.utils import format_datetime
@@ -16,28 +17,26 @@ from urllib.parse import urlencode
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from migrate.standin.answers import Handler, error_answer, not_found
-from migrate.standin.app import Parts, credentials_of, parts
+from migrate.standin.answers import Handler
+from migrate.standin.app import credentials_of, parts
 from migrate.standin.company import Company, Member, in_order
 from migrate.standin.faults import Faults
-from migrate.standin.paging import DEFAULT_PAGE_SIZE, DOCUMENTED_MAXIMUM, PageSizes
+from migrate.standin.paging import DEFAULT_PAGE_SIZE, DOCUMENTED_MAXIMUM, PageSizes, ProblemError
 from migrate.standin.world import World
 
 ROOT = "/2010-04-01/Accounts"
-_NOT_LET_IN = (401, 20003, "Authenticate")
-_NOT_ACTIVE = (403, 10001, "Account is not active")  # the status is not documented
 
 
 @dataclass(frozen=True)
 class _Account:
-    """One account's own handlers, by method and path, and what is around them."""
+    """One account's own routes, by method and path, and the middlewares around them, the outermost first."""
 
-    parts: Parts
-    handlers: dict[tuple[str, str], Handler]
+    middlewares: Sequence[Middleware]
+    routes: Mapping[tuple[str, str], web.RouteDef]
 
     async def answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer as a server of this account alone would."""
-        return await _within(self.parts.middlewares, handler)(request)
+        return await _within(self.middlewares, handler)(request)
 
 
 # The account that a request is for; each request has a context of its own.
@@ -50,37 +49,41 @@ def company_app(company: Company, sizes: PageSizes, faults: Faults, prerendered:
     def account(world: World, member: Member | None) -> _Account:
         own = replace(faults, most_at_once=member.most_at_once) if member and member.most_at_once else faults
         made = parts(world, sizes, own, prerendered)
-        handlers: dict[tuple[str, str], Handler] = {(one.method, one.path): one.handler for one in made.routes}
-        return _Account(made, handlers)
+        closed = [_not_active] if member and member.status != "active" else []
+        routes = [*made.routes, *_Listing(company, world).routes()]
+        return _Account([*made.middlewares, *closed], {(one.method, one.path): one for one in routes})
 
-    accounts = {world.account_sid: account(world, member) for world, member in in_order(company)}
-    listing = _Listing(company)
+    accounts: dict[str, _Account] = {}
+    for world, member in in_order(company):
+        accounts |= dict.fromkeys((world.account_sid, *world.api_keys), account(world, member))
+    main = accounts[company.main.account_sid]
 
     @web.middleware
     async def choose(request: web.Request, handler: Handler) -> web.StreamResponse:
-        user, password = credentials_of(request)
-        if request.path == f"{ROOT}.json" or request.path.startswith(f"{ROOT}/"):
-            return listing.answer(request, user, password)
-        found = accounts.get(user)
-        if found is None:
-            return error_answer(*_NOT_LET_IN)
-        member = company.member(user)
-        if member and member.status != "active" and member.world.lets_in(user, password):
-            return error_answer(*_NOT_ACTIVE)
+        user, _ = credentials_of(request)
+        found = accounts.get(user, main)
         _asked.set(found)
         return await found.answer(request, handler)
 
     app = web.Application(middlewares=[choose])
-    for one in parts(company.main, sizes, Faults(), prerendered=False).routes:
-        app.router.add_route(one.method, one.path, _handler_of(one.method, one.path))
+    app.add_routes([_of_who_asks(one) for one in main.routes.values()])
     return app
 
 
-def _handler_of(method: str, path: str) -> Handler:
-    async def handle(request: web.Request) -> web.StreamResponse:
-        return await _asked.get().handlers[method, path](request)
+@web.middleware
+async def _not_active(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """What a suspended or closed account answers to its own credentials; the status is not documented."""
+    raise ProblemError(403, 10001, "Account is not active")
 
-    return handle
+
+def _of_who_asks(route: web.RouteDef) -> web.RouteDef:
+    """A route that all accounts have; who asks gets the handler of its own account."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        handler: Handler = _asked.get().routes[route.method, route.path].handler
+        return await handler(request)
+
+    return web.RouteDef(route.method, route.path, handle, route.kwargs)
 
 
 def _within(middlewares: Sequence[Middleware], handler: Handler) -> Handler:
@@ -98,43 +101,43 @@ def _around(middleware: Middleware, handler: Handler) -> Handler:
 
 
 class _Listing:
-    """The Accounts API, version 2010-04-01: the list, page by page, and each account by its SID."""
+    """The Accounts API, version 2010-04-01, as an account sees it: the list, page by page, and each account."""
 
-    def __init__(self, company: Company) -> None:
+    def __init__(self, company: Company, world: World) -> None:
         self._company = company
+        self._world = world
 
-    def answer(self, request: web.Request, user: str, password: str) -> web.Response:
-        """The answer to a request for accounts; the main account sees all, any other only itself."""
-        main = self._company.main
-        own = next((world for world, _ in in_order(self._company) if world.account_sid == user), None)
-        if own is None or not own.lets_in(user, password):
-            answer = error_answer(*_NOT_LET_IN)
-        elif request.method != "GET":
-            answer = error_answer(405, 20004, "Method not allowed")
-        elif request.path == f"{ROOT}.json":
-            answer = self._page(request, is_main=own is main, user=user)
-        else:
-            sid = request.path.removeprefix(f"{ROOT}/").removesuffix(".json")
-            found = [one for one in self._shown(user) if one["sid"] == sid]
-            answer = web.json_response(found[0]) if found else not_found(request)
-        main.requests += 1
-        answer.headers["Date"] = format_datetime(main.now, usegmt=True)
-        return answer
+    def routes(self) -> list[web.RouteDef]:
+        """The list, and an account by its SID."""
+        return [web.get(f"{ROOT}.json", self._page), web.get(f"{ROOT}/{{account}}.json", self._one)]
 
-    def _shown(self, user: str) -> list[dict[str, Any]]:
-        """The accounts that an account sees: the main one all, any other itself."""
-        main = self._company.main.account_sid
+    async def _one(self, request: web.Request) -> web.Response:
+        for one in self._shown(request):
+            if one["sid"] == request.match_info["account"]:
+                return web.json_response(one)
+        raise web.HTTPNotFound
+
+    def _shown(self, request: web.Request) -> list[dict[str, Any]]:
+        """The accounts that this one sees: the main one all, any other itself.
+
+        A main key does what the auth token does (Twilio, "Types of keys"). Whether it is shown the auth tokens, too,
+        is not documented: `hides_token` is the other case. Raises `ProblemError` for a standard key.
+        """
+        user, _ = credentials_of(request)
+        if user in self._world.api_keys and user not in self._world.main_keys:
+            raise ProblemError(401, 20003, "Authentication Error - invalid username")  # as Twilio's support quotes it
+        is_main = self._world is self._company.main
         return [
             _view(self._company, world, member)
             for world, member in in_order(self._company)
-            if user in (main, world.account_sid)
+            if is_main or world is self._world
         ]
 
-    def _page(self, request: web.Request, *, is_main: bool, user: str) -> web.Response:
+    async def _page(self, request: web.Request) -> web.Response:
         query = request.query
         found = [
             one
-            for one in self._shown(user)
+            for one in self._shown(request)
             if query.get("Status") in (None, one["status"])
             and query.get("FriendlyName") in (None, one["friendly_name"])
         ]
@@ -144,7 +147,7 @@ class _Listing:
         except ValueError:
             size = page = -1
         if size < 1 or page < 0:
-            return error_answer(400, 20001, "Page and PageSize must be numbers")
+            raise ProblemError(400, 20001, "Page and PageSize must be numbers")
         some = found[page * size : (page + 1) * size]
 
         def uri(number: int) -> str:

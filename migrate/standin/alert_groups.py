@@ -54,7 +54,7 @@ class SpreadAlerts:
     carries is such a word, a text with such words in braces, or nothing.
     """
 
-    number: int  # of the group, from 1
+    number: int  # of the group
     count: int
     newest: int
     span: int
@@ -121,6 +121,11 @@ class SpreadAlerts:
         found = _SID.fullmatch(sid)
         place, group = divmod(int(found[1], 16) * _INVERSE % _ALL, _GROUPS) if found else (0, 0)
         return place if group == self.number and place < self.count else None
+
+
+def group_number(place: int, namespace: str = "") -> int:
+    """The number of a world's group by its place, from 1. The SIDs of its alerts depend on it."""
+    return int(hashlib.sha256(f"{namespace} {place}".encode()).hexdigest()[:8], 16) if namespace else place
 
 
 def read_group(

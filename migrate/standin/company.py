@@ -7,14 +7,20 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from migrate.standin.world import World, make_world, numbered_sid
+from migrate.model.sids import ACCOUNT, DIGITS, is_account_sid
+from migrate.standin.world import MALFORMED, World, make_world, numbered_sid
 
 Status = Literal["active", "suspended", "closed"]
+# What a world file of a company can have: for each account what a world has, and beside it for the main account and
+# for a subaccount.
+_OF_WORLDS = ("now", "account_sid", "auth_token", "credentials", "services", "alerts", "api_keys", "main_api_keys")
+_OF_MAIN = ("friendly_name", "accounts")
+_OF_MEMBERS = ("friendly_name", "status", "refuses", "hides_token", "most_at_once")
 _NOW = "2026-06-15T08:00:00Z"
 _HUGE = 0.5  # of all bindings, the share of the largest account
 _WITH_GCM = 0.1  # of the services, those that have bindings of GCM, for which somebody must decide
@@ -23,6 +29,42 @@ _ON: Mapping[str, Any] = {
     "new_message": {"enabled": True, "template": "${USER}: ${MESSAGE}", "badge_count_enabled": True},
     "added_to_channel": {"enabled": True, "template": "${USER} added you"},
     "removed_from_channel": {"enabled": False},
+}
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _is_bool(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _is_status(value: Any) -> bool:
+    return value in get_args(Status)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, Mapping) for one in value)
+
+
+_TEXT, _WORD, _LIST = (_is_text, "a text"), (_is_bool, "true or false"), (_is_list, "a list of mappings")
+# What an account's keys must be; what is not here, `make_world` checks.
+_FORMS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "account_sid": (is_account_sid, f"{ACCOUNT} and {DIGITS}, in lower case"),
+    "auth_token": _TEXT,
+    "friendly_name": _TEXT,
+    "status": (_is_status, "active, suspended or closed"),
+    "refuses": _WORD,
+    "hides_token": _WORD,
+    "most_at_once": (_is_count, "a whole number from 0"),
+    "credentials": _LIST,
+    "services": _LIST,
+    "alerts": _LIST,
 }
 
 
@@ -144,7 +186,8 @@ def _world(number: int, bindings: int, seed: int, chance: random.Random) -> Worl
                 for place, (name, kind) in enumerate((("iOS", "apn"), ("Android", "fcm")), 1)
             ],
             "services": services,
-        }
+        },
+        namespace=numbered_sid("AC", number + 1),
     )
 
 
@@ -161,28 +204,67 @@ def make_company(data: Mapping[str, Any]) -> Company:
     """The company that a world file's content describes: a world, with worlds of subaccounts in `accounts`.
 
     Each of these has a `friendly_name`, and may have a `status`, `refuses`, `hides_token` and `most_at_once`; the
-    time is the main account's.
+    time is the main account's. SIDs that are not given are other ones in each account. Raises `ValueError`, which
+    names the account, for what cannot be.
     """
-    main = make_world(data)
-    members = tuple(_member(item, data) for item in data["accounts"])
-    sids = [main.account_sid, *(one.world.account_sid for one in members)]
-    if len({*sids}) < len(sids):
-        raise ValueError("an account_sid comes twice")
-    return Company(main, members, data.get("friendly_name", "The company"))
+    given = data["accounts"]
+    if not isinstance(given, list):
+        raise ValueError("accounts is a list of subaccounts")
+    main = _account(data, _OF_MAIN, "the main account")
+    members = tuple(_member(item, data["now"], f"account {place}") for place, item in enumerate(given, 1))
+    company = Company(main, members, data.get("friendly_name", "The company"))
+    _refuse_shared(company)
+    return company
 
 
-def _member(item: Mapping[str, Any], data: Mapping[str, Any]) -> Member:
-    status: Status = item.get("status", "active")
-    if status not in ("active", "suspended", "closed"):
-        raise ValueError("status is active, suspended or closed")
-    return Member(
-        make_world({"credentials": (), "services": (), **item, "now": data["now"]}),
-        item["friendly_name"],
-        status,
-        refuses=bool(item.get("refuses")),
-        hides_token=bool(item.get("hides_token")),
-        most_at_once=int(item.get("most_at_once", 0)),
-    )
+def _member(item: Any, now: Any, name: str) -> Member:
+    world = _account(item, _OF_MEMBERS, name, now)
+    listed = {key: value for key, value in item.items() if key in _OF_MEMBERS}
+    return Member(world, **listed)
+
+
+def _account(item: Any, others: Collection[str], name: str, now: Any = None) -> World:
+    """The world of one account, which can have `others` beside a world's keys; `now` is the main account's."""
+    try:
+        _check(item, others, ("account_sid", "auth_token", "now" if now is None else "friendly_name"))
+        if now is not None and item.get("now", now) != now:
+            raise ValueError("now is the main account's")
+        content = {"credentials": (), "services": (), "now": now, **item}
+        world = make_world(content, namespace=item["account_sid"])
+        for key, held in (("credentials", world.credentials), ("services", world.services)):
+            if len(held) < len(content[key]):
+                raise ValueError(f"two of its {key} have the same name or sid")
+    except KeyError as error:
+        raise ValueError(f"{name}: there is no {error}") from None
+    except MALFORMED as error:
+        raise ValueError(f"{name}: {error}") from None
+    return world
+
+
+def _check(item: Any, others: Collection[str], needed: Collection[str]) -> None:
+    """Raise `ValueError` for keys of an account that are not known, are missing, or have another form."""
+    if not isinstance(item, Mapping):
+        raise ValueError("an account is a mapping")
+    for key, value in item.items():
+        if key not in _OF_WORLDS and key not in others:
+            raise ValueError(f"{key} is not known")
+        has_form, form = _FORMS.get(key, (None, ""))
+        if has_form and not has_form(value):
+            raise ValueError(f"{key} must be {form}")
+    for key in needed:
+        if key not in item:
+            raise ValueError(f"{key} is missing")
+
+
+def _refuse_shared(company: Company) -> None:
+    """Raise `ValueError` for a SID that two accounts have: at Twilio it belongs to one."""
+    owners: dict[str, str] = {}
+    for place, (world, _) in enumerate(in_order(company)):
+        name = f"account {place}" if place else "the main account"
+        for sid in (world.account_sid, *world.services, *world.credentials, *world.api_keys):
+            if sid in owners:
+                raise ValueError(f"{owners[sid]} and {name} both have {sid}, and a SID belongs to one account")
+            owners[sid] = name
 
 
 def in_order(company: Company) -> Sequence[tuple[World, Member | None]]:

@@ -18,7 +18,7 @@ _WORDS = {"true": "True", "false": "False"}
 def new_credential(world: World, kind: str) -> Credential:
     """A credential with the next number of the world, not in it yet."""
     number = 1 + max((found.number for found in world.credentials.values()), default=0)
-    return Credential(number, numbered_sid("CR", number), "", kind, None, world.now, world.now)
+    return Credential(number, numbered_sid("CR", number, world.namespace), "", kind, None, world.now, world.now)
 
 
 def update(credential: Credential, form: Mapping[str, str], now: datetime) -> None:

@@ -2,7 +2,8 @@
 
 A world file (YAML) names services, credentials, groups of bindings and groups of alerts (see `alert_groups`). A group
 stands for `count` of them; where it gives a list of alternatives, they are dealt out in turn. SIDs are derived from
-positions, so the same file always makes the same world. Everything in it is synthetic.
+positions, so the same file always makes the same world. `api_keys` and `main_api_keys` are secrets by SID. All of it
+is synthetic.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ import yaml
 
 from migrate.model.errors import InputError, reason_of
 from migrate.model.push_config import Value, flatten
-from migrate.standin.alert_groups import read_group
+from migrate.model.sids import DIGITS, is_api_key_sid
+from migrate.standin.alert_groups import group_number, read_group
 from migrate.standin.alerts import AlertLog
 
 Made = TypeVar("Made")
 DEMO_WORLD = Path(__file__).with_name("demo.yaml")
-_MALFORMED = (ArithmeticError, LookupError, RecursionError, ValueError, TypeError, AttributeError)
+MALFORMED = (ArithmeticError, LookupError, RecursionError, ValueError, TypeError, AttributeError)
 _BORN = datetime(2019, 3, 1, tzinfo=UTC)  # when services and credentials were made, for want of a date
 _MINUTE, _CREATED_BEFORE = timedelta(minutes=1), timedelta(days=90)
 
@@ -89,8 +91,10 @@ class World:
     `writes` has every request that changed something, `requests` counts all. `registered` and `deleted` have the
     bindings that came and went by themselves, while somebody was reading. `ordered` are faults for the next writes,
     each in its turn; an empty text lets one pass. `api_keys` are secrets by the SID of their key: like the auth
-    token, each opens this account. With `shows_account` off no object says whose it is. `losses` has for each deleted
-    binding of Chat, by SID, the pushes that its device may have lost with it.
+    token, each opens this account. Those of `main_keys` may also see accounts, which standard keys may not. With
+    `shows_account` off no object says whose it is. `losses` has for each deleted binding of Chat, by SID, the pushes
+    that its device may have lost with it. SIDs that are derived differ by `namespace`, where
+    there is one.
     """
 
     now: datetime
@@ -105,6 +109,8 @@ class World:
     ordered: list[str] = field(default_factory=list)
     losses: dict[str, list[str]] = field(default_factory=dict)
     api_keys: Mapping[str, str] = field(default_factory=dict)
+    main_keys: frozenset[str] = frozenset()
+    namespace: str = ""
     shows_account: bool = True
     plays_ahead: bool = False  # whether its time may lie in the future
     alerts: AlertLog = field(default_factory=AlertLog)
@@ -158,16 +164,25 @@ def load_file(path: Path, make: Callable[[Any], Made]) -> Made:
         return make(yaml.safe_load(path.read_text("utf-8")))
     except OSError as error:
         raise InputError(f"Cannot read the world file {path}: {reason_of(error)}") from None
-    except (yaml.YAMLError, *_MALFORMED) as error:
+    except (yaml.YAMLError, *MALFORMED) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{path} is not a world file: {type(error).__name__}: {reason}") from None
 
 
-def make_world(data: Mapping[str, Any]) -> World:
-    """The world that a file's content describes."""
+def make_world(data: Mapping[str, Any], namespace: str = "") -> World:
+    """The world that a file's content describes. Another `namespace` makes other SIDs, where the file names none."""
     now = datetime.fromisoformat(str(data["now"])).astimezone(UTC)
-    credentials = {item["name"]: _credential(number, item, now) for number, item in enumerate(data["credentials"], 1)}
-    services = [_service(number, item, credentials, now) for number, item in enumerate(data["services"], 1)]
+    credentials = {
+        item["name"]: _credential(numbered_sid("CR", number, namespace), number, item, now)
+        for number, item in enumerate(data["credentials"], 1)
+    }
+    services = [
+        _service(numbered_sid("IS", number, namespace), number, item, credentials, now)
+        for number, item in enumerate(data["services"], 1)
+    ]
+    standard, main = _keys(data, "api_keys"), _keys(data, "main_api_keys")
+    if twice := {*standard} & {*main}:
+        raise ValueError(f"{min(twice)} is in api_keys and in main_api_keys")
     return World(
         now=now,
         account_sid=data["account_sid"],
@@ -176,15 +191,32 @@ def make_world(data: Mapping[str, Any]) -> World:
         credentials={credential.sid: credential for credential in credentials.values()},
         alerts=AlertLog(
             [
-                read_group(number, item, now, credentials, services)
+                read_group(group_number(number, namespace), item, now, credentials, services)
                 for number, item in enumerate(data.get("alerts", ()), 1)
             ]
         ),
+        api_keys=standard | main,
+        main_keys=frozenset(main),
+        namespace=namespace,
     )
 
 
-def numbered_sid(prefix: str, number: int) -> str:
-    """A SID that a person can tell apart: the prefix and a number in 32 digits."""
+def _keys(data: Mapping[str, Any], name: str) -> dict[str, str]:
+    """API keys: secrets by SID. Raises `ValueError`, which names no secret."""
+    keys = data.get(name, {})
+    if not isinstance(keys, Mapping) or not all(
+        is_api_key_sid(sid) and isinstance(secret, str) and secret for sid, secret in keys.items()
+    ):
+        raise ValueError(
+            f"{name} has for the SID of each API key (SK and {DIGITS}, in lower case) its secret, a text"
+        )
+    return dict(keys)
+
+
+def numbered_sid(prefix: str, number: int, namespace: str = "") -> str:
+    """A SID that a person can tell apart: the prefix and a number in 32 digits. With a namespace it is a digest."""
+    if namespace:
+        return prefix + hashlib.sha256(f"{namespace} {prefix} {number}".encode()).hexdigest()[:32]
     return f"{prefix}{number:032d}"
 
 
@@ -198,15 +230,18 @@ def user_sid(service_sid: str, identity: str) -> str:
     return "US" + hashlib.sha256(f"{service_sid} {identity}".encode()).hexdigest()[:32]
 
 
-def _credential(number: int, item: Mapping[str, Any], now: datetime) -> Credential:
+def _credential(derived: str, number: int, item: Mapping[str, Any], now: datetime) -> Credential:
     updated = now - timedelta(days=item.get("updated_days_ago", 0))
     sandbox = item.get("sandbox")
-    sid = item.get("sid") or numbered_sid("CR", number)
-    return Credential(number, sid, item["name"], item["type"], sandbox, min(_BORN, updated), updated)
+    return Credential(
+        number, item.get("sid") or derived, item["name"], item["type"], sandbox, min(_BORN, updated), updated
+    )
 
 
-def _service(number: int, item: Mapping[str, Any], credentials: Mapping[str, Credential], now: datetime) -> Service:
-    sid = item.get("sid") or numbered_sid("IS", number)
+def _service(
+    derived: str, number: int, item: Mapping[str, Any], credentials: Mapping[str, Credential], now: datetime
+) -> Service:
+    sid = item.get("sid") or derived
     target = item.get("conversations", {})
     service = Service(
         number=number,
