@@ -127,7 +127,7 @@ def look_at_rollback(api: TwilioApi, folder: Path, limits: Limits) -> tuple[Plan
     plan = plan_rollback(api, journal_to_undo(api, journal))
     ground = ground_now(api, plan, limits.max_services)
     lifted = refuse_beyond(ground, limits.force, OF_A_ROLLBACK)
-    if not plan.objects:  # all is as it was, or others have changed it since: that is its error
+    if not plan.objects:  # all is as it was, which is noted; or others have changed it since: that is its error
         rollback_plan(api, journal, undo=undo_of(journal), force=limits.force, max_services=limits.max_services)
         return Ended({"undone": 0}, "earlier", reason="nothing is left to undo")
     return plan, lifted

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from migrate.load.applied import Applied
 from migrate.load.apply import carry_out
 from migrate.load.compare import differing
-from migrate.load.journal import ROLLBACK_OF, CredentialEntry, Entry, Journal, written_journal
+from migrate.load.journal import (
+    ROLLBACK_OF,
+    CredentialEntry,
+    Entry,
+    Journal,
+    begun_journal,
+    open_journal,
+    written_journal,
+)
 from migrate.load.limits import MOST_SERVICES, OF_A_ROLLBACK
 from migrate.load.planning import read_all
 from migrate.load.writing import NOTHING_WRITTEN, Observer, Terms, only_writer
@@ -44,16 +53,19 @@ def rollback_plan(
         undone = journal_to_undo(api, journal)
         look = ("Look at what is left with: ", Step("rollback", {"journal": journal}))
         plan, foreign = _undoing(api, undone)
+        own = undo or undo_of(journal)
         done = carry_out(
             api,
             plan,
-            undo or undo_of(journal),
+            own,
             terms,
             OF_A_ROLLBACK,
             max_services=max_services,
             renew=lambda: look,
             plan_id=rollback_id(undone),
         )
+        if not plan.objects:
+            _note_done(own, plan, rollback_id(undone))
     if foreign:
         error = StaleError(
             f"Left alone, because somebody changed it since the plan was applied: {listed(foreign, 'setting')}",
@@ -63,6 +75,16 @@ def rollback_plan(
         error.result = done
         raise error
     return done
+
+
+def _note_done(own: Path, plan: Plan, plan_id: str) -> None:
+    """Note in a rollback's own journal that it is done, where an earlier run was stopped after its last write: what
+    is live has just shown that nothing is left to undo.
+    """
+    begun = begun_journal(own)
+    if begun and begun.plan_id == plan_id and not begun.finished:
+        with suppress(OSError), open_journal(own, plan, plan_id) as kept:
+            kept.finish()
 
 
 def journal_to_undo(api: TwilioApi, path: Path) -> Journal:
