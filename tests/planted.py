@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 
 
 def forms(secret: str, *names: str) -> set[str]:
-    """A secret as it is, backwards, as an address, JSON or HTML has it, in hexadecimal and in base64: alone, with one
-    of the names of whose it is before it (Basic authentication), and in the middle of something else.
+    """A secret as it is, backwards, quoted for an address, JSON or HTML, in hexadecimal, and in base64: alone, after
+    each of the `names` (as Basic authentication has it), and in the middle of something else.
     """
     data = secret.encode()
     found = {secret, secret[::-1], quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]}

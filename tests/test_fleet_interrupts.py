@@ -28,7 +28,7 @@ def listed(number: int) -> dict[str, Any]:
     return {"sid": sid_of(number), "auth_token": token, "friendly_name": "", "status": "active"}
 
 
-@pytest.mark.parametrize("words", [("extract", "--out", "fleet"), ("doctor",)])
+@pytest.mark.parametrize("words", [("extract", "--out", "fleet"), pytest.param(("doctor",), marks=pytest.mark.long)])
 def test_ctrl_c_is_one_line_and_what_had_failed_before_it_is_the_only_failure(
     environment: pytest.MonkeyPatch, tmp_path: Path, words: tuple[str, ...]
 ) -> None:

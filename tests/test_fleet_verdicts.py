@@ -72,8 +72,8 @@ def test_what_blocks_is_counted_by_account_and_the_others_are_written(run: Run, 
 
 def test_who_waits_and_whose_pushes_fail_is_judged_by_account(run: Run, accounts: Company) -> None:
     run("run", "--accounts", "--out", "fleet")
-    nobody = said(run("verify", "fleet", "--accounts", "--json"), 0)
-    assert nobody[EMPTY] == ("left-out", "its snapshot has no binding")
+    waiting = said(run("verify", "fleet", "--accounts", "--json"), 0)
+    assert waiting[EMPTY] == ("left-out", "its snapshot has no binding")
     waits = said(run("verify", "fleet", "--accounts", "--json", "--fail-under", 50), 4)
     assert {number: state for number, (state, _) in waits.items()} == {
         GCM: "failed",

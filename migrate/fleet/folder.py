@@ -82,10 +82,6 @@ class FleetFolder:
         """What fleet.json has, or gets with its next write."""
         return replace(self._manifest, accounts={sid: self._accounts[sid] for sid in sorted(self._accounts)})
 
-    def account(self, sid: str) -> Path:
-        """The folder of an account, which may not be there yet."""
-        return self.path / sid
-
     @classmethod
     @contextmanager
     def held(cls, path: Path, main_account_sid: str | None = None) -> Iterator[FleetFolder]:
