@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import pytest
 
@@ -44,12 +45,19 @@ class Company:
 
 @contextmanager
 def company(
-    environment: pytest.MonkeyPatch, number: int, *, suspended: Collection[int] = (), refused: Collection[int] = ()
+    environment: pytest.MonkeyPatch,
+    number: int,
+    *,
+    suspended: Collection[int] = (),
+    refused: Collection[int] = (),
+    api_keys: Mapping[int, Mapping[str, str]] = MappingProxyType({}),
 ) -> Iterator[Company]:
-    """Serve so many accounts, and point the command line at them; the tokens that are listed of some are `refused`."""
+    """Serve so many accounts, and point the command line at them; the tokens that are listed of some are `refused`, and
+    some have `api_keys`.
+    """
     members = [
         Member(
-            _world(one, token_of(one)),
+            _world(one, token_of(one), api_keys.get(one, {})),
             f"Customer {one}",
             "suspended" if one in suspended else "active",
             refuses=one in refused,
@@ -70,5 +78,6 @@ def company(
         server.__exit__(None, None, None)
 
 
-def _world(number: int, token: str) -> World:
-    return make_world(tiny_world() | {"account_sid": sid_of(number), "auth_token": token})
+def _world(number: int, token: str, api_keys: Mapping[str, str]) -> World:
+    content = {"account_sid": sid_of(number), "auth_token": token, "api_keys": dict(api_keys)}
+    return make_world(tiny_world() | content)

@@ -46,7 +46,7 @@ def test_the_others_finish_and_the_error_says_who_does_not_with_the_command_that
         sid_of(REFUSED): "failed",
     }
     error = ran.stderr.splitlines()[-1]
-    assert error.startswith(f"Error: 1 of 5 accounts are not finished: {sid_of(REFUSED)} (")
+    assert error.startswith(f"Error: 1 of 5 accounts is not finished: {sid_of(REFUSED)} (")
     assert error.endswith("chat-migrate run --out fleet --accounts --json")
     assert ran.stderr.count("this is not Twilio's own address") <= 2, "once, and how many more"
     page = (tmp_path / "fleet" / "report.html").read_text("utf-8")
@@ -76,7 +76,7 @@ def test_one_question_with_both_numbers_and_what_is_refused_is_left_alone(
     done = typing("3 3\n", "load", "fleet", "--accounts", "--apply")
     assert set(accounts.writes) == {sid_of(one) for one in GOOD}
     assert f"{sid_of(REFUSED)} (" in done.stderr
-    assert "1 refused, 1 left out, 3 done." in done.stdout
+    assert "1 failed, 1 left out, 3 done." in done.stdout
     writes = accounts.writes
     undone = run("rollback", "fleet", "--accounts", "--apply", "--yes")
     assert {sid: 2 * number for sid, number in writes.items()} == accounts.writes, undone.output

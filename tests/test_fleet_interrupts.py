@@ -64,7 +64,7 @@ def test_ctrl_c_is_one_line_and_what_had_failed_before_it_is_the_only_failure(
             over.set()
     assert process.returncode == 130, told
     (error,) = [line for line in told.splitlines() if line.startswith("Error: ")]
-    assert error.startswith(f"Error: Interrupted: 1 of {LAST} accounts are finished with. "), told
+    assert error.startswith(f"Error: Interrupted: 1 of {LAST} accounts finished. "), told
     assert f"Resume with: chat-migrate {words[0]} " in error
     assert "Traceback" not in told
     states = {one["account_sid"]: (one["state"], one["exit_code"]) for one in json.loads(shown)["accounts"]}

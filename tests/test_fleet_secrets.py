@@ -36,10 +36,10 @@ def accounts(environment: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Compan
     for name, content in (("key-1", IN_FILE), ("key-2", f"{KEY}:{SECRET}\n")):
         (tmp_path / name).write_text(content)
         (tmp_path / name).chmod(0o600)
-    with company(environment, BY_KEY, suspended={SUSPENDED}, refused={REFUSED}) as found:
+    keys = {BY_KEY: {KEY: SECRET}}
+    with company(environment, BY_KEY, suspended={SUSPENDED}, refused={REFUSED}, api_keys=keys) as found:
         found.accounts.members[BY_VARIABLE - 1].world.auth_token = IN_VARIABLE
         found.accounts.members[BY_FILE - 1].world.auth_token = IN_FILE
-        found.accounts.members[BY_KEY - 1].world.api_keys = {KEY: SECRET}
         Path("accounts.txt").write_text(
             f"{sid_of(BY_VARIABLE)} env:TOKEN_OF_ONE\n{sid_of(BY_FILE)} file:../key-1\n{sid_of(BY_KEY)} file:../key-2\n"
         )
@@ -61,7 +61,7 @@ def test_no_token_is_in_what_a_night_says_and_leaves(run: Run, accounts: Company
     told = []
     for words, code in (
         (("run", *ALL, "--out", "fleet", "--json"), 1),
-        (("load", "fleet", *ALL, "--apply", "--yes"), 4),
+        (("load", "fleet", *ALL, "--apply", "--yes"), 1),
         (("doctor", *ALL, "--json"), 1),
         (("show", "fleet", "--json"), 0),
     ):

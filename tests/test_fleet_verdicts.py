@@ -133,4 +133,4 @@ def test_what_twilio_does_not_say_is_not_taken_for_well(
             environment.setenv(f"CHAT_MIGRATE_{api}_URL", f"http://127.0.0.1:{closed.getsockname()[1]}")
         found = said(run("doctor", "--account", sid_of(PLAIN), "--json", "--retry-budget", 0), 1)
     assert found[PLAIN][0] == "failed"
-    assert "Twilio did not answer, and it is not known whether all is well" in found[PLAIN][1]
+    assert "Not known, because Twilio did not answer" in found[PLAIN][1]

@@ -87,7 +87,7 @@ def fleet_options(
         )
         @_fleet_option(
             "--stop-after", type=click.IntRange(0), metavar="N",
-            help="Begin no further account once more than N have failed; with --apply this is 3 if not given.",
+            help="Start no more accounts once more than N have failed (3 with --apply, if not given).",
         )  # fmt: skip
         @_writing_options(writes=writes)
         @functools.wraps(command)
@@ -123,7 +123,7 @@ def _account_options(*, offline: bool) -> Callable[[Command], Command]:
     )  # fmt: skip
     these = _fleet_option(
         "--account", "account_sids", type=AccountSid(), multiple=True, is_eager=True, metavar="AC…",
-        help="This account, also the main account; beside --accounts, this one, too. Repeatable.",
+        help="Only this account, which may be the main one; with --accounts, this one as well. Repeatable.",
     )  # fmt: skip
     listed = _fleet_option(
         "--accounts-file", type=InFile(called="a list of accounts", exists=True), is_eager=True, metavar="FILE",

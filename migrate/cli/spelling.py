@@ -38,7 +38,7 @@ def spelled(again: str | Callable[[], str] = "", **stages: Callable[[Step], str]
         if step.stage in stages:
             return stages[step.stage](step)
         same = again if isinstance(again, str) else again()
-        return step if step.stage or not same else " ".join([same, *_words(step)])
+        return step if step.stage or not same else " ".join([same, *words_of(step)])
 
     def spell(error: MigrateError) -> MigrateError:
         return error.spell(words)
@@ -53,7 +53,7 @@ def spelled(again: str | Callable[[], str] = "", **stages: Callable[[Step], str]
 
 def command_of(step: Step, *options: str) -> str:
     """The command of a stage, such as `chat-migrate map snapshot --out mapped`."""
-    return shlex.join([_PROGRAM, step.stage, *_words(step), *options])
+    return shlex.join([_PROGRAM, step.stage, *words_of(step), *options])
 
 
 def extract_command(
@@ -77,7 +77,7 @@ def extract_command(
     return command_of(Step(stage, arguments), *api.options) + " --identity …" * len(options.identities)
 
 
-def _words(step: Step) -> Iterator[str]:
+def words_of(step: Step) -> Iterator[str]:
     """What a step is called with, as arguments and options; nothing is said of what is None or False."""
     for name, value in step.arguments.items():
         option = [] if name in _ARGUMENTS else [f"--{name.replace('_', '-')}"]

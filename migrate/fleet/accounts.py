@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from migrate.fleet.blocks import BlockCount
+from migrate.fleet.choosing import without_folder
 from migrate.fleet.folder import FleetFolder
 from migrate.fleet.outcome import AccountOutcome, FleetResult
 from migrate.fleet.progress import FleetProgress
 from migrate.fleet.running import Account, Job, Round
+from migrate.load.writing import NOTHING_WRITTEN
 from migrate.model.errors import InterruptedRunError, UsageError
 
 if TYPE_CHECKING:
@@ -75,6 +77,11 @@ class Accounts:
         return self._folder.path if self._folder else None
 
     @property
+    def is_of_file_alone(self) -> bool:
+        """Whether no main account was ever asked for its accounts: a file names them, with a key of each."""
+        return self._folder is not None and self._folder.manifest.main_account_sid is None
+
+    @property
     def is_narrowed(self) -> bool:
         """Whether it has fewer accounts than its folder names."""
         return self._folder is not None and not self._sids >= self._folder.manifest.accounts.keys()
@@ -82,6 +89,19 @@ class Accounts:
     @property
     def _sids(self) -> set[str]:
         return {account.sid for account in self.accounts} | {outcome.sid for outcome in self.left}
+
+    def _without_folder(self, account: Account) -> AccountOutcome:
+        records = self._folder.manifest.accounts if self._folder else {}
+        return without_folder(account, records.get(account.sid))
+
+    def has_written(self, sid: str) -> bool:
+        """Whether fleet.json says that an apply has written to an account, and no rollback has undone it since."""
+        records = self._folder.manifest.accounts if self._folder else {}
+        stages = records[sid].stages if sid in records else {}
+        applied, undone = stages.get("apply"), stages.get("rollback")
+        if applied is None or not applied.figures.get("applied"):
+            return False
+        return undone is None or undone.exit_code != 0 or undone.at < applied.at
 
     def note(self, stage: str, outcome: AccountOutcome) -> None:
         """Have fleet.json say what became of an account."""
@@ -115,32 +135,44 @@ class Accounts:
         noted: bool = True,
         accounts: Sequence[Account] | None = None,
         earlier: Mapping[str, AccountOutcome] | None = None,
-        stops: bool = True,
+        looks: bool = False,
+        needs_folder: bool = False,
+        failed: int = 0,
     ) -> FleetResult:
         """Do a stage for each account, or some, and give what became of all; `earlier` are outcomes of the others.
 
-        `stops` says whether the stopping rule holds.
+        One that only `looks` is not noted, and no stopping rule holds; `failed` counts for it from the beginning.
+        One that `needs_folder` is not for accounts without.
         """
-        folder = (notes or self._folder) if noted else None
+        folder = (notes or self._folder) if noted and not looks else None
+
+        if folder:
+            for outcome in self.left:
+                if outcome.exit_code:  # somebody should know, also later
+                    folder.note(stage, outcome)
 
         def note(outcome: AccountOutcome) -> None:
             self.progress.done(outcome.sid)
             if folder:
                 folder.note(stage, outcome)
 
-        work = Round(job, note, self.options.stop_after if stops else None)
+        work = Round(job, note, None if looks else self.options.stop_after, failed)
         every = self.accounts if accounts is None else accounts
-        where = f"What was done is kept in {self.path}" if self.path else ""
+        lacking = [account for account in every if needs_folder and not account.place.is_dir()]
+        every = [account for account in every if account not in lacking]
+        others = [*(self.left if left is None else left), *map(self._without_folder, lacking)]
+        kept = f"What was done is kept in {self.path}" if self.path else ""
+        self.progress.expect([account.sid for account in every])
 
         def result() -> FleetResult:
             found = {**(earlier or {}), **work.outcomes}
-            others = self.left if left is None else left
             outcomes = sorted((*others, *found.values()), key=lambda one: one.sid)
             shown = notes.path if notes else self.path
             return FleetResult(stage, shown, tuple(outcomes), work.details, blocks.blocks() if blocks else ())
 
         try:
-            work.run(every, min(at_a_time or self.options.at_a_time, max(1, len(every))), where)
+            most = min(at_a_time or self.options.at_a_time, max(1, len(every)))
+            work.run(every, most, NOTHING_WRITTEN if looks else kept, looks=looks)
         except InterruptedRunError as error:
             error.result = result()
             raise

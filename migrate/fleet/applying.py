@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from migrate.fleet.plans import Limits, newest_plan, plans_of, stand_of
+from migrate.fleet.plans import Limits, newest_plan, plans_of, refuse_other_journals, stand_of
 from migrate.fleet.running import Ended
 from migrate.load.applied import Applied
 from migrate.load.apply import apply_plan
@@ -19,9 +19,9 @@ from migrate.load.limits import LIMITS, OF_A_ROLLBACK, refuse_beyond
 from migrate.load.plan_file import journal_of, read_plan, stale_objects
 from migrate.load.preview import ground_now
 from migrate.load.proposals import INFERRED
-from migrate.load.rollback import journal_to_undo, plan_rollback, rollback_plan, undo_of
+from migrate.load.rollback import journal_to_undo, left_alone, plan_rollback, rollback_plan, undo_of
 from migrate.load.writing import NOTHING_WRITTEN, Observer
-from migrate.model.errors import AGAIN, MigrateError, RefusedError, StaleError, Step
+from migrate.model.errors import AGAIN, MigrateError, PartlyAppliedError, RefusedError, StaleError, Step
 from migrate.model.plan import Plan
 from migrate.model.text import count, listed
 
@@ -62,6 +62,7 @@ def look_at_plan(api: TwilioApi, folder: Path, limits: Limits) -> tuple[Plan, Li
     journal, stand = journal_of(place), stand_of(place)
     plan = read_plan(place)
     _refuse_other_account(api, place, plan)
+    refuse_other_journals(folder)
     if stand in ("undoing", "undone"):
         raise _undone(folder, place, stand == "undone")
     if stand == "applied":
@@ -118,9 +119,16 @@ def journal_to_roll_back(folder: Path) -> Path | None:
 
 def look_at_rollback(api: TwilioApi, folder: Path, limits: Limits) -> tuple[Plan, Lifted] | Ended:
     """What a rollback of an account would write; or why there is nothing to undo. Raises as `look_at_plan` does."""
+    refuse_other_journals(folder, rollback=True)
     journal = journal_to_roll_back(folder)
     if journal is None:
-        undone = any(stand_of(place) == "undone" for place in plans_of(folder))
+        undone = [place for place in plans_of(folder) if stand_of(place) == "undone"]
+        if left := left_alone(api, [journal_to_undo(api, journal_of(place)) for place in undone]):
+            raise StaleError(
+                f"It was undone, but for what somebody had changed: {listed(left)}",
+                kept=NOTHING_WRITTEN,
+                remedy="Compare these settings with what was there before, and set what is wrong by hand",
+            )
         if undone:
             return Ended({"undone": 0}, "earlier", reason="it was undone")
         return Ended({"undone": 0}, "left-out", reason="nothing was written")
@@ -163,7 +171,7 @@ def roll_back_account(api: TwilioApi, folder: Path, shown: str, limits: Limits, 
     others = [one for one in plans_of(folder) if stand_of(one) in ("begun", "applied") and journal_of(one) != journal]
     if others and ended.error is None:
         reason = f"an earlier plan is still applied: {others[-1].name}; the same command undoes it"
-        return Ended(ended.figures, exit_code=3, reason=reason)
+        return Ended(ended.figures, exit_code=PartlyAppliedError.exit_code, reason=reason)
     return ended
 
 

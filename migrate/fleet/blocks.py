@@ -12,13 +12,13 @@ REFUSED = "refused"  # the severity of a limit, which has none of its own
 
 
 class BlockCount:
-    """Counts what blocks, account by account; from any thread."""
+    """Counts what blocks, account by account, beside `blocks` that are counted; from any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, blocks: Sequence[Block] = ()) -> None:
         self._lock = threading.Lock()
-        self._accounts: dict[tuple[str, str], set[str]] = {}
-        self._services: dict[tuple[str, str], int] = {}
-        self._counts: dict[tuple[str, str], int] = {}
+        self._accounts = {(one.code, one.severity): {*one.accounts} for one in blocks}
+        self._services = {(one.code, one.severity): one.services for one in blocks}
+        self._counts = {(one.code, one.severity): one.count for one in blocks}
 
     def add(self, sid: str, plan: Plan, refusals: Sequence[tuple[str, str]]) -> None:
         """Add the findings of an account's plan that block it, and the limits that would refuse it."""

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from migrate.fleet.folder import FleetManifest
+from migrate.fleet.folder import NAME, AccountRecord, FleetManifest, read_fleet
 from migrate.fleet.outcome import AccountOutcome
 from migrate.fleet.running import Account
 from migrate.fleet.wave import wave_of
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from migrate.twilio_api.accounts import AccountChoice, TwilioAccount
     from migrate.twilio_api.connect import ApiSettings
 
+NOT_IN_WAVE = "not in this wave"
 _USABLE = ("active", "unknown")  # unknown: a file alone names it, and Twilio was not asked
 Chosen = tuple[list[Account], list[AccountOutcome]]
 
@@ -26,19 +27,56 @@ def choose(found: Sequence[TwilioAccount], choice: AccountChoice, folder: Path |
     """The accounts to work on, and what became of the others.
 
     One that is not active is left out, and refused (4) where it was named, or has a folder already: then something
-    was begun that cannot go on. Raises `UsageError` for a wave that is none.
+    was begun that cannot go on. So is one that the folder has and Twilio does not list, where all are asked for.
+    Raises `UsageError` for a wave that is none, and `InputError` for a damaged fleet.json.
     """
     accounts: list[Account] = []
     left: list[AccountOutcome] = []
     for one in found:
         place = folder / one.sid if folder else None
-        account = Account(one.sid, one.friendly_name, one.status, place, one)
         is_named = one.sid in choice.sids or (choice.file is not None and not choice.all)
+        account = Account(one.sid, one.friendly_name, one.status, place, one, is_named)
         if one.status not in _USABLE:
             left.append(_not_active(account, is_wanted=is_named or (place is not None and place.exists())))
         else:
             accounts.append(account)
+    if choice.all and folder and (folder / NAME).exists():
+        left += _not_listed({one.sid for one in found}, folder)
     return _in_wave(accounts, left, only)
+
+
+def _not_listed(listed_now: Collection[str], folder: Path) -> list[AccountOutcome]:
+    """The accounts that a fleet's folder holds work of, and that are not among those that Twilio lists."""
+    manifest, left = read_fleet(folder), []
+    for sid, record in manifest.accounts.items():
+        if sid in listed_now or not (folder / sid).is_dir():
+            continue
+        error = RefusedError(
+            f"{sid} is not among the subaccounts that Twilio lists",
+            remedy=f"Name it as well: --accounts --account {sid}"
+            if sid == manifest.main_account_sid
+            else "Look for it in the Twilio Console; one of another main account goes into --accounts-file",
+        )
+        account = Account(sid, record.friendly_name, record.status, folder / sid)
+        left.append(account.outcome("left-out", error.exit_code, "Twilio does not list it", error=error))
+    return left
+
+
+def without_folder(account: Account, record: AccountRecord | None) -> AccountOutcome:
+    """What becomes of an account without a folder in a stage that needs one: it has failed where it should have one,
+    because it is named or its extract has failed; it is refused where it had one; and it is left out where it was in
+    no wave yet.
+    """
+    stages = record.stages.values() if record else ()
+    if any(one.state in ("done", "earlier") for one in stages):
+        error = RefusedError(
+            f"The folder of {account.sid} is gone, and fleet.json says that it was worked on",
+            remedy=f"Put it back into the fleet's folder as {account.sid}",
+        )
+        return account.outcome("failed", error.exit_code, error.what, error=error)
+    is_missed = account.is_named or any(one.state == "failed" for one in stages)
+    reason = "it has no folder: nothing was extracted"
+    return account.outcome("failed", 1, reason) if is_missed else account.outcome("left-out", 0, reason)
 
 
 def _not_active(account: Account, *, is_wanted: bool) -> AccountOutcome:
@@ -52,8 +90,10 @@ def _not_active(account: Account, *, is_wanted: bool) -> AccountOutcome:
     return account.outcome("left-out", error.exit_code, reason, error=error)
 
 
-def choose_offline(manifest: FleetManifest, folder: Path, sids: Collection[str], only: str | None) -> Chosen:
-    """The accounts that a fleet's folder names, or some of them; those of which there is no folder are left out.
+def choose_offline(
+    manifest: FleetManifest, folder: Path, sids: Collection[str], only: str | None, *, every: bool = False
+) -> Chosen:
+    """The accounts that a fleet's folder names, or those `sids`; those of which there is no folder are left out.
 
     Raises `InputError` for an account that is not in it, and `UsageError` for a wave that is none.
     """
@@ -64,23 +104,19 @@ def choose_offline(manifest: FleetManifest, folder: Path, sids: Collection[str],
     accounts: list[Account] = []
     left: list[AccountOutcome] = []
     for sid, record in sorted(manifest.accounts.items()):
-        if sids and sid not in sids:
+        if sids and sid not in sids and not every:
             continue
-        account = Account(sid, record.friendly_name, record.status, folder / sid)
+        account = Account(sid, record.friendly_name, record.status, folder / sid, is_named=sid in sids)
         if account.place.is_dir():
             accounts.append(account)
-        else:  # one that was not in the wave yet is only left out
-            is_missed = sid in sids or any(stage.state == "failed" for stage in record.stages.values())
-            reason = "it has no folder: nothing was extracted"
-            left.append(account.outcome("failed", 1, reason) if is_missed else account.outcome("left-out", 0, reason))
+        else:
+            left.append(without_folder(account, record))
     return _in_wave(accounts, left, only)
 
 
 def _in_wave(accounts: list[Account], left: list[AccountOutcome], only: str | None) -> Chosen:
     wave = wave_of([account.sid for account in accounts], only)
-    others = [
-        account.outcome("left-out", reason="not in this wave") for account in accounts if account.sid not in wave
-    ]
+    others = [account.outcome("left-out", reason=NOT_IN_WAVE) for account in accounts if account.sid not in wave]
     return [account for account in accounts if account.sid in wave], [*left, *others]
 
 

@@ -14,9 +14,9 @@ from migrate.fleet.accounts import Accounts, enter
 from migrate.fleet.accounts import FleetOptions as FleetOptions
 from migrate.fleet.blocks import BlockCount
 from migrate.fleet.choosing import choose, main_of
-from migrate.fleet.folder import FleetFolder, read_fleet
+from migrate.fleet.folder import FleetFolder, read_fleet, refuse_other_fleet
 from migrate.fleet.outcome import AccountOutcome, FleetResult
-from migrate.fleet.plans import Limits, figures_of, finished_plan, plan_account
+from migrate.fleet.plans import Limits, figures_of, finished_plan, judged, plan_account, said_of
 from migrate.fleet.progress import FleetProgress
 from migrate.fleet.running import Account, Ended
 from migrate.fleet.stages_after import (
@@ -52,24 +52,28 @@ def open_fleet(
     folder: Path | None,
     options: FleetOptions | None = None,
     progress: FleetProgress | None = None,
+    *,
+    may_be_new: bool = True,
 ) -> Iterator[Fleet]:
     """The fleet of the accounts that are asked for at Twilio, in a folder that it holds meanwhile (None: no folder,
-    for `doctor`).
+    for `doctor`). The folder is made where it is not there, if it `may_be_new`.
 
     Raises what `choose_accounts` raises, `RefusedError` for another fleet's folder or one that another process works
-    in, `InputError` for a damaged fleet.json, and `UsageError` for a wave that is none.
+    in, `InputError` for a damaged fleet.json or none, and `UsageError` for a wave that is none.
     """
     from migrate.twilio_api.accounts import choose_accounts
     from migrate.twilio_api.connect import open_shared
 
     options = options or FleetOptions()
+    if folder is not None and not may_be_new:
+        read_fleet(folder)  # before Twilio is asked
     found = choose_accounts(settings, choice)
     accounts, left = choose(found, choice, folder, options.only)
     with open_shared(settings) as apis:
         if folder is None:
             yield Fleet(accounts, left, None, options, progress, apis, settings)
             return
-        with FleetFolder.held(folder, main_of(settings, found)) as held:
+        with FleetFolder.held(folder, main_of(settings, found), may_be_new=may_be_new) as held:
             fleet = Fleet(accounts, left, held, options, progress, apis, settings)
             held.write()  # a fleet that is killed at once is one
             yield fleet
@@ -80,8 +84,10 @@ def offline_fleet(
     sids: Collection[str] = (),
     options: FleetOptions | None = None,
     progress: FleetProgress | None = None,
+    *,
+    every: bool = False,
 ) -> Fleet:
-    """The fleet whose accounts a folder names, or some of them, without Twilio.
+    """The fleet whose accounts a folder names, or, if not `every` one, those that are named, without Twilio.
 
     Raises `InputError` for another folder and for an account that is not in it.
     """
@@ -89,7 +95,7 @@ def offline_fleet(
 
     options = options or FleetOptions()
     manifest = read_fleet(folder)
-    accounts, left = choose_offline(manifest, folder, sids, options.only)
+    accounts, left = choose_offline(manifest, folder, sids, options.only, every=every)
     return Fleet(accounts, left, FleetFolder(folder, manifest), options, progress)
 
 
@@ -138,6 +144,7 @@ class Fleet(Accounts):
         overwrite: bool,
         notes: FleetFolder | None = None,
     ) -> FleetResult:
+        self._refuse_other_fleet(like)
         with _mappers() as executor:
             how = HowToMap(rules, like, overwrite, executor)
 
@@ -158,6 +165,7 @@ class Fleet(Accounts):
 
         `on_plan` gets each plan as soon as it is made, from any thread, to write its reports: it is not kept.
         """
+        self._refuse_other_fleet(like)
         mapping, blocks = threading.Semaphore(_OFFLINE), BlockCount()
         with _mappers() as executor:
             how = HowToMap(rules, like, executor=executor)
@@ -170,8 +178,10 @@ class Fleet(Accounts):
                         _, mapped = map_account(account.sid, folder / SNAPSHOT, folder / MAPPED, how)
                     is_earlier = extracted.state == mapped.state == "earlier"
                     if is_earlier and (plan := finished_plan(folder)) is not None:
-                        blocks.add(account.sid, plan, ())
-                        return Ended(figures_of(plan, ()), "earlier", 3 if plan.objects else 0)
+                        refusals = judged(api, plan, Limits())
+                        blocks.add(account.sid, plan, refusals)
+                        pending = 3 if plan.objects else 0
+                        return Ended(figures_of(plan, refusals), "earlier", pending, said_of(refusals))
                     ended = self._plan(api, account, Limits(), on_plan, blocks)
                     return replace(ended, reason="; ".join(filter(None, (mapped.reason, ended.reason))))
 
@@ -191,7 +201,7 @@ class Fleet(Accounts):
             with self.open(account) as api:
                 return self._plan(api, account, limits, on_plan, blocks)
 
-        return self.each("plan", job, blocks=blocks)
+        return self.each("plan", job, blocks=blocks, needs_folder=True)
 
     def _plan(self, api: TwilioApi, account: Account, limits: Limits, on_plan: OnPlan, blocks: BlockCount) -> Ended:
         plan, refusals, ended = plan_account(api, account.place, limits)
@@ -227,7 +237,7 @@ class Fleet(Accounts):
                 with self.open(account) as api:
                     return verify_account(api, account.place, rules, fail_under, progress, executor)
 
-            return self.each("verify", job)
+            return self.each("verify", job, needs_folder=True)
 
     def health(self, options: HealthOptions, *, fail_over: float | None = None) -> FleetResult:
         """Which pushes were refused in each account; a run is added to its health folder."""
@@ -241,7 +251,9 @@ class Fleet(Accounts):
     def rehearse(self, **how: Any) -> FleetResult:
         """Rehearse the load of each account, one after the other; `how` is as for `rehearse_load`. Offline."""
         with self._held() as fleet:
-            return fleet.each("rehearse", lambda account: rehearse_account(account.place, how), at_a_time=1)
+            return fleet.each(
+                "rehearse", lambda account: rehearse_account(account.sid, account.place, how), at_a_time=1
+            )
 
     def doctor(self) -> FleetResult:
         """Check each account's credentials, and what Twilio lets them do. `details` has its checks."""
@@ -268,9 +280,21 @@ class Fleet(Accounts):
         left = [self._lacking(one, other) for one in self.left]
 
         def job(account: Account) -> Ended:
-            return diff_account(account.place, other / account.sid, of)
+            return diff_account(account.sid, account.place, other / account.sid, of)
 
         return self.each("diff", job, at_a_time=_OFFLINE, left=(*left, *new), noted=False)
+
+    def whole(self, result: FleetResult) -> FleetResult:
+        """A result of some accounts with those of the rest of the fleet, for a report."""
+        from migrate.fleet.whole import of_whole_fleet
+
+        folder = self._folder
+        return of_whole_fleet(result, folder.manifest, folder.path) if folder else result
+
+    def _refuse_other_fleet(self, like: Path | None) -> None:
+        if like is not None:
+            main = self._folder.manifest.main_account_sid if self._folder else None
+            refuse_other_fleet(like, [account.sid for account in self.accounts], main)
 
     def _lacking(self, outcome: AccountOutcome, other: Path) -> AccountOutcome:
         """What a comparison says of an account without a folder here: it differs where the other fleet has one."""

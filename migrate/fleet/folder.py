@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,7 +30,7 @@ from migrate.model.documents import (
     is_moment,
     load_versioned,
 )
-from migrate.model.errors import InputError, RefusedError
+from migrate.model.errors import InputError, MigrateError, RefusedError, reason_of
 from migrate.model.sids import is_account_sid
 from migrate.storage.files import make_own_folder, write_whole
 from migrate.storage.lock import hold
@@ -38,7 +38,7 @@ from migrate.storage.lock import hold
 FORMAT = 1
 NAME = "fleet.json"
 _SECONDS = 1.0  # between two writes of fleet.json: of a thousand accounts, many finish in one second
-_REPORTS = ("report.html", "report.md")
+REPORTS = ("report", "applied", "undone", "verified", "health")  # of a fleet, each as .html and .md
 
 
 class StageRecord(Struct, frozen=True, forbid_unknown_fields=True):
@@ -84,14 +84,18 @@ class FleetFolder:
 
     @classmethod
     @contextmanager
-    def held(cls, path: Path, main_account_sid: str | None = None) -> Iterator[FleetFolder]:
-        """The folder, made where it is not there, and held against any other process; fleet.json is written at the
-        end, too.
+    def held(
+        cls, path: Path, main_account_sid: str | None = None, *, may_be_new: bool = True
+    ) -> Iterator[FleetFolder]:
+        """The folder, made where it is not there and `may_be_new`, and held against any other process; fleet.json is
+        written at the end, too.
 
         Raises `RefusedError` for another main account's, for a folder with something else in it, and while another
-        process works in it; `InputError` for a fleet.json that cannot be read.
+        process works in it; `InputError` for a fleet.json that cannot be read, or is not there.
         """
-        is_new = not (path / NAME).exists()
+        is_new = may_be_new and not (path / NAME).exists()
+        if not may_be_new:
+            read_fleet(path)
         if is_new:
             _refuse_other_content(path)
         make_own_folder(path)
@@ -103,8 +107,11 @@ class FleetFolder:
             folder = cls(path, replace(found, tool_version=__version__, main_account_sid=main))
             try:
                 yield folder
-            finally:
-                folder.write()
+            except BaseException:
+                with suppress(OSError):  # which matters less than what has ended it
+                    folder.write()
+                raise
+            folder.close()
         finally:
             os.close(held)
 
@@ -129,6 +136,17 @@ class FleetFolder:
         """Write fleet.json, whole or not at all."""
         with self._lock:
             self._write()
+
+    def close(self) -> None:
+        """Write fleet.json a last time. Raises `MigrateError` where it cannot be written: what was done stays."""
+        try:
+            self.write()
+        except OSError as error:
+            raise MigrateError(
+                f"{self.path / NAME} cannot be written: {reason_of(error)}",
+                kept="What was done is kept in the folders of the accounts",
+                remedy="The next run writes it again",
+            ) from None
 
     def _write(self) -> None:
         content = {"format_version": FORMAT, **builtins(self.manifest)}
@@ -159,12 +177,26 @@ def read_fleet(folder: Path) -> FleetManifest:
     return found
 
 
+def refuse_other_fleet(like: Path, sids: Collection[str], main_account_sid: str | None) -> None:
+    """Raise `InputError` where a folder whose reviews are to be carried over is no fleet, and `RefusedError` where it
+    is another fleet's, or has none of these accounts.
+    """
+    found = read_fleet(like)
+    _refuse_other_main(like, found, main_account_sid)
+    if not found.accounts.keys() & {*sids}:
+        raise RefusedError(
+            f"{like} has none of these accounts, so there is no review to carry over",
+            remedy="Name the folder of the fleet that was reviewed with --like",
+        )
+
+
 def _refuse_other_content(path: Path) -> None:
     """Raise `RefusedError` for a folder that holds anything but accounts' folders and the reports of a fleet."""
     if path.exists() and not path.is_dir():
         raise RefusedError(f"{path} is there, and is no folder", remedy="Name another with --out")
     names = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
-    strange = [name for name in names if not (is_account_sid(name) or name in _REPORTS or name.startswith("."))]
+    ours = {f"{name}.{kind}" for name in REPORTS for kind in ("html", "md")}
+    strange = [name for name in names if not (is_account_sid(name) or name in ours or name.startswith("."))]
     if strange:
         raise RefusedError(
             f"{path} is not a fleet's folder, and holds {strange[0]}", kept="It is as it was", remedy="Name another"

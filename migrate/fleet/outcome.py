@@ -13,7 +13,8 @@ from migrate.model.text import count, listed
 
 # earlier: finished by an earlier run; left-out: suspended, not in the wave, nothing to do.
 State = Literal["done", "earlier", "left-out", "failed", "not-begun", "interrupted"]
-_WORST_LAST = (0, 3, 4, 5, 1, 6, 130)  # exit codes
+AS_BEFORE = ("Resume with: ", AGAIN)  # the remedy of what ends with the fleet's own
+_WORST_LAST = (0, 3, 4, 5, 2, 1, 6, 130)  # exit codes
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,13 @@ class AccountOutcome:
     error: MigrateError | None = None
     figures: Mapping[str, int | str] = field(default_factory=dict)
 
+    @property
+    def remedy(self) -> str:
+        """What to do about the error, in its words; empty where there is nothing to do but the same again."""
+        return self.error.remedy if self.error and self.error.parts not in ((), AS_BEFORE) else ""
+
     def to_json(self) -> dict[str, Any]:
-        """Everything but the error, whose words are the reason."""
+        """Everything but the error, whose words are the reason and the remedy."""
         return {
             "account_sid": self.sid,
             "friendly_name": self.friendly_name,
@@ -38,6 +44,7 @@ class AccountOutcome:
             "state": self.state,
             "exit_code": self.exit_code,
             "reason": self.reason,
+            "remedy": self.remedy,
             "figures": dict(self.figures),
         }
 
@@ -91,20 +98,25 @@ class FleetResult:
         left = [account for account in self.accounts if account.exit_code not in (0, 3)]
         if not left:
             return None
+        verb = "is" if len(left) == 1 else "are"
         named = [f"{account.sid} ({account.reason or account.state})" for account in left]
         error = MigrateError(
-            f"{len(left):,} of {count(len(self.accounts), 'account')} are not finished: {listed(named)}",
-            remedy=("Go on with the rest: ", AGAIN),
+            f"{len(left):,} of {count(len(self.accounts), 'account')} {verb} not finished: {listed(named)}",
+            remedy=("Resume with: ", AGAIN),
         )
         error.exit_code = self.exit_code
         return error
+
+    def _detail(self, sid: str) -> dict[str, Any]:
+        """The checks of an account, which a diagnosis has beside its figures."""
+        return {"checks": [check.to_json() for check in self.details[sid]]} if sid in self.details else {}
 
     def to_json(self) -> dict[str, Any]:
         """The accounts, what blocks where, and the sums."""
         return {
             "stage": self.stage,
             "exit_code": self.exit_code,
-            "accounts": [account.to_json() for account in self.accounts],
+            "accounts": [{**account.to_json(), **self._detail(account.sid)} for account in self.accounts],
             "blocks": [block.to_json() for block in self.blocks],
             "totals": self.totals,
         }

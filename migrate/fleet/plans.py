@@ -15,8 +15,8 @@ from migrate.fleet.running import Ended
 from migrate.fleet.stages_reading import MAPPED, Refusals, refuse_unmapped
 from migrate.load.edited import refuse_edited
 from migrate.load.journal import begun_journal
-from migrate.load.limits import MOST_SERVICES
-from migrate.load.plan_file import free_plan, journal_of, read_plan, save_plan
+from migrate.load.limits import LIMITS, MOST_SERVICES
+from migrate.load.plan_file import free_plan, journal_of, journals_of, plan_of, read_plan, save_plan
 from migrate.load.planning import make_plan
 from migrate.load.preview import ground_now, refusals_now
 from migrate.load.proposals import INFERRED, with_proposals
@@ -50,6 +50,24 @@ def plans_of(folder: Path) -> list[Path]:
     return found
 
 
+def refuse_other_journals(folder: Path, *, rollback: bool = False) -> None:
+    """Raise `RefusedError` where a single account's command has written by a plan of its own, and that is not undone:
+    before a `rollback`, all of it; otherwise what is not finished. A fleet does not know when that was.
+    """
+    ours = {journal_of(place) for place in plans_of(folder)}
+    for journal in journals_of(folder):
+        stand = stand_of(plan_of(journal)) if journal not in ours else "new"
+        if stand in ("begun", "undoing") or (rollback and stand == "applied"):
+            raise RefusedError(
+                f"{journal} was written by a command of this account alone, and is not undone",
+                kept="Nothing was written",
+                remedy=(
+                    "With the credentials of this account, undo it with: ",
+                    Step("rollback", {"journal": journal, "apply": True}),
+                ),
+            )
+
+
 def stand_of(plan_file: Path) -> Stand:
     """How far a plan is, by its journals. Raises `InputError` for what is none."""
     journal = journal_of(plan_file)
@@ -74,6 +92,12 @@ def newest_plan(folder: Path) -> Path:
     return found[-1]
 
 
+def judged(api: TwilioApi, plan: Plan, limits: Limits) -> Refusals:
+    """Why an apply of a plan would be refused here and now. One that changes nothing is judged by its findings."""
+    ground = ground_now(api, plan, limits.max_services)
+    return refusals_now(ground, limits.force, tuple(LIMITS) if plan.objects else ("blockers",))
+
+
 def plan_account(api: TwilioApi, folder: Path, limits: Limits) -> tuple[Plan, Refusals, Ended]:
     """Compare an account's mapped folder with what is live, and save that as its plan; nothing is written to Twilio.
 
@@ -81,35 +105,42 @@ def plan_account(api: TwilioApi, folder: Path, limits: Limits) -> tuple[Plan, Re
     what `make_plan` raises.
     """
     refuse_unmapped(folder)
-    place, stand, earlier = folder / PLAN, "new", plans_of(folder)
+    refuse_other_journals(folder)
+    place, earlier = folder / PLAN, plans_of(folder)
+    stand: Stand = "new"
     if earlier:
         place, stand = earlier[-1], stand_of(earlier[-1])
     if stand in ("begun", "undoing"):
-        what = "applied" if stand == "begun" else "undone"
-        stage = Step("load", {"mapped": folder.parent, "apply": True})
-        if stand == "undoing":
-            stage = Step("rollback", {"path": folder.parent, "apply": True})
-        plan = read_plan(place)
-        figures = figures_of(plan, ())
-        reason = f"its plan {place.name} is partly {what}, and stays: resume with --apply"
-        error = RefusedError(f"{place} is partly {what}", remedy=("Resume with: ", stage))
-        return (
-            plan,
-            (),
-            Ended(figures, exit_code=3, reason=reason) if stand == "begun" else Ended(figures, error=error),
-        )
+        return _partly_written(api, folder, place, stand, limits)
     plan = make_plan(api, folder / MAPPED)
     if INFERRED in limits.force:
         plan = with_proposals(plan)
-    refusals = refusals_now(ground_now(api, plan, limits.max_services), limits.force)
+    refusals = judged(api, plan, limits)
     if stand == "applied" and not plan.objects:
         return plan, refusals, Ended(figures_of(plan, refusals), "earlier", reason="its plan was applied")
     save_plan(plan, place if stand == "new" else free_plan(folder / PLAN))
     return (
         plan,
         refusals,
-        Ended(figures_of(plan, refusals), exit_code=3 if plan.objects else 0, reason=_said(refusals)),
+        Ended(figures_of(plan, refusals), exit_code=3 if plan.objects else 0, reason=said_of(refusals)),
     )
+
+
+def _partly_written(
+    api: TwilioApi, folder: Path, place: Path, stand: Stand, limits: Limits
+) -> tuple[Plan, Refusals, Ended]:
+    """A plan of which some is written, or undone: it stays, and is to be finished first."""
+    plan = read_plan(place)
+    if stand == "undoing":
+        error = RefusedError(
+            f"{place} is partly undone",
+            remedy=("Finish that with: ", Step("rollback", {"path": folder.parent, "apply": True})),
+        )
+        return plan, (), Ended(figures_of(plan, ()), error=error)
+    refusals = judged(api, plan, limits)
+    reason = f"its plan {place.name} is partly applied, and stays: resume with --apply"
+    said = "; ".join(filter(None, (reason, said_of(refusals))))
+    return plan, refusals, Ended(figures_of(plan, refusals), exit_code=3, reason=said)
 
 
 def finished_plan(folder: Path) -> Plan | None:
@@ -138,11 +169,16 @@ def figures_of(plan: Plan, refusals: Refusals) -> dict[str, int | str]:
         "changes": len(plan.changes),
         "credentials": len(plan.credentials),
         "blockers": blockers_of(plan),
-        "refused_limits": len(refusals),
+        "refused_limits": ", ".join(_limits_of(refusals)),
         "proposals": len(plan.proposals),
     }
 
 
-def _said(refusals: Refusals) -> str:
-    names = ", ".join(dict.fromkeys(name for name, _ in refusals))
+def said_of(refusals: Refusals) -> str:
+    """What refuses a plan, in a line; empty where nothing does."""
+    names = ", ".join(_limits_of(refusals))
     return f"an apply would be refused: {names}" if names else ""
+
+
+def _limits_of(refusals: Refusals) -> list[str]:
+    return [*dict.fromkeys(name for name, _ in refusals)]

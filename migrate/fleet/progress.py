@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -22,6 +22,12 @@ class FleetProgress(ExtractProgress):
         self.requests_now = lambda: sum(one.requests_now() for one in self._working())
         self.trouble = lambda: next((said for one in self._working() if (said := one.trouble())), "")
 
+    def expect(self, sids: Iterable[str]) -> None:
+        """These accounts are to be worked on: each counts, also before it has begun."""
+        with self._lock:
+            for sid in sids:
+                self._readings[sid] = replace(self._readings.get(sid, ServiceProgress(chains=1)), chains_done=0)
+
     def of(self, sid: str, expected: Mapping[str, int] | None = None) -> ExtractProgress:
         """What a stage of an account counts into; `expected` is how many rows each of its services is to bring."""
         with self._lock:
@@ -32,8 +38,9 @@ class FleetProgress(ExtractProgress):
     def done(self, sid: str) -> None:
         """An account is finished with: of its readings only the sums are kept."""
         with self._lock:
-            if sid in self._accounts:
-                now = self._sum(sid, self._accounts.pop(sid))
+            one = self._accounts.pop(sid, None)
+            if one is not None or sid in self._readings:
+                now = self._sum(sid, one) if one else self._readings[sid]
                 self._readings[sid] = replace(now, chains_done=now.chains)
 
     def read(self) -> dict[str, ServiceProgress]:

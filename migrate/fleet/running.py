@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class Account:
     """An account that a stage is run for: its folder (None: the stage has none), and `login`, what is needed to open
-    its API, which is `None` offline.
+    its API, which is `None` offline. `is_named` says that it was asked for by itself.
     """
 
     sid: str
@@ -30,6 +30,7 @@ class Account:
     status: str
     folder: Path | None
     login: Any = field(default=None, repr=False)
+    is_named: bool = False
 
     @property
     def place(self) -> Path:
@@ -61,29 +62,33 @@ Job = Callable[[Account], Ended]
 class Round:
     """One stage over the accounts of a fleet. `note` gets each outcome as it is known, `details` what views need."""
 
-    def __init__(self, job: Job, note: Callable[[AccountOutcome], None], stop_after: int | None = None) -> None:
+    def __init__(
+        self, job: Job, note: Callable[[AccountOutcome], None], stop_after: int | None = None, failed: int = 0
+    ) -> None:
         self._job = job
         self._note = note
         self._stop_after = stop_after
         self._lock = threading.Lock()
         self._begun: set[str] = set()
-        self._failed = 0
+        self._failed = failed
         self._stopping = False
         self.outcomes: dict[str, AccountOutcome] = {}
         self.details: dict[str, Any] = {}
 
-    def run(self, accounts: Sequence[Account], at_a_time: int, where: str) -> None:
-        """Do it for each, so many at a time. `where` is where what was done is kept.
+    def run(self, accounts: Sequence[Account], at_a_time: int, kept: str, *, looks: bool = False) -> None:
+        """Do it for each, so many at a time. `kept` says where what was done is; one that `looks` finishes nothing.
 
         Raises `InterruptedRunError` on Ctrl-C, once all have stopped; every account has an outcome then, too.
         """
 
         def what() -> str:
+            if looks:
+                return "Interrupted while looking at the accounts"
             done = sum(self.outcomes[one.sid].state != "interrupted" for one in accounts if one.sid in self.outcomes)
-            return f"Interrupted: {done:,} of {count(len(accounts), 'account')} are finished with"
+            return f"Interrupted: {done:,} of {count(len(accounts), 'account')} finished"
 
         try:
-            with resumable(what=what, kept=where, remedy=("Resume with: ", AGAIN)):
+            with resumable(what=what, kept=kept, remedy=("Resume with: ", AGAIN)):
                 with Workers(at_a_time, "account", stop=self._stop) as workers:
                     for future in [workers.submit(self._do, account) for account in accounts]:
                         result_of(future)

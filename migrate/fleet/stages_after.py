@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from migrate.extract.progress import ExtractProgress
 from migrate.fleet.plans import newest_plan
 from migrate.fleet.running import Ended
-from migrate.fleet.stages_reading import MAPPED, SNAPSHOT
+from migrate.fleet.stages_reading import MAPPED, SNAPSHOT, refuse_other_account
 from migrate.model.diagnosis import Check, unreached, wrong
 from migrate.model.digest import canonical_json
 from migrate.model.errors import AGAIN, MigrateError, RefusedError
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from migrate.twilio_api.connect import ApiSettings
     from migrate.twilio_api.login import Login
 
+NO_BINDING = "its snapshot has no binding"
 COVERAGE, HEALTH, REHEARSAL = "coverage", "health", "rehearsal.json"
 DiffKind = Literal["snapshot", "mapped", "plan"]
 
@@ -52,7 +53,7 @@ def verify_account(
     total = done.coverage.total
     figures: dict[str, int | str] = {"expected": total.expected, "ready": total.ready}
     if not read_manifest(snapshot).rows:
-        return Ended(figures, "left-out", reason="its snapshot has no binding")
+        return Ended(figures, "left-out", reason=NO_BINDING)
     kept = f"The numbers are kept in {done.file}"
     try:
         refuse_nothing(total, kept=kept)
@@ -111,11 +112,16 @@ def _excess(found: Health, fail_over: float | None) -> RefusedError | None:
     return None
 
 
-def rehearse_account(folder: Path, how: Mapping[str, Any]) -> Ended:
-    """Rehearse an account's load, and keep the result beside it. Raises what `rehearse_load` raises."""
+def rehearse_account(sid: str, folder: Path, how: Mapping[str, Any]) -> Ended:
+    """Rehearse an account's load, and keep the result beside it. An account without a binding has nothing to
+    rehearse. Raises what `rehearse_load` raises, and `RefusedError` for another account's snapshot.
+    """
     from migrate.rehearse.points import Rehearsal
     from migrate.rehearse.rehearsal import rehearse_load
 
+    refuse_other_account(folder, sid)
+    if not read_manifest(folder / SNAPSHOT).rows:
+        return Ended(state="left-out", reason=NO_BINDING)
     failure: MigrateError | None = None
     try:
         held = rehearse_load(folder / MAPPED, folder / SNAPSHOT, **how)
@@ -134,8 +140,9 @@ def _points(held: Rehearsal) -> dict[str, int | str]:
 def doctor_account(settings: ApiSettings, login: Login, friendly_folder: Path) -> Ended:
     """Check an account's credentials, and what Twilio lets them do."""
     from migrate.doctor import diagnose
+    from migrate.twilio_api.login import OF_LOGIN
 
-    own = {name: value for name, value in settings.environment.items() if not name.startswith("TWILIO_")}
+    own = {name: value for name, value in settings.environment.items() if name not in OF_LOGIN}
     own |= {"TWILIO_ACCOUNT_SID": login.account_sid}
     if login.is_api_key:
         own |= {"TWILIO_API_KEY": login.username, "TWILIO_API_SECRET": login.password}
@@ -143,25 +150,24 @@ def doctor_account(settings: ApiSettings, login: Login, friendly_folder: Path) -
         own |= {"TWILIO_AUTH_TOKEN": login.password}
     checks: list[Check] = [*diagnose(replace(settings, environment=own), friendly_folder)]
     figures: dict[str, int | str] = {"checks": len(checks), "wrong": len(wrong(checks))}
+    problems = wrong(checks) or unreached(checks)
+    bad = [check for check in checks if check.name in problems]
     error: MigrateError | None = None
-    if problems := wrong(checks):
-        error = MigrateError(
-            f"Not as it should be: {', '.join(problems)}", remedy=("Fix that, and look again with: ", AGAIN)
-        )
-    elif unknown := unreached(checks):
-        error = MigrateError(
-            f"Twilio did not answer, and it is not known whether all is well: {', '.join(unknown)}",
-            remedy=("Look again later with: ", AGAIN),
-        )
+    if bad:
+        what = "Not as it should be" if wrong(checks) else "Not known, because Twilio did not answer"
+        said = "; ".join(f"{check.name}: {check.found}" for check in bad)
+        error = MigrateError(f"{what}: {said}", remedy=". ".join(dict.fromkeys(check.remedy for check in bad)))
     return Ended(figures, error=error, detail=checks)
 
 
-def diff_account(before: Path, after: Path, kind: DiffKind) -> Ended:
+def diff_account(sid: str, before: Path, after: Path, kind: DiffKind) -> Ended:
     """What has changed in an account between two fleets' folders. Exit code 3 where something has, or where only one
-    has it. Raises what `difference` raises.
+    has it. Raises what `difference` raises, and `RefusedError` for another account's snapshot.
     """
     from migrate.diff.comparing import difference
 
+    for folder in (before, after):
+        refuse_other_account(folder, sid)
     sides = [_side(before, kind), _side(after, kind)]
     lacking = [str(folder) for folder, side in zip((before, after), sides, strict=True) if side is None]
     if lacking:

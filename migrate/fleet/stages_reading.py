@@ -20,6 +20,7 @@ from migrate.model.plan import Plan
 from migrate.snapshot.manifest import NAME as MANIFEST
 from migrate.snapshot.manifest import Manifest, read_manifest
 from migrate.snapshot.unfinished import clear_up
+from migrate.twilio_api.login import is_one_account
 
 if TYPE_CHECKING:
     from migrate.map.rules import Rules
@@ -34,14 +35,28 @@ def extract_account(
     api: TwilioApi, folder: Path, options: ExtractOptions, progress: ExtractProgress
 ) -> tuple[Manifest, Ended]:
     """Make or finish an account's snapshot; one that is finished stays. Raises what `extract_snapshot` raises, and
-    `RefusedError` where a finished one is narrowed otherwise than is asked for.
+    `RefusedError` for another account's, and where a finished one is narrowed otherwise than is asked for.
     """
     snapshot = folder / SNAPSHOT
+    refuse_other_account(folder, api.account_sid)
     if (found := _finished(snapshot)) is not None:
         _refuse_other_filters(snapshot, found, options)
         return found, Ended(_figures(found), "earlier")
     manifest = extract_snapshot(api, snapshot, options, progress)
     return manifest, Ended(_figures(manifest))
+
+
+def refuse_other_account(folder: Path, sid: str) -> None:
+    """Raise `RefusedError` where the snapshot in an account's folder is of another account."""
+    if not (folder / SNAPSHOT / MANIFEST).exists():
+        return
+    found = read_manifest(folder / SNAPSHOT).account_sid
+    if not is_one_account(found, sid):
+        raise RefusedError(
+            f"{folder / SNAPSHOT} is of account {found}, and lies in the folder of {sid}",
+            kept="It is as it was",
+            remedy="Move it back to the folder of its own account",
+        )
 
 
 def _finished(snapshot: Path) -> Manifest | None:
@@ -93,10 +108,12 @@ class Mapping:
 
 def map_account(sid: str, snapshot: Path, mapped: Path, how: Mapping) -> tuple[Summary, Ended]:
     """Map an account's snapshot; what is mapped from it by the same rules stays. Raises what `map_snapshot` raises,
-    `InputError` where there is no finished snapshot, and `RefusedError` for one that was mapped by other rules.
+    `InputError` where there is no finished snapshot, and `RefusedError` for another account's, and for one that
+    was mapped by other rules.
     """
     from migrate.map.mapping import map_snapshot  # it brings DuckDB, long after the first request
 
+    refuse_other_account(snapshot.parent, sid)
     like = how.like_of(sid)
     reason = f"{how.like} has no mapped folder of it, so nothing is carried over" if how.like and not like else ""
     if not how.overwrite and (found := _mapped_from(snapshot, mapped)) is not None:

@@ -20,7 +20,7 @@ from migrate.fleet.plans import Limits
 from migrate.fleet.running import Account, Ended
 from migrate.load.limits import MOST_SERVICES
 from migrate.load.writing import NOTHING_WRITTEN, only_writer
-from migrate.model.errors import MigrateError, RefusedError
+from migrate.model.errors import AGAIN, InterruptedRunError, MigrateError, RefusedError
 
 if TYPE_CHECKING:
     from migrate.fleet.fleet import Fleet
@@ -83,6 +83,7 @@ class Writing:
         self._asks_each = one_by_one
         self._on_look = on_look
         self._say = say
+        self._failed = 0  # accounts, in the look, and one by one
 
     def look(self) -> FleetResult:
         """What would be written; nothing is."""
@@ -97,6 +98,7 @@ class Writing:
         before = {one.sid: one for one in looked.accounts if one.sid not in others}
         if shown.number > self._fleet.options.max_accounts:
             raise _too_many(shown.number, self._fleet.options.max_accounts)
+        self._refuse_many_failures(looked)
         for sid in before.keys() - shown.planned.keys():
             self._fleet.note(self._stage, before[sid])
         accounts = [account for account in self._fleet.accounts if account.sid in shown.planned]
@@ -108,42 +110,90 @@ class Writing:
             raise _not_confirmed()
         return self._write(accounts, shown, before)
 
+    def _refuse_many_failures(self, looked: FleetResult) -> None:
+        """Raise `RefusedError` where the look alone has failed in more accounts than the stopping rule allows."""
+        most = self._fleet.options.stop_after
+        asked = {account.sid for account in self._fleet.accounts if account.place.is_dir()}
+        self._failed = sum(
+            one.sid in asked and one.state == "failed" and one.exit_code == 1 for one in looked.accounts
+        )
+        if most is not None and self._failed > most:
+            error = RefusedError(
+                f"{self._failed:,} accounts could not be looked at, more than the {most:,} that may fail",
+                kept=NOTHING_WRITTEN,
+                remedy="Look again once they answer; or raise --stop-after, or name the others with --account",
+            )
+            error.result = looked
+            raise error
+
     def _look(self, shown: _Shown, most: int) -> FleetResult:
         def job(account: Account) -> Ended:
             with self._fleet.open(account) as api:
                 look = look_at_plan if self._stage == "apply" else look_at_rollback
                 found = look(api, account.place, self._limits)
             if isinstance(found, Ended):
+                self._refuse_lost(account, found)
                 return found
             plan, lifted = found
             shown.add(Planned(account.sid, account.friendly_name, plan, lifted), most)
             return Ended({"changes": len(plan.objects)}, exit_code=3)
 
-        return self._fleet.each(self._stage, job, noted=False, stops=False)
+        return self._fleet.each(self._stage, job, looks=True, needs_folder=True)
+
+    def _refuse_lost(self, account: Account, found: Ended) -> None:
+        """Raise `RefusedError` where nothing is found to undo, and fleet.json says that something was written."""
+        if found.state == "left-out" and self._stage == "rollback" and self._fleet.has_written(account.sid):
+            raise RefusedError(
+                f"fleet.json says that {account.sid} was written to, and no journal of that is in {account.place}",
+                kept=NOTHING_WRITTEN,
+                remedy="Put the journal back: without it no one knows what was there before",
+            )
 
     def _one_by_one(
         self, accounts: Sequence[Account], shown: _Shown, before: dict[str, AccountOutcome]
     ) -> FleetResult:
-        """Ask for each account, and write it before the next is asked for."""
-        most, failed = self._fleet.options.stop_after, 0
-        for account in accounts:
-            if most is not None and failed > most:
-                reason = f"not begun: more than {most} accounts have failed"
-                before[account.sid] = account.outcome("not-begun", 4, reason)
-                continue
+        """Ask for each account, and write it before the next is asked for. What an interruption ends with has what
+        was written until then.
+        """
+        for number, account in enumerate(accounts):
             try:
-                agreed = self._confirm([shown.planned[account.sid]]) is True
-                error: MigrateError = _not_confirmed()
-            except RefusedError as refused:
-                agreed, error = False, refused
-            if not agreed:
-                before[account.sid] = account.outcome("left-out", 4, error.what, error=error)
-                self._fleet.note(self._stage, before[account.sid])
-                continue
-            result = self._write([account], shown, before)
-            before |= {one.sid: one for one in result.accounts if one.sid in before}
-            failed += before[account.sid].state == "failed"
-        return self._fleet.each(self._stage, lambda account: Ended(), accounts=(), earlier=before)
+                outcome = self._asked_and_written(account, shown, before)
+            except InterruptedRunError as error:
+                written = accounts[:number]
+                if isinstance(error.result, FleetResult):
+                    before |= {one.sid: one for one in error.result.accounts if one.sid == account.sid}
+                    written = accounts[: number + 1]
+                what = f"Interrupted at account {number + 1:,} of {len(accounts):,}"
+                kept = f"What was written is kept in {self._fleet.path}" if written else NOTHING_WRITTEN
+                raised = InterruptedRunError(what, kept=kept, remedy=("Resume with: ", AGAIN))
+                raised.result = self._result(before)
+                raise raised from None
+            before[account.sid] = outcome
+        return self._result(before)
+
+    def _asked_and_written(
+        self, account: Account, shown: _Shown, before: dict[str, AccountOutcome]
+    ) -> AccountOutcome:
+        """Ask for an account, and write it if that was agreed to and not too many have failed."""
+        most = self._fleet.options.stop_after
+        if most is not None and self._failed > most:
+            return account.outcome("not-begun", 4, f"not begun: more than {most} accounts have failed")
+        try:
+            agreed = self._confirm([shown.planned[account.sid]]) is True
+            error: MigrateError = _not_confirmed()
+        except RefusedError as refused:
+            agreed, error = False, refused
+        if not agreed:
+            left = account.outcome("left-out", 4, error.what, error=error)
+            self._fleet.note(self._stage, left)
+            return left
+        result = self._write([account], shown, before)
+        outcome = next(one for one in result.accounts if one.sid == account.sid)
+        self._failed += outcome.state == "failed"
+        return outcome
+
+    def _result(self, outcomes: dict[str, AccountOutcome]) -> FleetResult:
+        return self._fleet.each(self._stage, lambda account: Ended(), accounts=(), earlier=outcomes)
 
     def _write(
         self,
@@ -158,7 +208,7 @@ class Writing:
             with self._fleet.open(account) as api, only_writer(api, saying.say):
                 return act(api, account.place, plan_id, self._limits, saying)
 
-        return self._fleet.each(self._stage, job, accounts=accounts, earlier=before)
+        return self._fleet.each(self._stage, job, accounts=accounts, earlier=before, failed=self._failed)
 
 
 def _too_many(number: int, most: int) -> RefusedError:

@@ -93,7 +93,7 @@ def plan_of(journal: Path) -> Path:
 
 def partly_applied(folder: Path, journal: Path) -> list[Path]:
     """The journals in a folder, but for one, of plans that were applied in part, and not undone."""
-    return [path for path in _journals(folder) if path.resolve() != journal.resolve() and _is_partly_applied(path)]
+    return [path for path in journals_of(folder) if path.resolve() != journal.resolve() and _is_partly_applied(path)]
 
 
 def _is_partly_applied(path: Path) -> bool:
@@ -115,7 +115,8 @@ def _readable(path: Path) -> Journal | None:
         return None
 
 
-def _journals(folder: Path) -> list[Path]:
+def journals_of(folder: Path) -> list[Path]:
+    """The journals in a folder, in the order of their names."""
     return sorted(path for path in folder.glob(f"*{JOURNAL}") if path.is_file())
 
 
@@ -126,7 +127,7 @@ def refuse_beside_unfinished(place: Path, plan: Plan) -> None:
     plan that was begun it would have the other's journal. Raises `InputError` for a file that has a journal's name
     and is none.
     """
-    for path in _journals(place) if place.is_dir() else [journal_of(place)]:
+    for path in journals_of(place) if place.is_dir() else [journal_of(place)]:
         try:
             journal = begun_journal(path)
         except InputError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,6 +125,22 @@ def plan_rollback(api: TwilioApi, journal: Journal) -> Plan:
     return _undoing(api, journal)[0]
 
 
+def left_alone(api: TwilioApi, journals: Sequence[Journal]) -> list[str]:
+    """The settings that undoing some journals has left alone, and that are still as somebody else has set them. What
+    the undoing of one has left, and that of another has put back, is back.
+    """
+    left, back = set[str](), set[str]()
+    for journal in journals:
+        found = {*_undoing(api, journal)[1]}
+        left |= found
+        back |= {_named(path, sid) for sid, done in _written(journal).items() for path in done.before} - found
+    return sorted(left - back)
+
+
+def _named(path: str, sid: str) -> str:
+    return f"{path} of {sid}"
+
+
 def _undoing(api: TwilioApi, journal: Journal) -> tuple[Plan, list[str]]:
     """The plan that undoes a journal, and the settings that it leaves alone, as a message names them."""
     left: list[str] = []
@@ -146,7 +162,7 @@ def _undoing(api: TwilioApi, journal: Journal) -> tuple[Plan, list[str]]:
             continue
         foreign = {path for path in differing(done.after, settings) if differing({path: done.before[path]}, settings)}
         findings += [Finding("rollback-left-alone", sid, path) for path in sorted(foreign)]
-        left += [f"{path} of {sid}" for path in sorted(foreign)]
+        left += [_named(path, sid) for path in sorted(foreign)]
         desired = {path: value for path, value in done.before.items() if path not in foreign}
         if fields := differing(desired, settings):
             changes.append(Change(sid, done.name, in_order(settings), in_order(desired), fields))

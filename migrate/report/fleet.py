@@ -40,13 +40,15 @@ STAGES: Mapping[str, str] = {  # what a report is of
     "plan": "what would change",
     "apply": "what was applied",
     "rollback": "what was undone",
+    "verify": "who has registered",
+    "health": "which pushes were refused",
 }
 _SEVERITIES = ("refused", *SEVERITIES)  # of what blocks: limits first
 
 
 @dataclass(frozen=True)
 class Row:
-    """An account as every view has it: its verdict, its numbers in one phrase, and why, where it is not as wanted."""
+    """An account as every view has it: its verdict, its numbers in one phrase, why, and what to do about it."""
 
     verdict: str
     sid: str
@@ -54,18 +56,41 @@ class Row:
     status: str
     numbers: str
     reason: str
+    remedy: str = ""
+
+    @property
+    def why(self) -> str:
+        """Why it is not as wanted, and what to do, in one line that is safe to show."""
+        return printable(f"{self.reason}. {self.remedy}" if self.remedy else self.reason)
 
 
 def rows(result: FleetResult) -> list[Row]:
-    """The accounts, the worst first, and by SID."""
-    every = [_row(account) for account in result.accounts]
+    """The accounts, the worst first: by verdict, then by what the stage has counted, then by SID."""
     order = [*VERDICTS]
-    return sorted(every, key=lambda row: (order.index(row.verdict), row.sid))
+    every = sorted(result.accounts, key=lambda one: (order.index(verdict(one)), -_weight(one.figures), one.sid))
+    return [_row(account) for account in every]
+
+
+def _weight(figures: Mapping[str, int | str]) -> float:
+    """How bad an account's numbers are among those of the same stage: errors by live devices, who is still waited
+    for, what blocks.
+    """
+
+    def number(name: str) -> int:
+        found = figures.get(name, 0)
+        return found if isinstance(found, int) else 0
+
+    if "errors" in figures:
+        return number("errors") / max(1, number("live_devices"))
+    if "expected" in figures:
+        return 1 - number("ready") / max(1, number("expected"))
+    return number("blockers")
 
 
 def _row(account: AccountOutcome) -> Row:
     status = "" if account.status in ("active", "unknown", "") or account.status in account.reason else account.status
-    return Row(verdict(account), account.sid, account.friendly_name, status, numbers(account.figures), account.reason)
+    shown = numbers(account.figures)
+    return Row(verdict(account), account.sid, account.friendly_name, status, shown, account.reason, account.remedy)
 
 
 def verdict(account: AccountOutcome) -> str:
@@ -143,7 +168,7 @@ def _append(text: Text, row: Row, width: int) -> None:
     named = sided(name(row.name)) if row.name else ""
     status = f" ({row.status})" if row.status else ""
     text.append(f"  {BREAK}{named}{status}".rstrip()).append("\n")
-    for detail in filter(None, (row.numbers, printable(row.reason))):
+    for detail in filter(None, (row.numbers, row.why)):
         text.append(f"{'':{width}}  {COLUMN}{detail}\n", "dim")
 
 

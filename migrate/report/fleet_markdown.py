@@ -13,20 +13,20 @@ from migrate.report.wording import count
 _FEW_ROWS = (1_000, 300, 100, 30, 10, 3, 0)  # of each list, in a document that would be too long
 
 
-def fleet_report(result: FleetResult, reports: Collection[str] = ()) -> str:
+def fleet_report(result: FleetResult, reports: Collection[str] = (), page: str = "report.html") -> str:
     """The fleet as a Markdown document of at most 60 kB: of longer lists it has the worst, and says how many more.
 
-    `reports` are the accounts that have one of their own beside it.
+    `reports` are the accounts that have one of their own beside it, and `page` is the same as HTML.
     """
     document = ""
     for most in (len(result.accounts) + len(result.blocks), *_FEW_ROWS):
-        document = _document(result, reports, most)
+        document = _document(result, reports, most, page)
         if len(document.encode()) <= LARGEST:
             break
     return document
 
 
-def _document(result: FleetResult, reports: Collection[str], most: int) -> str:
+def _document(result: FleetResult, reports: Collection[str], most: int, page: str) -> str:
     sums = words.numbers(result.totals)
     lines = [
         f"# Fleet: {words.STAGES.get(result.stage, result.stage)}",
@@ -42,9 +42,9 @@ def _document(result: FleetResult, reports: Collection[str], most: int) -> str:
             "| severity | code | accounts | services | which |",
             "|---|---|---:|---:|---|",
         ]
-        lines += _limited(head, map(_block, shown), most, "code")
+        lines += _limited(head, map(_block, shown), most, "code", page)
     head = ["## Accounts", "", "| verdict | account | name | numbers | why |", "|---|---|---|---|---|"]
-    lines += _limited(head, (_account(row, reports) for row in words.rows(result)), most, "account")
+    lines += _limited(head, (_account(row, reports) for row in words.rows(result)), most, "account", page)
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
@@ -59,11 +59,11 @@ def _account(row: words.Row, reports: Collection[str]) -> str:
     sid = f"[`{row.sid}`]({row.sid}/report.html)" if row.sid in reports else f"`{row.sid}`"
     named = code(printable(row.name)) if row.name else ""
     status = f" ({row.status})" if row.status else ""
-    return f"| {row.verdict}{status} | {sid} | {named} | {escape(row.numbers)} | {escape(printable(row.reason))} |"
+    return f"| {row.verdict}{status} | {sid} | {named} | {escape(row.numbers)} | {escape(row.why)} |"
 
 
-def _limited(head: Sequence[str], rows: Iterable[str], most: int, noun: str) -> list[str]:
+def _limited(head: Sequence[str], rows: Iterable[str], most: int, noun: str, page: str) -> list[str]:
     every = [*rows]
     left = len(every) - most
-    rest = [f"… and {count(left, f'more {noun}')}; `report.html` beside this report has all.", ""] if left > 0 else []
+    rest = [f"… and {count(left, f'more {noun}')}; `{page}` beside this report has all.", ""] if left > 0 else []
     return [*head, *every[:most], "", *rest]

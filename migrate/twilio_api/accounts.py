@@ -6,7 +6,7 @@ A subaccount's auth token lives in its `Login` alone, in memory (FACTS.md, "Acco
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ ACCOUNTS_PATH = "/Accounts"
 STATUSES = ("active", "suspended", "closed")
 UNKNOWN = "unknown"  # the status of an account that was not listed, or that Twilio says in another word
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{8,}")  # what stands for a token that is not shown has other characters, or fewer
+_MOST_IDLE_PAGES = 3
 _NAMED = 5  # SIDs that an error names
 _OWN_KEYS = "name a key of each account in a file (--accounts-file)"
 
@@ -84,7 +85,16 @@ def choose_accounts(settings: ApiSettings, choice: AccountChoice) -> list[Twilio
     for sid, key in keys.items():
         if key:
             found[sid] = replace(found[sid], login=key) if sid in found else _keyed(sid, key, login.account_sid)
-    return [found[sid] for sid in sorted(found)]
+    return [_without_tokens(found[sid], found.values()) for sid in sorted(found)]
+
+
+def _without_tokens(account: TwilioAccount, every: Iterable[TwilioAccount]) -> TwilioAccount:
+    """The account; where somebody has put a token into its name, that is not shown."""
+    name = account.friendly_name
+    for one in every:
+        if one.login and one.login.password in name:
+            name = name.replace(one.login.password, "…")
+    return replace(account, friendly_name=name) if name != account.friendly_name else account
 
 
 def _keyed(sid: str, login: Login | None, main: str) -> TwilioAccount:
@@ -115,11 +125,16 @@ def _listed(settings: ApiSettings, login: Login) -> dict[str, TwilioAccount]:
             remedy=f"Name it (--accounts-url, CHAT_MIGRATE_ACCOUNTS_URL); or {_OWN_KEYS}",
         )
     found: dict[str, TwilioAccount] = {}
+    idle = 0  # pages in a row without a new account: some may repeat, where accounts come meanwhile
     with open_api(replace(settings, page_size=DEFAULT_PAGE_SIZE)) as api:
         try:
             for page in api.pages(
                 "accounts", ACCOUNTS_PATH, read=partial(_read, own=login.account_sid), sizes=PAGE_SIZES
             ):
+                is_idle = bool(page.content) and found.keys() >= {account.sid for account, _ in page.content}
+                idle = idle + 1 if is_idle else 0
+                if idle > _MOST_IDLE_PAGES:
+                    raise TwilioError("The list of accounts does not end: its pages have none that is new")
                 for account, owner in page.content:
                     if account.sid == login.account_sid and owner not in ("", account.sid):
                         raise UsageError(

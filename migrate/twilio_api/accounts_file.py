@@ -51,9 +51,9 @@ def read_accounts_file(path: Path, environment: Mapping[str, str]) -> dict[str, 
         if not words:
             continue
         where = f"{path}, line {number}"
-        if kind_of(words[0]) != ACCOUNT:
-            raise InputError(f"{where} does not begin with the SID of an account", remedy=f"{_FORM}. {_BY_REFERENCE}")
         sid = normal(words[0])
+        if kind_of(sid) != ACCOUNT:
+            raise InputError(f"{where} does not begin with the SID of an account", remedy=f"{_FORM}. {_BY_REFERENCE}")
         if sid in found:
             raise InputError(f"{where} names {sid} again, after line {lines[sid]}", remedy="Leave one of them out")
         lines[sid] = number
@@ -89,8 +89,10 @@ def _capital(text: str) -> str:
 def _content(what: str, place: str) -> str:
     """What a file holds that a line names. Raises `InputError` where others may read it: then it is no secret."""
     try:
+        mode = Path(place).expanduser().stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # opening a pipe would wait
+            raise InputError(f"{_capital(what)} is no regular file", remedy=_VALUE)
         with Path(place).expanduser().open("rb") as file:
-            mode = Path(place).expanduser().stat().st_mode
             data = file.read(_MOST_OF_KEY)
     except OSError as error:
         raise InputError(f"{_capital(what)} cannot be read: {reason_of(error)}") from None

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from migrate.model.errors import UsageError
 from migrate.model.sids import ACCOUNT, API_KEY, DIGITS, SERVICE, is_account_sid, is_api_key_sid
 
+# The variables that a login is made of.
+OF_LOGIN = ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "TWILIO_API_KEY", "TWILIO_API_SECRET")
 # Stands for the account in cassettes, and so in everything that is made by replaying one.
 REPLAY_ACCOUNT_SID = "AC" + "0" * 32
 

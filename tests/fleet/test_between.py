@@ -88,7 +88,7 @@ def test_each_plan_is_undone_by_itself_and_the_same_call_undoes_the_earlier_one(
         assert states(fleet.apply(confirm=yes)) == {"01": ("done", 0)}
         assert firm.settings(1) != applied
         undone = fleet.rollback(confirm=yes)
-        assert states(undone) == {"01": ("done", 3)}
+        assert states(undone) == {"01": ("done", 6)}
         assert "plan.json; the same command undoes it" in reason(undone, 1)
         assert firm.settings(1) == applied
         assert states(fleet.rollback(confirm=yes)) == {"01": ("done", 0)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from migrate.cli.commands.fleet_shared import ended, finish, offline
+from migrate.cli.commands.fleet_shared import ended, offline
 from migrate.cli.console import Screen
 from migrate.cli.fleet_options import FleetAsked
 from migrate.model.errors import Step
@@ -27,27 +27,22 @@ def map_fleet(
 ) -> None:
     """Map each account's snapshot, into the same folder or another."""
     there = out or folder
-    with offline(asked, folder, screen) as fleet:
-        done = ended(lambda: fleet.map(there, rules, like, overwrite=overwrite))
-    finish(done, screen, f"chat-migrate show {there}", "see what would change:", Step("load", {"mapped": there}))
+    with offline(asked, folder, screen) as night:
+        done = ended(lambda: night.fleet.map(there, rules, like, overwrite=overwrite))
+        night.finish(done, f"chat-migrate show {there}", "see what would change:", Step("load", {"mapped": there}))
 
 
 def rehearse_fleet(asked: FleetAsked, folder: Path, screen: Screen, **how: Any) -> None:
     """Rehearse each account's load, one after the other."""
-    with offline(asked, folder, screen) as fleet:
-        done = ended(lambda: fleet.rehearse(**how))
-    finish(
-        done,
-        screen,
-        f"{folder / 'AC…' / 'rehearsal.json'}",
-        "plan, and look at the report:",
-        Step("load", {"mapped": folder}),
-    )
+    with offline(asked, folder, screen) as night:
+        done = ended(lambda: night.fleet.rehearse(**how))
+        where = f"see {folder / 'AC…' / 'rehearsal.json'}"
+        night.finish(done, where, "plan, and look at the report:", Step("load", {"mapped": folder}))
 
 
 def diff_fleet(asked: FleetAsked, before: Path, after: Path, kind: DiffKind, screen: Screen) -> int:
     """Compare each account that both folders have. Gives the exit code for --detailed-exitcode."""
-    with offline(asked, before, screen) as fleet:
-        done = ended(lambda: fleet.diff(after, kind))
-    finish(done, screen, "use --json")
+    with offline(asked, before, screen) as night:
+        done = ended(lambda: night.fleet.diff(after, kind))
+        night.finish(done, "use --json")
     return done[0].exit_code

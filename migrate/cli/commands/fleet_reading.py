@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from migrate.cli.commands.fleet_shared import ended, finish, live, write_reports
+from migrate.cli.commands.fleet_shared import ended, live
 from migrate.cli.commands.reporting import write_report
 from migrate.cli.console import Screen
 from migrate.cli.fleet_options import FleetAsked
@@ -23,15 +23,10 @@ def extract_fleet(
     asked: FleetAsked, out: Path, options: ExtractOptions, settings: ApiSettings, screen: Screen
 ) -> None:
     """Make a snapshot of each account; one that is finished stays."""
-    with live(asked, out, settings, screen) as (fleet, *_):
-        done = ended(lambda: fleet.extract(options))
-    finish(
-        done,
-        screen,
-        f"chat-migrate show {out}",
-        "translate them into push configuration:",
-        Step("map", {"snapshot": out}),
-    )
+    with live(asked, out, settings, screen, may_be_new=True) as night:
+        done = ended(lambda: night.fleet.extract(options))
+        where = f"chat-migrate show {out}"
+        night.finish(done, where, "translate them into push configuration:", Step("map", {"snapshot": out}))
 
 
 def run_fleet(
@@ -45,16 +40,11 @@ def run_fleet(
     like: Path | None,
 ) -> None:
     """Extract, map and plan each account, with its reports, and write the report of the fleet."""
-    with live(asked, out, settings, screen) as (fleet, *_):
-        done = ended(lambda: fleet.run(options, rules, like, on_plan=report_of_account))
-        page = write_reports(done[0], out)
-    finish(
-        done,
-        screen,
-        f"see {page}",
-        f"read {page}; edit what needs it, and look again:",
-        Step("load", {"mapped": out}),
-    )
+    with live(asked, out, settings, screen, may_be_new=True) as night:
+        done = ended(lambda: night.fleet.run(options, rules, like, on_plan=report_of_account))
+        page = out / "report.html"
+        again = f"read {page}; edit what needs it, and look again:"
+        night.finish(done, f"see {page}", again, Step("load", {"mapped": out}), report="report")
 
 
 def report_of_account(sid: str, folder: Path, plan: Plan, refusals: Sequence[tuple[str, str]]) -> None:

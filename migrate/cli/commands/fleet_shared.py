@@ -6,17 +6,21 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import replace
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
+
+import click
 
 from migrate.cli.commands.applying import done_of
 from migrate.cli.console import Screen
 from migrate.cli.fleet_options import FleetAsked
 from migrate.cli.paths import NAMES_ACCOUNTS
-from migrate.cli.spelling import API_OPTIONS, command_of, same_options
-from migrate.model.errors import MigrateError, Step
+from migrate.cli.spelling import API_OPTIONS, command_of, same_command, same_options, words_of
+from migrate.model.errors import AGAIN, InterruptedRunError, MigrateError, Step, reason_of
+from migrate.runtime.interrupts import resumable
 
 if TYPE_CHECKING:
     from migrate.fleet.fleet import Fleet, FleetOptions
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     from migrate.fleet.progress import FleetProgress
     from migrate.twilio_api.connect import ApiSettings
 
+CHANGES_PENDING = 3
 MOST_MESSAGES = 20  # that differ, and are said while the accounts are worked on
 STOP_AFTER = 3  # failed accounts, of those that are written to
 _ACCOUNT = re.compile(r"AC[0-9a-f]{32}")
@@ -57,7 +62,7 @@ class Gathered:
 
 
 class Display:
-    """The progress of a fleet on the screen, which makes room for a question."""
+    """The progress of a fleet on the screen, which makes room for a question, and for the result."""
 
     def __init__(self, screen: Screen, progress: FleetProgress) -> None:
         self._screen = screen
@@ -69,23 +74,96 @@ class Display:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take it off the screen."""
         self._shown.close()
 
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Take it off the screen meanwhile."""
-        self._shown.close()
+        self.close()
         try:
             yield
         finally:
             self._shown.enter_context(self._screen.progress(self._progress))
 
 
+@dataclass(frozen=True)
+class Night:
+    """One command of a fleet while it runs: the fleet, its progress, what its accounts say, and how it was called."""
+
+    fleet: Fleet
+    display: Display
+    said: Gathered
+    screen: Screen
+
+    def finish(self, done: Ended, where: str, what: str = "", step: Step | None = None, *, report: str = "") -> None:
+        """Write the report of this name, show what became of the accounts, and then what comes next, or the error
+        that says which are not finished.
+
+        `where` says where all of it is; `step` is the next, for the same accounts. What was done is shown whatever
+        cannot be written.
+        """
+        from migrate.report.fleet import fleet_view
+
+        result, failure = done
+        for account in result.accounts:
+            if account.error and account.remedy:
+                account.error.spell(partial(_step_of, account.sid, result.folder))
+        unwritten = self._report(result, report) if report and result.folder else None
+        self.display.close()
+        data = {**result.to_json(), "exit_code": exit_code_of(result.exit_code)}
+        self.screen.result(data, lambda: fleet_view(result, where))
+        if failure := failure or result.failure():
+            if unwritten:
+                self.screen.say(f"Warning: {unwritten}")
+            raise failure
+        if unwritten:
+            raise unwritten
+        if step:
+            self.screen.next(what, fleet_command(step, self.fleet.is_of_file_alone))
+
+    def _report(self, result: FleetResult, name: str) -> MigrateError | None:
+        """Write a report of the whole fleet, as HTML and as Markdown. Gives the error where that was not possible."""
+        from migrate.report.fleet_markdown import fleet_report
+        from migrate.report.html.fleet import fleet_page
+        from migrate.storage.files import write_whole
+
+        folder = result.folder or Path()
+        kept = "What was done is shown, and kept in the folders of the accounts"
+        remedy = ("The same command writes it again: ", AGAIN)
+        try:
+            whole = self.fleet.whole(result)
+            there = {account.sid for account in whole.accounts if (folder / account.sid / "report.html").is_file()}
+            write_whole(folder / f"{name}.html", fleet_page(whole, there))
+            write_whole(folder / f"{name}.md", fleet_report(whole, there, f"{name}.html"))
+        except KeyboardInterrupt:
+            return InterruptedRunError(
+                f"Interrupted before {folder / name}.html was written", kept=kept, remedy=remedy
+            )
+        except OSError as error:
+            return MigrateError(
+                f"{folder / name}.html cannot be written: {reason_of(error)}", kept=kept, remedy=remedy
+            )
+        return None
+
+
 @contextmanager
 def live(
-    asked: FleetAsked, folder: Path | None, settings: ApiSettings, screen: Screen, *, writes: bool = False
-) -> Iterator[tuple[Fleet, Display, Gathered]]:
-    """The fleet whose accounts are asked for at Twilio, its progress on the screen, and what its accounts say."""
+    asked: FleetAsked,
+    folder: Path | None,
+    settings: ApiSettings,
+    screen: Screen,
+    *,
+    writes: bool = False,
+    may_be_new: bool = False,
+) -> Iterator[Night]:
+    """The fleet whose accounts are asked for at Twilio, its progress on the screen, and what its accounts say.
+
+    `may_be_new` says whether its folder is made where it is not there.
+    """
     from migrate.fleet.fleet import open_fleet
     from migrate.fleet.progress import FleetProgress
     from migrate.twilio_api.accounts import AccountChoice
@@ -94,21 +172,26 @@ def live(
     told = replace(settings, say=lambda message: said.say(f"Warning: {message}"))
     choice = AccountChoice(asked.all, asked.sids, asked.file)
     options = _options(asked, writes=writes)
-    opened = open_fleet(told, choice, folder, options, progress)
-    with closing(said), opened as fleet, Display(screen, progress) as display:
-        yield fleet, display, said
+    opened = open_fleet(told, choice, folder, options, progress, may_be_new=may_be_new)
+    with _resumable(folder), closing(said), opened as fleet, Display(screen, progress) as display:
+        yield Night(fleet, display, said, screen)
 
 
 @contextmanager
-def offline(asked: FleetAsked, folder: Path, screen: Screen) -> Iterator[Fleet]:
+def offline(asked: FleetAsked, folder: Path, screen: Screen) -> Iterator[Night]:
     """The fleet whose accounts its folder names, with its progress on the screen."""
     from migrate.fleet.fleet import offline_fleet
     from migrate.fleet.progress import FleetProgress
 
-    progress = FleetProgress()
-    fleet = offline_fleet(folder, () if asked.all else asked.sids, _options(asked), progress)
-    with screen.progress(progress):
-        yield fleet
+    progress, said = FleetProgress(), Gathered(screen)
+    fleet = offline_fleet(folder, asked.sids, _options(asked), progress, every=asked.all)
+    with _resumable(folder), closing(said), Display(screen, progress) as display:
+        yield Night(fleet, display, said, screen)
+
+
+def _resumable(folder: Path | None) -> AbstractContextManager[None]:
+    """Say of an interruption what is kept, and how to resume, wherever it comes."""
+    return resumable(kept=f"What was done is kept in {folder}" if folder else "", remedy=("Resume with: ", AGAIN))
 
 
 def _options(asked: FleetAsked, *, writes: bool = False) -> FleetOptions:
@@ -128,34 +211,37 @@ def ended(call: Callable[[], FleetResult]) -> Ended:
     return done_of(call, FleetResult)
 
 
-def finish(done: Ended, screen: Screen, where: str, what: str = "", step: Step | None = None) -> None:
-    """Show what became of the accounts; then what comes next, or the error that says which are not finished.
+def exit_code_of(code: int) -> int:
+    """The code that the process ends with: that changes are pending is said by --detailed-exitcode alone."""
+    return 0 if code == CHANGES_PENDING and not click.get_current_context().params.get("detailed_exitcode") else code
 
-    `where` says where all of it is; `step` is the next, for the same accounts.
+
+def fleet_command(step: Step, is_of_file_alone: bool = False) -> str:
+    """The command of a stage for the same accounts, asked for in the same way as far as that command can be.
+
+    What stays offline takes its accounts from the folder. A fleet `is_of_file_alone` where no main account was asked.
     """
-    from migrate.report.fleet import fleet_view
+    context = click.get_current_context()
+    group = context.find_root().command
+    command = group.get_command(context, step.stage) if isinstance(group, click.Group) else None
+    known = {param.name for param in command.params} if command else set()
+    names = [name for name in (*NAMES_ACCOUNTS, "only", *API_OPTIONS) if name in known and name not in step.arguments]
+    options = same_options(*names)
+    is_file_given = context.params.get("accounts_file") is not None
+    if "accounts_file" not in known and is_file_given and not context.params["all_accounts"]:
+        options = ["--accounts", *options]
+    elif "accounts_file" in known and "accounts_file" not in context.params and is_of_file_alone:
+        options = ["--accounts-file", "FILE", *options]
+    return command_of(step, *options)
 
-    result, failure = done
-    screen.result(result.to_json(), lambda: fleet_view(result, where))
-    if failure := failure or result.failure():
-        raise failure
-    if step:
-        screen.next(what, fleet_command(step))
 
-
-def fleet_command(step: Step) -> str:
-    """The command of a stage for the same accounts, asked for in the same way."""
-    return command_of(step, *same_options(*NAMES_ACCOUNTS, *API_OPTIONS))
-
-
-def write_reports(result: FleetResult, folder: Path) -> Path:
-    """Write the report of a fleet, as HTML and as Markdown. Gives the first."""
-    from migrate.report.fleet_markdown import fleet_report
-    from migrate.report.html.fleet import fleet_page
-    from migrate.storage.files import write_whole
-
-    page = folder / "report.html"
-    there = {account.sid for account in result.accounts if (folder / account.sid / page.name).is_file()}
-    write_whole(page, fleet_page(result, there))
-    write_whole(folder / "report.md", fleet_report(result, there))
-    return page
+def _step_of(sid: str, folder: Path | None, step: Step) -> str:
+    """How a step that the error of an account names is spelt: for that account, where it is a fleet's."""
+    of_file = click.get_current_context().params.get("accounts_file") is not None
+    these = same_options("accounts_file") if of_file else ["--account", sid]
+    if not step.stage:
+        again = same_command(*these, without=(*NAMES_ACCOUNTS, "only"))
+        return " ".join([again, *words_of(step)])
+    if folder in step.arguments.values():
+        return command_of(step, *these, *same_options(*API_OPTIONS))
+    return command_of(step)

@@ -60,7 +60,7 @@ def standin(
     faults: Faults,
     screen: Screen,
 ) -> None:
-    """Serve a local imitation of the three Twilio APIs, until Ctrl-C.
+    """Serve a local imitation of Twilio's APIs, until Ctrl-C.
 
     Things can be made to go wrong, the same way each time, to rehearse a migration under bad conditions.
 
