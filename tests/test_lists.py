@@ -11,13 +11,12 @@ from urllib.parse import urlsplit
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
 from migrate.model.errors import RefusedError
 from migrate.standin import app
-from migrate.standin.world import Service
+from migrate.standin.world import Binding
 from migrate.twilio_api.addresses import Addresses
 from tests.conftest import Run, Serve, service_sid, tiny_world
 from tests.scripted import Reply, Scripted, scripted
@@ -238,14 +237,15 @@ def test_a_page_without_an_end_that_comes_whole_the_second_time_is_taken_then(
 # --- what comes is what was asked for -----------------------------------------------------------------------
 
 
+def all_of_them(binding: Binding) -> bool:
+    """What a server wants that ignores its filters."""
+    return True
+
+
 @pytest.fixture
 def ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the stand-in ignore both filters."""
-
-    def all_of_them(self: Any, request: web.Request, service: Service, user: str | None = None) -> Any:
-        return self._visible(request, service)
-
-    monkeypatch.setattr(app._StandIn, "_found", all_of_them)
+    monkeypatch.setattr(app._StandIn, "_wanted", lambda *_: all_of_them)
 
 
 WORLD = tiny_world(bindings=[{"count": 30, "identity": "person-{n}", "binding_type": ["apn", "fcm"]}])
@@ -285,7 +285,7 @@ def test_verify_takes_no_more_from_a_server_that_ignores_the_filter_of_its_snaps
 ) -> None:
     serve(WORLD)
     assert run("extract", "--out", tmp_path / "s", "--identity", "person-0002").exit_code == 0
-    monkeypatch.setattr(app._StandIn, "_found", lambda self, request, service, user=None: service.bindings)
+    monkeypatch.setattr(app._StandIn, "_wanted", lambda *_: all_of_them)
     result = run("verify", tmp_path / "s", "--coverage", tmp_path / "c")
     assert (result.exit_code, result.stderr.count("\n")) == (4, 1), result.output
     assert "narrowed by Identity" in result.stderr

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from migrate.cli.standin_options import standin_options
 from migrate.standin.faults import DEFAULT_KINDS, KINDS, Faults
+from migrate.standin.paging import PageSizes
 from migrate.standin.world import World
 from tests.conftest import ROOT, Run
 
@@ -23,7 +24,7 @@ def given(*arguments: str) -> Faults:
 
     @click.command()
     @standin_options
-    def probe(port: int, world: Any, faults: Faults) -> None:
+    def probe(port: int, world: Any, sizes: PageSizes, faults: Faults) -> None:
         seen.append(faults)
 
     result = CliRunner().invoke(probe, arguments)

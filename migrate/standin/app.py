@@ -234,21 +234,19 @@ class _StandIn:
         render: Callable[[Binding], dict[str, Any]],
         user: str | None = None,
     ) -> web.Response:
-        """A page of a service's bindings that the request's filters want; `user` has its own list, where identities
-        are no filter.
-        """
-        query = request.query
-        types = frozenset(query.getall("BindingType", ()))
-        identities = frozenset(query.getall("Identity", ())) if user is None else frozenset()
+        """A page of a service's bindings, or of those of one `user`."""
+        visible, wanted = self._visible(request, service), self._wanted(request, service, user)
+        return page_answer(request, self.sizes, "bindings", visible, render, wanted)
 
-        def wanted(binding: Binding) -> bool:
-            return (
-                (not types or binding.binding_type in types)
-                and (not identities or binding.identity in identities)
-                and (user is None or user in (binding.identity, user_sid(service.sid, binding.identity or "")))
-            )
-
-        return page_answer(request, self.sizes, "bindings", self._visible(request, service), render, wanted)
+    def _wanted(self, request: web.Request, service: Service, user: str | None) -> Callable[[Binding], bool]:
+        """Which bindings a request asks for, by its filters; the list of a `user` has none by identity."""
+        types = frozenset(request.query.getall("BindingType", ()))
+        identities = frozenset(request.query.getall("Identity", ())) if user is None else frozenset()
+        return lambda binding: (
+            (not types or binding.binding_type in types)
+            and (not identities or binding.identity in identities)
+            and (user is None or user in (binding.identity, user_sid(service.sid, binding.identity or "")))
+        )
 
     def _visible(self, request: web.Request, service: Service) -> list[Binding]:
         """Chat shows its own bindings; Conversations shows its own, and as a rule Chat's."""

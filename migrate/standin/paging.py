@@ -88,7 +88,9 @@ class Paged:
         size = sizes.choose(query.get("PageSize"), self.version, self.key)
         number = _page_number(query.get("Page", "0"))
         place, is_backward = self._place(items, number, query.get("PageToken"))
-        earlier, later = _before(items, place, wanted), _after(items, place, wanted)
+        most = size + 1  # with the one that says whether there is a page beyond
+        earlier = _before(items, place, wanted, most if is_backward else 1)
+        later = _after(items, place, wanted, 1 if is_backward else most)
         shown = [*islice(earlier if is_backward else later, size)]
         if is_backward:
             shown.reverse()
@@ -130,12 +132,18 @@ class Paged:
         return f"{self.origin}{self.path}?{urlencode(filters + paging)}"
 
 
-def _after(items: Sequence[Numbered], place: int, wanted: Callable[[Any], bool]) -> Iterator[Numbered]:
-    return (item for item in map(items.__getitem__, range(place, len(items))) if wanted(item))
+def _after(
+    items: Sequence[Numbered], place: int, wanted: Callable[[Any], bool], at_a_time: int
+) -> Iterator[Numbered]:
+    for start in range(place, len(items), at_a_time):
+        yield from filter(wanted, items[start : start + at_a_time])
 
 
-def _before(items: Sequence[Numbered], place: int, wanted: Callable[[Any], bool]) -> Iterator[Numbered]:
-    return (item for item in map(items.__getitem__, range(place - 1, -1, -1)) if wanted(item))
+def _before(
+    items: Sequence[Numbered], place: int, wanted: Callable[[Any], bool], at_a_time: int
+) -> Iterator[Numbered]:
+    for end in range(place, 0, -at_a_time):
+        yield from filter(wanted, reversed(items[max(0, end - at_a_time) : end]))
 
 
 def _page_number(text: str) -> int:

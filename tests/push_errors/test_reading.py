@@ -33,9 +33,10 @@ def _few_a_query(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_few_a_query")
-@pytest.mark.parametrize("by", ["generated", "created"])
-@pytest.mark.parametrize("beyond", ["ends", "refused"])
-@pytest.mark.parametrize("size", [50, 30])
+@pytest.mark.parametrize(
+    ("by", "beyond", "size"),
+    [("generated", "ends", 50), ("generated", "refused", 30), ("created", "ends", 30), ("created", "refused", 50)],
+)
 def test_more_than_a_query_gives_are_read_in_pieces(
     tmp_path: Path, run: Run, monitored: Monitored, by: str, beyond: str, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
