@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -27,6 +26,7 @@ from migrate.map.small_services import Service as SmallService
 from migrate.model.errors import InputError, InterruptedRunError
 from migrate.model.schemas import BINDINGS, MAPPED_BINDINGS, PENDING
 from migrate.runtime import interrupts
+from migrate.storage import database
 from migrate.storage.database import FullMemoryError
 from migrate.verify import partition
 from migrate.verify.partition import ServiceParts, partitions, verify_partition
@@ -54,13 +54,13 @@ def services_of(folder: Path, many: int) -> Path:
 def connections(monkeypatch: pytest.MonkeyPatch) -> list[None]:
     """One item for each database that was opened."""
     opened: list[None] = []
-    connect = duckdb.connect
+    connection = database._Instances.connection
 
-    def counting(*words: Any, **options: Any) -> Any:
+    def counting(*words: Any) -> Any:
         opened.append(None)
-        return connect(*words, **options)
+        return connection(*words)
 
-    monkeypatch.setattr(duckdb, "connect", counting)
+    monkeypatch.setattr(database._Instances, "connection", counting)
     return opened
 
 

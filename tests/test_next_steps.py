@@ -26,6 +26,7 @@ from migrate.model.errors import MigrateError, place_of
 from migrate.rehearse import rehearsal
 from migrate.rehearse.points import Conditions
 from migrate.standin.world import World
+from migrate.storage import database
 from migrate.storage.database import over_parts
 from tests.conftest import Run, Serve, tiny_world
 from tests.scripted import Reply, Scripted, scripted
@@ -322,12 +323,12 @@ def test_what_has_no_name_is_told_as_what_it_is_for() -> None:
 
 
 def test_a_full_disk_below_duckdb_names_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(**_: Any) -> Any:
+    def full(*_: Any) -> Any:
         raise duckdb.IOException(
             f'IO Error: Could not write file "{tmp_path}/.duckdb-ab12/duckdb_temp_storage-0.tmp": No space left on device'
         )
 
-    monkeypatch.setattr(duckdb, "connect", full)
+    monkeypatch.setattr(database._Instances, "connection", full)
     with pytest.raises(MigrateError) as told, over_parts([], tmp_path):
         pass
     assert f'Could not write file "{tmp_path}": No space left on device' in str(told.value)

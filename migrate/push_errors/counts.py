@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import pyarrow.parquet as pq
 from migrate.model.counted_errors import ErrorCount as ErrorCount
 from migrate.model.schemas import PUSH_ERRORS_BY_HOUR
 from migrate.snapshot.reader import Snapshot
-from migrate.storage.database import over_views
+from migrate.storage.database import over_views, view_of
 
 # Whose push it was, as far as the alert says, or the snapshot says of the binding that the alert names. A device that
 # has registered since may have had another credential then.
@@ -136,6 +135,6 @@ def _rows(
 @contextmanager
 def _attributed(file: Path, scratch: Path, snapshot: Snapshot | None) -> Iterator[Any]:
     with over_views({"bindings": _parts(snapshot)}, scratch, by_service=True) as database:
-        database.read_parquet(glob.escape(str(file))).create_view("errors")  # it has services in a column
+        database.execute(view_of("errors", [file], by_service=False))  # it has services in a column
         database.execute(_ATTRIBUTED)
         yield database

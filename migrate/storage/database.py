@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -24,6 +24,64 @@ _WITH_SERVICE = r"""
     * EXCLUDE (filename), regexp_extract(filename, 'service_sid=([^/\\]*)[/\\][^/\\]*$', 1) AS service_sid
 """
 _OWN_FILES = re.compile(r"[/\\]\.duckdb-[^\"'\s]*")  # what it keeps meanwhile, whose names say nothing
+
+
+class _Instances:
+    """DuckDB's instances, which take some 50 ms to begin: one that is idle is used again, by one caller at a time.
+
+    What is made in a connection is temporary, and gone with it. An instance whose connection has ended with an error,
+    or that went to the disk, is not used again. A process that is forked has none of them.
+    """
+
+    def __init__(self) -> None:
+        self._idle: list[duckdb.DuckDBPyConnection] = []
+        self._lost: list[
+            duckdb.DuckDBPyConnection
+        ] = []  # kept, because their end waits for threads that are not here
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._forget)
+
+    def _forget(self) -> None:
+        self._lost, self._idle = [*self._lost, *self._idle], []
+
+    @contextmanager
+    def connection(self, memory_limit: str, folder: str) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection with nothing in it, to an instance with these limits and this folder for what it has no room
+        for.
+        """
+        settings = {"memory_limit": memory_limit, "temp_directory": folder}
+        instance = self._taken(settings)
+        try:
+            with instance.cursor() as database:
+                yield database
+        except BaseException:
+            instance.close()
+            raise
+        if len(self._idle) < _MOST_IDLE:
+            self._idle.append(instance)
+        else:
+            instance.close()
+
+    def _taken(self, settings: Mapping[str, str]) -> duckdb.DuckDBPyConnection:
+        """An idle instance with these settings and no others, or a new one."""
+        try:
+            instance = self._idle.pop()
+        except IndexError:
+            return duckdb.connect(config={**settings, "autoload_known_extensions": False})
+        try:
+            for name, value in settings.items():
+                instance.execute(f"SET {name} = '{value.replace(chr(39), 2 * chr(39))}'")
+            for name in _CHANGED:
+                instance.execute(f"RESET {name}")
+        except duckdb.Error:  # it went to the disk, and keeps to that folder
+            instance.close()
+            return self._taken(settings)
+        return instance
+
+
+_MOST_IDLE = os.cpu_count() or 1
+_CHANGED = ("threads", "preserve_insertion_order")  # settings of an instance that callers change
+_INSTANCES = _Instances()
 
 
 class FullMemoryError(MigrateError):
@@ -51,29 +109,24 @@ def over_views(
     With `by_service`, there is also a column `service_sid`. What does not fit into memory goes into
     a private folder in `scratch`, and is gone afterwards. Ctrl-C during a query is a KeyboardInterrupt.
     """
-    with tempfile.TemporaryDirectory(dir=scratch, prefix=".duckdb-") as folder:
-        settings: dict[str, Any] = {
-            "memory_limit": memory_limit,
-            "temp_directory": folder,
-            "autoload_known_extensions": False,
-        }
-        with (
-            _told_plainly(scratch),
-            duckdb.connect(config=settings) as database,
-            stopped_by(database.interrupt),  # DuckDB hears of Ctrl-C between some steps of a query only
-        ):
-            # In a notebook it would show one of its own; and where it lacks what that needs, it does not take a no.
-            with suppress(duckdb.InvalidInputException):
-                database.execute("SET enable_progress_bar = false")
-            for name, parts in views.items():
-                if parts:
-                    database.execute(_view(name, parts, by_service=by_service))
-                else:
-                    database.register(name, _none_of_them(schema, by_service=by_service))
-            yield database
+    with (
+        tempfile.TemporaryDirectory(dir=scratch, prefix=".duckdb-") as folder,
+        _told_plainly(scratch),
+        _INSTANCES.connection(memory_limit, folder) as database,
+        stopped_by(database.interrupt),  # DuckDB hears of Ctrl-C between some steps of a query only
+    ):
+        # In a notebook it would show one of its own; and where it lacks what that needs, it does not take a no.
+        with suppress(duckdb.InvalidInputException):
+            database.execute("SET enable_progress_bar = false")
+        for name, parts in views.items():
+            if parts:
+                database.execute(view_of(name, parts, by_service=by_service))
+            else:
+                database.register(name, _none_of_them(schema, by_service=by_service))
+        yield database
 
 
-def _view(name: str, parts: Sequence[Path], *, by_service: bool) -> str:
+def view_of(name: str, parts: Sequence[Path], *, by_service: bool) -> str:
     """SQL: a view of the rows of some parts. It is one statement, because each that names them looks for them all."""
     # DuckDB takes paths for patterns, and would read `s2` for a folder that is called `s?`.
     escaped = ", ".join("'" + glob.escape(str(part)).replace("'", "''") + "'" for part in parts)

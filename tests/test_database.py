@@ -1,0 +1,113 @@
+"""DuckDB's instances are used again, and nothing of one use is seen by the next."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from migrate.storage import database
+from migrate.storage.database import over_parts, over_views
+
+PARTED = pa.table({"sid": ["a", "b", "c"]})
+
+
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> list[duckdb.DuckDBPyConnection]:
+    """The instances that were begun, none of them before."""
+    found: list[duckdb.DuckDBPyConnection] = []
+    connect = duckdb.connect
+
+    def beginning(**options: Any) -> duckdb.DuckDBPyConnection:
+        found.append(connect(**options))
+        return found[-1]
+
+    monkeypatch.setattr(database, "_INSTANCES", database._Instances())
+    monkeypatch.setattr(duckdb, "connect", beginning)
+    return found
+
+
+@pytest.fixture
+def part(tmp_path: Path) -> Path:
+    pq.write_table(PARTED, tmp_path / "it's a part.parquet")
+    return tmp_path / "it's a part.parquet"
+
+
+def setting(connection: duckdb.DuckDBPyConnection, name: str) -> Any:
+    found = connection.execute(f"SELECT current_setting('{name}')").fetchone()
+    assert found
+    return found[0]
+
+
+def test_the_next_use_has_its_own_settings_and_nothing_of_the_one_before(
+    tmp_path: Path, part: Path, begun: list[duckdb.DuckDBPyConnection]
+) -> None:
+    quoted = tmp_path / "a folder's"
+    quoted.mkdir()
+    with over_parts([part], tmp_path, "64MB") as first:
+        threads = setting(first, "threads")
+        for statement in (
+            "SET threads = 1",
+            "SET preserve_insertion_order = false",
+            "CREATE TEMP TABLE held AS FROM bindings",
+        ):
+            first.execute(statement)
+        first.register("services", PARTED)
+    with over_views({"others": [part]}, quoted, "128MB") as second:
+        assert second.execute("SELECT count(*) FROM others").fetchone() == (3,)
+        assert (setting(second, "threads"), setting(second, "preserve_insertion_order")) == (threads, True)
+        assert setting(second, "memory_limit") == "122.0 MiB"
+        assert Path(setting(second, "temp_directory")).parent == quoted
+        for name in ("bindings", "held", "services"):
+            with pytest.raises(duckdb.CatalogException):
+                second.execute(f"FROM {name}")
+    assert len(begun) == 1
+
+
+def test_two_at_a_time_have_an_instance_each(
+    tmp_path: Path, part: Path, begun: list[duckdb.DuckDBPyConnection]
+) -> None:
+    with over_parts([part], tmp_path) as one, over_parts([part], tmp_path) as other:
+        one.execute("SET threads = 1")
+        assert setting(other, "threads") == (os.cpu_count() or 1)
+    assert len(begun) == 2
+
+
+def test_one_that_has_failed_or_went_to_the_disk_is_not_used_again(
+    tmp_path: Path, part: Path, begun: list[duckdb.DuckDBPyConnection]
+) -> None:
+    with pytest.raises(duckdb.CatalogException), over_parts([part], tmp_path) as failing:
+        failing.execute("FROM nothing")
+    with over_parts([part], tmp_path, "16MB") as spilling:
+        spilling.execute("SET threads = 1")
+        spilling.execute("CREATE TEMP TABLE much AS SELECT range AS n, hash(range) AS h FROM range(3000000)")
+        assert any(Path(setting(spilling, "temp_directory")).iterdir())
+    with over_parts([part], tmp_path) as whole:
+        assert whole.execute("SELECT count(*) FROM bindings").fetchone() == (3,)
+    assert len(begun) == 3
+    assert [path.name for path in tmp_path.iterdir()] == [part.name]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_child_that_is_forked_begins_its_own(
+    tmp_path: Path, part: Path, begun: list[duckdb.DuckDBPyConnection]
+) -> None:
+    with over_parts([part], tmp_path) as first:
+        first.execute("FROM bindings").fetchall()
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            with over_parts([part], tmp_path) as own:
+                found = own.execute("SELECT count(*) FROM bindings").fetchone()
+            code = 0 if found == (3,) and len(begun) == 2 else 2
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    with over_parts([part], tmp_path):
+        assert len(begun) == 1
