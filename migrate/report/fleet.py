@@ -45,7 +45,8 @@ STAGES: Mapping[str, str] = {  # what a report is of
 }
 _FIGURES = (  # in the order in which they are shown, whatever order a file has them in; others come after
     "services", "bindings", "rejected", "points_passed", "failed", "changes", "credentials", "blockers",
-    "refused_limits", "proposals", "applied", "undone", "expected", "ready", "errors", "live_devices", "checks", "wrong",
+    "refused_limits", "proposals", "applied", "undone", "expected", "ready", "errors", "live_devices",
+    "checks", "wrong",
 )  # fmt: skip
 _SEVERITIES = ("refused", *SEVERITIES)  # of what blocks: limits first
 

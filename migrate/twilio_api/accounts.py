@@ -85,15 +85,16 @@ def choose_accounts(settings: ApiSettings, choice: AccountChoice) -> list[Twilio
     for sid, key in keys.items():
         if key:
             found[sid] = replace(found[sid], login=key) if sid in found else _keyed(sid, key, login.account_sid)
-    return [_without_tokens(found[sid], found.values()) for sid in sorted(found)]
+    logins = [login, *keys.values(), *(one.login for one in listed.values())]
+    tokens = {one.password for one in logins if one and one.password}
+    return [_without_tokens(found[sid], tokens) for sid in sorted(found)]
 
 
-def _without_tokens(account: TwilioAccount, every: Iterable[TwilioAccount]) -> TwilioAccount:
-    """The account; where somebody has put a token into its name, that is not shown."""
+def _without_tokens(account: TwilioAccount, tokens: Iterable[str]) -> TwilioAccount:
+    """The account; where somebody has put a token, of whichever account, into its name, that is not shown."""
     name = account.friendly_name
-    for one in every:
-        if one.login and one.login.password in name:
-            name = name.replace(one.login.password, "…")
+    for token in sorted(tokens, key=len, reverse=True):  # one may be a part of another
+        name = name.replace(token, "…")
     return replace(account, friendly_name=name) if name != account.friendly_name else account
 
 
