@@ -125,7 +125,7 @@ def test_every_next_command_is_one_for_the_same_accounts_asked_for_in_the_same_w
     assert followed > 30
 
 
-def test_a_fleet_that_a_file_alone_names_is_not_gone_on_with_by_listing_the_main_accounts(
+def test_the_next_command_of_a_fleet_that_a_file_alone_names_asks_for_a_file(
     run: Run, fleet: Asked
 ) -> None:
     fleet.is_of_file_alone = True
