@@ -126,6 +126,8 @@ def test_what_a_rollback_has_left_alone_is_said_again_until_it_is_as_it_was(run:
         for sid, configuration in settings.items():
             accounts.world(1).services[sid].configuration = configuration
         assert outcomes(run("rollback", "fleet", *ALL), code)[1]["exit_code"] == code
+    accounts.world(1).services.clear()
+    assert outcomes(run("rollback", "fleet", *ALL), 0)[1]["reason"] == "it was undone"
 
 
 def test_an_earlier_plan_that_is_still_live_is_not_taken_for_undone(run: Run, accounts: Company) -> None:
@@ -162,6 +164,17 @@ def test_what_was_written_is_shown_although_the_fleets_own_files_cannot_be(
     error = done.stderr.splitlines()[-1]
     assert error.startswith(f"Error: fleet/{lost} cannot be written: is a directory. What was done is ")
     assert Path("fleet/applied.md").exists() == (lost == "fleet.json")
+
+
+def test_a_report_that_cannot_be_written_hides_no_failure(run: Run, accounts: Company) -> None:
+    run("run", *ALL, "--out", "fleet")
+    accounts.listed(2, refuses=True)
+    Path("fleet/verified.html").mkdir()
+    done = run("verify", "fleet", *ALL)
+    assert states(done, 1) == {1: ("done", 0), 2: ("failed", 1), 3: ("done", 0)}
+    *_, warning, error = done.stderr.splitlines()
+    assert warning == "Warning: fleet/verified.html cannot be written: is a directory"
+    assert error.startswith("Error: 1 of 3 accounts is not finished: ")
 
 
 def test_a_folder_that_does_not_exist_is_no_fleet_and_none_is_made(run: Run, accounts: Company) -> None:

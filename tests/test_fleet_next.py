@@ -125,9 +125,7 @@ def test_every_next_command_is_one_for_the_same_accounts_asked_for_in_the_same_w
     assert followed > 30
 
 
-def test_the_next_command_of_a_fleet_that_a_file_alone_names_asks_for_a_file(
-    run: Run, fleet: Asked
-) -> None:
+def test_the_next_command_of_a_fleet_that_a_file_alone_names_asks_for_a_file(run: Run, fleet: Asked) -> None:
     fleet.is_of_file_alone = True
     for words in (["map", "FLEET"], ["rehearse", "FLEET"]):
         for naming in (["--accounts"], ["--account", sid_of(1)]):
@@ -165,3 +163,12 @@ def test_the_remedy_of_an_account_is_a_command_for_that_account(run: Run, fleet:
             assert (choice.file is not None) == ("--accounts-file" in words)
             assert choice.file is not None or (choice.sids, choice.all) == ((sid_of(number),), False)
     assert len(followed) > 30
+
+
+@pytest.mark.parametrize("since", ["90m", "5h", "2d"])
+def test_a_length_of_time_is_repeated_as_it_was_given(run: Run, fleet: Asked, since: str) -> None:
+    error = RefusedError("It is refused", remedy=("Try: ", AGAIN))
+    fleet.ends = [AccountOutcome(sid_of(1), "", "active", "failed", 4, error.what, error=error)]
+    refused = run("health", "--out", "FLEET", "--accounts", "--since", since)
+    assert refused.stdout.count(f"--since {since} ") == 1
+    assert refused.stderr.count(f"--since {since} ") + refused.stderr.count(f"--since {since}\n") == 1
