@@ -6,7 +6,7 @@ A subaccount's auth token lives in its `Login` alone, in memory (FACTS.md, "Acco
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -86,14 +86,16 @@ def choose_accounts(settings: ApiSettings, choice: AccountChoice) -> list[Twilio
         if key:
             found[sid] = replace(found[sid], login=key) if sid in found else _keyed(sid, key, login.account_sid)
     logins = [login, *keys.values(), *(one.login for one in listed.values())]
-    tokens = {one.password for one in logins if one and one.password}
+    tokens = sorted({one.password for one in logins if one and one.password}, key=len, reverse=True)
     return [_without_tokens(found[sid], tokens) for sid in sorted(found)]
 
 
-def _without_tokens(account: TwilioAccount, tokens: Iterable[str]) -> TwilioAccount:
-    """The account; where somebody has put a token, of whichever account, into its name, that is not shown."""
+def _without_tokens(account: TwilioAccount, tokens: Sequence[str]) -> TwilioAccount:
+    """The account; where somebody has put a token, of whichever account, into its name, that is not shown. The
+    longest come first: one may be a part of another.
+    """
     name = account.friendly_name
-    for token in sorted(tokens, key=len, reverse=True):  # one may be a part of another
+    for token in tokens:
         name = name.replace(token, "…")
     return replace(account, friendly_name=name) if name != account.friendly_name else account
 
