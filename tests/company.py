@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import Any
 
 import pytest
+from click.testing import Result
 
 from migrate.standin.company import Company as Accounts
 from migrate.standin.company import Member
@@ -41,6 +44,39 @@ class Company:
         """How many writes each account has seen, of those that have seen any."""
         worlds = [one.world for one in self.accounts.members]
         return {world.account_sid: len(world.writes) for world in worlds if world.writes}
+
+    def world(self, number: int) -> World:
+        """The world of an account."""
+        found = self.accounts.member(sid_of(number))
+        assert found
+        return found.world
+
+    def listed(self, number: int, **changes: Any) -> None:
+        """Have an account listed otherwise from now on."""
+        self._list(
+            replace(one, **changes) if one.world.account_sid == sid_of(number) else one
+            for one in self.accounts.members
+        )
+
+    def unlisted(self, number: int) -> None:
+        """Have an account not listed any more."""
+        self._list(one for one in self.accounts.members if one.world.account_sid != sid_of(number))
+
+    def _list(self, members: Iterable[Member]) -> None:
+        object.__setattr__(self.accounts, "members", tuple(members))  # the server reads them at each request
+
+
+def outcomes(result: Result, code: int) -> dict[int, dict[str, Any]]:
+    """What a fleet's command says of each account with --json, by its number; the process ends with the same code."""
+    assert result.exit_code == code, result.output
+    document = json.loads(result.stdout)
+    assert document["exit_code"] == code, document
+    return {int(one["account_sid"][-2:]): one for one in document["accounts"]}
+
+
+def states(result: Result, code: int) -> dict[int, tuple[str, int]]:
+    """The state and the exit code of each account; see `outcomes`."""
+    return {number: (one["state"], one["exit_code"]) for number, one in outcomes(result, code).items()}
 
 
 @contextmanager

@@ -110,9 +110,9 @@ def test_each_account_has_a_verdict(state: str, exit_code: int, word: str) -> No
     assert verdict(AccountOutcome(sid(1), "", "active", state, exit_code)) == word  # type: ignore[arg-type]
 
 
-def test_figures_read_as_a_phrase() -> None:
-    assert numbers({"services": 1, "push_errors": 2_000, "ready": 5, "wave": "first", "blockers": 0}) == (
-        "1 service · 2,000 push errors · 5 ready · wave: first"
+def test_figures_read_as_a_phrase_in_the_same_order_wherever_they_come_from() -> None:
+    assert numbers({"wave": "first", "live_devices": 2_000, "ready": 5, "services": 1, "blockers": 0}) == (
+        "1 service · 5 ready · 2,000 live devices · wave: first"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import click
@@ -85,7 +86,16 @@ def words_of(step: Step) -> Iterator[str]:
             yield from option if value else ()
             continue
         for one in value if isinstance(value, tuple) else (value,):
-            yield from (*option, str(one)) if option else (_argument(one),)
+            yield from (*option, _word(one)) if option else (_argument(one),)
+
+
+def _word(value: object) -> str:
+    """An option's value as a command line takes it; a length of time is in days, hours or minutes, as it fits."""
+    if not isinstance(value, timedelta):
+        return str(value)
+    units = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}
+    name, unit = next(((name, unit) for name, unit in units.items() if not value % unit), ("m", units["m"]))
+    return f"{value // unit}{name}"
 
 
 def _argument(value: object) -> str:
@@ -135,4 +145,4 @@ def _as_given(context: click.Context, params: Iterable[click.Parameter]) -> Iter
             yield from flag * int(value)
             continue
         for one in value if isinstance(value, tuple) else (value,):
-            yield from (*flag, str(one)) if flag else (_argument(one),)
+            yield from (*flag, _word(one)) if flag else (_argument(one),)

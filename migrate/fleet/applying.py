@@ -19,7 +19,7 @@ from migrate.load.limits import LIMITS, OF_A_ROLLBACK, refuse_beyond
 from migrate.load.plan_file import journal_of, read_plan, stale_objects
 from migrate.load.preview import ground_now
 from migrate.load.proposals import INFERRED
-from migrate.load.rollback import journal_to_undo, left_alone, plan_rollback, rollback_plan, undo_of
+from migrate.load.rollback import journal_to_undo, not_undone, plan_rollback, rollback_plan, undo_of
 from migrate.load.writing import NOTHING_WRITTEN, Observer
 from migrate.model.errors import AGAIN, MigrateError, PartlyAppliedError, RefusedError, StaleError, Step
 from migrate.model.plan import Plan
@@ -123,11 +123,11 @@ def look_at_rollback(api: TwilioApi, folder: Path, limits: Limits) -> tuple[Plan
     journal = journal_to_roll_back(folder)
     if journal is None:
         undone = [place for place in plans_of(folder) if stand_of(place) == "undone"]
-        if left := left_alone(api, [journal_to_undo(api, journal_of(place)) for place in undone]):
+        if left := not_undone(api, [journal_to_undo(api, journal_of(place)) for place in undone]):
             raise StaleError(
-                f"It was undone, but for what somebody had changed: {listed(left)}",
+                f"It was undone, except for what somebody has changed: {listed(left, 'setting')}",
                 kept=NOTHING_WRITTEN,
-                remedy="Compare these settings with what was there before, and set what is wrong by hand",
+                remedy="Compare these settings with those before the load, and correct by hand what is wrong",
             )
         if undone:
             return Ended({"undone": 0}, "earlier", reason="it was undone")

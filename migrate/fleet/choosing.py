@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from migrate.twilio_api.connect import ApiSettings
 
 NOT_IN_WAVE = "not in this wave"
-_USABLE = ("active", "unknown")  # unknown: a file alone names it, and Twilio was not asked
+USABLE = ("active", "unknown")  # unknown: a file alone names it, and Twilio was not asked
 Chosen = tuple[list[Account], list[AccountOutcome]]
 
 
@@ -36,7 +36,7 @@ def choose(found: Sequence[TwilioAccount], choice: AccountChoice, folder: Path |
         place = folder / one.sid if folder else None
         is_named = one.sid in choice.sids or (choice.file is not None and not choice.all)
         account = Account(one.sid, one.friendly_name, one.status, place, one, is_named)
-        if one.status not in _USABLE:
+        if one.status not in USABLE:
             left.append(_not_active(account, is_wanted=is_named or (place is not None and place.exists())))
         else:
             accounts.append(account)

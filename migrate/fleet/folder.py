@@ -30,7 +30,7 @@ from migrate.model.documents import (
     is_moment,
     load_versioned,
 )
-from migrate.model.errors import InputError, MigrateError, RefusedError, reason_of
+from migrate.model.errors import InputError, MigrateError, RefusedError, Step, reason_of
 from migrate.model.sids import is_account_sid
 from migrate.storage.files import make_own_folder, write_whole
 from migrate.storage.lock import hold
@@ -163,6 +163,14 @@ def read_fleet(folder: Path) -> FleetManifest:
         if not all(is_moment(one.at) for account in found.accounts.values() for one in account.stages.values()):
             raise DocumentError("at: not a time")
     except (FileNotFoundError, NotADirectoryError):
+        if has_accounts(folder):
+            raise InputError(
+                f"{folder} has folders of accounts, and its {NAME} is missing",
+                remedy=(
+                    "Put it back; or write it again, by what lies in these folders, with: ",
+                    Step("run", {"accounts": True, "out": folder}),
+                ),
+            ) from None
         raise InputError(
             f"{folder} is not a fleet's folder: it has no {NAME}",
             remedy="Make one with: chat-migrate run --accounts --out FLEET",
@@ -175,6 +183,14 @@ def read_fleet(folder: Path) -> FleetManifest:
             remedy="Move it away: the next run writes it again, by what lies in the folders of the accounts",
         ) from None
     return found
+
+
+def has_accounts(folder: Path) -> bool:
+    """Whether a folder has folders that are named after accounts, as a fleet's has."""
+    try:
+        return any(is_account_sid(entry.name) and entry.is_dir() for entry in folder.iterdir())
+    except OSError:
+        return False
 
 
 def refuse_other_fleet(like: Path, sids: Collection[str], main_account_sid: str | None) -> None:

@@ -125,16 +125,21 @@ def plan_rollback(api: TwilioApi, journal: Journal) -> Plan:
     return _undoing(api, journal)[0]
 
 
-def left_alone(api: TwilioApi, journals: Sequence[Journal]) -> list[str]:
-    """The settings that undoing some journals has left alone, and that are still as somebody else has set them. What
-    the undoing of one has left, and that of another has put back, is back.
+def not_undone(api: TwilioApi, journals: Sequence[Journal]) -> list[str]:
+    """The settings that are not as they were before any of some journals that are undone: somebody had changed them
+    before, and the undoing has left them alone, or has changed them since.
     """
-    left, back = set[str](), set[str]()
+    before: dict[str, list[Settings]] = {}
     for journal in journals:
-        found = {*_undoing(api, journal)[1]}
-        left |= found
-        back |= {_named(path, sid) for sid, done in _written(journal).items() for path in done.before} - found
-    return sorted(left - back)
+        for sid, done in _written(journal).items():
+            before.setdefault(sid, []).append(done.before)
+    found: list[str] = []
+    for sid, live in zip(sorted(before), read_all(api, sorted(before)), strict=True):
+        if live is None:  # its service is gone, and what was set with it
+            continue
+        back = {path for one in before[sid] for path in one.keys() - differing(one, live)}
+        found += [_named(path, sid) for path in sorted({path for one in before[sid] for path in one} - back)]
+    return found
 
 
 def _named(path: str, sid: str) -> str:

@@ -43,6 +43,11 @@ STAGES: Mapping[str, str] = {  # what a report is of
     "verify": "who has registered",
     "health": "which pushes were refused",
 }
+_FIGURES = (  # in the order in which they are shown, whatever order a file has them in; others come after
+    "services", "bindings", "rejected", "points_passed", "failed", "changes", "credentials", "blockers",
+    "refused_limits", "proposals", "applied", "undone", "expected", "ready", "errors", "live_devices",
+    "checks", "wrong",
+)  # fmt: skip
 _SEVERITIES = ("refused", *SEVERITIES)  # of what blocks: limits first
 
 
@@ -119,7 +124,9 @@ def tally_of(words: Iterable[str]) -> str:
 
 def numbers(figures: Mapping[str, int | str]) -> str:
     """Figures in one phrase, without those that are zero: `12 services · 2,000 bindings`."""
-    shown = [_figure(key, value) for key, value in figures.items() if value not in (0, "")]
+    order = {key: place for place, key in enumerate(_FIGURES)}
+    ordered = sorted(figures.items(), key=lambda figure: (order.get(figure[0], len(order)), figure[0]))
+    shown = [_figure(key, value) for key, value in ordered if value not in (0, "")]
     return " · ".join(shown)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.text import Text
 
+from migrate.fleet.choosing import USABLE
 from migrate.fleet.folder import AccountRecord, FleetManifest, StageRecord
 from migrate.fleet.outcome import AccountOutcome
 from migrate.model.text import count, printable
@@ -41,7 +42,9 @@ def _row(sid: str, account: AccountRecord) -> Row:
     )
     said = " · ".join(f"{name} {_verdict(sid, record)}" for name, record in stages)
     last = stages[-1][1] if stages else None
-    status = account.status if account.status not in ("active", "unknown") else ""
+    if last is None and account.status not in USABLE:
+        return Row("left out", sid, account.friendly_name, "", "", f"it is {account.status}")
+    status = account.status if account.status not in USABLE else ""
     word = _verdict(sid, last) if last else "not begun"
     return Row(word, sid, account.friendly_name, status, said, printable(last.reason) if last else "")
 

@@ -6,7 +6,7 @@ A subaccount's auth token lives in its `Login` alone, in memory (FACTS.md, "Acco
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -85,15 +85,18 @@ def choose_accounts(settings: ApiSettings, choice: AccountChoice) -> list[Twilio
     for sid, key in keys.items():
         if key:
             found[sid] = replace(found[sid], login=key) if sid in found else _keyed(sid, key, login.account_sid)
-    return [_without_tokens(found[sid], found.values()) for sid in sorted(found)]
+    logins = [login, *keys.values(), *(one.login for one in listed.values())]
+    tokens = sorted({one.password for one in logins if one and one.password}, key=len, reverse=True)
+    return [_without_tokens(found[sid], tokens) for sid in sorted(found)]
 
 
-def _without_tokens(account: TwilioAccount, every: Iterable[TwilioAccount]) -> TwilioAccount:
-    """The account; where somebody has put a token into its name, that is not shown."""
+def _without_tokens(account: TwilioAccount, tokens: Sequence[str]) -> TwilioAccount:
+    """The account; where somebody has put a token, of whichever account, into its name, that is not shown. The
+    longest come first: one may be a part of another.
+    """
     name = account.friendly_name
-    for one in every:
-        if one.login and one.login.password in name:
-            name = name.replace(one.login.password, "…")
+    for token in tokens:
+        name = name.replace(token, "…")
     return replace(account, friendly_name=name) if name != account.friendly_name else account
 
 

@@ -21,8 +21,8 @@ _WORD = re.compile(
 )
 _QUOTES = re.compile(r"""['"()]{1,2}[.,:;]?|-|–""")  # what stands around a value that is masked
 _VOCABULARY = (
-    "a able about access account accounts after again all allowed already an and another any api are "
-    "argument as at auth authenticate authenticated authentication authorization authorized away back bad "
+    "a able about access account accounts active after again all allowed already an and another any api "
+    "are argument as at auth authenticate authenticated authentication authorization authorized away back bad "
     "be because been before being between binding bindings bindingtype body but by bytes call can't cannot "
     "certificate certificates chain character characters chat check closed code concurrency concurrent "
     "configuration connect connected connecting connection connections contact content conversation "

@@ -32,8 +32,11 @@ def load_fleet(asked: FleetAsked, folder: Path, applying: ApplyOptions, settings
         done = ended(lambda: night.fleet.plan(**limits, on_plan=report_of_account))
         page = folder / "report.html"
         changes = done[0].exit_code == CHANGES_PENDING
-        wave = Step("load", {"mapped": folder, "only": asked.only or "5%", "apply": True}) if changes else None
-        night.finish(done, f"see {page}", f"read {page}, then apply it to a first wave:", wave, report="report")
+        is_wave = asked.only or not asked.sids
+        wave = {"only": asked.only or "5%"} if is_wave else {}  # who names accounts means these
+        what = f"read {page}, then apply it{' to a first wave' if is_wave else ''}:"
+        begun = Step("load", {"mapped": folder, **wave, "apply": True}) if changes else None
+        night.finish(done, f"see {page}", what, begun, report="report")
     return CHANGES_PENDING if changes else 0
 
 

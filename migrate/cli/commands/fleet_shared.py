@@ -106,6 +106,7 @@ class Night:
         `where` says where all of it is; `step` is the next, for the same accounts. What was done is shown whatever
         cannot be written.
         """
+        from migrate.fleet.outcome import worst
         from migrate.report.fleet import fleet_view
 
         result, failure = done
@@ -113,15 +114,15 @@ class Night:
             if account.error and account.remedy:
                 account.error.spell(partial(_step_of, account.sid, result.folder))
         unwritten = self._report(result, report) if report and result.folder else None
+        failure = failure or result.failure()
+        code = worst([result.exit_code, *(error.exit_code for error in (failure, unwritten) if error)])
         self.display.close()
-        data = {**result.to_json(), "exit_code": exit_code_of(result.exit_code)}
-        self.screen.result(data, lambda: fleet_view(result, where))
-        if failure := failure or result.failure():
-            if unwritten:
-                self.screen.say(f"Warning: {unwritten}")
-            raise failure
-        if unwritten:
-            raise unwritten
+        self.screen.result({**result.to_json(), "exit_code": exit_code_of(code)}, lambda: fleet_view(result, where))
+        if failure and unwritten:
+            self.screen.say(f"Warning: {unwritten.what}")
+        if error := failure or unwritten:
+            error.exit_code = code
+            raise error
         if step:
             self.screen.next(what, fleet_command(step, self.fleet.is_of_file_alone))
 
@@ -184,9 +185,10 @@ def offline(asked: FleetAsked, folder: Path, screen: Screen) -> Iterator[Night]:
     from migrate.fleet.progress import FleetProgress
 
     progress, said = FleetProgress(), Gathered(screen)
-    fleet = offline_fleet(folder, asked.sids, _options(asked), progress, every=asked.all)
-    with _resumable(folder), closing(said), Display(screen, progress) as display:
-        yield Night(fleet, display, said, screen)
+    with _resumable(folder):
+        fleet = offline_fleet(folder, asked.sids, _options(asked), progress, every=asked.all)
+        with closing(said), Display(screen, progress) as display:
+            yield Night(fleet, display, said, screen)
 
 
 def _resumable(folder: Path | None) -> AbstractContextManager[None]:
@@ -219,20 +221,32 @@ def exit_code_of(code: int) -> int:
 def fleet_command(step: Step, is_of_file_alone: bool = False) -> str:
     """The command of a stage for the same accounts, asked for in the same way as far as that command can be.
 
-    What stays offline takes its accounts from the folder. A fleet `is_of_file_alone` where no main account was asked.
+    What stays offline takes its accounts from the folder. Of a fleet that `is_of_file_alone`, because no main account
+    was asked, what is not offline takes them from a file, which the operator names.
     """
+    given = click.get_current_context().params
+    known = _options_of(step)
+    ours = [*NAMES_ACCOUNTS, "only"]
+    is_of_file = given.get("accounts_file") is not None
+    if is_of_file and "accounts_file" not in known:
+        return command_of(step, "--accounts", *_same(step, "only", *API_OPTIONS))
+    if is_of_file_alone and not is_of_file and "accounts_file" in known:
+        return command_of(step, "--accounts-file", "FILE", *_same(step, "only", *API_OPTIONS))
+    return command_of(step, *_same(step, *ours, *API_OPTIONS))
+
+
+def _options_of(step: Step) -> set[str]:
+    """The parameters of a step's command, by name."""
     context = click.get_current_context()
     group = context.find_root().command
     command = group.get_command(context, step.stage) if isinstance(group, click.Group) else None
-    known = {param.name for param in command.params} if command else set()
-    names = [name for name in (*NAMES_ACCOUNTS, "only", *API_OPTIONS) if name in known and name not in step.arguments]
-    options = same_options(*names)
-    is_file_given = context.params.get("accounts_file") is not None
-    if "accounts_file" not in known and is_file_given and not context.params["all_accounts"]:
-        options = ["--accounts", *options]
-    elif "accounts_file" in known and "accounts_file" not in context.params and is_of_file_alone:
-        options = ["--accounts-file", "FILE", *options]
-    return command_of(step, *options)
+    return {param.name for param in command.params if param.name} if command else set()
+
+
+def _same(step: Step, *names: str) -> list[str]:
+    """Those of some options that were given, that a step's command has, too, and that the step does not state."""
+    known = _options_of(step)
+    return same_options(*(name for name in names if name in known and name not in step.arguments))
 
 
 def _step_of(sid: str, folder: Path | None, step: Step) -> str:
@@ -243,5 +257,5 @@ def _step_of(sid: str, folder: Path | None, step: Step) -> str:
         again = same_command(*these, without=(*NAMES_ACCOUNTS, "only"))
         return " ".join([again, *words_of(step)])
     if folder in step.arguments.values():
-        return command_of(step, *these, *same_options(*API_OPTIONS))
+        return command_of(step, *these, *_same(step, *API_OPTIONS))
     return command_of(step)

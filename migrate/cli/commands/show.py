@@ -27,9 +27,11 @@ def show(path: Path, screen: Screen) -> None:
       chat-migrate show snapshot
       chat-migrate show plan.json
     """
+    from migrate.fleet.folder import has_accounts
     from migrate.inspect.kinds import recognise
 
-    if (found := recognise(path)) and found.kind == "fleet":
+    found = recognise(path)
+    if found.kind == "fleet" if found else has_accounts(path):
         from migrate.cli.commands.fleet_show import show_fleet
 
         show_fleet(path, screen)
