@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from migrate.storage import database
 from migrate.storage.database import over_parts, over_views
+from tests.conftest import ROOT
 
 PARTED = pa.table({"sid": ["a", "b", "c"]})
 
@@ -111,3 +115,35 @@ def test_a_child_that_is_forked_begins_its_own(
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     with over_parts([part], tmp_path):
         assert len(begun) == 1
+
+
+FORKED = """
+import os, sys
+from pathlib import Path
+from migrate.storage.database import over_parts
+
+with over_parts([], Path(sys.argv[1])) as first:
+    first.execute("FROM bindings").fetchall()
+child = os.fork()
+if child == 0:
+    if sys.argv[2] == "uses":
+        with over_parts([], Path(sys.argv[1])) as own:
+            own.execute("FROM bindings").fetchall()
+    sys.exit(7)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.parametrize("child", ["uses", "only ends"])
+def test_a_child_that_is_forked_ends_in_the_ordinary_way(tmp_path: Path, child: str) -> None:
+    done = subprocess.run([sys.executable, "-c", FORKED, str(tmp_path), child], cwd=ROOT, check=False, timeout=60)
+    assert done.returncode == 7
+
+
+def test_an_idle_instance_holds_no_memory(tmp_path: Path, begun: list[duckdb.DuckDBPyConnection]) -> None:
+    with over_parts([], tmp_path) as much:
+        much.execute("CREATE TEMP TABLE much AS SELECT range AS n, hash(range) AS h FROM range(6000000)")
+        held = psutil.Process().memory_info().rss
+    assert held - psutil.Process().memory_info().rss > 50 << 20
+    assert len(begun) == 1

@@ -1,27 +1,21 @@
-"""The extractor at length: among faults of every kind, and with many bindings."""
+"""The extractor at length, among faults of every kind; tests/test_long_fleet.py has two million bindings."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pytest
-import yaml
 
 from migrate.snapshot.reader import read_snapshot
 from migrate.standin.faults import KINDS, Faults
 from migrate.standin.paging import PageSizes
 from migrate.standin.world import Binding, World
 from migrate.twilio_api import retry
-from tests.conftest import MEASURE, ROOT, Run, Serve, service_sid
-from tests.whole import account, ending, messages, whole
+from tests.conftest import Run, Serve
+from tests.whole import account, messages, whole
 
 pytestmark = pytest.mark.long
 
@@ -110,30 +104,3 @@ def test_what_comes_and_goes_meanwhile_does_not_disturb_what_stays(
     assert len(server.world.registered) > 100
     assert stayed <= found.keys() <= before.keys() | came
     assert {sid: found[sid] for sid in found.keys() & before.keys()}.items() <= before.items()
-
-
-SCALE = 1_000_000
-SERVICES = 8
-
-
-def test_a_million_bindings_need_no_more_than_300_megabytes(tmp_path: Path, environment: pytest.MonkeyPatch) -> None:
-    world = tmp_path / "world.yaml"
-    content = account(*[SCALE // SERVICES] * SERVICES)
-    world.write_text(yaml.safe_dump(content))
-    command = [sys.executable, "-m", "bench.standin", str(world)]
-    with ending(subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)) as standin:
-        assert standin.stdout is not None
-        url = standin.stdout.readline().strip() or pytest.fail("The stand-in did not start")
-        for api in ("CHAT", "CONVERSATIONS"):
-            environment.setenv(f"CHAT_MIGRATE_{api}_URL", url)
-        environment.setenv("TWILIO_ACCOUNT_SID", content["account_sid"])
-        environment.setenv("TWILIO_AUTH_TOKEN", content["auth_token"])
-        measure = [sys.executable, "-c", MEASURE, "extract", "--out", str(tmp_path / "s")]
-        done = subprocess.run(measure, cwd=ROOT, capture_output=True, text=True, check=True)
-    code, kilobytes = json.loads(done.stdout)
-    assert code == 0, done.stderr
-    assert kilobytes < 300 * 1024
-    sids = whole(tmp_path / "s").column("sid")
-    assert pc.count_distinct(sids).as_py() == SCALE
-    counted = Counter(read_snapshot(tmp_path / "s").manifest.rows_by_service)
-    assert counted == {service_sid(number): SCALE // SERVICES for number in range(1, SERVICES + 1)}

@@ -97,11 +97,7 @@ class Accounts:
     def has_written(self, sid: str) -> bool:
         """Whether fleet.json says that an apply has written to an account, and no rollback has undone it since."""
         records = self._folder.manifest.accounts if self._folder else {}
-        stages = records[sid].stages if sid in records else {}
-        applied, undone = stages.get("apply"), stages.get("rollback")
-        if applied is None or not applied.figures.get("applied"):
-            return False
-        return undone is None or undone.exit_code != 0 or undone.at < applied.at
+        return sid in records and records[sid].written
 
     def note(self, stage: str, outcome: AccountOutcome) -> None:
         """Have fleet.json say what became of an account."""

@@ -10,7 +10,7 @@ from migrate.fleet.folder import NAME, AccountRecord, FleetManifest, read_fleet
 from migrate.fleet.outcome import AccountOutcome
 from migrate.fleet.running import Account
 from migrate.fleet.wave import wave_of
-from migrate.model.errors import InputError, RefusedError
+from migrate.model.errors import InputError, RefusedError, Step
 from migrate.model.sids import is_account_sid
 from migrate.model.text import listed
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from migrate.twilio_api.connect import ApiSettings
 
 NOT_IN_WAVE = "not in this wave"
+NOT_LISTED = "not listed"  # the status of an account that Twilio does not list
 USABLE = ("active", "unknown")  # unknown: a file alone names it, and Twilio was not asked
 Chosen = tuple[list[Account], list[AccountOutcome]]
 
@@ -26,66 +27,81 @@ Chosen = tuple[list[Account], list[AccountOutcome]]
 def choose(found: Sequence[TwilioAccount], choice: AccountChoice, folder: Path | None, only: str | None) -> Chosen:
     """The accounts to work on, and what became of the others.
 
-    One that is not active is left out, and refused (4) where it was named, or has a folder already: then something
-    was begun that cannot go on. So is one that the folder has and Twilio does not list, where all are asked for.
-    Raises `UsageError` for a wave that is none, and `InputError` for a damaged fleet.json.
+    One that is not active is left out, and refused (4) where it was named, has a folder, or was written to: then
+    something was begun that cannot go on. So is one that the fleet has and Twilio does not list, where all are asked
+    for. Raises `UsageError` for a wave that is none, and `InputError` for a damaged fleet.json.
     """
+    known = read_fleet(folder).accounts if folder and (folder / NAME).exists() else {}
     accounts: list[Account] = []
     left: list[AccountOutcome] = []
     for one in found:
         place = folder / one.sid if folder else None
         is_named = one.sid in choice.sids or (choice.file is not None and not choice.all)
         account = Account(one.sid, one.friendly_name, one.status, place, one, is_named)
-        if one.status not in USABLE:
-            left.append(_not_active(account, is_wanted=is_named or (place is not None and place.exists())))
-        else:
+        if one.status in USABLE:
             accounts.append(account)
-    if choice.all and folder and (folder / NAME).exists():
-        left += _not_listed({one.sid for one in found}, folder)
+        else:
+            left.append(_not_active(account, known.get(one.sid)))
+    if choice.all and folder:
+        main = read_fleet(folder).main_account_sid if known else None
+        gone = known.keys() - {one.sid for one in found}
+        left += [_not_listed(sid, known[sid], folder / sid, is_main=sid == main) for sid in sorted(gone)]
     return _in_wave(accounts, left, only)
 
 
-def _not_listed(listed_now: Collection[str], folder: Path) -> list[AccountOutcome]:
-    """The accounts that a fleet's folder holds work of, and that are not among those that Twilio lists."""
-    manifest, left = read_fleet(folder), []
-    for sid, record in manifest.accounts.items():
-        if sid in listed_now or not (folder / sid).is_dir():
-            continue
-        error = RefusedError(
-            f"{sid} is not among the subaccounts that Twilio lists",
-            remedy=f"Name it as well: --accounts --account {sid}"
-            if sid == manifest.main_account_sid
-            else "Look for it in the Twilio Console; one of another main account goes into --accounts-file",
-        )
-        account = Account(sid, record.friendly_name, record.status, folder / sid)
-        left.append(account.outcome("left-out", error.exit_code, "Twilio does not list it", error=error))
-    return left
+def _not_listed(sid: str, record: AccountRecord, place: Path, *, is_main: bool) -> AccountOutcome:
+    """What becomes of an account of the fleet that is not among those that Twilio lists."""
+    status = record.status if is_main else NOT_LISTED
+    account, reason = Account(sid, record.friendly_name, status, place), "Twilio does not list it"
+    if not (record.written or place.is_dir()):
+        return account.outcome("left-out", reason=reason)
+    error = RefusedError(
+        f"{sid} is not among the subaccounts that Twilio lists",
+        remedy=f"Name it as well: --accounts --account {sid}"
+        if is_main
+        else f"Look for it in the Twilio Console. {_for_good(record)}",
+    )
+    return account.outcome("left-out", error.exit_code, reason, error=error)
+
+
+def _for_good(record: AccountRecord | None) -> str:
+    """How an account is left out for good: only where nothing that was written is forgotten by it."""
+    if record is not None and record.written:
+        return "Settings of it are written, and its folder has the journal"
+    return "To leave it out for good, move its folder out of the fleet's"
 
 
 def without_folder(account: Account, record: AccountRecord | None) -> AccountOutcome:
     """What becomes of an account without a folder in a stage that needs one: it has failed where it should have one,
     because it is named or its extract has failed; it is refused where it had one; and it is left out where it was in
-    no wave yet.
+    no wave yet, or is not active and was not written to.
     """
-    stages = record.stages.values() if record else ()
-    if any(one.state in ("done", "earlier") for one in stages):
+    fleet = account.place.parent
+    is_usable = account.status in USABLE
+    if record is not None and record.is_worked_on and (is_usable or record.written):
         error = RefusedError(
             f"The folder of {account.sid} is gone, and fleet.json says that it was worked on",
-            remedy=f"Put it back into the fleet's folder as {account.sid}",
+            remedy=f"Put it back into {fleet} as {account.sid}",
         )
         return account.outcome("failed", error.exit_code, error.what, error=error)
-    is_missed = account.is_named or any(one.state == "failed" for one in stages)
+    has_failed = record is not None and any(one.state == "failed" for one in record.stages.values())
     reason = "it has no folder: nothing was extracted"
-    return account.outcome("failed", 1, reason) if is_missed else account.outcome("left-out", 0, reason)
+    if not (account.is_named or (has_failed and is_usable)):
+        return account.outcome("left-out", 0, reason)
+    failure = InputError(reason, remedy=("Extract it with: ", Step("run", {"out": fleet})))
+    return account.outcome("failed", failure.exit_code, reason, error=failure)
 
 
-def _not_active(account: Account, *, is_wanted: bool) -> AccountOutcome:
+def _not_active(account: Account, record: AccountRecord | None) -> AccountOutcome:
     reason = f"it is {account.status}"
-    if not is_wanted:
+    has_folder = account.folder is not None and account.folder.exists()
+    if not (account.is_named or has_folder or (record is not None and record.written)):
         return account.outcome("left-out", reason=reason)
     error = RefusedError(
         f"{account.sid} is {account.status}",
-        remedy="Have it activated in the Twilio Console, or leave it out of the accounts that are named",
+        remedy=f"Have it activated in the Twilio Console. {_for_good(record)}"
+        if has_folder
+        else "Have it activated in the Twilio Console, or do not name it",
     )
     return account.outcome("left-out", error.exit_code, reason, error=error)
 

@@ -14,7 +14,7 @@ from migrate.fleet.accounts import Accounts, enter
 from migrate.fleet.accounts import FleetOptions as FleetOptions
 from migrate.fleet.blocks import BlockCount
 from migrate.fleet.choosing import choose, main_of
-from migrate.fleet.folder import FleetFolder, read_fleet, refuse_other_fleet
+from migrate.fleet.folder import FleetFolder, read_fleet, reviewed_in
 from migrate.fleet.outcome import AccountOutcome, FleetResult
 from migrate.fleet.plans import Limits, figures_of, finished_plan, judged, plan_account, said_of
 from migrate.fleet.progress import FleetProgress
@@ -144,9 +144,9 @@ class Fleet(Accounts):
         overwrite: bool,
         notes: FleetFolder | None = None,
     ) -> FleetResult:
-        self._refuse_other_fleet(like)
+        reviewed = self._reviewed_in(like)
         with _mappers() as executor:
-            how = HowToMap(rules, like, overwrite, executor)
+            how = HowToMap(rules, like, overwrite, executor, reviewed)
 
             def job(account: Account) -> Ended:
                 return map_account(account.sid, account.place / SNAPSHOT, out / account.sid / MAPPED, how)[1]
@@ -165,10 +165,10 @@ class Fleet(Accounts):
 
         `on_plan` gets each plan as soon as it is made, from any thread, to write its reports: it is not kept.
         """
-        self._refuse_other_fleet(like)
+        reviewed = self._reviewed_in(like)
         mapping, blocks = threading.Semaphore(_OFFLINE), BlockCount()
         with _mappers() as executor:
-            how = HowToMap(rules, like, executor=executor)
+            how = HowToMap(rules, like, executor=executor, reviewed=reviewed)
 
             def job(account: Account) -> Ended:
                 folder = account.place
@@ -291,10 +291,11 @@ class Fleet(Accounts):
         folder = self._folder
         return of_whole_fleet(result, folder.manifest, folder.path) if folder else result
 
-    def _refuse_other_fleet(self, like: Path | None) -> None:
-        if like is not None:
-            main = self._folder.manifest.main_account_sid if self._folder else None
-            refuse_other_fleet(like, [account.sid for account in self.accounts], main)
+    def _reviewed_in(self, like: Path | None) -> frozenset[str]:
+        if like is None:
+            return frozenset()
+        main = self._folder.manifest.main_account_sid if self._folder else None
+        return reviewed_in(like, [account.sid for account in self.accounts], main)
 
     def _lacking(self, outcome: AccountOutcome, other: Path) -> AccountOutcome:
         """What a comparison says of an account without a folder here: it differs where the other fleet has one."""

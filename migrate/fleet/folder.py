@@ -52,11 +52,19 @@ class StageRecord(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AccountRecord(Struct, frozen=True, forbid_unknown_fields=True):
-    """An account of the fleet, and what each stage brought, by its name."""
+    """An account of the fleet, and what each stage brought, by its name. `written` says that an apply has written to
+    it, and no rollback has undone that since.
+    """
 
     friendly_name: str
     status: str
     stages: Mapping[str, StageRecord] = {}
+    written: bool = False
+
+    @property
+    def is_worked_on(self) -> bool:
+        """Whether some stage was carried out for it."""
+        return self.written or any(one.state in ("done", "earlier") for one in self.stages.values())
 
 
 class FleetManifest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -118,16 +126,20 @@ class FleetFolder:
     def enter(self, sid: str, friendly_name: str, status: str) -> None:
         """Note an account, as Twilio has it now."""
         with self._lock:
-            stages = self._accounts[sid].stages if sid in self._accounts else {}
-            self._accounts[sid] = AccountRecord(friendly_name, status, stages)
+            known = self._accounts.get(sid, AccountRecord(friendly_name, status))
+            self._accounts[sid] = replace(known, friendly_name=friendly_name, status=status)
 
     def note(self, stage: str, outcome: AccountOutcome) -> None:
         """Note what a stage has brought in an account; fleet.json follows within a second, or at the end."""
-        at = datetime.now(UTC).replace(microsecond=0).isoformat()
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
         record = StageRecord(outcome.state, outcome.exit_code, outcome.reason, at, dict(outcome.figures))
         with self._lock:
             account = self._accounts[outcome.sid]
-            self._accounts[outcome.sid] = replace(account, stages={**account.stages, stage: record})
+            written = account.written or (stage == "apply" and bool(outcome.figures.get("applied")))
+            if stage == "rollback" and outcome.exit_code == 0 and outcome.state in ("done", "earlier"):
+                written = False
+            stages = {**account.stages, stage: record}
+            self._accounts[outcome.sid] = replace(account, stages=stages, written=written)
             if time.monotonic() - self._written >= _SECONDS:
                 with suppress(OSError):  # the write at the end says so; no account fails by it
                     self._write()
@@ -193,9 +205,11 @@ def has_accounts(folder: Path) -> bool:
         return False
 
 
-def refuse_other_fleet(like: Path, sids: Collection[str], main_account_sid: str | None) -> None:
-    """Raise `InputError` where a folder whose reviews are to be carried over is no fleet, and `RefusedError` where it
-    is another fleet's, or has none of these accounts.
+def reviewed_in(like: Path, sids: Collection[str], main_account_sid: str | None) -> frozenset[str]:
+    """The accounts that a fleet has mapped, whose reviews are to be carried over to some accounts.
+
+    Raises `InputError` where its folder is no fleet, and `RefusedError` where it is another fleet's, or has none of
+    these accounts.
     """
     found = read_fleet(like)
     _refuse_other_main(like, found, main_account_sid)
@@ -204,6 +218,11 @@ def refuse_other_fleet(like: Path, sids: Collection[str], main_account_sid: str 
             f"{like} has none of these accounts, so there is no review to carry over",
             remedy="Name the folder of the fleet that was reviewed with --like",
         )
+    return frozenset(
+        sid
+        for sid, one in found.accounts.items()
+        if any(name in one.stages and one.stages[name].state in ("done", "earlier") for name in ("run", "map"))
+    )
 
 
 def _refuse_other_content(path: Path) -> None:

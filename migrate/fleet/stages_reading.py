@@ -99,6 +99,7 @@ class Mapping:
     like: Path | None = None
     overwrite: bool = False
     executor: Executor | None = None
+    reviewed: frozenset[str] = frozenset()  # accounts that the other fleet has mapped
 
     def like_of(self, sid: str) -> Path | None:
         """The reviewed mapped folder of an account; None where that fleet has none of it."""
@@ -115,6 +116,12 @@ def map_account(sid: str, snapshot: Path, mapped: Path, how: Mapping) -> tuple[S
 
     refuse_other_account(snapshot.parent, sid)
     like = how.like_of(sid)
+    if like is None and sid in how.reviewed:
+        raise RefusedError(
+            f"{how.like} had a mapped folder of {sid}, and has none now: its review would not be carried over",
+            kept="Nothing was mapped",
+            remedy=f"Put {sid} back into {how.like}; or map this account without --like",
+        )
     reason = f"{how.like} has no mapped folder of it, so nothing is carried over" if how.like and not like else ""
     if not how.overwrite and (found := _mapped_from(snapshot, mapped)) is not None:
         _refuse_other_rules(mapped, found, how.rules, like)

@@ -14,17 +14,23 @@ from migrate.fleet.blocks import BlockCount
 from migrate.fleet.choosing import NOT_IN_WAVE
 from migrate.fleet.folder import AccountRecord, FleetManifest, StageRecord
 from migrate.fleet.outcome import AccountOutcome, FleetResult
-from migrate.fleet.plans import newest_plan, stand_of
+from migrate.fleet.plans import newest_plan, plans_of, stand_of
 from migrate.load.plan_file import read_plan
 from migrate.model.errors import MigrateError
 
 _DRY_RUNS = ("run", "plan")  # which say the same of an account
+_OF_SETTINGS = (*_DRY_RUNS, "apply", "rollback")  # stages that say how far its settings are, in their order
+_SINCE = {"run": "planned", "plan": "planned", "apply": "applied since", "rollback": "undone since"}
 
 
 def of_whole_fleet(result: FleetResult, manifest: FleetManifest, folder: Path) -> FleetResult:
-    """The same result, and for every account that it says nothing of what its last run of that stage brought."""
+    """The same result, and for every account that it says nothing of what an earlier run has brought, and when."""
     known = {one.sid: one for one in result.accounts if one.reason != NOT_IN_WAVE}
-    others = {sid: _outcome(sid, one, result.stage) for sid, one in manifest.accounts.items() if sid not in known}
+    others = {
+        sid: _outcome(sid, one, result.stage, folder / sid)
+        for sid, one in manifest.accounts.items()
+        if sid not in known
+    }
     accounts = sorted((*known.values(), *others.values()), key=lambda one: one.sid)
     looked = others if result.stage in _DRY_RUNS else {one.sid: one for one in accounts if one.exit_code}
     blocks = BlockCount(result.blocks)
@@ -33,20 +39,36 @@ def of_whole_fleet(result: FleetResult, manifest: FleetManifest, folder: Path) -
     return replace(result, accounts=tuple(accounts), blocks=blocks.blocks())
 
 
-def _outcome(sid: str, account: AccountRecord, stage: str) -> AccountOutcome:
-    record = _latest(account.stages, stage)
-    if record is None:
-        return AccountOutcome(sid, account.friendly_name, account.status, "left-out", reason=NOT_IN_WAVE)
-    state, reason = record.state, record.reason
-    return AccountOutcome(
-        sid, account.friendly_name, account.status, state, record.exit_code, reason, figures=record.figures
-    )
+def _outcome(sid: str, account: AccountRecord, stage: str, folder: Path) -> AccountOutcome:
+    """An account by its newest record among those that say how far its settings are, or by its journals."""
+    name = _newest(account.stages, stage)
+    if name is None:
+        reason = "its journal says that it was applied" if _is_applied(folder) else NOT_IN_WAVE
+        return AccountOutcome(sid, account.friendly_name, account.status, "left-out", reason=reason)
+    record = account.stages[name]
+    is_same = name == stage or {name, stage} <= {*_DRY_RUNS}
+    at = f"{record.at[:19]}Z"
+    since = f"as of {at}" if is_same else f"{_SINCE[name]}, {at}"
+    reason = "; ".join(filter(None, (record.reason, since)))
+    state, code = record.state, record.exit_code
+    figures = record.figures if is_same else {}
+    return AccountOutcome(sid, account.friendly_name, account.status, state, code, reason, figures=figures)
 
 
-def _latest(stages: Mapping[str, StageRecord], stage: str) -> StageRecord | None:
-    names = _DRY_RUNS if stage in _DRY_RUNS else (stage,)
-    found = [stages[name] for name in names if name in stages]
-    return max(found, key=lambda record: record.at, default=None)
+def _newest(stages: Mapping[str, StageRecord], stage: str) -> str | None:
+    """The stage that says last how far an account is; of a stage that writes nothing, that stage itself."""
+    names = [name for name in (_OF_SETTINGS if stage in _OF_SETTINGS else (stage,)) if name in stages]
+    if stage not in _DRY_RUNS and stage in names:  # a plan that is made anew takes back nothing that was written
+        names = [name for name in names if name not in _DRY_RUNS]
+    found = [(stages[name].at, _OF_SETTINGS.index(name) if name in _OF_SETTINGS else 0, name) for name in names]
+    return max(found)[2] if found else None
+
+
+def _is_applied(folder: Path) -> bool:
+    try:
+        return any(stand_of(place) in ("begun", "applied") for place in plans_of(folder))
+    except (MigrateError, OSError):
+        return False
 
 
 def _add(blocks: BlockCount, sid: str, outcome: AccountOutcome, folder: Path) -> None:

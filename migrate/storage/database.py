@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import glob
 import os
 import re
@@ -30,19 +31,19 @@ class _Instances:
     """DuckDB's instances, which take some 50 ms to begin: one that is idle is used again, by one caller at a time.
 
     What is made in a connection is temporary, and gone with it. An instance whose connection has ended with an error,
-    or that went to the disk, is not used again. A process that is forked has none of them.
+    or that went to the disk, is not used again. An idle one holds no memory. A process that is forked has none.
     """
 
     def __init__(self) -> None:
         self._idle: list[duckdb.DuckDBPyConnection] = []
-        self._lost: list[
-            duckdb.DuckDBPyConnection
-        ] = []  # kept, because their end waits for threads that are not here
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._forget)
 
     def _forget(self) -> None:
-        self._lost, self._idle = [*self._lost, *self._idle], []
+        """Leave them, and never end them: their end waits for threads that only the parent has."""
+        for instance in self._idle:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(instance))
+        self._idle = []
 
     @contextmanager
     def connection(self, memory_limit: str, folder: str) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -57,6 +58,15 @@ class _Instances:
         except BaseException:
             instance.close()
             raise
+        self._keep(instance)
+
+    def _keep(self, instance: duckdb.DuckDBPyConnection) -> None:
+        """Keep an instance that is idle. With the least memory as its limit it gives back what it has held."""
+        try:
+            instance.execute(f"SET memory_limit = '{_IDLE_MEMORY}'")
+        except duckdb.Error:
+            instance.close()
+            return
         if len(self._idle) < _MOST_IDLE:
             self._idle.append(instance)
         else:
@@ -79,7 +89,8 @@ class _Instances:
         return instance
 
 
-_MOST_IDLE = os.cpu_count() or 1
+_MOST_IDLE = min(4, os.cpu_count() or 1)
+_IDLE_MEMORY = "8MB"
 _CHANGED = ("threads", "preserve_insertion_order")  # settings of an instance that callers change
 _INSTANCES = _Instances()
 
