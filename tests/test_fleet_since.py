@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from migrate.cli.app import cli
 from tests.company import Company, company, outcomes, sid_of
 from tests.conftest import Run
 
@@ -119,3 +121,28 @@ def test_an_account_whose_extract_failed_is_told_how_to_go_on(run: Run, accounts
     found = outcomes(run("load", *ALL, "--json"), 1)
     assert found[2]["reason"] == "it has no folder: nothing was extracted"
     assert found[2]["remedy"].startswith(f"Extract it with: chat-migrate run --out fleet --account {sid_of(2)}")
+
+
+def test_remedies_are_commands_of_the_fleet_also_in_the_list_before_the_question(
+    run: Run, accounts: Company, environment: pytest.MonkeyPatch
+) -> None:
+    run("run", "--accounts", "--out", "fleet")
+    config = Path("fleet", sid_of(ONE), "mapped", "push-config.yaml")
+    config.write_text(config.read_text("utf-8").replace('template: "${PARTICIPANT}: ', 'template: "'), "utf-8")
+    service = next(iter(accounts.world(2).services.values()))
+    service.configuration = {**(service.configuration or {}), "new_message.template": "of somebody else"}
+    environment.setattr("migrate.cli.commands.applying._is_terminal", lambda: True)
+    asked = CliRunner().invoke(cli, ["load", *ALL, "--apply"], input="no\n", prog_name="chat-migrate")
+    for number in (ONE, 2):
+        assert f"Make a new plan with: chat-migrate load fleet --account {sid_of(number)}" in asked.stderr
+    assert "load(" not in asked.stderr
+    done = outcomes(run("load", *ALL, *WRITE), 5)
+    assert f"chat-migrate load fleet --account {sid_of(ONE)}" in done[ONE]["remedy"]
+
+
+def test_a_copy_of_a_journal_is_no_other_command_s(run: Run, accounts: Company) -> None:
+    run("run", "--accounts", "--out", "fleet")
+    run("load", *THIS, *WRITE)
+    (journal,) = Path("fleet", sid_of(ONE)).glob("*.journal.jsonl")
+    shutil.copy(journal, journal.with_name("backup.journal.jsonl"))
+    assert outcomes(run("rollback", *THIS, *WRITE), 0)[ONE]["figures"] == {"undone": 1}

@@ -54,9 +54,12 @@ def refuse_other_journals(folder: Path, *, rollback: bool = False) -> None:
     """Raise `RefusedError` where a single account's command has written by a plan of its own, and that is not undone:
     before a `rollback`, all of it; otherwise what is not finished. A fleet does not know when that was.
     """
-    ours = {journal_of(place) for place in plans_of(folder)}
+    ours = {journal_of(place): begun_journal(journal_of(place)) for place in plans_of(folder)}
+    known = {one.plan_id for one in ours.values() if one}
     for journal in journals_of(folder):
-        stand = stand_of(plan_of(journal)) if journal not in ours else "new"
+        if journal in ours or ((begun := begun_journal(journal)) and begun.plan_id in known):  # or a copy of one
+            continue
+        stand = stand_of(plan_of(journal))
         if stand in ("begun", "undoing") or (rollback and stand == "applied"):
             raise RefusedError(
                 f"{journal} was written by a command of this account alone, and is not undone",
@@ -64,6 +67,7 @@ def refuse_other_journals(folder: Path, *, rollback: bool = False) -> None:
                 remedy=(
                     "With the credentials of this account, undo it with: ",
                     Step("rollback", {"journal": journal, "apply": True}),
+                    ". If that is settled otherwise, move the file away",
                 ),
             )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from migrate.cli.commands.applying import ApplyOptions, agreed_on
 from migrate.cli.commands.fleet_reading import report_of_account
-from migrate.cli.commands.fleet_shared import CHANGES_PENDING, Night, ended, live
+from migrate.cli.commands.fleet_shared import CHANGES_PENDING, Night, ended, live, spell_remedies
 from migrate.cli.console import Screen
 from migrate.cli.fleet_options import FleetAsked
 from migrate.model.errors import Step
@@ -68,6 +68,10 @@ def _terms(
 
     looked: list[FleetResult] = []
 
+    def look(found: FleetResult) -> None:
+        spell_remedies(found)
+        looked.append(found)
+
     def confirm(planned: Sequence[Planned]) -> bool:
         from migrate.report.fleet_decision import fleet_decision
 
@@ -83,4 +87,4 @@ def _terms(
                 yes=applying.yes,
             )
 
-    return {"confirm": confirm, "one_by_one": asked.one_by_one, "on_look": looked.append, "say": night.said.say}
+    return {"confirm": confirm, "one_by_one": asked.one_by_one, "on_look": look, "say": night.said.say}

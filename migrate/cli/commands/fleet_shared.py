@@ -110,9 +110,7 @@ class Night:
         from migrate.report.fleet import fleet_view
 
         result, failure = done
-        for account in result.accounts:
-            if account.error and account.remedy:
-                account.error.spell(partial(_step_of, account.sid, result.folder))
+        spell_remedies(result)
         unwritten = self._report(result, report) if report and result.folder else None
         failure = failure or result.failure()
         code = worst([result.exit_code, *(error.exit_code for error in (failure, unwritten) if error)])
@@ -249,6 +247,13 @@ def _same(step: Step, *names: str) -> list[str]:
     return same_options(*(name for name in names if name in known and name not in step.arguments))
 
 
+def spell_remedies(result: FleetResult) -> None:
+    """Spell what helps each account as a command of the fleet."""
+    for account in result.accounts:
+        if account.error and account.remedy:
+            account.error.spell(partial(_step_of, account.sid, result.folder))
+
+
 def _step_of(sid: str, folder: Path | None, step: Step) -> str:
     """How a step that the error of an account names is spelt: for that account, where it is a fleet's."""
     of_file = click.get_current_context().params.get("accounts_file") is not None
@@ -256,6 +261,19 @@ def _step_of(sid: str, folder: Path | None, step: Step) -> str:
     if not step.stage:
         again = same_command(*these, without=(*NAMES_ACCOUNTS, "only"))
         return " ".join([again, *words_of(step)])
+    step = _of_fleet(folder, step) if folder else step
     if folder in step.arguments.values():
         return command_of(step, *these, *_same(step, *API_OPTIONS))
     return command_of(step)
+
+
+def _of_fleet(folder: Path, step: Step) -> Step:
+    """The step of a fleet's command that does what one for the folder of an account would do."""
+    given = step.arguments
+    if not any(isinstance(value, Path) and folder in value.parents for value in given.values()):
+        return step
+    if step.stage == "load":
+        return Step("load", {"mapped": folder, "apply": given.get("apply")})
+    if step.stage == "map":
+        return Step("map", {"snapshot": folder, "overwrite": given.get("overwrite")})
+    return step
