@@ -52,11 +52,12 @@ def choose(found: Sequence[TwilioAccount], choice: AccountChoice, folder: Path |
 def _not_listed(sid: str, record: AccountRecord, place: Path, *, is_main: bool) -> AccountOutcome:
     """What becomes of an account of the fleet that is not among those that Twilio lists."""
     status = record.status if is_main else NOT_LISTED
-    account, reason = Account(sid, record.friendly_name, status, place), "Twilio does not list it"
+    account = Account(sid, record.friendly_name, status, place)
+    reason = "it is the main account, and not named" if is_main else "Twilio does not list it"
     if not (record.written or place.is_dir()):
         return account.outcome("left-out", reason=reason)
     error = RefusedError(
-        f"{sid} is not among the subaccounts that Twilio lists",
+        f"{sid}: {reason}",
         remedy=f"Name it as well: --accounts --account {sid}"
         if is_main
         else f"Look for it in the Twilio Console. {_for_good(record)}",
