@@ -42,7 +42,7 @@ test: $(TOOLS)  ## run the tests, with coverage
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal --cov --cov-report=term
 
 test-long: $(TOOLS)  ## run the tests that take minutes: chaos, kills, scale
-	$(BIN)/python -m pytest -m long --numprocesses $(MORE_WORKERS) --dist worksteal
+	$(BIN)/python -m pytest -m long --numprocesses $(MORE_WORKERS) --dist load --maxschedchunk 1
 
 lint: $(TOOLS)  ## lint, formatting, types
 	$(BIN)/ruff check .

@@ -51,11 +51,23 @@ print(json.dumps([os.waitstatus_to_exitcode(status), usage.ru_maxrss]))
 WIDE = {"COLUMNS": "10000"}
 
 
+# What takes minutes is begun first: whatever is begun last is waited for at the end.
+SLOWEST = (
+    "test_long_fleet",
+    "test_load_machine",
+    "test_long_alerts",
+    "test_docs",
+    "test_long_kills",
+    "test_retire_worlds",
+)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tracing takes more than half the time, so what others reach as well is not traced.
+    """The slowest are the first. Tracing takes more than half the time, so what others reach as well is not traced.
 
     Property tests look for what nobody has thought of; and of a test that asks a stand-in the first case is traced.
     """
+    items.sort(key=lambda item: SLOWEST.index(item.path.stem) if item.path.stem in SLOWEST else len(SLOWEST))
     traced: set[str] = set()
     for item in items:
         is_property = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
