@@ -75,7 +75,7 @@ def standin(
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
             assert server.stdout is not None
             try:
-                url = server.stdout.readline().strip()
+                url = server.stdout.readline().split()[0]
                 yield Standin(url, psutil.Process(server.pid), services * bindings)
             finally:
                 server.terminate()

@@ -17,8 +17,6 @@ from contextlib import contextmanager
 import click
 
 from bench.measure import Result, keep_best, run_whole, show, target
-from bench.standin import invented
-from migrate.standin.company import Company
 
 APIS = ("CHAT", "CONVERSATIONS", "MONITOR", "ACCOUNTS")
 TIMES = 1.5
@@ -27,16 +25,13 @@ TIMES = 1.5
 @contextmanager
 def standin(kind: str, accounts: int, bindings: int) -> Iterator[tuple[dict[str, str], int]]:
     """Serve an invented fleet, or account; gives the variables that point there, and how many bindings it has."""
-    made = invented(kind, accounts, bindings)
-    main, worlds = (made.main, [one.world for one in made.members]) if isinstance(made, Company) else (made, [made])
-    rows = sum(len(service.bindings) for world in worlds for service in world.services.values())
     command = [sys.executable, "-m", "bench.standin", f"{kind}:{accounts}:{bindings}"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         assert server.stdout is not None
         try:
-            url = server.stdout.readline().strip()
-            login = {"TWILIO_ACCOUNT_SID": main.account_sid, "TWILIO_AUTH_TOKEN": main.auth_token}
-            yield {**{f"CHAT_MIGRATE_{api}_URL": url for api in APIS}, **login}, rows
+            url, sid, token, rows = server.stdout.readline().split()
+            login = {"TWILIO_ACCOUNT_SID": sid, "TWILIO_AUTH_TOKEN": token}
+            yield {**{f"CHAT_MIGRATE_{api}_URL": url for api in APIS}, **login}, int(rows)
         finally:
             server.terminate()
 

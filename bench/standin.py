@@ -1,8 +1,10 @@
 """A stand-in for measuring, in a process of its own: `python -m bench.standin WORLD [LATENCY]`.
 
-Its pages are of the sizes that Twilio documents, and stay as they are first served. It prints its address. WORLD is a
-world file, or `fleet:ACCOUNTS:BINDINGS`: an invented company; or `account:ACCOUNTS:BINDINGS`: an account that has all
-services of that company.
+Its pages are of the sizes that Twilio documents, and stay as they are first served. It prints its address, the
+account of its login, the token, and how many bindings there are.
+
+WORLD is a world file, or `fleet:ACCOUNTS:BINDINGS`, an invented company, or `account:ACCOUNTS:BINDINGS`, one account
+that has all services of that company.
 """
 
 from __future__ import annotations
@@ -37,7 +39,9 @@ def main(world: str, latency: str = "0") -> None:
     served = invented(kind, *map(int, numbers)) if kind in ("fleet", "account") else load_world(Path(world))
     faults = Faults(latency=float(latency))
     with StandInServer(served, PageSizes("docs"), faults=faults, prerendered=True) as server:
-        print(server.url, flush=True)
+        worlds = [member.world for member in served.members] if isinstance(served, Company) else [served]
+        rows = sum(len(service.bindings) for one in worlds for service in one.services.values())
+        print(server.url, server.world.account_sid, server.world.auth_token, rows, flush=True)
         server.wait()
 
 
