@@ -29,9 +29,10 @@ def choose(found: Sequence[TwilioAccount], choice: AccountChoice, folder: Path |
 
     One that is not active is left out, and refused (4) where it was named, has a folder, or was written to: then
     something was begun that cannot go on. So is one that the fleet has and Twilio does not list, where all are asked
-    for. Raises `UsageError` for a wave that is none, and `InputError` for a damaged fleet.json.
+    for. Raises `UsageError` for an invalid wave, and `InputError` for a damaged fleet.json.
     """
-    known = read_fleet(folder).accounts if folder and (folder / NAME).exists() else {}
+    manifest = read_fleet(folder) if folder and (folder / NAME).exists() else None
+    known = manifest.accounts if manifest else {}
     accounts: list[Account] = []
     left: list[AccountOutcome] = []
     for one in found:
@@ -42,9 +43,8 @@ def choose(found: Sequence[TwilioAccount], choice: AccountChoice, folder: Path |
             accounts.append(account)
         else:
             left.append(_not_active(account, known.get(one.sid)))
-    if choice.all and folder:
-        main = read_fleet(folder).main_account_sid if known else None
-        gone = known.keys() - {one.sid for one in found}
+    if choice.all and folder and manifest:
+        main, gone = manifest.main_account_sid, known.keys() - {one.sid for one in found}
         left += [_not_listed(sid, known[sid], folder / sid, is_main=sid == main) for sid in sorted(gone)]
     return _in_wave(accounts, left, only)
 
@@ -112,7 +112,7 @@ def choose_offline(
 ) -> Chosen:
     """The accounts that a fleet's folder names, or those `sids`; those of which there is no folder are left out.
 
-    Raises `InputError` for an account that is not in it, and `UsageError` for a wave that is none.
+    Raises `InputError` for an account that is not in it, and `UsageError` for an invalid wave.
     """
     if unknown := sorted({*sids} - manifest.accounts.keys()):
         raise InputError(

@@ -59,7 +59,7 @@ def open_fleet(
     for `doctor`). The folder is made where it is not there, if it `may_be_new`.
 
     Raises what `choose_accounts` raises, `RefusedError` for another fleet's folder or one that another process works
-    in, `InputError` for a damaged fleet.json or none, and `UsageError` for a wave that is none.
+    in, `InputError` for a damaged or missing fleet.json, and `UsageError` for an invalid wave.
     """
     from migrate.twilio_api.accounts import choose_accounts
     from migrate.twilio_api.connect import open_shared

@@ -58,7 +58,7 @@ def _outcome(sid: str, account: AccountRecord, stage: str, folder: Path) -> Acco
 def _newest(stages: Mapping[str, StageRecord], stage: str) -> str | None:
     """The stage that says last how far an account is; of a stage that writes nothing, that stage itself."""
     names = [name for name in (_OF_SETTINGS if stage in _OF_SETTINGS else (stage,)) if name in stages]
-    if stage not in _DRY_RUNS and stage in names:  # a plan that is made anew takes back nothing that was written
+    if stage not in _DRY_RUNS and stage in names:  # a new plan undoes nothing that was written
         names = [name for name in names if name not in _DRY_RUNS]
     found = [(stages[name].at, _OF_SETTINGS.index(name) if name in _OF_SETTINGS else 0, name) for name in names]
     return max(found)[2] if found else None

@@ -135,7 +135,7 @@ def not_undone(api: TwilioApi, journals: Sequence[Journal]) -> list[str]:
             before.setdefault(sid, []).append(done.before)
     found: list[str] = []
     for sid, live in zip(sorted(before), read_all(api, sorted(before)), strict=True):
-        if live is None:  # its service is gone, and what was set with it
+        if live is None:  # its service was deleted, with its settings
             continue
         back = {path for one in before[sid] for path in one.keys() - differing(one, live)}
         found += [_named(path, sid) for path in sorted({path for one in before[sid] for path in one} - back)]

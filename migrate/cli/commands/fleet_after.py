@@ -26,9 +26,9 @@ def verify_fleet(
     fail_under: float | None,
 ) -> None:
     """See who has registered, in each account."""
-    with live(asked, folder, settings, screen) as night:
-        done = ended(lambda: night.fleet.verify(rules, fail_under=fail_under))
-        night.finish(done, f"see {folder / 'verified.html'}", report="verified")
+    with live(asked, folder, settings, screen) as command:
+        done = ended(lambda: command.fleet.verify(rules, fail_under=fail_under))
+        command.finish(done, f"see {folder / 'verified.html'}", report="verified")
 
 
 def health_fleet(
@@ -44,13 +44,13 @@ def health_fleet(
     """See which pushes were refused, in each account."""
     from migrate.push_errors.measuring import HealthOptions
 
-    with live(asked, folder, settings, screen, may_be_new=True) as night:
-        done = ended(lambda: night.fleet.health(HealthOptions(since, restart=restart), fail_over=fail_over))
-        night.finish(done, f"see {folder / 'health.html'}", report="health")
+    with live(asked, folder, settings, screen, may_be_new=True) as command:
+        done = ended(lambda: command.fleet.health(HealthOptions(since, restart=restart), fail_over=fail_over))
+        command.finish(done, f"see {folder / 'health.html'}", report="health")
 
 
 def doctor_fleet(asked: FleetAsked, settings: ApiSettings, screen: Screen) -> None:
     """Check the credentials of each account, and what Twilio lets them do."""
-    with live(asked, None, settings, screen) as night:
-        done = ended(night.fleet.doctor)
-        night.finish(done, "use --json", "extract, map, and see what would change:", Step("run", {"out": "fleet"}))
+    with live(asked, None, settings, screen) as command:
+        done = ended(command.fleet.doctor)
+        command.finish(done, "use --json", "extract, map, and see what would change:", Step("run", {"out": "fleet"}))

@@ -27,22 +27,22 @@ def map_fleet(
 ) -> None:
     """Map each account's snapshot, into the same folder or another."""
     there = out or folder
-    with offline(asked, folder, screen) as night:
-        done = ended(lambda: night.fleet.map(there, rules, like, overwrite=overwrite))
-        night.finish(done, f"chat-migrate show {there}", "see what would change:", Step("load", {"mapped": there}))
+    with offline(asked, folder, screen) as command:
+        done = ended(lambda: command.fleet.map(there, rules, like, overwrite=overwrite))
+        command.finish(done, f"chat-migrate show {there}", "see what would change:", Step("load", {"mapped": there}))
 
 
 def rehearse_fleet(asked: FleetAsked, folder: Path, screen: Screen, **how: Any) -> None:
     """Rehearse each account's load, one after the other."""
-    with offline(asked, folder, screen) as night:
-        done = ended(lambda: night.fleet.rehearse(**how))
+    with offline(asked, folder, screen) as command:
+        done = ended(lambda: command.fleet.rehearse(**how))
         where = f"see {folder / 'AC…' / 'rehearsal.json'}"
-        night.finish(done, where, "plan, and look at the report:", Step("load", {"mapped": folder}))
+        command.finish(done, where, "plan, and look at the report:", Step("load", {"mapped": folder}))
 
 
 def diff_fleet(asked: FleetAsked, before: Path, after: Path, kind: DiffKind, screen: Screen) -> int:
     """Compare each account that both folders have. Gives the exit code for --detailed-exitcode."""
-    with offline(asked, before, screen) as night:
-        done = ended(lambda: night.fleet.diff(after, kind))
-        night.finish(done, "use --json")
+    with offline(asked, before, screen) as command:
+        done = ended(lambda: command.fleet.diff(after, kind))
+        command.finish(done, "use --json")
     return done[0].exit_code

@@ -23,10 +23,10 @@ def extract_fleet(
     asked: FleetAsked, out: Path, options: ExtractOptions, settings: ApiSettings, screen: Screen
 ) -> None:
     """Make a snapshot of each account; one that is finished stays."""
-    with live(asked, out, settings, screen, may_be_new=True) as night:
-        done = ended(lambda: night.fleet.extract(options))
+    with live(asked, out, settings, screen, may_be_new=True) as command:
+        done = ended(lambda: command.fleet.extract(options))
         where = f"chat-migrate show {out}"
-        night.finish(done, where, "translate them into push configuration:", Step("map", {"snapshot": out}))
+        command.finish(done, where, "translate them into push configuration:", Step("map", {"snapshot": out}))
 
 
 def run_fleet(
@@ -40,11 +40,11 @@ def run_fleet(
     like: Path | None,
 ) -> None:
     """Extract, map and plan each account, with its reports, and write the report of the fleet."""
-    with live(asked, out, settings, screen, may_be_new=True) as night:
-        done = ended(lambda: night.fleet.run(options, rules, like, on_plan=report_of_account))
+    with live(asked, out, settings, screen, may_be_new=True) as command:
+        done = ended(lambda: command.fleet.run(options, rules, like, on_plan=report_of_account))
         page = out / "report.html"
         again = f"read {page}; edit what needs it, and look again:"
-        night.finish(done, f"see {page}", again, Step("load", {"mapped": out}), report="report")
+        command.finish(done, f"see {page}", again, Step("load", {"mapped": out}), report="report")
 
 
 def report_of_account(sid: str, folder: Path, plan: Plan, refusals: Sequence[tuple[str, str]]) -> None:

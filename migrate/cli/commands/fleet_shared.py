@@ -91,7 +91,7 @@ class Display:
 
 
 @dataclass(frozen=True)
-class Night:
+class FleetCommand:
     """One command of a fleet while it runs: the fleet, its progress, what its accounts say, and how it was called."""
 
     fleet: Fleet
@@ -158,7 +158,7 @@ def live(
     *,
     writes: bool = False,
     may_be_new: bool = False,
-) -> Iterator[Night]:
+) -> Iterator[FleetCommand]:
     """The fleet whose accounts are asked for at Twilio, its progress on the screen, and what its accounts say.
 
     `may_be_new` says whether its folder is made where it is not there.
@@ -173,11 +173,11 @@ def live(
     options = _options(asked, writes=writes)
     opened = open_fleet(told, choice, folder, options, progress, may_be_new=may_be_new)
     with _resumable(folder), closing(said), opened as fleet, Display(screen, progress) as display:
-        yield Night(fleet, display, said, screen)
+        yield FleetCommand(fleet, display, said, screen)
 
 
 @contextmanager
-def offline(asked: FleetAsked, folder: Path, screen: Screen) -> Iterator[Night]:
+def offline(asked: FleetAsked, folder: Path, screen: Screen) -> Iterator[FleetCommand]:
     """The fleet whose accounts its folder names, with its progress on the screen."""
     from migrate.fleet.fleet import offline_fleet
     from migrate.fleet.progress import FleetProgress
@@ -186,7 +186,7 @@ def offline(asked: FleetAsked, folder: Path, screen: Screen) -> Iterator[Night]:
     with _resumable(folder):
         fleet = offline_fleet(folder, asked.sids, _options(asked), progress, every=asked.all)
         with closing(said), Display(screen, progress) as display:
-            yield Night(fleet, display, said, screen)
+            yield FleetCommand(fleet, display, said, screen)
 
 
 def _resumable(folder: Path | None) -> AbstractContextManager[None]:
