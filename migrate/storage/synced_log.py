@@ -9,6 +9,7 @@ import errno
 import json
 import os
 import threading
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -43,6 +44,7 @@ class SyncedLog:
         self._begin = begin.encode()
         self._lock = threading.Lock()
         self._file: FileIO | None = None  # for appending
+        _logs.add(self)
 
     def is_unwritten(self) -> bool:
         """Whether there is no such file, or one whose writer was killed within its first line."""
@@ -111,9 +113,20 @@ class SyncedLog:
             if before == 0:
                 sync(self.path.parent)
 
+    @contextmanager
+    def paused(self) -> Iterator[bytes]:
+        """What the log says; within, nothing is appended."""
+        with self._lock:
+            yield self.path.read_bytes() if self.path.exists() else b""
+
     def append_dated(self, line: Mapping[str, Any]) -> None:
         """As `append`, with the time `at` which it was written, in UTC."""
         self.append({**line, "at": datetime.now(UTC).isoformat(timespec="seconds")})
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is being written."""
+        return self._file is not None
 
     def close(self) -> None:
         """Close the file; the next line opens it again."""
@@ -128,6 +141,14 @@ class SyncedLog:
         self._file = os.fdopen(handle, "r+b", buffering=0)
         _drop_torn_line(self._file)
         return self._file
+
+
+_logs: weakref.WeakSet[SyncedLog] = weakref.WeakSet()
+
+
+def logs_in(folder: Path) -> list[SyncedLog]:
+    """The logs within a folder that this process has open."""
+    return [log for log in [*_logs] if log.is_open and log.path.is_relative_to(folder)]
 
 
 def _drop_torn_line(file: FileIO) -> None:

@@ -1,0 +1,238 @@
+"""Stores a folder as it grows, so that the store always has what a kill would have left on the disk.
+
+Everything is written so that it can be killed at any instant: what a log's line names is in its place before the line
+is. A copy that is made in the right order is as good: the documents that say what a folder is are read first, then
+each log, while nothing is appended to it, and then the names of all files. These are stored before the logs, the logs
+before the documents; what is gone here is removed there last. So a folder in the store is always one that was once on
+the disk, and resumes as that would.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from migrate.model.errors import MigrateError
+from migrate.remote.lease import Lease
+from migrate.remote.store import Store, StoreError
+from migrate.runtime.workers import Workers, result_of
+from migrate.storage.synced_log import logs_in
+
+logger = logging.getLogger(__name__)
+THREADS = 8
+PAUSE = 10.0  # seconds between two passes while a command runs
+PATIENCE = 300.0  # seconds for which what may pass is tried again
+# By these a folder is what it is: without them it is unfinished. The last of them stands above the others.
+DOCUMENTS = ("manifest.json", "summary.json", "plan.json", "fleet.json")
+_LOGS = ("checkpoint.jsonl", "windows.jsonl")  # as they are called where nobody has them open
+_HIDDEN = (".push-errors", ".chat-migrate-health")  # the hidden folders that a command resumes from
+# This one speaks of files that may be replaced under their names, and so it goes before they do.
+_REPLACED = "summary.json"
+_RETRIES = 50
+Stamp = tuple[int, int, int]  # what changes with a file: its size, its time and its number
+
+
+@dataclass(frozen=True)
+class _View:
+    """A folder at one instant, as far as it counts: all files, and what its logs and documents said then."""
+
+    files: Mapping[str, Stamp]
+    logs: Mapping[str, bytes]
+    documents: Mapping[str, bytes]
+
+
+class Mirror:
+    """Stores one folder, in passes of its own thread. `failed` is called once it has given up, from that thread."""
+
+    def __init__(self, folder: Path, store: Store, lease: Lease, failed: Callable[[], None]) -> None:
+        self.folder = folder
+        self.error: MigrateError | None = None
+        self.stored = 0  # files
+        self._store = store
+        self._lease = lease
+        self._failed = failed
+        self._there: dict[str, Stamp | None] = {}  # by name; None where it is not what is here
+        self._lock = threading.Lock()  # of whoever makes a pass
+        self._ended = threading.Event()
+
+    def begin(self, there: Iterable[str]) -> None:
+        """Begin, with what was brought from the store."""
+        now = _files(self.folder)
+        self._there = {name: now.get(name) for name in there}
+        threading.Thread(target=self._run, name="mirror", daemon=True).start()
+
+    def end(self) -> None:
+        """Make no more passes by itself."""
+        self._ended.set()
+
+    def store(self) -> None:
+        """Store all that is here. Raises `StoreError` or `LostLeaseError`, now and ever after."""
+        give_up = time.monotonic() + PATIENCE
+        while True:
+            try:
+                if self.error:
+                    raise self.error
+                if self._pass():
+                    return
+            except StoreError as error:
+                if not error.may_pass or time.monotonic() > give_up:
+                    self.error = error
+                    raise
+                time.sleep(min(2.0, PATIENCE / 10))
+            except MigrateError as error:
+                self.error = error
+                raise
+
+    def _run(self) -> None:
+        """Make a pass now and then; give up where the store has failed for too long."""
+        failing_since: float | None = None
+        while not self._ended.wait(min(PAUSE, self._lease.renewal)):
+            try:
+                self._pass()
+                failing_since = None
+            except MigrateError as error:
+                failing_since = failing_since or time.monotonic()
+                may_pass = isinstance(error, StoreError) and error.may_pass
+                logger.info("Storing %s failed, and %s", self._store.url, "is tried again" if may_pass else "ends")
+                if self._ended.is_set():
+                    return
+                if not may_pass or time.monotonic() - failing_since > PATIENCE:
+                    self.error = error
+                    self._failed()
+                    return
+
+    def _pass(self) -> bool:
+        """Store what has changed; whether that was everything."""
+        with self._lock:
+            view = self._view()
+            if view is None:
+                return False
+            others = [name for name in view.files if name not in view.documents and name not in view.logs]
+            changed = [name for name in others if self._there.get(name) != view.files[name]]
+            said = [
+                (name, data)
+                for part in (view.logs, view.documents)
+                for name, data in sorted(part.items(), key=lambda item: _rank(item[0]))
+                if self._there.get(name) != view.files[name]
+            ]
+            gone = sorted({*self._there} - {*view.files}, key=_rank)
+            if not changed and not said and not gone:
+                return True
+            self._lease.sure()
+            self._withdraw(name for name, _ in said)
+            if not self._put(changed, view.files):
+                return False
+            self._lease.sure()
+            for name, data in said:
+                self._store.write(name, data)
+                self._there[name] = view.files[name]
+                self.stored += 1
+            for name in gone:
+                self._store.remove(name)
+                del self._there[name]
+            return True
+
+    def _withdraw(self, names: Iterable[str]) -> None:
+        for name in names:
+            if name.rpartition("/")[2] == _REPLACED and name in self._there:
+                self._store.remove(name)
+                del self._there[name]
+
+    def _put(self, names: list[str], stamps: Mapping[str, Stamp]) -> bool:
+        """Store some files side by side; False where one is gone by now."""
+
+        def put(name: str) -> bool:
+            try:
+                self._store.put(self.folder / name, name)
+            except FileNotFoundError:
+                return False
+            self._there[name] = stamps[name]
+            self.stored += 1
+            return True
+
+        with Workers(THREADS, "store") as workers:
+            done = [workers.submit(put, name) for name in names]
+            return False not in [result_of(future) for future in done]
+
+    def _view(self) -> _View | None:
+        """How the folder is now; None while that changes too fast to be seen."""
+        for _ in range(_RETRIES):
+            before = _documents(self.folder)
+            with ExitStack() as stack:
+                held = [(log.path, stack.enter_context(log.paused())) for log in logs_in(self.folder)]
+                files = _files(self.folder)
+            logs = {path.relative_to(self.folder).as_posix(): data for path, data in held}
+            ended = self._ended_logs(name for name in files if name not in logs)
+            stamps = {name: stamp for name, (_, stamp) in before.items()}
+            if ended is not None and stamps == {name: files[name] for name in files if _is_document(name)}:
+                said = {name: data for name, data in (logs | ended).items() if name in files}
+                return _View(files, said, {name: data for name, (data, _) in before.items()})
+            time.sleep(0.01)
+        return None
+
+    def _ended_logs(self, names: Iterable[str]) -> dict[str, bytes] | None:
+        """What the logs say that nobody has open; None where somebody has by now."""
+        found = [name for name in names if name.rpartition("/")[2] in _LOGS]
+        try:
+            said = {name: (self.folder / name).read_bytes() for name in found}
+        except FileNotFoundError:
+            return None
+        return None if {log.path for log in logs_in(self.folder)} & {self.folder / name for name in found} else said
+
+
+def _is_document(name: str) -> bool:
+    return name.rpartition("/")[2] in DOCUMENTS
+
+
+def _rank(name: str) -> tuple[int, int, str]:
+    """Documents last, and of these what stands above others after them."""
+    return (DOCUMENTS.index(name.rpartition("/")[2]) + 1 if _is_document(name) else 0, -name.count("/"), name)
+
+
+def _stamp(path: Path) -> Stamp:
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns, found.st_ino
+
+
+def _documents(folder: Path) -> dict[str, tuple[bytes, Stamp]]:
+    """What the documents in a folder say, and their stamps before they were read."""
+    found: dict[str, tuple[bytes, Stamp]] = {}
+    for name in _files(folder):
+        if _is_document(name):
+            try:
+                stamp = _stamp(folder / name)
+                found[name] = (folder / name).read_bytes(), stamp
+            except FileNotFoundError:
+                continue
+    return found
+
+
+def _files(folder: Path) -> dict[str, Stamp]:
+    """All files in a folder, but for hidden ones, which are unfinished or locks; by their ways from there."""
+    found: dict[str, Stamp] = {}
+    pending = [""]
+    while pending:
+        way = pending.pop()
+        try:
+            entries = [*os.scandir(folder / way)]
+        except FileNotFoundError:
+            continue
+        for entry in entries:
+            name = f"{way}/{entry.name}" if way else entry.name
+            if entry.name.startswith(".") and entry.name not in _HIDDEN:
+                continue
+            try:
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(name)
+                elif entry.is_file(follow_symlinks=False):
+                    status = entry.stat(follow_symlinks=False)
+                    found[name] = status.st_size, status.st_mtime_ns, status.st_ino
+            except FileNotFoundError:
+                continue
+    return found

@@ -1,0 +1,243 @@
+"""The working copies of a command: what is brought from stores as it is asked for, and what is stored of it.
+
+A folder that is written is claimed first (`lease`), then brought, and stored as it grows (`mirror`). One that is read
+is brought whole, as it was at one instant. All of it is gone from this machine at the end, unless it could not be
+stored. What a killed process has left is removed by the next.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from migrate.model.errors import AGAIN, InterruptedRunError, MigrateError, RefusedError
+from migrate.remote.lease import Lease, is_claim
+from migrate.remote.mirror import THREADS, Mirror
+from migrate.remote.store import Entry, Store, refuse_unfit
+from migrate.runtime.interrupts import is_stopping
+from migrate.runtime.workers import Workers, result_of
+from migrate.storage import places
+from migrate.storage.files import make_private_folder
+from migrate.storage.lock import hold
+from migrate.storage.private import is_own_folder
+
+KEPT = "kept"  # a file in a working folder whose content could not be stored: it is left alone
+MUCH = 50_000_000  # bytes, of which it is said that they are brought
+LAST_PASS, LAST_WORD = 1.8, 0.6  # seconds for what is stored after Ctrl-C, and to give the claims up
+_TRIES = 3
+
+
+@dataclass
+class _Place:
+    """What is open: a file or a folder at a URL, to be read, or written as well."""
+
+    store: Store
+    path: Path
+    writes: bool
+    mirror: Mirror | None = None
+    lease: Lease | None = None
+    stamp: tuple[int, int] | None = None  # of a file, when it was brought
+
+
+class WorkingTree:
+    """The working copies of one command, or of one program; a context manager.
+
+    `say` gets messages for the operator; `stop` is called, from another thread, once what is written can no longer
+    be stored: then it makes no sense to work on.
+    """
+
+    def __init__(self, say: Callable[[str], None], stop: Callable[[], None] = lambda: None) -> None:
+        self._say = say
+        self._stop = stop
+        self._places: dict[str, _Place] = {}
+        self._held: int | None = None
+        self._kept: Path | None = None  # what could not be stored
+        self._lock = threading.RLock()
+
+    def __enter__(self) -> Self:
+        places.brought_by(self._bring)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        places.brought_by(None)
+        if self._held is None:
+            return
+        is_hurried = is_stopping() or isinstance(error, KeyboardInterrupt | InterruptedRunError)
+        failed = next((place.mirror.error for place in self._written if place.mirror and place.mirror.error), None)
+        try:
+            if failed is None:
+                self._within(LAST_PASS if is_hurried else None, self.store)
+        except MigrateError as unstored:
+            failed = unstored
+        finally:
+            for place in self._written:
+                if place.mirror:
+                    place.mirror.end()
+            self._within(LAST_WORD if is_hurried else None, self._give_up)
+            self._remove(keep=failed is not None)
+        if failed is not None:
+            if isinstance(error, MigrateError) and not isinstance(error, InterruptedRunError):
+                self._say(f"Error: {error}")
+            raise self._told(failed) from error
+
+    def open(self, url: str, *, writes: bool = False, is_file: bool = False) -> Path:
+        """Bring what is at a URL, and return where it is worked on; nothing is there if nothing is at the URL.
+
+        Raises `StoreError`, `UsageError` for what is no store's URL, and `RefusedError` where it `writes` and another
+        process does, or where what is read changes meanwhile.
+        """
+        url = places.tidy(url)
+        with self._lock:
+            self._begin()
+            known = self._places.get(url) or self._above(url)
+            if known and (known.writes or not writes):
+                return places.local_of(url)
+            if known and url in self._places:  # it was brought to be read, without a claim
+                shutil.rmtree(known.path, ignore_errors=True)
+            place = _Place(Store(url), places.local_of(url), writes)
+            make_private_folder(place.path.parent)
+            if writes and not is_file:
+                self._claim(place)
+            elif place.store.entry():
+                place.store.get("", place.path)
+                place.stamp = _stamp(place.path)
+            else:
+                self._read(place)
+            self._places[url] = place
+            return place.path
+
+    def store(self) -> None:
+        """Store all that was written until now. Raises `StoreError`, and `LostLeaseError`."""
+        for place in self._written:
+            if place.mirror:
+                place.mirror.store()
+            elif place.path.exists() and _stamp(place.path) != place.stamp:
+                place.store.put(place.path)
+                place.stamp = _stamp(place.path)
+
+    @property
+    def _written(self) -> list[_Place]:
+        return [place for place in self._places.values() if place.writes]
+
+    def _above(self, url: str) -> _Place | None:
+        """The open folder that a URL is within."""
+        return next((place for known, place in self._places.items() if url.startswith(f"{known}/")), None)
+
+    def _bring(self, url: str) -> None:
+        """Bring what is to be read, if it is not here yet."""
+        with self._lock:
+            if url not in self._places and not self._above(url):
+                self.open(url)
+
+    def _begin(self) -> None:
+        """Make the folder for all of them, once, and remove what killed processes have left."""
+        if self._held is None:
+            _sweep()
+            self._held = hold(places.root())
+
+    def _claim(self, place: _Place) -> None:
+        place.lease = Lease(place.store, self._say)
+        place.lease.take()
+        try:
+            there = _listed(place.store)
+            self._get(place, there)
+            place.mirror = Mirror(place.path, place.store, place.lease, self._stop)
+            place.mirror.begin(there)
+        except BaseException:
+            place.lease.give_up()
+            raise
+
+    def _read(self, place: _Place) -> None:
+        for _ in range(_TRIES):
+            there = _listed(place.store)
+            self._get(place, there)
+            if _listed(place.store) == there:
+                return
+            shutil.rmtree(place.path, ignore_errors=True)
+        raise RefusedError(
+            f"{place.store.url} changes while it is read", remedy="Wait until it is written, and repeat"
+        )
+
+    def _get(self, place: _Place, there: Mapping[str, Entry]) -> None:
+        refuse_unfit(there, place.store.url)
+        size = sum(entry.size for entry in there.values())
+        if size > MUCH:
+            self._say(f"Bringing {len(there):,} files, {size / 1e6:,.0f} MB, from {place.store.url}")
+        with Workers(THREADS, "bring") as workers:
+            jobs = [workers.submit(place.store.get, way, place.path / way) for way in there]
+            for job in jobs:
+                result_of(job)
+
+    def _give_up(self) -> None:
+        for place in self._written:
+            if place.lease:
+                place.lease.give_up()
+
+    def _within(self, seconds: float | None, do: Callable[[], None]) -> None:
+        """Do it; for at most so many seconds, where they are counted, and then it may fail."""
+        if seconds is None:
+            do()
+            return
+
+        def try_it() -> None:
+            with suppress(MigrateError):
+                do()
+
+        thread = threading.Thread(target=try_it, name="last-words", daemon=True)
+        thread.start()
+        thread.join(seconds)
+
+    def _remove(self, *, keep: bool) -> None:
+        root = places.known_root()
+        if root and keep and any(place.path.exists() for place in self._written):
+            (root / KEPT).touch(mode=0o600)
+            self._kept = root
+        elif root:
+            shutil.rmtree(root, ignore_errors=True)
+        if self._held is not None:
+            os.close(self._held)
+        self._held = None
+        self._places.clear()
+        places.forget_root()
+
+    def _told(self, error: MigrateError) -> MigrateError:
+        """The error with what is kept, and how to resume."""
+        if not error.kept:
+            rest = f"; the whole is in {self._kept} on this machine: it holds personal data" if self._kept else ""
+            error.kept = f"What was stored until then is kept there{rest}"
+        if AGAIN not in error.steps:
+            error.remedy = (*error.parts, ". " if error.remedy else "", "Then resume with: ", AGAIN)
+        return error
+
+
+def _listed(store: Store) -> dict[str, Entry]:
+    """What is stored there, without the claims to it."""
+    return {way: entry for way, entry in store.objects().items() if not is_claim(way)}
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_mtime_ns, found.st_ino
+
+
+def _sweep() -> None:
+    """Remove this user's working folders whose process was killed, but for what could not be stored."""
+    for left in Path(tempfile.gettempdir()).glob(f"{places.PREFIX}*"):
+        with suppress(OSError, RefusedError):  # another's, or in use, or gone by now
+            if left.resolve() == places.known_root() or not is_own_folder(left) or (left / KEPT).exists():
+                continue
+            held = hold(left)
+            try:
+                shutil.rmtree(left, ignore_errors=True)
+            finally:
+                os.close(held)

@@ -1,0 +1,97 @@
+"""Folders at URLs: where each is worked on in this machine, and what its URL is.
+
+`s3://bucket/night/snapshot` is worked on in ROOT/s3/bucket/night/snapshot, where ROOT is a private temporary folder
+of this process. What lies beside it in the store lies beside it here, so that a relative way leads to the same in both.
+`migrate.remote` brings what is there, and stores what is made.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
+
+from migrate.model.errors import UsageError
+
+PREFIX = "chat-migrate-store-"  # of the temporary folder's name
+_URL = re.compile(r"([a-z][a-z0-9+.-]+)://(.*)", re.DOTALL)  # of two letters at least: C:// is a Windows drive
+_root: Path | None = None
+_bring: Callable[[str], None] | None = None
+
+
+def is_url(place: object) -> bool:
+    """Whether a place is a URL rather than a path."""
+    return isinstance(place, str) and _URL.fullmatch(place) is not None
+
+
+def tidy(url: str) -> str:
+    """A URL without what does not count. Raises `UsageError` for one that names no place, or has a password in it."""
+    found = _URL.fullmatch(url)
+    scheme, rest = found.groups() if found else ("", "")
+    owner, has_owner, _ = rest.partition("/")[0].rpartition("@")
+    if has_owner and ":" in owner:  # it is not shown
+        raise UsageError("A URL must not hold a password", remedy="Give it as the store's own tools take it")
+    parts = rest.rstrip("/").split("/")
+    if not scheme or {"", ".", ".."} & {*parts} or "\\" in rest or not rest.isprintable():
+        raise UsageError(f"{url} names no place in a store", remedy="Name one such as s3://BUCKET/FOLDER")
+    return f"{scheme}://{'/'.join(parts)}"
+
+
+def local_of(url: str) -> Path:
+    """Where the file or folder at a URL is worked on; it may not be there. Raises `UsageError` as `tidy` does."""
+    scheme, _, rest = tidy(url).partition("://")
+    return root().joinpath(scheme, *rest.split("/"))
+
+
+def url_of(path: Path) -> str | None:
+    """The URL of what is worked on at a path; None for a path that is no working copy's."""
+    if _root is None or not path.is_relative_to(_root):
+        return None
+    scheme, *rest = path.relative_to(_root).parts or ("",)
+    return f"{scheme}://{'/'.join(rest)}" if rest else None
+
+
+def root() -> Path:
+    """The temporary folder of this process, made when it is first asked for."""
+    global _root
+    if _root is None:
+        _root = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
+    return _root
+
+
+def known_root() -> Path | None:
+    """The temporary folder, if there is one already."""
+    return _root
+
+
+def forget_root() -> None:
+    """Have the next one made afresh; whoever calls it has removed the folder, or keeps it."""
+    global _root
+    _root = None
+
+
+def brought_by(bring: Callable[[str], None] | None) -> None:
+    """Have this called with the URL of what is looked for, before it is."""
+    global _bring
+    _bring = bring
+
+
+def bring(path: Path) -> None:
+    """See to it that what is at the URL of a path is there; nothing is done for any other path."""
+    url = url_of(path)
+    if url and _bring:
+        _bring(url)
+
+
+def shown(text: str) -> str:
+    """A text in which what is worked on here goes by its URL."""
+    if _root is None:
+        return text
+    place = f"{_root}/"
+    for form in {place, json.dumps(place)[1:-1], html.escape(place), quote(place)}:
+        text = re.sub(rf"{re.escape(form)}([a-z][a-z0-9+.-]+)/", r"\1://", text)
+    return text
