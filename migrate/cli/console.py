@@ -21,6 +21,8 @@ import click
 
 from migrate.model.errors import MigrateError
 from migrate.model.text import LOOKALIKES, PLAIN_ASCII
+from migrate.storage.places import shown as with_urls
+from migrate.storage.places import working_copies
 from migrate.storage.private import open_own, refuse_foreign
 
 if TYPE_CHECKING:
@@ -73,18 +75,23 @@ class Screen:
     def result(self, data: Any, text: Callable[[], Text | str]) -> None:
         """Show a command's result: as JSON if so asked, else as text, fitted to the screen.
 
-        JSON, and a `str`, which is a file's content, stay as they are, and in UTF-8 on every screen.
+        JSON, and a `str`, which is a file's content, stay as they are, and in UTF-8 on every screen. What was made is
+        stored first, where it lies at a URL.
         """
+        from migrate.cli.remotes import remotes_of
+
+        if remotes := remotes_of(click.get_current_context(silent=True)):
+            remotes.store()
         if self.json:
             from migrate.model.digest import canonical_json
 
             with _told():
-                click.echo(canonical_json(data).encode(), nl=False)
+                click.echo(with_urls(canonical_json(data)).encode(), nl=False)
             return
         shown = text()
         if isinstance(shown, str):
             with _told():
-                click.echo(shown.encode(), nl=False)
+                click.echo(with_urls(shown).encode(), nl=False)
         else:
             self.show(shown)
 
@@ -92,6 +99,7 @@ class Screen:
         """Show what comes before a result; or beside it, as all messages are: then the result can be piped."""
         from migrate.report.layout import fitted
 
+        text = _with_urls(text)
         console = self._console(stderr=beside)
         out = console.file
         # The console's own width is always 80 on a terminal that calls itself dumb.
@@ -132,12 +140,31 @@ class Screen:
             yield
 
 
+def _with_urls(text: Text) -> Text:
+    """The text with URLs in the place of working copies, in the style of what stood there."""
+    found = working_copies(text.plain)
+    if not found:
+        return text
+    urls = {begin: url for begin, _, url in found}
+    pieces, place = [], 0
+    for piece in text.divide(offset for begin, end, _ in found for offset in (begin, end)):
+        url, place = urls.get(place) if len(piece) else None, place + len(piece)
+        if url is not None:
+            styled = piece.blank_copy(url)
+            for span in piece.spans:
+                styled.stylize(span.style)
+            piece = styled
+        pieces.append(piece)
+    return text.blank_copy().join(pieces)
+
+
 def broken(message: str, commands: Sequence[str] = ()) -> str:
     """A message for standard error: in lines that fit a terminal, in one line for a pipe or a file, whatever COLUMNS
     says, because scripts read errors by lines.
 
     `commands` within it begin a line where they do not fit, and stay whole.
     """
+    message, commands = with_urls(message), [*map(with_urls, commands)]
     width = _width(sys.stderr) if _is_terminal(sys.stderr) else len(message)
     if len(message) <= width // 2 or (len(message) <= width and message.isascii()):  # wide characters take two
         return message
@@ -193,7 +220,7 @@ class _Lines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line; what another formatter has made of its traceback is not used."""
         record.exc_text = None
-        return super().format(record)
+        return with_urls(super().format(record))
 
     def formatException(self, ei: Any) -> str:  # noqa: N802  # logging calls it so
         """The traceback of an error, and of those that led to it, the first of them first."""
@@ -221,7 +248,7 @@ class _JsonLines(_Lines):
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line)
+        return with_urls(json.dumps(line))
 
 
 class _First(logging.Filter):

@@ -9,6 +9,7 @@ from typing import IO, Any
 import click
 
 from migrate.cli.console import broken
+from migrate.cli.remotes import remotes_for
 from migrate.cli.spelling import command_of
 from migrate.model.errors import MigrateError, place_of, reason_of
 from migrate.runtime.interrupts import INTERRUPTED, is_stopping, saying
@@ -63,7 +64,8 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that was asked for."""
         try:
-            return super().invoke(ctx)
+            with remotes_for(ctx):
+                return super().invoke(ctx)
         except MigrateError as error:
             raise _Failure(str(error.spell(command_of)), error.exit_code, error.commands) from error
         except KeyboardInterrupt:

@@ -92,10 +92,9 @@ class FormatFile(OutFile):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Check the ending."""
-        path = Path(value)
-        if path.suffix not in self.formats:
+        if Path(value).suffix not in self.formats:
             self.fail(f"{value!r}: {self.what} ends in {' or '.join(self.formats)}", param, ctx)
-        return super().convert(path, param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class Cassette(InFile):
@@ -123,8 +122,9 @@ def common_options(command: Command) -> Command:
         "each kind; -vv logs requests as well.",
     )  # fmt: skip
     @_output_option(
-        "--log-file", type=OutFile(), metavar="FILE", help="Log to a file as JSON lines, without a limit."
-    )
+        "--log-file", type=OutFile(stays_here="a log grows line by line"), metavar="FILE",
+        help="Log to a file as JSON lines, without a limit.",
+    )  # fmt: skip
     @_output_option("--json", "as_json", is_flag=True, help="Write the result as one JSON document.")
     @_output_option("--no-color", is_flag=True, help="Write without colour.")
     @functools.wraps(command)

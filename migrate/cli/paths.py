@@ -11,14 +11,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from migrate.cli.remotes import remotes_of
 from migrate.cli.spelling import same_command
 from migrate.model.errors import MigrateError, RefusedError, UsageError
+from migrate.storage.places import is_url, url_of
 
 if TYPE_CHECKING:
     from migrate.inspect.kinds import Kind, Recognised
 
 # The options that make a command a fleet's, as its parameters.
 NAMES_ACCOUNTS = ("all_accounts", "account_sids", "accounts_file")
+_ONLY_READ = ("diff", "show", "check")  # commands that write nothing into a fleet's folder
+# Why some things can be at no URL.
+_JOURNAL = "a journal grows before and after each write, and nothing can be appended in a store"
+_CASSETTE = "a cassette is recorded and replayed here"
 # By these files a snapshot and a mapped folder are known.
 _OURS = (("manifest.json", "services.parquet"), ("summary.json", "push-config.yaml"))
 
@@ -34,6 +40,9 @@ class PathType(click.Path):
     called: str = ""
     takes_all = False  # whether nothing is of a wrong kind for it
     fleet: PathType | None = None  # what it is where the command is a fleet's; see `or_fleet`
+    writes = False  # whether what is at a URL is written, too
+    is_file = False  # whether that is a file, where it is written
+    stays_here = ""  # why it can be at no URL
 
     def __init__(self, *, exists: bool = False, file: bool = True, folder: bool = True) -> None:
         super().__init__(exists=exists, file_okay=file, dir_okay=folder, path_type=Path)
@@ -42,6 +51,8 @@ class PathType(click.Path):
         """Check whether it is a file or a folder, as is wanted; of what is recognised, say what it is instead."""
         if self.fleet and is_of_fleet(ctx):
             return self.fleet.convert(value, param, ctx)
+        if is_url(value):
+            value = self._brought(value, param, ctx)
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter:
@@ -49,6 +60,19 @@ class PathType(click.Path):
                 return Path(value)
             self.refuse_other_kind(Path(value))  # it says more than that it is no file, or no folder
             raise
+
+    def _brought(self, url: str, param: click.Parameter | None, ctx: click.Context | None) -> Path | str:
+        """Where what is at a URL is worked on."""
+        if self.stays_here:
+            what = param.opts[0] if isinstance(param, click.Option) else self._wanted or "this"
+            raise UsageError(f"{what} takes no URL: {self.stays_here}", remedy="Name a path on this machine")
+        remotes = remotes_of(ctx)
+        if remotes is None or (ctx and ctx.resilient_parsing):
+            return url
+        return remotes.open(url, writes=self._writes_in(ctx), is_file=self.is_file)
+
+    def _writes_in(self, ctx: click.Context | None) -> bool:
+        return self.writes
 
     def journal_of(self, path: Path) -> Path | None:
         """The journal that is written for it where no other is named; None where none is."""
@@ -82,6 +106,7 @@ class InFile(PathType):
         self, *takes: Kind, called: str = "", exists: bool = False, or_folder: bool = False, journal: str = ""
     ) -> None:
         super().__init__(exists=exists, folder=or_folder)
+        self.stays_here = _JOURNAL if "journal" in takes else _CASSETTE if "cassette" in takes else ""
         self.takes = takes
         self.called = called
         self._journal = journal
@@ -92,12 +117,13 @@ class InFile(PathType):
 
 
 class InFolder(PathType):
-    """A folder to read, of whatever kind."""
+    """A folder to read, of whatever kind; one that `stays_here` for a reason can be at no URL."""
 
     takes_all = True
 
-    def __init__(self, *, exists: bool = False) -> None:
+    def __init__(self, *, exists: bool = False, stays_here: str = "") -> None:
         super().__init__(exists=exists, file=False)
+        self.stays_here = stays_here
 
 
 class InAny(InFile):
@@ -153,14 +179,23 @@ class InEither(InFile):
 
 
 class InFleet(InFolder):
-    """A fleet's folder to read."""
+    """A fleet's folder: to read, and for most commands that are given it as their argument to write into."""
 
     takes_all = False
     takes = ("fleet",)
 
+    def _writes_in(self, ctx: click.Context | None) -> bool:
+        return (
+            ctx is not None
+            and ctx.info_name not in _ONLY_READ
+            and getattr(ctx.command.params[0].type, "fleet", None) is self
+        )
+
 
 class _Out(PathType):
     """Something to write: what is there and of another kind is neither overwritten nor added to."""
+
+    writes = True
 
     def _other_kind(self, found: Recognised) -> MigrateError:
         wanted = f", not {self._wanted}" if self._wanted else ""
@@ -177,8 +212,17 @@ class OutFile(_Out):
     One that `stays` is a report or a list that somebody may have read or signed: it is replaced by --overwrite alone.
     """
 
-    def __init__(self, *takes: Kind, apart: bool = False, journal: bool = False, stays: bool = False) -> None:
+    def __init__(
+        self,
+        *takes: Kind,
+        apart: bool = False,
+        journal: bool = False,
+        stays: bool = False,
+        stays_here: str = "",
+    ) -> None:
         super().__init__(folder=False)
+        self.is_file = True
+        self.stays_here = _JOURNAL if journal else _CASSETTE if "cassette" in takes else stays_here
         self.takes = takes or (("journal",) if journal else ())
         self.apart = apart
         self.is_journal = journal
@@ -241,6 +285,7 @@ def guard_paths(context: click.Context) -> None:
         parents |= {folder.resolve() for folder, kind in folders if kind.grows}
     except (OSError, RuntimeError):
         raise UsageError("A path leads in a circle") from None
+    _refuse_remote_journal(context, [path for path, kind, _ in given if not isinstance(kind, _Out)])
     if len(set(places)) < len(places) or taken & set(places):
         raise UsageError("One file is named twice")
     for path, kind, option in given:
@@ -253,6 +298,20 @@ def guard_paths(context: click.Context) -> None:
     if not context.params.get("overwrite"):
         reports = [path for path, kind, _ in given if isinstance(kind, OutFile) and kind.stays]
         _refuse_reports([*reports, *(path / name for path, kind in folders for name in kind.files)])
+
+
+def _refuse_remote_journal(context: click.Context, read: Sequence[Path]) -> None:
+    """Raise `RefusedError` where a command would keep a journal, or the plan that it is of, in a working copy."""
+    params = context.params
+    places = [params[name] for name in ("journal", "plan_out") if params.get(name)] or read[:1]
+    if not params.get("apply") or not any(url_of(path) for path in (places[0], *places[-1:])):
+        return
+    if is_of_fleet(context):
+        remedy = "Copy the fleet's folder to this machine, and apply from there"
+    else:
+        remedy = f"Name {'a plan' if 'plan_out' in params else 'a journal'} on this machine with "
+        remedy += "--plan-out FILE" if "plan_out" in params else "--journal FILE"
+    raise RefusedError(f"What --apply writes is journalled, and {_JOURNAL}", kept="Nothing was done", remedy=remedy)
 
 
 def _refuse_reports(paths: Sequence[Path]) -> None:

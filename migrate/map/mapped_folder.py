@@ -30,6 +30,7 @@ from migrate.model.finding import Finding
 from migrate.model.proposal import Proposal, waiting
 from migrate.model.push_config import PushConfig, ServiceConfig, Settings, Value
 from migrate.model.templates import Lengths
+from migrate.storage.places import at_way
 
 FORMAT = 5
 CONFIG = "push-config.yaml"
@@ -77,9 +78,9 @@ class Summary(Struct, frozen=True, dict=True):
     """What the mapper found, in numbers; the content of summary.json.
 
     `services` has an entry for each service. `credentials` are the account's, `lengths` what pushes are estimated
-    with; `snapshot` and `rules` are digests, `source` is the way to the snapshot's folder. `proposals` are all that
-    was inferred and not trusted, whether it has been decided since or not. `addresses` are those that the snapshot
-    was read from, by API. `push_errors` are those before the snapshot; None where it has none.
+    with; `snapshot` and `rules` are digests, `source` is the way to the snapshot's folder, or its URL. `proposals` are
+    all that was inferred and not trusted, whether it has been decided since or not. `addresses` are those that the
+    snapshot was read from, by API. `push_errors` are those before the snapshot; None where it has none.
     """
 
     account_sid: str
@@ -151,7 +152,7 @@ class Mapped(Struct, frozen=True, dict=True):
     @property
     def snapshot(self) -> Path:
         """Where the snapshot was that it was made from."""
-        return (self.folder / self.summary.source).resolve()
+        return at_way(self.summary.source, self.folder)
 
     @property
     def configs(self) -> tuple[ServiceConfig, ...]:
@@ -283,7 +284,7 @@ def open_mapped(folder: Path) -> Mapped:
 
 def snapshot_of(folder: Path) -> Path:
     """Where the snapshot was that a mapped folder was made from, as whoever is in this folder names it."""
-    return shown_path((folder / _read_summary((folder / SUMMARY).read_bytes()).source).resolve())
+    return shown_path(at_way(_read_summary((folder / SUMMARY).read_bytes()).source, folder))
 
 
 def shown_path(place: Path) -> Path:

@@ -38,6 +38,7 @@ from migrate.runtime.workers import GRACE, Workers, result_of
 from migrate.snapshot.reader import BATCH_ROWS, Snapshot, batches, read_snapshot
 from migrate.storage.database import FullMemoryError
 from migrate.storage.files import sync
+from migrate.storage.places import way_to
 
 ROWS_A_TASK = 500_000  # bindings that one task maps, and that one file of the mapped folder has
 
@@ -212,7 +213,7 @@ class _Mapping:
         summary = Summary(
             account_sid=self._source.manifest.account_sid,
             as_of=self._source.manifest.as_of,
-            source=os.path.relpath(self._source.folder.resolve(), self._writer.folder),
+            source=way_to(self._source.folder.resolve(), self._writer.folder),
             snapshot=self._source.manifest.digest,
             rules=self._rules.digest,
             services=tuple(services),

@@ -28,6 +28,7 @@ from migrate.model.documents import (
 from migrate.model.errors import InputError
 from migrate.model.masking import mask
 from migrate.storage.files import write_whole
+from migrate.storage.places import bring
 
 FORMAT = 1
 NAME = "manifest.json"
@@ -200,6 +201,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
 
 def read_manifest(folder: Path) -> Manifest:
     """Read a folder's manifest.json. Raises `InputError` if the folder is no snapshot."""
+    bring(folder)
     try:
         _, content = load_versioned((folder / NAME).read_bytes(), FORMAT)
         manifest = decode(content, Manifest)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 import json
+import os
 import re
 import tempfile
 from collections.abc import Callable
@@ -87,11 +88,37 @@ def bring(path: Path) -> None:
         _bring(url)
 
 
+def working_copies(text: str) -> list[tuple[int, int, str]]:
+    """Where in a text places are named that are worked on here: begin and end, and how their URL begins."""
+    if _root is None:
+        return []
+    forms = {f"{_root}/", json.dumps(f"{_root}/")[1:-1], html.escape(f"{_root}/"), quote(f"{_root}/")}
+    pattern = rf"(?:{'|'.join(map(re.escape, sorted(forms)))})([a-z][a-z0-9+.-]+)/"
+    return [(found.start(), found.end(), f"{found[1]}://") for found in re.finditer(pattern, text)]
+
+
 def shown(text: str) -> str:
     """A text in which what is worked on here goes by its URL."""
-    if _root is None:
-        return text
-    place = f"{_root}/"
-    for form in {place, json.dumps(place)[1:-1], html.escape(place), quote(place)}:
-        text = re.sub(rf"{re.escape(form)}([a-z][a-z0-9+.-]+)/", r"\1://", text)
+    for begin, end, url in reversed(working_copies(text)):
+        text = text[:begin] + url + text[end:]
     return text
+
+
+def way_to(place: Path, folder: Path) -> str:
+    """How a file in a folder says where a place is: relative to the folder where both are in one store, or on this
+    machine; else the place's URL or path.
+    """
+    url, other = url_of(place), url_of(folder)
+    if _store(url) == _store(other):
+        return os.path.relpath(place, folder)
+    return url or str(place)
+
+
+def at_way(way: str, folder: Path) -> Path:
+    """The place that `way_to` has named in a file of the folder."""
+    return local_of(way) if is_url(way) else (folder / way).resolve()
+
+
+def _store(url: str | None) -> str | None:
+    """The part of a URL that says which store, and which bucket in it."""
+    return "/".join(url.split("/")[:3]) if url else None

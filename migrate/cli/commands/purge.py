@@ -17,7 +17,12 @@ from migrate.load.limits import OLDEST_SNAPSHOT
 
 
 @click.command(cls=Command)
-@click.argument("folders", type=InFolder(exists=True), nargs=-1, required=True)
+@click.argument(
+    "folders",
+    type=InFolder(exists=True, stays_here="a store has rules of its own for what is old"),
+    nargs=-1,
+    required=True,
+)
 @click.option(
     "--older-than", type=click.IntRange(0), default=OLDEST_SNAPSHOT.days, show_default=True, metavar="DAYS",
     help="What is older than this is removed.",
