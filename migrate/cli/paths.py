@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 NAMES_ACCOUNTS = ("all_accounts", "account_sids", "accounts_file")
 _ONLY_READ = ("diff", "show", "check")  # commands that write nothing into a fleet's folder
 # Why some things can be at no URL.
-_JOURNAL = "a journal grows before and after each write, and nothing can be appended in a store"
+_JOURNAL = "it grows before and after each write, and nothing can be appended in a store"
 _CASSETTE = "a cassette is recorded and replayed here"
 # By these files a snapshot and a mapped folder are known.
 _OURS = (("manifest.json", "services.parquet"), ("summary.json", "push-config.yaml"))
@@ -64,7 +64,7 @@ class PathType(click.Path):
     def _brought(self, url: str, param: click.Parameter | None, ctx: click.Context | None) -> Path | str:
         """Where what is at a URL is worked on."""
         if self.stays_here:
-            what = param.opts[0] if isinstance(param, click.Option) else self._wanted or "this"
+            what = param.opts[0] if isinstance(param, click.Option) else param and (param.name or "").upper()
             raise UsageError(f"{what} takes no URL: {self.stays_here}", remedy="Name a path on this machine")
         remotes = remotes_of(ctx)
         if remotes is None or (ctx and ctx.resilient_parsing):
@@ -254,6 +254,10 @@ def is_of_fleet(context: click.Context | None) -> bool:
     return any(value for value in given if isinstance(value, bool | tuple | Path))  # others are not read yet
 
 
+def _fleet_of(param: click.Parameter) -> PathType | None:
+    return param.type.fleet if isinstance(param.type, PathType) else None
+
+
 def _is_fleet(path: Path) -> bool:
     from migrate.inspect.kinds import recognise
 
@@ -311,7 +315,7 @@ def _refuse_remote_journal(context: click.Context, read: Sequence[Path]) -> None
     else:
         remedy = f"Name {'a plan' if 'plan_out' in params else 'a journal'} on this machine with "
         remedy += "--plan-out FILE" if "plan_out" in params else "--journal FILE"
-    raise RefusedError(f"What --apply writes is journalled, and {_JOURNAL}", kept="Nothing was done", remedy=remedy)
+    raise RefusedError(f"A journal stays on this machine: {_JOURNAL}", kept="Nothing was done", remedy=remedy)
 
 
 def _refuse_reports(paths: Sequence[Path]) -> None:

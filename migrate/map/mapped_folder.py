@@ -78,9 +78,9 @@ class Summary(Struct, frozen=True, dict=True):
     """What the mapper found, in numbers; the content of summary.json.
 
     `services` has an entry for each service. `credentials` are the account's, `lengths` what pushes are estimated
-    with; `snapshot` and `rules` are digests, `source` is the way to the snapshot's folder, or its URL. `proposals` are
-    all that was inferred and not trusted, whether it has been decided since or not. `addresses` are those that the
-    snapshot was read from, by API. `push_errors` are those before the snapshot; None where it has none.
+    with; `snapshot` and `rules` are digests, `source` is the way to the snapshot's folder, or its URL. `proposals`
+    are all that was inferred and not trusted, whether it has been decided since or not. `addresses` are those that
+    the snapshot was read from, by API. `push_errors` are those before the snapshot; None where it has none.
     """
 
     account_sid: str

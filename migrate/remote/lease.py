@@ -58,7 +58,7 @@ class Lease:
         return self._seconds / 4
 
     def take(self) -> None:
-        """Get the folder. Raises `RefusedError` if another process has it, or one in or above it; and `StoreError`."""
+        """Get the folder. Raises `RefusedError` if another process has it, or one in or above it."""
         choosing = f"{FOLDER}/{_CHOOSING}-{self._id}.json"
         self._store.write(choosing, self._content())
         try:

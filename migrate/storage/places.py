@@ -1,7 +1,7 @@
 """Folders at URLs: where each is worked on in this machine, and what its URL is.
 
 `s3://bucket/night/snapshot` is worked on in ROOT/s3/bucket/night/snapshot, where ROOT is a private temporary folder
-of this process. What lies beside it in the store lies beside it here, so that a relative way leads to the same in both.
+of this process. What lies beside it in the store lies beside it here: a relative way leads to the same in both.
 `migrate.remote` brings what is there, and stores what is made.
 """
 
@@ -21,6 +21,7 @@ from migrate.model.errors import UsageError
 PREFIX = "chat-migrate-store-"  # of the temporary folder's name
 _URL = re.compile(r"([a-z][a-z0-9+.-]+)://(.*)", re.DOTALL)  # of two letters at least: C:// is a Windows drive
 _root: Path | None = None
+_former: list[Path] = []  # what is said after their end may name them
 _bring: Callable[[str], None] | None = None
 
 
@@ -72,6 +73,8 @@ def known_root() -> Path | None:
 def forget_root() -> None:
     """Have the next one made afresh; whoever calls it has removed the folder, or keeps it."""
     global _root
+    if _root:
+        _former.append(_root)
     _root = None
 
 
@@ -90,9 +93,10 @@ def bring(path: Path) -> None:
 
 def working_copies(text: str) -> list[tuple[int, int, str]]:
     """Where in a text places are named that are worked on here: begin and end, and how their URL begins."""
-    if _root is None:
+    roots = [f"{root}/" for root in (_root, *_former) if root]
+    if not roots:
         return []
-    forms = {f"{_root}/", json.dumps(f"{_root}/")[1:-1], html.escape(f"{_root}/"), quote(f"{_root}/")}
+    forms = {form for root in roots for form in (root, json.dumps(root)[1:-1], html.escape(root), quote(root))}
     pattern = rf"(?:{'|'.join(map(re.escape, sorted(forms)))})([a-z][a-z0-9+.-]+)/"
     return [(found.start(), found.end(), f"{found[1]}://") for found in re.finditer(pattern, text)]
 
