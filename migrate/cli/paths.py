@@ -307,14 +307,16 @@ def guard_paths(context: click.Context) -> None:
 def _refuse_remote_journal(context: click.Context, read: Sequence[Path]) -> None:
     """Raise `RefusedError` where a command would keep a journal, or the plan that it is of, in a working copy."""
     params = context.params
-    places = [params[name] for name in ("journal", "plan_out") if params.get(name)] or read[:1]
-    if not params.get("apply") or not any(url_of(path) for path in (places[0], *places[-1:])):
+    written = [params[name] for name in ("journal", "plan_out") if params.get(name)]
+    if (params.get("mapped") and not params.get("plan_out")) or not written:  # then they are beside what is read
+        written += read[:1]
+    if not params.get("apply") or not any(map(url_of, written)):
         return
     if is_of_fleet(context):
         remedy = "Copy the fleet's folder to this machine, and apply from there"
     else:
-        remedy = f"Name {'a plan' if 'plan_out' in params else 'a journal'} on this machine with "
-        remedy += "--plan-out FILE" if "plan_out" in params else "--journal FILE"
+        option = "--plan-out FILE" if params.get("mapped") else "--journal FILE"
+        remedy = f"Name a place on this machine with {option}"
     raise RefusedError(f"A journal stays on this machine: {_JOURNAL}", kept="Nothing was done", remedy=remedy)
 
 
