@@ -84,7 +84,7 @@ class Lease:
         """Raise `LostLeaseError` if the folder is not ours any more; asks the store if that is not known."""
         if not self._lost and _now() - self._renewed > self._seconds / 2:
             self._renew()
-        if self._lost:
+        if self._lost or self._ended.is_set():
             raise LostLeaseError(
                 f"Another process has taken {self._store.url} over, because this one could not renew its claim",
                 kept="What it has stored until then is kept",

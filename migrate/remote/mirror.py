@@ -9,18 +9,20 @@ the disk, and resumes as that would.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from migrate.model.errors import MigrateError
-from migrate.remote.lease import Lease
-from migrate.remote.store import Store, StoreError
+from migrate.remote.lease import FOLDER, Lease
+from migrate.remote.store import Entry, Store, StoreError
 from migrate.runtime.workers import Workers, result_of
 from migrate.storage.synced_log import logs_in
 
@@ -28,8 +30,13 @@ logger = logging.getLogger(__name__)
 THREADS = 8
 PAUSE = 10.0  # seconds between two passes while a command runs
 PATIENCE = 300.0  # seconds for which what may pass is tried again
-# By these a folder is what it is: without them it is unfinished. The last of them stands above the others.
-DOCUMENTS = ("manifest.json", "summary.json", "plan.json", "fleet.json")
+# By these a folder is what it is: without them it is unfinished.
+DOCUMENTS = ("manifest.json", "summary.json", "plan.json")
+# Without one of these, what lies beside it is worth nothing, and would only be in the way of the next run.
+_BESIDE = ("manifest.json", "summary.json")
+TORN = f"{FOLDER}/torn.json"  # while it is there, folders that it names may lack theirs
+# What is stored before all else: which accounts a fleet has, and what a person has written into a former folder.
+_FIRST = re.compile(r"(.*/)?(fleet\.json|[^/]+\.edited-\d+\.[^/]+)")
 _LOGS = ("checkpoint.jsonl", "windows.jsonl")  # as they are called where nobody has them open
 _HIDDEN = (".push-errors", ".chat-migrate-health")  # the hidden folders that a command resumes from
 # This one speaks of files that may be replaced under their names, and so it goes before they do.
@@ -60,6 +67,8 @@ class Mirror:
         self._there: dict[str, Stamp | None] = {}  # by name; None where it is not what is here
         self._lock = threading.Lock()  # of whoever makes a pass
         self._ended = threading.Event()
+        self._giving_up = threading.Lock()
+        self._has_given_up = False
 
     def begin(self, there: Iterable[str]) -> None:
         """Begin, with what was brought from the store."""
@@ -67,17 +76,20 @@ class Mirror:
         self._there = {name: now.get(name) for name in there}
         threading.Thread(target=self._run, name="mirror", daemon=True).start()
 
-    def end(self) -> None:
-        """Make no more passes by itself."""
-        self._ended.set()
+    def end(self, *, waits: bool) -> bool:
+        """Make no more passes by itself; whether it had given up, and `failed` was called."""
+        with self._giving_up:
+            self._ended.set()
+        if waits:
+            with self._lock:  # of one that is under way
+                pass
+        return self._has_given_up
 
     def store(self) -> None:
         """Store all that is here. Raises `StoreError` or `LostLeaseError`, now and ever after."""
         give_up = time.monotonic() + PATIENCE
         while True:
             try:
-                if self.error:
-                    raise self.error
                 if self._pass():
                     return
             except StoreError as error:
@@ -94,22 +106,27 @@ class Mirror:
         failing_since: float | None = None
         while not self._ended.wait(min(PAUSE, self._lease.renewal)):
             try:
-                self._pass()
+                self._pass(by_itself=True)
                 failing_since = None
             except MigrateError as error:
                 failing_since = failing_since or time.monotonic()
                 may_pass = isinstance(error, StoreError) and error.may_pass
                 logger.info("Storing %s failed, and %s", self._store.url, "is tried again" if may_pass else "ends")
-                if self._ended.is_set():
-                    return
-                if not may_pass or time.monotonic() - failing_since > PATIENCE:
-                    self.error = error
-                    self._failed()
-                    return
+                if may_pass and time.monotonic() - failing_since <= PATIENCE:
+                    continue
+                with self._giving_up:
+                    if not self._ended.is_set():
+                        self.error, self._has_given_up = error, True
+                        self._failed()
+                return
 
-    def _pass(self) -> bool:
+    def _pass(self, *, by_itself: bool = False) -> bool:
         """Store what has changed; whether that was everything."""
         with self._lock:
+            if self.error:
+                raise self.error
+            if by_itself and self._ended.is_set():
+                return False
             view = self._view()
             if view is None:
                 return False
@@ -125,8 +142,10 @@ class Mirror:
             if not changed and not said and not gone:
                 return True
             self._lease.sure()
-            self._withdraw(name for name, _ in said)
-            if not self._put(changed, view.files):
+            first = [name for name in changed if _FIRST.fullmatch(name)]
+            is_whole = self._put(first, view.files)
+            torn = self._tear([name for name, _ in said])
+            if not self._put([name for name in changed if name not in first], view.files) or not is_whole:
                 return False
             self._lease.sure()
             for name, data in said:
@@ -136,13 +155,20 @@ class Mirror:
             for name in gone:
                 self._store.remove(name)
                 del self._there[name]
+            if torn:
+                self._store.remove(TORN)
             return True
 
-    def _withdraw(self, names: Iterable[str]) -> None:
-        for name in names:
-            if name.rpartition("/")[2] == _REPLACED and name in self._there:
-                self._store.remove(name)
-                del self._there[name]
+    def _tear(self, names: Sequence[str]) -> bool:
+        """Say which folders lack their document for a while, if any do; and withdraw those that are replaced."""
+        replaced = [name for name in names if name.rpartition("/")[2] == _REPLACED and name in self._there]
+        lacking = [name for name in names if name.rpartition("/")[2] in _BESIDE and name not in self._there]
+        if torn := [*replaced, *lacking]:
+            self._store.write(TORN, json.dumps(torn).encode())
+        for name in replaced:
+            self._store.remove(name)
+            del self._there[name]
+        return bool(torn)
 
     def _put(self, names: list[str], stamps: Mapping[str, Stamp]) -> bool:
         """Store some files side by side; False where one is gone by now."""
@@ -184,6 +210,31 @@ class Mirror:
         except FileNotFoundError:
             return None
         return None if {log.path for log in logs_in(self.folder)} & {self.folder / name for name in found} else said
+
+
+def clear_torn(store: Store, there: Mapping[str, Entry]) -> bool:
+    """Clear the folders whose storing was cut short before they had their document; whether there were any.
+
+    What a person has written is kept beside the folder.
+    """
+    said = store.read(TORN)
+    if said is None:
+        return False
+    try:
+        named = [name for name in json.loads(said) if isinstance(name, str)]
+    except (ValueError, TypeError):
+        named = []
+    for document in named:
+        folder, _, name = document.rpartition("/")
+        within = [way for way in there if way.startswith(f"{folder}/" if folder else "")]
+        if name not in _BESIDE or document in there:
+            continue
+        for way in within:
+            if _FIRST.fullmatch(way):
+                store.write(f"../{store.url.rpartition('/')[2]}.kept/{way}", store.read(way) or b"")
+            store.remove(way)
+    store.remove(TORN)
+    return True
 
 
 def _is_document(name: str) -> bool:

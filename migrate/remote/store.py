@@ -41,6 +41,7 @@ _OUT_OF_REACH = (
     "gaierror",
 )
 _TOO_LATE = ("Timeout", "TimedOut")
+_LATER = "See whether its own tools reach it"
 
 
 class StoreError(MigrateError):
@@ -290,7 +291,7 @@ def _error_of(error: Exception, url: str, doing: str) -> StoreError:
     if status is not None and status not in _PASSING and not code.startswith("SlowDown"):
         return StoreError(f"{words}the store refused it{named}", remedy="See what it says to its own tools")
     if any(word in kind for kind in kinds for word in _TOO_LATE):
-        return StoreError(f"{words}the store did not answer in time", may_pass=True)
+        return StoreError(f"{words}the store did not answer in time", may_pass=True, remedy=_LATER)
     if any(kind in _OUT_OF_REACH for kind in kinds):
-        return StoreError(f"{words}the store cannot be reached", may_pass=True)
-    return StoreError(f"{words}{type(error).__name__}{named}", may_pass=True)
+        return StoreError(f"{words}the store cannot be reached", may_pass=True, remedy=_LATER)
+    return StoreError(f"{words}{type(error).__name__}{named}", may_pass=True, remedy=_LATER)

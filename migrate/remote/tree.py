@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from typing import Self
 
 from migrate.model.errors import AGAIN, InterruptedRunError, MigrateError, RefusedError
 from migrate.remote.lease import Lease, is_claim
-from migrate.remote.mirror import THREADS, Mirror
+from migrate.remote.mirror import THREADS, Mirror, clear_torn
 from migrate.remote.store import Entry, Store, refuse_unfit
 from migrate.runtime.interrupts import is_stopping
 from migrate.runtime.workers import Workers, result_of
@@ -33,6 +34,7 @@ KEPT = "kept"  # a file in a working folder whose content could not be stored: i
 MUCH = 50_000_000  # bytes, of which it is said that they are brought
 LAST_PASS, LAST_WORD = 1.8, 0.6  # seconds for what is stored after Ctrl-C, and to give the claims up
 _TRIES = 3
+_COMES = 0.5  # seconds within which a KeyboardInterrupt comes that another thread has asked for
 
 
 @dataclass
@@ -72,6 +74,7 @@ class WorkingTree:
         places.brought_by(None)
         if self._held is None:
             return
+        self._end_mirrors(is_stopped=isinstance(error, KeyboardInterrupt | InterruptedRunError))
         is_hurried = is_stopping() or isinstance(error, KeyboardInterrupt | InterruptedRunError)
         failed = next((place.mirror.error for place in self._written if place.mirror and place.mirror.error), None)
         try:
@@ -80,13 +83,10 @@ class WorkingTree:
         except MigrateError as unstored:
             failed = unstored
         finally:
-            for place in self._written:
-                if place.mirror:
-                    place.mirror.end()
             self._within(LAST_WORD if is_hurried else None, self._give_up)
             self._remove(keep=failed is not None)
         if failed is not None:
-            if isinstance(error, MigrateError) and not isinstance(error, InterruptedRunError):
+            if isinstance(error, MigrateError) and not isinstance(error, InterruptedRunError | type(failed)):
                 self._say(f"Error: {error}")
             raise self._told(failed) from error
 
@@ -150,6 +150,8 @@ class WorkingTree:
         place.lease.take()
         try:
             there = _listed(place.store)
+            if clear_torn(place.store, there):
+                there = _listed(place.store)
             self._get(place, there)
             place.mirror = Mirror(place.path, place.store, place.lease, self._stop)
             place.mirror.begin(there)
@@ -177,6 +179,13 @@ class WorkingTree:
             jobs = [workers.submit(place.store.get, way, place.path / way) for way in there]
             for job in jobs:
                 result_of(job)
+
+    def _end_mirrors(self, *, is_stopped: bool) -> None:
+        """End what stores by itself. Where that has called `stop`, and nothing was stopped yet, it comes now."""
+        has_stopped = [place.mirror.end(waits=not is_stopped) for place in self._written if place.mirror]
+        if any(has_stopped) and not is_stopped:
+            with suppress(KeyboardInterrupt):
+                time.sleep(_COMES)
 
     def _give_up(self) -> None:
         for place in self._written:
@@ -213,7 +222,11 @@ class WorkingTree:
     def _told(self, error: MigrateError) -> MigrateError:
         """The error with what is kept, and how to resume."""
         if not error.kept:
-            rest = f"; the whole is in {self._kept} on this machine: it holds personal data" if self._kept else ""
+            rest = (
+                f"; all that was made is in {self._kept} on this machine, and holds personal data"
+                if self._kept
+                else ""
+            )
             error.kept = f"What was stored until then is kept there{rest}"
         if AGAIN not in error.steps:
             error.remedy = (*error.parts, ". " if error.remedy else "", "Then resume with: ", AGAIN)

@@ -49,7 +49,7 @@ class _Faulty:
 
 @pytest.fixture(scope="session")
 def _s3() -> Iterator[tuple[str, Faults]]:
-    from moto.server import DomainDispatcherApplication, create_backend_app
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import WSGIRequestHandler, make_server
 
     class Silent(WSGIRequestHandler):

@@ -1,0 +1,111 @@
+"""One writer to a folder in a store, without a clock, a rename or a conditional write."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from migrate.model.errors import MigrateError, RefusedError
+from migrate.remote.lease import Lease, LostLeaseError
+from migrate.remote.store import Store
+from tests.conftest import Run
+from tests.object_storage.conftest import Bucket
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHAT_MIGRATE_LEASE", "1")
+
+
+@pytest.fixture
+def held(bucket: Bucket, quick: None) -> Iterator[Lease]:
+    """A claim to the folder `night`, which is renewed."""
+    lease = Lease(Store(f"{bucket.url}/night"), print)
+    lease.take()
+    yield lease
+    lease.give_up()
+
+
+def stops_renewing(lease: Lease) -> None:
+    """As a process that was killed does: its claim stays."""
+    lease._ended.set()
+
+
+@pytest.mark.parametrize("place", ["night", "night/snapshot", ""])
+def test_a_second_writer_is_refused_there_within_it_and_above(
+    bucket: Bucket, run: Run, held: Lease, place: str
+) -> None:
+    out = f"{bucket.url}/{place}".rstrip("/")
+    refused = run("extract", "--replay", "demo", "--out", out)
+    assert refused.exit_code == 4
+    assert f"Another process is writing {out}, process " in refused.stderr
+    assert "Wait for it, or stop it" in refused.stderr
+    assert {key.partition("/.lease/")[0] for key in bucket.objects()} == {"night"}
+
+
+def test_a_sibling_is_no_second_writer(bucket: Bucket, run: Run, held: Lease) -> None:
+    assert run("extract", "--replay", "demo", "--out", f"{bucket.url}/night-2").exit_code == 0
+
+
+def test_what_is_written_can_be_read(bucket: Bucket, run: Run, held: Lease) -> None:
+    assert run("show", f"{bucket.url}/night").exit_code in (1, 2)
+
+
+def test_a_claim_that_is_not_renewed_is_taken_over_and_its_owner_finds_out(
+    bucket: Bucket, run: Run, held: Lease
+) -> None:
+    stops_renewing(held)
+    done = run("extract", "--replay", "demo", "--out", f"{bucket.url}/night")
+    assert done.exit_code == 0, done.stderr
+    assert f"{bucket.url}/night is claimed: waiting up to 1 s to see whether that is renewed" in done.stderr
+    held._ended.clear()
+    held._renewed -= 10  # it wakes up after a long time
+    with pytest.raises(LostLeaseError, match=r"has taken .* over"):
+        held.sure()
+    assert not [key for key in bucket.objects() if ".lease" in key]
+
+
+def test_one_that_was_killed_while_it_was_choosing_is_not_waited_for_forever(
+    bucket: Bucket, run: Run, quick: None
+) -> None:
+    bucket.client.put_object(Bucket=bucket.name, Key="night/.lease/choosing-0123456789abcdef.json", Body=b"{}")
+    assert run("extract", "--replay", "demo", "--out", f"{bucket.url}/night").exit_code == 0
+    assert not [key for key in bucket.objects() if ".lease" in key]
+
+
+def test_of_many_that_begin_at_once_exactly_one_gets_it(bucket: Bucket, quick: None) -> None:
+    got: list[Lease] = []
+    refused: list[MigrateError] = []
+    leases = [Lease(Store(f"{bucket.url}/night"), lambda message: None) for _ in range(4)]
+    together = threading.Barrier(len(leases))
+
+    def take(lease: Lease) -> None:
+        together.wait()
+        try:
+            lease.take()
+        except RefusedError as error:
+            refused.append(error)
+        else:
+            got.append(lease)
+
+    threads = [threading.Thread(target=take, args=(lease,)) for lease in leases]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(got) == 1, refused
+    assert len(refused) == len(leases) - 1
+    got[0].give_up()
+
+
+@pytest.mark.parametrize("seconds", ["", "soon", "0", "-1", "nan", "1e9"])
+def test_a_length_that_is_none_is_refused(
+    bucket: Bucket, run: Run, monkeypatch: pytest.MonkeyPatch, seconds: str
+) -> None:
+    monkeypatch.setenv("CHAT_MIGRATE_LEASE", seconds)
+    refused = run("extract", "--replay", "demo", "--out", f"{bucket.url}/night")
+    assert refused.exit_code == 4
+    assert "CHAT_MIGRATE_LEASE is no number of seconds from 1 to 3,600" in refused.stderr
+    assert not bucket.objects()

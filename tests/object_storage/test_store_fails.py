@@ -1,0 +1,173 @@
+"""A store that refuses, stalls or is full ends a command in one line, and the same command resumes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from migrate.remote import mirror, store
+from migrate.snapshot.reader import read_snapshot
+from tests.conftest import Run, Serve, said, tiny_world
+from tests.object_storage.conftest import SECRET, Bucket
+
+ROWS = 40
+# A command is stopped at any instant, within an import as well.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folders are stored all the time, and what fails is not waited for."""
+    monkeypatch.setattr(mirror, "PAUSE", 0.02)
+    monkeypatch.setattr(mirror, "PATIENCE", 0.5)
+    monkeypatch.setattr(store, "_TRIES", 1)
+
+
+def served(serve: Serve) -> None:
+    serve(tiny_world(bindings=[{"count": ROWS, "identity": "person-{n}"}]))
+
+
+def rows_in(bucket: Bucket, key: str, folder: Path) -> int:
+    for name, data in bucket.objects(f"{key}/").items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return read_snapshot(folder / key).manifest.rows
+
+
+def puts_after(bucket: Bucket, number: int) -> Any:
+    """Chooses what is put beside claims, after so many of them."""
+    seen = 0
+
+    def wants(method: str, path: str) -> bool:
+        nonlocal seen
+        seen += method == "PUT" and bucket.name in path and ".lease" not in path
+        return method == "PUT" and bucket.name in path and ".lease" not in path and seen > number
+
+    return wants
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "code", "told"),
+    [
+        (
+            number,
+            *((400, "ExpiredToken", "the store refused"), (507, "QuotaExceeded", "the store is full"))[number % 2],
+        )
+        for number in range(5)
+    ],
+)
+def test_wherever_it_fails_one_line_says_so_and_the_same_command_resumes(
+    bucket: Bucket,
+    run: Run,
+    serve: Serve,
+    often: None,
+    tmp_path: Path,
+    number: int,
+    status: int,
+    code: str,
+    told: str,
+) -> None:
+    served(serve)
+    out = f"{bucket.url}/night/snapshot"
+    bucket.faults.wants, bucket.faults.status, bucket.faults.code = puts_after(bucket, number), status, code
+    failed = run("extract", "--out", out, "--page-size", "5")
+    assert bucket.faults.met
+    assert failed.exit_code == 1, failed.output
+    (line,) = [line for line in said(failed).splitlines() if line.startswith("Error: ")]
+    assert f"Cannot write {out}: {told}" in line
+    assert code in line
+    assert f"Then resume with: chat-migrate extract --out {out} --page-size 5" in line
+    assert SECRET not in failed.output
+    bucket.faults.wants = lambda method, path: False
+    done = run("extract", "--out", out, "--page-size", "5")
+    assert done.exit_code == 0, done.stderr
+    assert rows_in(bucket, "night/snapshot", tmp_path) == ROWS
+    assert not [key for key in bucket.objects() if ".lease" in key or "checkpoint" in key]
+
+
+def test_what_could_not_be_stored_is_kept_on_this_machine_and_found_again(
+    bucket: Bucket, run: Run, serve: Serve, tmp_path: Path
+) -> None:
+    served(serve)
+    bucket.faults.wants = puts_after(bucket, 0)
+    failed = run("extract", "--out", f"{bucket.url}/snapshot")
+    (kept,) = (tmp_path / "temporary").glob("chat-migrate-store-*")
+    assert f"all that was made is in {kept} on this machine, and holds personal data" in failed.stderr
+    assert read_snapshot(kept / "s3" / bucket.name / "snapshot").manifest.rows == ROWS
+    bucket.faults.wants = lambda method, path: False
+    assert run("show", f"{bucket.url}/snapshot").exit_code in (1, 2)
+    assert kept.is_dir()  # it is not taken for what a killed process has left
+
+
+def test_a_store_that_fails_now_and_then_is_asked_again(
+    bucket: Bucket, run: Run, serve: Serve, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(mirror, "PAUSE", 0.02)
+    served(serve)
+    asked = 0
+
+    def sometimes(method: str, path: str) -> bool:
+        nonlocal asked
+        asked += bucket.name in path
+        return bucket.name in path and asked % 4 == 0
+
+    bucket.faults.wants, bucket.faults.status, bucket.faults.code = sometimes, 503, "SlowDown"
+    done = run("extract", "--out", f"{bucket.url}/snapshot", "--page-size", "5")
+    assert done.exit_code == 0, done.stderr
+    bucket.faults.wants = lambda method, path: False
+    assert rows_in(bucket, "snapshot", tmp_path) == ROWS
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "the store cannot be reached"),
+        (
+            {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None, "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"},
+            "no credentials were found",
+        ),
+    ],
+)
+def test_no_store_is_one_line_before_anything_is_asked_of_twilio(
+    bucket: Bucket, run: Run, often: None, monkeypatch: pytest.MonkeyPatch, names: dict[str, str | None], told: str
+) -> None:
+    for name, value in names.items():
+        monkeypatch.setenv(name, value) if value else monkeypatch.delenv(name)
+    failed = run("extract", "--replay", "demo", "--out", f"{bucket.url}/snapshot")
+    assert failed.exit_code == 1
+    assert told in failed.stderr
+    assert failed.stderr.count("\n") == 1, failed.stderr
+
+
+def test_other_errors_are_said_and_what_was_made_is_stored(bucket: Bucket, run: Run, serve: Serve) -> None:
+    """A command that fails itself leaves in the store what it would have left on the disk."""
+    served(serve)
+    bucket.client.put_object(Bucket=bucket.name, Key="snapshot/other.txt", Body=b"somebody's")
+    refused = run("extract", "--out", f"{bucket.url}/snapshot")
+    assert refused.exit_code == 4
+    assert f"{bucket.url}/snapshot is not empty, and is no snapshot" in refused.stderr
+    assert bucket.objects() == {"snapshot/other.txt": b"somebody's"}
+
+
+def test_places_that_are_none_are_refused_in_one_line(bucket: Bucket, run: Run) -> None:
+    for place, told in (
+        ("s3://nowhere-at-all/x", "there is no such bucket"),
+        (f"{bucket.url}/a/../b", "names no place in a store"),
+        (f"{bucket.url}//b", "names no place in a store"),
+        ("s3://key:secret@bucket/x", "must not hold a password"),
+        ("gs://bucket/x", "pip install 'chat-migrate[gcs]'"),
+        ("strange://bucket/x", "no kind of store that is known"),
+        ("file:///tmp/x", "no place"),
+        (f"{bucket.url}/nothing", "does not exist"),
+    ):
+        refused = run("show", place)
+        assert refused.exit_code in (1, 2)
+        assert told in refused.stderr, refused.stderr
+        assert "secret@" not in refused.stderr
+    bucket.client.put_object(Bucket=bucket.name, Key="odd/a/../../b", Body=b"x")
+    refused = run("show", f"{bucket.url}/odd")
+    assert refused.exit_code == 4
+    assert "an object whose name is no file's" in refused.stderr
