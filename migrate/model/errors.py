@@ -56,6 +56,11 @@ class MigrateError(Exception):
         self.remedy = remedy
         self.commands: tuple[str, ...] = ()  # in the words of `spell`: they are there to be copied
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """How it goes to another process: whole, whatever its class is created with, but for `result`."""
+        state = {name: value for name, value in self.__dict__.items() if name != "result"}
+        return type(self).__new__, (type(self), *self.args), state
+
     @property
     def remedy(self) -> str:
         """What to do next, in words."""
