@@ -58,8 +58,9 @@ def write_parts(folder: Path, rows: pa.RecordBatch, services: pa.Array) -> None:
     """The first part of some services, each of few rows of the schema `MAPPED_BINDINGS`. Neither private nor synced.
 
     `services` has the SID of each row's service; rows of one keep their order. `folder` is private, and has the
-    folders of the services. Neither compressed nor encoded: of a few rows, that takes as long as all the rest. For the same reason Arrow opens all the
-    files, each until the last is written, and the interpreter's lock is free meanwhile.
+    folders of the services. Neither compressed nor encoded: of a few rows, that takes as long as all the rest. For
+    the same reason Arrow opens all the files, each until the last is written, and the interpreter's lock is free
+    meanwhile.
     """
     service_sid = pa.field("service_sid", pa.string())
     parquet = dataset.ParquetFileFormat()

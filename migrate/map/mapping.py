@@ -291,7 +291,9 @@ class _Mapping:
         self._small, self._rows_of_small, self._bytes_of_small = [], 0, 0
 
     def _counts(self, service_sid: str) -> ServiceCounts:
-        first, *others = [result_of(task).counts[service_sid] for task in self._tasks[service_sid]] or [ServiceCounts()]
+        first, *others = [result_of(task).counts[service_sid] for task in self._tasks[service_sid]] or [
+            ServiceCounts()
+        ]
         for other in others:
             first.merge(other)
         return first
