@@ -1,0 +1,338 @@
+"""map, verify and diff on a Dask cluster of processes: the same bytes, the same errors, and nothing to be seen there."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import pickle
+import pkgutil
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from click.testing import Result
+
+import migrate
+from migrate.engine import local, scheduler, sight
+from migrate.engine.errand import Errand, do
+from migrate.map import mapping
+from migrate.map.sharing import NO_SHARING, Sharing, read_sharing, write_sharing
+from migrate.model.errors import AGAIN, MigrateError, RefusedError, Step
+from migrate.verify import partition
+from tests import engines
+from tests.conftest import ROOT, Demo, Run
+from tests.engines import PLANTED, Cluster, cluster, content, members, until
+from tests.planted import forms
+from tests.snapshots import binding, write_snapshot
+
+SERVICE = "IS" + "5" * 32
+
+
+@pytest.fixture(scope="module")
+def dask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with cluster(tmp_path_factory.mktemp("engine") / "cluster") as found:
+        yield found
+
+
+@pytest.fixture
+def crowded(tmp_path: Path) -> tuple[Path, Path]:
+    """Two snapshots of a service with a crowded identity and a shared endpoint, both planted, in several parts."""
+    rows = [
+        binding(
+            n, identity=PLANTED if n < 30 else f"other-{n}", endpoint=f"token-of-{PLANTED}" if n > 55 else f"e{n}"
+        )
+        for n in range(60)
+    ]
+    later = [row if number % 3 else {**row, "identity": "another"} for number, row in enumerate(rows)]
+    return tuple(
+        write_snapshot(tmp_path / name, {SERVICE: {}}, {SERVICE: [some[:20], some[20:45], some[45:]]})
+        for name, some in (("before", rows), ("after", later))
+    )  # type: ignore[return-value]
+
+
+@pytest.fixture
+def in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Services are cut into tasks of a few bindings, as those of millions are."""
+    monkeypatch.setattr(mapping, "ROWS_A_TASK", 25)
+    monkeypatch.setattr(partition, "SERVICES_TOGETHER", 1)
+
+
+def same(one: Result, other: Result) -> None:
+    assert (one.exit_code, one.stdout, one.stderr) == (other.exit_code, other.stdout, other.stderr)
+
+
+def in_turn(run: Run, dask: Cluster, monkeypatch: pytest.MonkeyPatch, folder: Path, *words: object) -> list[Result]:
+    """The same command without a cluster and with it, in two folders, and what each has left there."""
+    found = []
+    for name, more in (("threads", ()), ("dask", ("--scheduler", dask.address))):
+        place = folder / name
+        place.mkdir(exist_ok=True)
+        monkeypatch.chdir(place)
+        found.append(run(*words, *more))
+    return found
+
+
+@pytest.mark.usefixtures("in_pieces")
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_mapping_has_the_same_bytes(
+    run: Run, dask: Cluster, crowded: tuple[Path, Path], demo: Demo, tmp_path: Path, monkeypatch: Any, overwrite: bool
+) -> None:
+    for snapshot in (crowded[0], demo.folder / "snapshot"):
+        for again in [[], ["--overwrite"]][: 1 + overwrite]:
+            one, other = in_turn(run, dask, monkeypatch, tmp_path, "map", snapshot, "--out", snapshot.name, *again)
+            same(one, other)
+            assert one.exit_code == 0, one.output
+        found = [content(tmp_path / name) for name in ("threads", "dask")]
+        assert found[0] == found[1]
+        assert any(name.endswith(".parquet") for name in found[0])
+
+
+@pytest.mark.usefixtures("in_pieces")
+def test_a_verification_has_the_same_numbers_and_the_same_list(
+    run: Run, dask: Cluster, crowded: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, after = crowded
+    words = ("verify", before, "--against", after, "--coverage", "c", "--pending", "pending.csv", "--json")
+    one, other = in_turn(run, dask, monkeypatch, tmp_path, *words)
+    assert one.exit_code == 0, one.output
+    found = [content(tmp_path / name) for name in ("threads", "dask")]
+    assert found[0]["pending.csv"] == found[1]["pending.csv"]
+    assert PLANTED in found[0]["pending.csv"].decode()
+    times = r"\d{4}-\d\d-\d\dT\d\d[:-]\d\d[:-]\d\d(\.\d+)?(Z|\+00:00)"
+    assert re.sub(times, "", one.stdout) == re.sub(times, "", other.stdout)
+    assert len(found[0]) == len(found[1]) == 2  # nothing else is left
+
+
+@pytest.mark.parametrize("kind", ["snapshot", "mapped", "plan.json"])
+@pytest.mark.usefixtures("in_pieces")
+def test_a_comparison_says_the_same(
+    run: Run, dask: Cluster, crowded: tuple[Path, Path], demo: Demo, tmp_path: Path, monkeypatch: Any, kind: str
+) -> None:
+    sides = [demo.folder / kind] * 2
+    if kind != "plan.json":
+        sides = [*crowded]
+    if kind == "mapped":
+        for side in sides:
+            assert run("map", side, "--out", side.with_suffix(".mapped")).exit_code == 0
+        sides = [side.with_suffix(".mapped") for side in sides]
+    words = ("diff", *sides, "--report", "d.html", "--report", "d.json", "--detailed-exitcode")
+    one, other = in_turn(run, dask, monkeypatch, tmp_path, *words)
+    same(one, other)
+    assert one.exit_code == (0 if kind == "plan.json" else 3), one.output
+    assert content(tmp_path / "threads") == content(tmp_path / "dask")
+
+
+@pytest.mark.parametrize("task", [engines.refused, engines.full, engines.mistaken])
+def test_what_a_task_ends_with_is_the_same_line_and_leaves_nothing(
+    run: Run, dask: Cluster, demo: Demo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: Any
+) -> None:
+    monkeypatch.setattr(mapping, "map_some", task)
+    one, other = in_turn(run, dask, monkeypatch, tmp_path, "map", demo.folder / "snapshot", "--out", "m")
+    assert other.stderr == one.stderr.replace("--out m", f"--out m --scheduler {dask.address}")
+    assert one.exit_code == other.exit_code == (4 if task is engines.refused else 1)
+    assert PLANTED not in other.output
+    assert [*(tmp_path / "dask").iterdir()] == []
+
+
+def state_of(dask_scheduler: Any) -> str:
+    """All that a scheduler has of tasks and events, as text."""
+    tasks = {key: (repr(task), repr(task.run_spec)) for key, task in dask_scheduler.tasks.items()}
+    return repr([tasks, [*dask_scheduler.transition_log], dask_scheduler.get_events(), dask_scheduler.identity()])
+
+
+@pytest.mark.usefixtures("in_pieces")
+def test_tasks_names_logs_and_pages_of_the_cluster_hold_no_identity_endpoint_or_token(
+    run: Run, dask: Cluster, crowded: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from distributed import Client
+
+    token = "a-token-of-twilios-0123456789"
+    monkeypatch.setenv("TWILIO_AUTH_TOKEN", token)
+    words = ("map", crowded[0], "--out", tmp_path / "m", "--scheduler", dask.address)
+    assert run(*words).exit_code == 0
+    sent: list[Errand] = []
+    send = Errand.__init__
+
+    def noted(self: Errand, *call: Any) -> None:
+        send(self, *call)
+        sent.append(self)
+
+    monkeypatch.setattr(Errand, "__init__", noted)
+    pairs = ("verify", crowded[0], "--against", crowded[1], "--coverage", tmp_path / "c")
+    assert run(*words, "--overwrite").exit_code == 0
+    assert run(*pairs, "--scheduler", dask.address).exit_code == 0
+    assert len(sent) > 3
+    monkeypatch.setattr(mapping, "map_part", engines.mistaken)
+    assert run(*words, "--overwrite").exit_code == 1
+    with Client(dask.address, set_as_default=False) as client:
+        state = client.run_on_scheduler(state_of)
+    assert re.search(r"map-part-[0-9a-f]{8}-\d{6}", state)
+    told = [state, dask.logs(), *(pickle.dumps(errand).decode("latin-1") for errand in sent), *map(repr, sent)]
+    wanted = forms(PLANTED) | forms(token) | {"token-of"}
+    for text in told:
+        assert not [form for form in wanted if form in text]
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["", "here", "tcp://", "tcp://host", "tcp://host:0", "tcp://host:99999", "http://host:8786", "tcp://a b:1"],
+)
+def test_what_is_no_scheduler_is_wrong_usage(run: Run, demo: Demo, address: str) -> None:
+    done = run("diff", demo.folder / "snapshot", demo.folder / "snapshot", "--scheduler", address)
+    assert done.exit_code == 2
+    assert "is neither local nor an address such as tcp://HOST:8786" in done.stderr
+
+
+def test_without_the_extra_it_says_how_to_install_it(run: Run, demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduler, "find_spec", lambda name: None)
+    done = run("diff", demo.folder / "snapshot", demo.folder / "snapshot", "--scheduler", "local")
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
+    assert 'pip install "chat-migrate[dask]"' in done.stderr
+
+
+def test_a_scheduler_that_does_not_answer_or_has_no_worker_is_one_line(
+    run: Run, demo: Demo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "CONNECT", 1.0)
+    words = ("map", demo.folder / "snapshot", "--out", tmp_path / "m", "--scheduler")
+    done = run(*words, "tcp://127.0.0.1:1")
+    assert (done.exit_code, done.stderr.count("\n")) == (1, 1), done.output
+    assert "No Dask scheduler answers at tcp://127.0.0.1:1" in done.stderr
+    with cluster(tmp_path / "cluster", 0) as empty:
+        done = run(*words, empty.address)
+    assert (done.exit_code, done.stderr.count("\n")) == (1, 1), done.output
+    assert f"has no workers. Start some: dask worker {empty.address}" in done.stderr
+    assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize("other", ["version", "files"])
+def test_a_cluster_that_is_not_alike_is_refused_before_any_work(
+    run: Run, dask: Cluster, demo: Demo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: str
+) -> None:
+    if other == "version":
+        monkeypatch.setattr(sight, "__version__", "99.0")
+    else:
+        monkeypatch.setattr(sight, "sha256_of", lambda path: "0" * 64)
+    done = run("map", demo.folder / "snapshot", "--out", tmp_path / "m", "--scheduler", dask.address)
+    assert (done.exit_code, done.stderr.count("\n")) == (4, 1), done.output
+    said = "and this machine has 99.0" if other == "version" else "manifest.json as it is here"
+    assert said in done.stderr
+    assert "docs/engine.md" in done.stderr
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_worker_sees_a_file_only_with_its_content_and_a_folder_only_where_it_can_write(tmp_path: Path) -> None:
+    (file := tmp_path / "manifest.json").write_text("{}")
+    with sight.shared_of([file], tmp_path / "new" / "mapped") as shared:
+        found = sight.look(shared)
+        sight.refuse_unless_alike("A worker", found, shared)
+        elsewhere = sight.Sight(found.versions, (), "written-elsewhere")
+        file.write_text("[]")
+        with pytest.raises(RefusedError, match=r"does not see .*manifest\.json"):
+            sight.refuse_unless_alike("A worker", sight.look(shared), shared)
+        with pytest.raises(RefusedError, match=f"cannot write into {tmp_path}"):
+            sight.refuse_unless_alike("A worker", elsewhere, shared)
+    assert [*tmp_path.iterdir()] == [file]
+    assert {*sight.look(shared).missing} == {file, tmp_path}  # the folder of that moment is gone
+    file.unlink()
+    assert file in sight.look(shared).missing
+
+
+@pytest.mark.usefixtures("in_pieces")
+def test_a_cluster_on_this_machine_is_there_for_the_command_alone(
+    run: Run, crowded: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place := tmp_path / "here").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(place))
+    monkeypatch.chdir(place)
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    started: list[int] = []
+    end = local._end
+
+    def noted(process: subprocess.Popen[bytes]) -> None:
+        started.append(process.pid)
+        end(process)
+
+    monkeypatch.setattr(local, "_end", noted)
+    done = run("map", crowded[0], "--out", tmp_path / "m", "--scheduler", "local")
+    assert (done.exit_code, done.stderr) == (0, ""), done.output
+    assert run("map", crowded[0], "--out", tmp_path / "n").exit_code == 0
+    assert {**content(tmp_path / "m")} == content(tmp_path / "n")
+    assert [*place.iterdir()] == []
+    until(lambda: not members(started[0]))
+    monkeypatch.setattr("sys.executable", "/bin/true")  # whatever it is that keeps it from starting
+    done = run("map", crowded[0], "--out", tmp_path / "o", "--scheduler", "local")
+    assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
+    assert "did not start" in done.stderr
+    assert [*place.iterdir()] == []
+
+
+def every_error() -> list[type[MigrateError]]:
+    for module in pkgutil.walk_packages(migrate.__path__, "migrate."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    found, waiting = set[type[MigrateError]](), [MigrateError]
+    while waiting:
+        kind = waiting.pop()
+        found.add(kind)
+        waiting += kind.__subclasses__()
+    return sorted((kind for kind in found if kind.__module__.startswith("migrate.")), key=lambda kind: kind.__name__)
+
+
+def test_every_error_comes_whole_out_of_another_process() -> None:
+    kinds = every_error()
+    assert len(kinds) > 12
+    for kind in kinds:
+        error = kind.__new__(kind, "what")
+        MigrateError.__init__(
+            error, "It failed", kept="All is kept", remedy=("Resume with: ", Step("map", {"out": Path("m")}))
+        )
+        error.__dict__.update(status=404, code=20404, is_twilios=True, retry_after=1.5, result=lambda: 0)
+        there = pickle.loads(pickle.dumps(error))
+        assert type(there) is kind
+        assert (str(there), there.exit_code, there.steps) == (str(error), error.exit_code, error.steps)
+        state = {name: value for name, value in vars(error).items() if name != "result"}
+        assert vars(there) == state
+        assert there.result is None
+    answer = do(Errand(engines.refused, (None,), {}))
+    assert str(pickle.loads(pickle.dumps(answer)).error).endswith("Resume with: the same call")
+    assert pickle.loads(pickle.dumps(answer)).error.steps == (AGAIN,)
+
+
+def test_an_error_that_cannot_travel_is_reported_by_its_kind() -> None:
+    class OddError(OSError):
+        def __init__(self, one: object, two: object) -> None:
+            super().__init__(f"{PLANTED} {one} {two}")
+
+    def odd(task: object) -> None:
+        raise OddError(1, 2)
+
+    errand = Errand.__new__(Errand)
+    errand.name, errand.do = "odd", lambda: odd(None)  # type: ignore[method-assign]
+    assert str(do(errand).error).startswith("Unexpected OddError, which is a mistake in this program")
+    assert repr(do(errand)) == "<answer>"
+
+
+def test_crowds_go_to_the_tasks_as_a_private_file(tmp_path: Path) -> None:
+    assert write_sharing(NO_SHARING, tmp_path) is None
+    assert read_sharing(None) == NO_SHARING
+    crowds = Sharing(pa.array(["a", PLANTED]), pa.array([], pa.string()))
+    path = write_sharing(crowds, tmp_path)
+    assert path
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert read_sharing(path) == crowds
+
+
+def test_dask_is_imported_by_the_engine_alone_and_only_where_it_is_asked_for() -> None:
+    for path in (ROOT / "migrate").rglob("*.py"):
+        tree = ast.parse(path.read_text("utf-8"))
+        found = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+        names = {getattr(node, "module", None) or node.names[0].name for node in found}
+        if {name.partition(".")[0] for name in names} & {"dask", "distributed"}:
+            assert path.parent.name == "engine"
+    assert "distributed" in sys.modules  # by the tests above, or they have shown nothing
