@@ -139,6 +139,24 @@ def test_what_a_task_ends_with_is_the_same_line_and_leaves_nothing(
     assert [*(tmp_path / "dask").iterdir()] == []
 
 
+def test_a_run_maps_on_the_cluster_and_has_the_same_files(
+    run: Run, dask: Cluster, demo: Demo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs: list[str] = []
+    send = Errand.__init__
+
+    def noted(self: Errand, *call: Any) -> None:
+        send(self, *call)
+        jobs.append(self.name)
+
+    monkeypatch.setattr(Errand, "__init__", noted)
+    done = run("run", "--replay", "demo", "--out", tmp_path / "r", "--scheduler", dask.address)
+    assert done.exit_code == 0, done.output
+    assert jobs == ["map_some"]
+    assert content(tmp_path / "r" / "mapped") == content(demo.folder / "mapped")
+    assert (tmp_path / "r" / "plan.json").read_bytes() == (demo.folder / "plan.json").read_bytes()
+
+
 def state_of(dask_scheduler: Any) -> str:
     """All that a scheduler has of tasks and events, as text."""
     tasks = {key: (repr(task), repr(task.run_spec)) for key, task in dask_scheduler.tasks.items()}

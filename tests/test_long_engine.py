@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from migrate.engine import scheduler
+from migrate.model.errors import MigrateError
 from tests import engines
 from tests.conftest import ROOT, Demo, Run
 from tests.engines import FOLDER, PATIENCE, Cluster, cluster, content, is_alive, until
@@ -19,6 +21,8 @@ pytestmark = pytest.mark.long
 PATCHED = """
 import sys
 import migrate.map.mapping as mapping
+from migrate.engine import scheduler
+from migrate.model.errors import MigrateError
 from tests import engines
 mapping.map_some = getattr(engines, sys.argv.pop(1))
 from migrate.__main__ import main
@@ -158,3 +162,16 @@ def test_a_mapping_that_is_stopped_leaves_nothing_though_a_worker_goes_on(
         )
         assert done.exit_code == 0, done.output
     assert content(tmp_path / "with") == expected
+
+
+def test_a_scheduler_that_is_lost_before_there_is_work_for_it_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a verification, which reads from Twilio for hours before it compares anything."""
+    monkeypatch.setattr(scheduler, "CONNECT", 1.0)
+    with cluster(tmp_path / "cluster", 1) as dask, scheduler.cluster(dask.address, [], None) as workers:
+        assert workers.submit(len, "abc").result(PATIENCE) == 3
+        dask.processes[0].kill()
+        for _ in range(2):  # at once, and when the connection was given up
+            with pytest.raises(MigrateError, match="was lost"):
+                workers.submit(len, "abc").result(PATIENCE)

@@ -29,9 +29,9 @@ class Scheduler(click.ParamType):  # type: ignore[type-arg]  # generic in newer 
 
 
 scheduler_option = click.option(
-    "--scheduler", type=Scheduler(), metavar="local|tcp://HOST:PORT",
-    help="Have it done by a Dask cluster: local, for one on this machine meanwhile, or its scheduler's address "
-    "(tcp:// or tls://). It needs chat-migrate[dask]; see docs/engine.md.",
+    "--scheduler", type=Scheduler(), metavar="ADDRESS",
+    help="Have the work done by a Dask cluster: the address of its scheduler, such as tcp://HOST:8786, or local, "
+    "for one on this machine meanwhile. It takes chat-migrate[dask]; see docs/engine.md.",
 )  # fmt: skip
 
 

@@ -56,7 +56,10 @@ class ClusterWorkers(Waiting):
             self._number += 1
             key = f"{errand.name.replace('_', '-')}-{self._run}-{self._number:06}"
             # A key is the cluster's: one that another command has taken would bring that one's answer.
-            remote = self._client.submit(do, errand, key=key, pure=False)
+            try:
+                remote = self._client.submit(do, errand, key=key, pure=False)
+            except Exception as error:  # the connection was closed: Dask has no base of its own for that
+                raise self._lost() from error
             self._waiting[future] = remote
         future.add_done_callback(self._drop)
         remote.add_done_callback(lambda _: self._answered(future, remote))
@@ -147,7 +150,7 @@ class ClusterWorkers(Waiting):
             except Exception as error:  # a lost scheduler ends the jobs by itself
                 logger.debug("%s from the scheduler", type(error).__name__)
                 continue
-            if workers:
+            if workers or not self._left():
                 seen = time.monotonic()
             elif time.monotonic() - seen > NO_WORKERS:
                 self._fail(
