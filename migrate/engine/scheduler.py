@@ -41,10 +41,11 @@ def cluster(scheduler: str, reads: Sequence[Path], writes: Path | None) -> Itera
             remedy='Install it with: pip install "chat-migrate[dask]"',
         )
     with ExitStack() as stack:
-        is_local = scheduler == LOCAL
-        address = stack.enter_context(local_cluster(os.cpu_count() or 1)) if is_local else scheduler
-        shown = "this machine" if is_local else address
-        client = stack.enter_context(_connected(address, shown))
+        address, shown, keys = scheduler, scheduler, None
+        if scheduler == LOCAL:
+            shown = "this machine"
+            address, keys = stack.enter_context(local_cluster(os.cpu_count() or 1))
+        client = stack.enter_context(_connected(address, shown, keys))
         with shared_of(reads, writes) as shared:
             _refuse_others(client, shown, shared)
         workers = stack.enter_context(ClusterWorkers(client, shown))
@@ -53,8 +54,10 @@ def cluster(scheduler: str, reads: Sequence[Path], writes: Path | None) -> Itera
 
 
 @contextmanager
-def _connected(address: str, shown: str) -> Iterator[Client]:
-    """A connection to a scheduler, of which nothing is heard but by its errors."""
+def _connected(address: str, shown: str, keys: Any = None) -> Iterator[Client]:
+    """A connection to a scheduler, of which nothing is heard but by its errors. Without `keys`, those that Dask's
+    configuration names hold.
+    """
     import dask
     from distributed import Client
 
@@ -63,7 +66,7 @@ def _connected(address: str, shown: str) -> Iterator[Client]:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # versions are compared below
-                client = Client(address, timeout=CONNECT, set_as_default=False, name="chat-migrate")
+                client = Client(address, timeout=CONNECT, security=keys, set_as_default=False, name="chat-migrate")
                 client.wait_for_workers(1, timeout=CONNECT)
         except Exception as error:  # Dask has no base of its own for them, and their text can hold anything
             if client:
