@@ -28,8 +28,10 @@ _THEIRS = ("distributed", "dask", "tornado", "bokeh", "asyncio")  # loggers
 
 
 @contextmanager
-def cluster(scheduler: str, reads: Sequence[Path], writes: Path | None) -> Iterator[Executor]:
-    """The workers of the cluster at an address, or `LOCAL`, as an executor.
+def cluster(
+    scheduler: str, reads: Sequence[Path], writes: Path | None, workers: int | None = None
+) -> Iterator[Executor]:
+    """The workers of the cluster at an address, or `LOCAL`, as an executor; there are so many, or one a processor.
 
     Each worker is asked first: it must have the same versions, see the files `reads` as they are here, and write
     beside `writes`. Raises `UsageError` where Dask is not installed, `MigrateError` where no scheduler or worker
@@ -44,13 +46,13 @@ def cluster(scheduler: str, reads: Sequence[Path], writes: Path | None) -> Itera
         address, shown, keys = scheduler, scheduler, None
         if scheduler == LOCAL:
             shown = "this machine"
-            address, keys = stack.enter_context(local_cluster(os.cpu_count() or 1))
+            address, keys = stack.enter_context(local_cluster(workers or os.cpu_count() or 1))
         client = stack.enter_context(_connected(address, shown, keys))
         with shared_of(reads, writes) as shared:
             _refuse_others(client, shown, shared)
-        workers = stack.enter_context(ClusterWorkers(client, shown))
-        stack.enter_context(stopped_by(workers.drop_all))
-        yield workers
+        executor = stack.enter_context(ClusterWorkers(client, shown))
+        stack.enter_context(stopped_by(executor.drop_all))
+        yield executor
 
 
 @contextmanager
