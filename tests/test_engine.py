@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import ast
-import importlib
 import pickle
-import pkgutil
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 from click.testing import Result
 
-import migrate
 from migrate.engine import local, scheduler, sight
-from migrate.engine.errand import Errand, do
+from migrate.engine.errand import Errand
 from migrate.map import mapping
-from migrate.map.sharing import NO_SHARING, Sharing, read_sharing, write_sharing
-from migrate.model.errors import AGAIN, MigrateError, RefusedError, Step
 from migrate.verify import partition
 from tests import engines
-from tests.conftest import ROOT, Demo, Run
+from tests.conftest import Demo, Run
 from tests.engines import PLANTED, Cluster, cluster, content, members, until
 from tests.planted import forms
 from tests.snapshots import binding, write_snapshot
@@ -82,9 +74,11 @@ def in_turn(run: Run, dask: Cluster, monkeypatch: pytest.MonkeyPatch, folder: Pa
 def test_a_mapping_has_the_same_bytes(
     run: Run, dask: Cluster, crowded: tuple[Path, Path], demo: Demo, tmp_path: Path, monkeypatch: Any, overwrite: bool
 ) -> None:
+    (rules := tmp_path / "rules.toml").write_text('[message_types]\ninvited_to_channel = "added_to_conversation"\n')
     for snapshot in (crowded[0], demo.folder / "snapshot"):
-        for again in [[], ["--overwrite"]][: 1 + overwrite]:
-            one, other = in_turn(run, dask, monkeypatch, tmp_path, "map", snapshot, "--out", snapshot.name, *again)
+        words: tuple[object, ...] = ("map", snapshot, "--out", snapshot.name)
+        for more in [("--rules", str(rules)), ("--overwrite",)][: 1 + overwrite]:
+            one, other = in_turn(run, dask, monkeypatch, tmp_path, *words, *more)
             same(one, other)
             assert one.exit_code == 0, one.output
         found = [content(tmp_path / name) for name in ("threads", "dask")]
@@ -244,23 +238,6 @@ def test_a_cluster_that_is_not_alike_is_refused_before_any_work(
     assert not [*tmp_path.iterdir()]
 
 
-def test_a_worker_sees_a_file_only_with_its_content_and_a_folder_only_where_it_can_write(tmp_path: Path) -> None:
-    (file := tmp_path / "manifest.json").write_text("{}")
-    with sight.shared_of([file], tmp_path / "new" / "mapped") as shared:
-        found = sight.look(shared)
-        sight.refuse_unless_alike("A worker", found, shared)
-        elsewhere = sight.Sight(found.versions, (), "written-elsewhere")
-        file.write_text("[]")
-        with pytest.raises(RefusedError, match=r"does not see .*manifest\.json"):
-            sight.refuse_unless_alike("A worker", sight.look(shared), shared)
-        with pytest.raises(RefusedError, match=f"cannot write into {tmp_path}"):
-            sight.refuse_unless_alike("A worker", elsewhere, shared)
-    assert [*tmp_path.iterdir()] == [file]
-    assert {*sight.look(shared).missing} == {file, tmp_path}  # the folder of that moment is gone
-    file.unlink()
-    assert file in sight.look(shared).missing
-
-
 @pytest.mark.usefixtures("in_pieces")
 def test_a_cluster_on_this_machine_is_there_for_the_command_alone(
     run: Run, crowded: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -288,69 +265,3 @@ def test_a_cluster_on_this_machine_is_there_for_the_command_alone(
     assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
     assert "did not start" in done.stderr
     assert [*place.iterdir()] == []
-
-
-def every_error() -> list[type[MigrateError]]:
-    for module in pkgutil.walk_packages(migrate.__path__, "migrate."):
-        if not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
-    found, waiting = set[type[MigrateError]](), [MigrateError]
-    while waiting:
-        kind = waiting.pop()
-        found.add(kind)
-        waiting += kind.__subclasses__()
-    return sorted((kind for kind in found if kind.__module__.startswith("migrate.")), key=lambda kind: kind.__name__)
-
-
-def test_every_error_comes_whole_out_of_another_process() -> None:
-    kinds = every_error()
-    assert len(kinds) > 12
-    for kind in kinds:
-        error = kind.__new__(kind, "what")
-        MigrateError.__init__(
-            error, "It failed", kept="All is kept", remedy=("Resume with: ", Step("map", {"out": Path("m")}))
-        )
-        error.__dict__.update(status=404, code=20404, is_twilios=True, retry_after=1.5, result=lambda: 0)
-        there = pickle.loads(pickle.dumps(error))
-        assert type(there) is kind
-        assert (str(there), there.exit_code, there.steps) == (str(error), error.exit_code, error.steps)
-        state = {name: value for name, value in vars(error).items() if name != "result"}
-        assert vars(there) == state
-        assert there.result is None
-    answer = do(Errand(engines.refused, (None,), {}))
-    assert str(pickle.loads(pickle.dumps(answer)).error).endswith("Resume with: the same call")
-    assert pickle.loads(pickle.dumps(answer)).error.steps == (AGAIN,)
-
-
-def test_an_error_that_cannot_travel_is_reported_by_its_kind() -> None:
-    class OddError(OSError):
-        def __init__(self, one: object, two: object) -> None:
-            super().__init__(f"{PLANTED} {one} {two}")
-
-    def odd(task: object) -> None:
-        raise OddError(1, 2)
-
-    errand = Errand.__new__(Errand)
-    errand.name, errand.do = "odd", lambda: odd(None)  # type: ignore[method-assign]
-    assert str(do(errand).error).startswith("Unexpected OddError, which is a mistake in this program")
-    assert repr(do(errand)) == "<answer>"
-
-
-def test_crowds_go_to_the_tasks_as_a_private_file(tmp_path: Path) -> None:
-    assert write_sharing(NO_SHARING, tmp_path) is None
-    assert read_sharing(None) == NO_SHARING
-    crowds = Sharing(pa.array(["a", PLANTED]), pa.array([], pa.string()))
-    path = write_sharing(crowds, tmp_path)
-    assert path
-    assert path.stat().st_mode & 0o777 == 0o600
-    assert read_sharing(path) == crowds
-
-
-def test_dask_is_imported_by_the_engine_alone_and_only_where_it_is_asked_for() -> None:
-    for path in (ROOT / "migrate").rglob("*.py"):
-        tree = ast.parse(path.read_text("utf-8"))
-        found = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
-        names = {getattr(node, "module", None) or node.names[0].name for node in found}
-        if {name.partition(".")[0] for name in names} & {"dask", "distributed"}:
-            assert path.parent.name == "engine"
-    assert "distributed" in sys.modules  # by the tests above, or they have shown nothing

@@ -117,16 +117,12 @@ def _refuse_others(client: Client, shown: str, shared: Shared) -> None:
 @contextmanager
 def _silent() -> Iterator[None]:
     """Have Dask's loggers say nothing: they write to standard error, of what is said here in one line."""
-    loggers = [
-        logger
-        for name, logger in [*logging.root.manager.loggerDict.items()]
-        if isinstance(logger, logging.Logger) and name.partition(".")[0] in _THEIRS
-    ]
-    before = [(logger, logger.disabled) for logger in loggers]
-    for logger in loggers:
-        logger.disabled = True
+    theirs = {*_THEIRS, *(name for name in logging.root.manager.loggerDict if name.partition(".")[0] in _THEIRS)}
+    before = [(logger, logger.handlers, logger.propagate) for logger in map(logging.getLogger, sorted(theirs))]
+    for logger, _, _ in before:
+        logger.handlers, logger.propagate = [logging.NullHandler()], False
     try:
         yield
     finally:
-        for logger, disabled in before:
-            logger.disabled = disabled
+        for logger, handlers, propagate in before:
+            logger.handlers, logger.propagate = handlers, propagate

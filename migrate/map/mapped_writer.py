@@ -98,7 +98,7 @@ class MappedWriter:
             self._remove_former()
         for left in self.scratch.iterdir():
             if left.is_dir():
-                shutil.rmtree(left)
+                drop_folder(left)  # what workers elsewhere do may outlive the one that has asked for it
             else:
                 left.unlink(missing_ok=True)
 
