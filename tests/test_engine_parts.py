@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pytest
 
@@ -20,7 +21,7 @@ from migrate.engine.errand import Errand, do
 from migrate.map.sharing import NO_SHARING, Sharing, read_sharing, write_sharing
 from migrate.model.errors import AGAIN, MigrateError, RefusedError, Step
 from migrate.snapshot.reader import read_snapshot
-from migrate.storage.database import FullMemoryError
+from migrate.storage.database import FullMemoryError, over_views
 from migrate.verify import partition
 from migrate.verify.partition import Partition, ServiceParts, Terms, partitions, verify_partition
 from tests import engines
@@ -118,6 +119,16 @@ def test_a_partition_may_be_compared_twice_at_a_time(tmp_path: Path, monkeypatch
         one, other = pool.map(verify_partition, [task, task])
     assert one == other
     assert [path.name for path in tmp_path.glob("pending*")] == ["pending-00000.parquet"]
+
+
+@pytest.mark.parametrize("scratch", [".m.partial/.work-0f", ".chat-migrate-verify/work/0f", "chat-migrate-diff-x"])
+def test_a_full_disk_names_the_folder_that_an_operator_knows(tmp_path: Path, scratch: str) -> None:
+    (tmp_path / scratch).mkdir(parents=True)
+    with (
+        pytest.raises(MigrateError, match=f"Free some space in {tmp_path}, or some memory"),
+        over_views({}, tmp_path / scratch),
+    ):
+        raise duckdb.OperationalError("IO Error: No space left on device")
 
 
 def test_crowds_go_to_the_tasks_as_a_private_file(tmp_path: Path) -> None:

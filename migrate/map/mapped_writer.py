@@ -25,6 +25,7 @@ FORMER = ".former"
 KEPT = (CONFIG, RULES)
 # What the mapper has written into push-config.yaml, whoever edits that: see `migrate.map.reviewed`.
 AS_MAPPED = "push-config.as-mapped.yaml"
+_WORK = ".work-"
 _PART = re.compile(r"bindings/service_sid=IS[0-9a-fA-F]{32}/part-\d+\.parquet|\.(duckdb|work)-.*")
 
 
@@ -45,6 +46,7 @@ class MappedWriter:
         self.folder = folder
         self._overwrite = overwrite
         self.scratch = folder.with_name(f".{folder.name}{PARTIAL}")
+        self.work = self.scratch / f"{_WORK}{os.urandom(8).hex()}"
         self._former = folder.with_name(f".{folder.name}{FORMER}")
         for place in (self.scratch, self._former):
             if os.path.lexists(place) and (not is_own_folder(place) or _strange(place)):
@@ -59,7 +61,6 @@ class MappedWriter:
             self.close()
             raise
         self.bindings = self.scratch / BINDINGS  # see `part_of`; `finish` syncs the names of all services
-        self.work = self.scratch.absolute() / f".work-{os.urandom(8).hex()}"
         for place in (self.bindings, self.work):
             make_own_folder(place)
 
@@ -75,7 +76,7 @@ class MappedWriter:
         """Leave nothing behind but what is finished. What comes later belongs to whoever holds the place then."""
         if not self._is_finished:
             self._restore()
-            with suppress(OSError, AttributeError):  # it was not made yet
+            with suppress(OSError):
                 drop_folder(self.work)
             shutil.rmtree(self.scratch, ignore_errors=True)
         os.close(self._held)
@@ -98,7 +99,8 @@ class MappedWriter:
             self._remove_former()
         for left in self.scratch.iterdir():
             if left.is_dir():
-                drop_folder(left)  # what workers elsewhere do may outlive the one that has asked for it
+                # What workers elsewhere do may outlive the run that has asked for it.
+                (drop_folder if left.name.startswith(_WORK) else shutil.rmtree)(left)
             else:
                 left.unlink(missing_ok=True)
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from migrate.model.errors import InputError
 from migrate.storage.database import FullMemoryError, over_parts, over_views
-from migrate.storage.files import write_whole
+from migrate.storage.private import create_private
 
 _MEMORY_LIMIT = "256MB"  # enough for 10 million hashes; beyond it DuckDB goes to the disk
 # By hashes first, which are few bytes each; then the texts themselves, of those few whose hash is found too often.
@@ -72,11 +72,9 @@ def write_sharing(sharing: Sharing, work: Path) -> Path | None:
     if not any(map(len, columns.values())):
         return None
     lists = {name: pa.LargeListArray.from_arrays([0, len(texts)], texts) for name, texts in columns.items()}
-    table, sink = pa.table(lists), pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, table.schema) as writer:
+    table, path = pa.table(lists), work / f"sharing-{os.urandom(8).hex()}.arrow"
+    with os.fdopen(create_private(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
         writer.write_table(table)
-    path = work / f"sharing-{os.urandom(8).hex()}.arrow"
-    write_whole(path, sink.getvalue(), private=True, sweeps=False)
     return path
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from migrate.model.errors import MigrateError
+from migrate.model.errors import MigrateError, known_part
 from migrate.model.schemas import BINDINGS
 from migrate.runtime.interrupts import stopped_by
 
@@ -175,7 +175,9 @@ def _told_plainly(scratch: Path) -> Iterator[None]:
     except duckdb.OperationalError as error:
         problem = str(error).splitlines()[0].partition(": ")[2] or "it failed"
         problem = _OWN_FILES.sub("", problem)
+        known = known_part(scratch)
+        place = scratch.parent if known == scratch else known
         kind = FullMemoryError if isinstance(error, duckdb.OutOfMemoryException) else MigrateError
         raise kind(
-            f"DuckDB cannot go on: {problem[:200]}", remedy=f"Free some space in {scratch.parent}, or some memory"
+            f"DuckDB cannot go on: {problem[:200]}", remedy=f"Free some space in {place}, or some memory"
         ) from None
