@@ -111,6 +111,12 @@ def content(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def state_of(dask_scheduler: Any) -> str:
+    """All that a scheduler has of tasks and events, as text."""
+    tasks = {key: (repr(task), repr(task.run_spec)) for key, task in dask_scheduler.tasks.items()}
+    return repr([tasks, [*dask_scheduler.transition_log], dask_scheduler.get_events(), dask_scheduler.identity()])
+
+
 def refused(task: Any) -> Any:
     """A task that ends in an error for the operator."""
     raise RefusedError("It is refused", kept="All is kept", remedy=("Resume with: ", AGAIN))

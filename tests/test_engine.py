@@ -151,12 +151,6 @@ def test_a_run_maps_on_the_cluster_and_has_the_same_files(
     assert (tmp_path / "r" / "plan.json").read_bytes() == (demo.folder / "plan.json").read_bytes()
 
 
-def state_of(dask_scheduler: Any) -> str:
-    """All that a scheduler has of tasks and events, as text."""
-    tasks = {key: (repr(task), repr(task.run_spec)) for key, task in dask_scheduler.tasks.items()}
-    return repr([tasks, [*dask_scheduler.transition_log], dask_scheduler.get_events(), dask_scheduler.identity()])
-
-
 @pytest.mark.usefixtures("in_pieces")
 def test_tasks_names_logs_and_pages_of_the_cluster_hold_no_identity_endpoint_or_token(
     run: Run, dask: Cluster, crowded: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -182,7 +176,7 @@ def test_tasks_names_logs_and_pages_of_the_cluster_hold_no_identity_endpoint_or_
     monkeypatch.setattr(mapping, "map_part", engines.mistaken)
     assert run(*words, "--overwrite").exit_code == 1
     with Client(dask.address, set_as_default=False) as client:
-        state = client.run_on_scheduler(state_of)
+        state = client.run_on_scheduler(engines.state_of)
     assert re.search(r"map-part-[0-9a-f]{8}-\d{6}", state)
     told = [state, dask.logs(), *(pickle.dumps(errand).decode("latin-1") for errand in sent), *map(repr, sent)]
     wanted = forms(PLANTED) | forms(token) | {"token-of"}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from distributed import Client
 
 from migrate.engine import scheduler
 from migrate.model.errors import MigrateError
@@ -66,6 +67,8 @@ def test_the_task_of_a_worker_that_is_killed_is_done_by_another(
     with cluster(tmp_path / "cluster") as dask:
         command = map_on(dask, "held", demo, tmp_path)
         until(dask.begun)
+        with Client(dask.address, set_as_default=False) as client:
+            assert "<held>" in client.run_on_scheduler(engines.state_of)  # all that is seen of a task under way
         os.kill(dask.begun()[0], signal.SIGKILL)
         until(lambda: len(dask.begun()) == 2)
         (dask.folder / "go").touch()
