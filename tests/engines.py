@@ -137,13 +137,19 @@ def fatal(task: Any) -> Any:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def wait(task: Any) -> Any:
+    """A task that ends when the test says so."""
+    folder = Path(os.environ[FOLDER])
+    (folder / f"begun-{os.getpid()}").touch()
+    until((folder / "go").exists)
+    return folder
+
+
 def held(task: Any) -> Any:
     """Map small services, once the test says so."""
     from migrate.map.mapping import map_some
 
-    folder = Path(os.environ[FOLDER])
-    (folder / f"begun-{os.getpid()}").touch()
-    until((folder / "go").exists)
+    folder = wait(task)
     try:
         return map_some(task)
     finally:

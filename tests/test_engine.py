@@ -6,15 +6,17 @@ import pickle
 import re
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import wait as wait_for
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import Result
 
-from migrate.engine import local, scheduler, sight
+from migrate.engine import cluster_workers, local, scheduler, sight
 from migrate.engine.errand import Errand
 from migrate.map import mapping
+from migrate.model.errors import MigrateError
 from migrate.verify import partition
 from tests import engines
 from tests.conftest import Demo, Run
@@ -259,3 +261,37 @@ def test_a_cluster_on_this_machine_is_there_for_the_command_alone(
     assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
     assert "did not start" in done.stderr
     assert [*place.iterdir()] == []
+
+
+def test_jobs_end_that_are_dropped_or_that_nothing_can_do_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with cluster(tmp_path / "cluster", 1) as there, scheduler.cluster(there.address, [], None) as workers:
+        jobs = [workers.submit(engines.wait, None) for _ in range(3)]
+        until(there.begun)
+        assert jobs[0].cancel()
+        assert wait_for([jobs[0]], engines.PATIENCE).done
+        found: list[Any] = []
+
+        def broken_off() -> None:
+            with scheduler.cluster(there.address, [], None) as others:
+                found.extend([others, others.submit(engines.wait, None)])
+                raise KeyError
+
+        with pytest.raises(KeyError):
+            broken_off()
+        assert found[1].cancelled()
+        with pytest.raises(RuntimeError, match="no more jobs"):
+            found[0].submit(len, "abc")
+        (there.folder / "go").touch()
+        assert [job.result(engines.PATIENCE) for job in jobs[1:]] == [there.folder] * 2
+        monkeypatch.setattr(cluster_workers, "NO_WORKERS", 0.2)
+        monkeypatch.setattr(cluster_workers, "LOOK", 0.1)
+        with (
+            pytest.raises(MigrateError, match="has had no worker"),
+            scheduler.cluster(there.address, [], None) as last,
+        ):
+            last.submit(engines.fatal, None).result(engines.PATIENCE)
+        there.processes[0].kill()
+        with pytest.raises(MigrateError, match="was lost"):
+            workers.submit(len, "abc").result(engines.PATIENCE)
