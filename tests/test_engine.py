@@ -211,6 +211,8 @@ def test_a_scheduler_that_does_not_answer_or_has_no_worker_is_one_line(
     done = run(*words, "tcp://127.0.0.1:1")
     assert (done.exit_code, done.stderr.count("\n")) == (1, 1), done.output
     assert "No Dask scheduler answers at tcp://127.0.0.1:1" in done.stderr
+    monkeypatch.setattr(scheduler, "CONNECT", 60.0)
+    monkeypatch.setattr(scheduler, "FIRST", 0.5)
     with cluster(tmp_path / "cluster", 0) as empty:
         done = run(*words, empty.address)
     assert (done.exit_code, done.stderr.count("\n")) == (1, 1), done.output

@@ -168,10 +168,9 @@ def test_a_mapping_that_is_stopped_leaves_nothing_though_a_worker_goes_on(
 
 
 def test_a_scheduler_that_is_lost_before_there_is_work_for_it_is_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     """As in a verification, which reads from Twilio for hours before it compares anything."""
-    monkeypatch.setattr(scheduler, "CONNECT", 1.0)
     with cluster(tmp_path / "cluster", 1) as dask, scheduler.cluster(dask.address, [], None) as workers:
         assert workers.submit(len, "abc").result(PATIENCE) == 3
         dask.processes[0].kill()

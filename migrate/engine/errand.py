@@ -15,7 +15,7 @@ from migrate.storage.database import one_thread
 class Errand:
     """A call as a cluster sees it: the name of the function, and bytes.
 
-    Its arguments are pickled here, and nobody but the worker that does it reads them: what Dask shows of a task, on
+    Its arguments are pickled here, and only the worker that does it reads them: what Dask shows of a task, on
     its pages, in its logs and in what it says of a failure, is this `repr`.
     """
 
@@ -31,7 +31,7 @@ class Errand:
 
     def do(self) -> Any:
         """Make the call."""
-        function, arguments, named = pickle.loads(self._call)  # noqa: S301  # from this program, as all of Dask's is
+        function, arguments, named = pickle.loads(self._call)  # noqa: S301  # made by this program
         return function(*arguments, **named)
 
 

@@ -36,7 +36,7 @@ def local_cluster(workers: int) -> Iterator[tuple[str, Any]]:
     """A cluster of so many worker processes of one thread each, without a dashboard: the scheduler's address, and
     the keys to it (`distributed.Security`).
 
-    It listens on the loopback interface alone, and to nobody without the keys, which are made for it: whoever has
+    It listens on the loopback interface alone, and only to who has the keys, which are made for it: whoever has
     tasks done by a cluster can do all that its user can. Its temporary folder is the system's, and is gone
     afterwards. Raises `MigrateError` where it does not start.
     """

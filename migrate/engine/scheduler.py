@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from distributed import Client
 
 LOCAL = "local"  # a cluster on this machine
-CONNECT = 10.0  # seconds that a scheduler, and the first worker, may take to answer
+CONNECT = 10.0  # seconds that a scheduler may take to answer
+FIRST = 10.0  # seconds that its first worker may take to be there
 END = 1.0  # seconds that the end of the connection may take
 _THEIRS = ("distributed", "dask", "tornado", "bokeh", "asyncio")  # loggers
 
@@ -69,7 +70,7 @@ def _connected(address: str, shown: str, keys: Any = None) -> Iterator[Client]:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # versions are compared below
                 client = Client(address, timeout=CONNECT, security=keys, set_as_default=False, name="chat-migrate")
-                client.wait_for_workers(1, timeout=CONNECT)
+                client.wait_for_workers(1, timeout=FIRST)
         except Exception as error:  # Dask has no base of its own for them, and their text can hold anything
             if client:
                 client.close(timeout=END)

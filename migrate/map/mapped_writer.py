@@ -32,9 +32,8 @@ _PART = re.compile(r"bindings/service_sid=IS[0-9a-fA-F]{32}/part-\d+\.parquet|\.
 class MappedWriter:
     """Writes a mapped folder beside its place; it appears, whole, when `finish` is called.
 
-    Tasks write into `work`, which no other run has and which is gone before: what a task does of which nobody waits
-    for the result any more, because it was broken off or its worker is taken for dead, ends there. What is part of
-    the result is taken from it (`take`).
+    Tasks write into `work`, which no other run has and which is gone by then: a task that was broken off, or whose
+    worker is taken for dead, can write nowhere else. What is part of the result is taken from it (`take`).
     """
 
     def __init__(self, folder: Path, *, overwrite: bool = False) -> None:
