@@ -68,6 +68,7 @@ bench: $(BENCH)/.ready  ## measure each stage beside other ways to do the same
 	$(BENCH)/bin/python -m bench.map
 	$(BENCH)/bin/python -m bench.verify
 	$(BENCH)/bin/python -m bench.diff
+	$(BENCH)/bin/python -m bench.engine
 	$(BENCH)/bin/python -m bench.services
 	$(BENCH)/bin/python -m bench.fleet
 	$(BENCH)/bin/python -m bench.review

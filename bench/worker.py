@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+from bench.engines import ENGINES
 from bench.mappers import MAPPERS
 from bench.readers import READERS
 from bench.reviewers import REVIEWERS
@@ -16,7 +17,7 @@ from bench.verifiers import VERIFIERS
 
 def main(name: str, source: str, folder: str) -> None:
     """Run one reader, mapper, verifier or reviewer, and print its rows, its seconds, and its peak memory in MB."""
-    work = (READERS | MAPPERS | VERIFIERS | REVIEWERS)[name](source, Path(folder))
+    work = (READERS | MAPPERS | VERIFIERS | REVIEWERS | ENGINES)[name](source, Path(folder))
     start = time.perf_counter()
     rows = work()
     seconds = time.perf_counter() - start

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,10 +37,11 @@ def run(
     progress: ExtractProgress | None = None,
     rules: Rules | None = None,
     like: Path | None = None,
+    executor: Executor | None = None,
 ) -> Run:
     """Make `out/snapshot` and `out/mapped`, and the plan; nothing is written to Twilio.
 
-    `rules` and `like`, a reviewed mapped folder, exclude each other; see `map_snapshot`.
+    `rules` and `like`, a reviewed mapped folder, exclude each other, and `executor` maps; see `map_snapshot`.
 
     Raises what the stages raise. An unfinished snapshot is resumed; once it is finished, an error names the
     stage that resumes from there.
@@ -55,7 +57,7 @@ def run(
     with _done_before(f"The snapshot is finished in {snapshot}", to_map):
         from migrate.map.mapping import map_snapshot  # it brings DuckDB, long after the first request
 
-        summary = map_snapshot(snapshot, mapped, rules, like=like)
+        summary = map_snapshot(snapshot, mapped, rules, like=like, executor=executor)
     plan_file, *reports = plan_and_reports(out)
     to_load = Step("load", {"mapped": mapped, "plan_out": plan_file, "report": tuple(reports)})
     with _done_before(f"The snapshot and the mapping are finished in {out}", to_load):

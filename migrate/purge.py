@@ -72,8 +72,8 @@ def _in(folder: Path) -> Iterator[Kept]:
             kept = _mapped(path)
         elif path.name.endswith(PARTIAL) and BINDINGS in folders:
             obstacle = "a mapping that was killed has left it: map to the same place again, or remove it yourself"
-            kept = Kept(path, "mapped", None, _size(path, _MAPPED), obstacle)
-        elif path.name == WORK and path.parent.name == SCRATCH:
+            kept = Kept(path, "mapped", None, sum(file.lstat().st_size for file in _files(path, bool)[0]), obstacle)
+        elif path.name.partition("-")[0] == WORK and path.parent.name == SCRATCH:
             obstacle = (
                 "a verification that was killed has left it, unless one is under way: verify again with the same "
                 "--coverage, or remove it yourself"

@@ -109,7 +109,18 @@ def roots(pyproject: Mapping[str, Any], extras: Iterable[str]) -> list[str]:
     """What the project itself requires, and what its editable install needs."""
     project = pyproject["project"]
     wanted = [*project["dependencies"], *pyproject["dependency-groups"]["build"]]
-    return wanted + [line for extra in extras for line in project["optional-dependencies"][extra]]
+    return wanted + [line for extra in extras for line in _of_extra(project, extra)]
+
+
+def _of_extra(project: Mapping[str, Any], extra: str) -> Iterator[str]:
+    """What an extra requires; another extra of the project itself stands for what that requires."""
+    for line in project["optional-dependencies"][extra]:
+        requirement = Requirement(line)
+        if canonicalize_name(requirement.name) != project["name"]:
+            yield line
+            continue
+        for other in sorted(requirement.extras):
+            yield from _of_extra(project, other)
 
 
 def gaps(pins: Sequence[Pin], required: Iterable[str], environment: Mapping[str, str]) -> list[str]:

@@ -19,6 +19,7 @@ NOTEBOOKS = {path.relative_to(ROOT).as_posix(): path for path in ROOT.glob("note
 COMMANDS = {
     "docs/afterwards.md": (6, 0),
     "docs/credentials.md": (2, 2),
+    "docs/engine.md": (3, 0),
     "docs/inside.md": (2, 0),
     "docs/mapping.md": (7, 0),
     "docs/runbook.md": (20, 10),

@@ -22,6 +22,7 @@ BELOW: dict[str, set[str]] = {
     "storage": {"runtime", "model"},
     "twilio_api": {"storage", "runtime", "model"},
     "snapshot": {"storage", "runtime", "model"},
+    "engine": {"storage", "runtime", "model"},
     "standin": {"snapshot", "model"},
     "push_errors": {"snapshot", "twilio_api", "storage", "runtime", "model"},
     "extract": {"push_errors", "snapshot", "twilio_api", "storage", "runtime", "model"},
@@ -104,6 +105,7 @@ HEAVY = (
     "cryptography",
     "msgspec",
     "filelock",
+    "distributed",
 )
 
 

@@ -311,12 +311,14 @@ def test_texts_that_are_too_long_for_the_memory_are_mapped_by_fewer_services(
     services = []
     for sid, parts in long_texts(tmp_path / "in", 8, 60_000).items():
         services.append(SmallService(sid, tuple(parts)))
-    task = TaskTogether(tuple(services), tmp_path / "out", Mapper(AS_OF, default_rules(), CALM), tmp_path)
+    (tmp_path / "out").mkdir()
+    task = TaskTogether(tuple(services), tmp_path / "out", Mapper(AS_OF, default_rules(), CALM))
     with pytest.raises(FullMemoryError):
         map_together(task)
     found = map_some(task)
-    assert {sid: counts.rows for sid, counts in found.items()} == {service.sid: 20 for service in services}
-    assert {sid.partition("=")[2]: len(rows) for sid, rows in rows_in(tmp_path / "out").items()} == {
+    assert {sid: counts.rows for sid, counts in found.counts.items()} == {service.sid: 20 for service in services}
+    written = {sid: rows for folder in found.folders for sid, rows in rows_in(folder).items()}
+    assert {sid.partition("=")[2]: len(rows) for sid, rows in written.items()} == {
         service.sid: 20 for service in services
     }
 

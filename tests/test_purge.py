@@ -235,3 +235,14 @@ def test_what_a_killed_verification_has_left_is_reported(run: Run, tmp_path: Pat
     assert [(item["path"], item["size"]) for item in told["kept"]] == [(str(scratch), 2_000)]
     assert not partial.exists()
     assert "a verification that was killed has left it" in run("purge", tmp_path).stdout
+
+
+def test_what_a_killed_mapping_has_left_is_reported_with_all_that_it_holds(run: Run, tmp_path: Path) -> None:
+    """Also what its tasks were writing, which is not in its place yet."""
+    left = tmp_path / ".mapped.partial"
+    for number, place in enumerate(("bindings", f".work-{'0' * 16}/{'1' * 16}")):
+        (folder := left / place / f"service_sid={'IS' + '1' * 32}").mkdir(parents=True)
+        (folder / f"part-0000{number}.parquet").write_bytes(b"1" * 500)
+    done = run("purge", tmp_path, "--json")
+    assert done.exit_code == 0, done.output
+    assert [(item["path"], item["size"]) for item in json.loads(done.stdout)["kept"]] == [(str(left), 1_000)]

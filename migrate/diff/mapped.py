@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ from migrate.verify.partition import PartFiles, ServiceParts
 STATED, NOT_STATED, LEFT_OUT = "stated", "not stated", "left out"
 
 
-def compare_mapped(before: Path, after: Path) -> Difference:
+def compare_mapped(before: Path, after: Path, executor: Executor | None = None) -> Difference:
     """What has changed from one mapped folder to another.
 
     Raises `InputError` as `open_mapped` and `load_rules` do, and `RefusedError` for two accounts.
@@ -47,7 +48,7 @@ def compare_mapped(before: Path, after: Path) -> Difference:
     refuse_strangers(was, is_now)
     names = (_names(then), _names(now))
     of_both = names[0] | names[1]
-    bindings, notes = _bindings(then, now, of_both)
+    bindings, notes = _bindings(then, now, of_both, executor)
     return Difference(
         "mapped",
         was,
@@ -138,7 +139,7 @@ def _rules(before: Path, after: Path) -> Iterator[ValueChange]:
 
 
 def _bindings(
-    then: Mapped, now: Mapped, names: Mapping[str, str]
+    then: Mapped, now: Mapped, names: Mapping[str, str], executor: Executor | None
 ) -> tuple[tuple[ServiceBindings, ...], tuple[str, ...]]:
     """The bindings, where both folders still have them, and a note where one has not."""
     purged = [
@@ -150,7 +151,7 @@ def _bindings(
     parts = (
         ServiceParts(sid, before.get(sid, ()), after.get(sid, ())) for sid in sorted(before.keys() | after.keys())
     )
-    return compare_bindings(parts, names, OF_MAPPED), ()
+    return compare_bindings(parts, names, OF_MAPPED, executor), ()
 
 
 def _parts(mapped: Mapped) -> dict[str, PartFiles]:
@@ -160,7 +161,7 @@ def _parts(mapped: Mapped) -> dict[str, PartFiles]:
 
     found: dict[str, list[tuple[Path, int]]] = {}
     try:
-        for path in sorted((mapped.folder / BINDINGS).glob("service_sid=*/*.parquet")):
+        for path in sorted((mapped.folder.absolute() / BINDINGS).glob("service_sid=*/*.parquet")):
             sid = path.parent.name.partition("=")[2]
             found.setdefault(sid, []).append((path, pq.read_metadata(path).num_rows))
         rows = {sid: sum(number for _, number in parts) for sid, parts in found.items()}

@@ -6,6 +6,7 @@ verification, by the hash of the SID; they know nothing of each other, and their
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -66,14 +67,15 @@ class Partition:
     """One piece of the comparison: paths and values, for any process to do.
 
     `before` and `after` are the Parquet parts of the bindings of `services`; of their rows those count whose SID's
-    hash falls into `bucket` of `buckets`. `scratch` is a private folder for what does not fit into `memory_limit`.
+    hash falls into `bucket` of `buckets`. What does not fit into `memory_limit` goes into a private folder in
+    `scratch`, else in the system's temporary one, where this is done.
     """
 
     services: tuple[str, ...]
     before: tuple[Path, ...]
     after: tuple[Path, ...]
     columns: Columns
-    scratch: Path
+    scratch: Path | None = None
     bucket: int = 0
     buckets: int = 1
     memory_limit: str = MEMORY_LIMIT
@@ -99,7 +101,6 @@ class Partition:
 def partitions(
     services: Iterable[ServiceParts],
     columns: Columns,
-    scratch: Path,
     *,
     rows_a_bucket: int = ROWS_A_BUCKET,
     memory_limit: str = MEMORY_LIMIT,
@@ -114,7 +115,6 @@ def partitions(
             before=tuple(path for service in group for path, _ in service.source),
             after=tuple(path for service in group for path, _ in service.live),
             columns=columns,
-            scratch=scratch,
             bucket=bucket,
             buckets=buckets,
             memory_limit=memory_limit,
@@ -159,9 +159,12 @@ def compare_partition(partition: Partition) -> dict[str, Tally]:
 def _compare(partition: Partition) -> dict[str, Tally]:
     several, columns = len(partition.services) > 1, partition.columns
     views = {"before_parts": partition.before, "after_parts": partition.after}
-    with over_views(
-        views, partition.scratch, partition.memory_limit, by_service=several, schema=columns.schema
-    ) as database:
+    with (
+        tempfile.TemporaryDirectory(prefix="chat-migrate-diff-", dir=partition.scratch) as scratch,
+        over_views(
+            views, Path(scratch), partition.memory_limit, by_service=several, schema=columns.schema
+        ) as database,
+    ):
         database.execute("SET preserve_insertion_order = false")  # which would cost time, and changes nothing here
         # Of many small services, opening the files takes most of the time, and each statement opens them again.
         kind = "TABLE" if several else "VIEW"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ Row = Mapping[str, Any]
 Rows = Mapping[str, Row]  # by SID
 
 
-def compare_snapshots(before: Path, after: Path) -> Difference:
+def compare_snapshots(before: Path, after: Path, executor: Executor | None = None) -> Difference:
     """What has changed from one snapshot to another.
 
     Raises `InputError` and `RefusedError` as `read_snapshot` does, and `RefusedError` for two accounts.
@@ -61,7 +62,7 @@ def compare_snapshots(before: Path, after: Path) -> Difference:
         settings=tuple(_settings(*services)),
         credentials=tuple(_credentials(*credentials)),
         findings=finding_changes(_findings(then), _findings(now)),
-        bindings=compare_bindings(parts, of_both, OF_SNAPSHOTS),
+        bindings=compare_bindings(parts, of_both, OF_SNAPSHOTS, executor),
         names=of_both,
     )
 

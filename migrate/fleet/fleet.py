@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
@@ -123,30 +124,25 @@ class Fleet(Accounts):
         like: Path | None = None,
         *,
         overwrite: bool = False,
+        executor: Executor | None = None,
     ) -> FleetResult:
         """A mapped folder of each snapshot, in this folder or another fleet's `out`. It stays offline.
 
-        `like` is the folder of a fleet whose reviewed mapped folders carry over their rules and edits.
+        `like` is the folder of a fleet whose reviewed mapped folders carry over their rules and edits. All accounts
+        share the `executor`, or else a few threads of this process; so it is for other stages.
         """
+        how = HowToMap(rules, like, overwrite, executor)
         if out is None or self.path is None or out.resolve() == self.path.resolve():
             with self._held() as fleet:
-                return fleet._map(fleet.path or Path(), rules, like, overwrite=overwrite)
+                return fleet._map(fleet.path or Path(), how)
         with FleetFolder.held(out, self._folder.manifest.main_account_sid if self._folder else None) as other:
             enter(other, self.accounts, self.left)
-            return self._map(out, rules, like, overwrite=overwrite, notes=other)
+            return self._map(out, how, other)
 
-    def _map(
-        self,
-        out: Path,
-        rules: Rules | None,
-        like: Path | None,
-        *,
-        overwrite: bool,
-        notes: FleetFolder | None = None,
-    ) -> FleetResult:
-        reviewed = self._reviewed_in(like)
-        with _mappers() as executor:
-            how = HowToMap(rules, like, overwrite, executor, reviewed)
+    def _map(self, out: Path, how: HowToMap, notes: FleetFolder | None = None) -> FleetResult:
+        reviewed = self._reviewed_in(how.like)
+        with _mappers(how.executor) as executor:
+            how = replace(how, executor=executor, reviewed=reviewed)
 
             def job(account: Account) -> Ended:
                 return map_account(account.sid, account.place / SNAPSHOT, out / account.sid / MAPPED, how)[1]
@@ -160,6 +156,7 @@ class Fleet(Accounts):
         like: Path | None = None,
         *,
         on_plan: OnPlan = lambda sid, folder, plan, refusals: None,
+        executor: Executor | None = None,
     ) -> FleetResult:
         """Extract, map and plan each account; nothing is written to Twilio, and what is finished is not done again.
 
@@ -167,8 +164,8 @@ class Fleet(Accounts):
         """
         reviewed = self._reviewed_in(like)
         mapping, blocks = threading.Semaphore(_OFFLINE), BlockCount()
-        with _mappers() as executor:
-            how = HowToMap(rules, like, executor=executor, reviewed=reviewed)
+        with _mappers(executor) as mappers:
+            how = HowToMap(rules, like, executor=mappers, reviewed=reviewed)
 
             def job(account: Account) -> Ended:
                 folder = account.place
@@ -225,17 +222,19 @@ class Fleet(Accounts):
         """What a rollback of each account would write; nothing is written."""
         return Writing(self, "rollback", force=force, max_services=max_services).look()
 
-    def verify(self, rules: Rules | None = None, *, fail_under: float | None = None) -> FleetResult:
+    def verify(
+        self, rules: Rules | None = None, *, fail_under: float | None = None, executor: Executor | None = None
+    ) -> FleetResult:
         """Who has registered in each account by now; a run is added to its coverage."""
         from migrate.snapshot.manifest import read_manifest
 
-        with _mappers() as executor:
+        with _mappers(executor) as comparers:
 
             def job(account: Account) -> Ended:
                 expected = read_manifest(account.place / SNAPSHOT).rows_by_service
                 progress = self.progress.of(account.sid, expected)
                 with self.open(account) as api:
-                    return verify_account(api, account.place, rules, fail_under, progress, executor)
+                    return verify_account(api, account.place, rules, fail_under, progress, comparers)
 
             return self.each("verify", job, needs_folder=True)
 
@@ -267,7 +266,7 @@ class Fleet(Accounts):
 
         return self.each("doctor", job)
 
-    def diff(self, other: Path, of: DiffKind = "mapped") -> FleetResult:
+    def diff(self, other: Path, of: DiffKind = "mapped", *, executor: Executor | None = None) -> FleetResult:
         """What has changed in each account from this folder to another fleet's. Offline."""
         there = read_fleet(other)
         known = self._sids
@@ -280,7 +279,7 @@ class Fleet(Accounts):
         left = [self._lacking(one, other) for one in self.left]
 
         def job(account: Account) -> Ended:
-            return diff_account(account.sid, account.place, other / account.sid, of)
+            return diff_account(account.sid, account.place, other / account.sid, of, executor)
 
         return self.each("diff", job, at_a_time=_OFFLINE, left=(*left, *new), noted=False)
 
@@ -304,6 +303,6 @@ class Fleet(Accounts):
         return replace(outcome, state="left-out", exit_code=3 if (other / outcome.sid).is_dir() else 0)
 
 
-def _mappers() -> Workers:
-    """The threads that map, and compare, for all accounts together."""
-    return Workers(os.cpu_count() or 1, "map")
+def _mappers(executor: Executor | None) -> AbstractContextManager[Executor]:
+    """What maps, and compares, for all accounts together: an executor that is the caller's, or threads."""
+    return nullcontext(executor) if executor else Workers(os.cpu_count() or 1, "map")

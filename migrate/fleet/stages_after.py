@@ -160,7 +160,7 @@ def doctor_account(settings: ApiSettings, login: Login, friendly_folder: Path) -
     return Ended(figures, error=error, detail=checks)
 
 
-def diff_account(sid: str, before: Path, after: Path, kind: DiffKind) -> Ended:
+def diff_account(sid: str, before: Path, after: Path, kind: DiffKind, executor: Executor | None = None) -> Ended:
     """What has changed in an account between two fleets' folders. Exit code 3 where something has, or where only one
     has it. Raises what `difference` raises, and `RefusedError` for another account's snapshot.
     """
@@ -172,7 +172,8 @@ def diff_account(sid: str, before: Path, after: Path, kind: DiffKind) -> Ended:
     lacking = [str(folder) for folder, side in zip((before, after), sides, strict=True) if side is None]
     if lacking:
         return Ended(state="left-out", exit_code=3, reason=f"there is no {kind} in {' and in '.join(lacking)}")
-    found = difference(*(side for side in sides if side is not None))
+    there = [side for side in sides if side is not None]
+    found = difference(there[0], there[1], executor)
     return Ended(
         {"differing": int(found.differs)}, exit_code=3 if found.differs else 0, reason="it differs" * found.differs
     )

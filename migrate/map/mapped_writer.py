@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,7 +16,7 @@ from migrate.map.mapped_folder import BINDINGS, CONFIG, RULES, SUMMARY, Summary
 from migrate.model.digest import canonical_json
 from migrate.model.errors import RefusedError, UsageError
 from migrate.model.push_config import ServiceConfig
-from migrate.storage.files import PARTIAL, make_own_folder, sha256_of, sync, write_whole
+from migrate.storage.files import PARTIAL, drop_folder, make_own_folder, sha256_of, sync, write_whole
 from migrate.storage.lock import hold
 from migrate.storage.private import is_own_folder, is_partial_of
 
@@ -24,11 +25,16 @@ FORMER = ".former"
 KEPT = (CONFIG, RULES)
 # What the mapper has written into push-config.yaml, whoever edits that: see `migrate.map.reviewed`.
 AS_MAPPED = "push-config.as-mapped.yaml"
-_PART = re.compile(r"bindings/service_sid=IS[0-9a-fA-F]{32}/part-\d+\.parquet|\.duckdb-.*")
+_WORK = ".work-"
+_PART = re.compile(r"bindings/service_sid=IS[0-9a-fA-F]{32}/part-\d+\.parquet|\.(duckdb|work)-.*")
 
 
 class MappedWriter:
-    """Writes a mapped folder beside its place; it appears, whole, when `finish` is called."""
+    """Writes a mapped folder beside its place; it appears, whole, when `finish` is called.
+
+    Tasks write into `work`, which no other run has and which is gone by then: a task that was broken off, or whose
+    worker is taken for dead, can write nowhere else. What is part of the result is taken from it (`take`).
+    """
 
     def __init__(self, folder: Path, *, overwrite: bool = False) -> None:
         folder = folder.resolve()
@@ -39,6 +45,7 @@ class MappedWriter:
         self.folder = folder
         self._overwrite = overwrite
         self.scratch = folder.with_name(f".{folder.name}{PARTIAL}")
+        self.work = self.scratch / f"{_WORK}{os.urandom(8).hex()}"
         self._former = folder.with_name(f".{folder.name}{FORMER}")
         for place in (self.scratch, self._former):
             if os.path.lexists(place) and (not is_own_folder(place) or _strange(place)):
@@ -53,7 +60,8 @@ class MappedWriter:
             self.close()
             raise
         self.bindings = self.scratch / BINDINGS  # see `part_of`; `finish` syncs the names of all services
-        make_own_folder(self.bindings)
+        for place in (self.bindings, self.work):
+            make_own_folder(place)
 
     def __enter__(self) -> Self:
         return self
@@ -67,6 +75,8 @@ class MappedWriter:
         """Leave nothing behind but what is finished. What comes later belongs to whoever holds the place then."""
         if not self._is_finished:
             self._restore()
+            with suppress(OSError):
+                drop_folder(self.work)
             shutil.rmtree(self.scratch, ignore_errors=True)
         os.close(self._held)
 
@@ -88,7 +98,8 @@ class MappedWriter:
             self._remove_former()
         for left in self.scratch.iterdir():
             if left.is_dir():
-                shutil.rmtree(left)
+                # What workers elsewhere do may outlive the run that has asked for it.
+                (drop_folder if left.name.startswith(_WORK) else shutil.rmtree)(left)
             else:
                 left.unlink(missing_ok=True)
 
@@ -107,6 +118,17 @@ class MappedWriter:
         content = (self._former / name).read_bytes()
         return any(path.read_bytes() == content for path in (self.folder / name, *edited_copies(self.folder, name)))
 
+    def take(self, folder: Path) -> None:
+        """Take over what a task has written: parts, in a folder for each service."""
+        for service in folder.iterdir():
+            place = self.bindings / service.name
+            if not place.exists():
+                service.rename(place)
+                continue
+            for part in service.iterdir():
+                part.rename(place / part.name)
+            sync(place)
+
     def finish(
         self,
         summary: Summary,
@@ -123,6 +145,7 @@ class MappedWriter:
         refuse_unless_free(self.folder, overwrite=self._overwrite)  # somebody may have put something there
         from migrate.map.push_config_yaml import dump
 
+        drop_folder(self.work)
         sync(self.bindings)
         text = dump(configs, left_out, summary.proposals)
         write_whole(self.scratch / AS_MAPPED, text, private=True)

@@ -17,15 +17,23 @@ from migrate.map.bindings import ENCODED, NEEDED, Mapper
 from migrate.map.counts import ServiceCounts, TaskCounts
 from migrate.map.credentials import Credentials
 from migrate.map.mapped_folder import SUMMARY, ServiceSummary, Summary, part_of
-from migrate.map.mapped_parts import open_part
+from migrate.map.mapped_parts import new_parts, open_part
 from migrate.map.mapped_writer import MappedWriter
 from migrate.map.notifications import service_config
 from migrate.map.push_errors import error_findings, proven_by, read_push_errors, with_live
 from migrate.map.reviewed import Reviewed, carry_over, open_reviewed
 from migrate.map.rules import Rules
 from migrate.map.rules_toml import default_rules
-from migrate.map.sharing import find_sharing
-from migrate.map.small_services import BYTES_A_TASK, SERVICES_A_TASK, Service, TaskTogether, map_together, settle_all
+from migrate.map.sharing import find_sharing, read_sharing, write_sharing
+from migrate.map.small_services import (
+    BYTES_A_TASK,
+    SERVICES_A_TASK,
+    Done,
+    Service,
+    TaskTogether,
+    map_together,
+    settle_all,
+)
 from migrate.model.config_check import check_config
 from migrate.model.credential import Credential
 from migrate.model.errors import RefusedError, UsageError
@@ -45,41 +53,49 @@ ROWS_A_TASK = 500_000  # bindings that one task maps, and that one file of the m
 
 @dataclass(frozen=True)
 class Task:
-    """Some parts of one service's bindings, to be mapped into one file: paths and values, for any process to do."""
+    """Some parts of one service's bindings, to be mapped into one file: paths and values, for any process to do.
+
+    `number` is that of the file, `work` the private folder that all tasks of a run write into. `mapper` knows of no
+    crowds: `sharing` is the file that does, if there are any.
+    """
 
     service_sid: str
     parts: tuple[Path, ...]
-    out: Path
+    number: int
+    work: Path
     mapper: Mapper
+    sharing: Path | None = None
 
 
-def map_part(task: Task) -> dict[str, ServiceCounts]:
-    """Do one task. Tasks know nothing of each other, and what they count adds up."""
-    counted = TaskCounts()
-    with open_part(task.out) as file:
+def map_part(task: Task) -> Done:
+    """Do one task. Tasks know nothing of each other, and what they count adds up; done twice, none sees the other."""
+    counted, mapper = TaskCounts(), replace(task.mapper, sharing=read_sharing(task.sharing))
+    folder = new_parts(task.work, [task.service_sid])
+    out = part_of(folder, task.service_sid, task.number)
+    with open_part(out) as file:
         for batch in _larger(batches(task.parts, NEEDED, ENCODED)):
-            file.write_batch(task.mapper.map_batch(batch, counted))
-    sync(task.out)
-    return {task.service_sid: counted.by_service()[0]}
+            file.write_batch(mapper.map_batch(batch, counted))
+    sync(out)
+    return Done({task.service_sid: counted.by_service()[0]}, (folder,))
 
 
-def map_some(task: TaskTogether) -> dict[str, ServiceCounts]:
+def map_some(task: TaskTogether) -> Done:
     """Do a task of small services together; by halves, and in the end one by one, where their texts are too long for
     the memory.
     """
     try:
         return map_together(task)
     except FullMemoryError:
-        found: dict[str, ServiceCounts] = {}
         middle = len(task.services) // 2
         if middle:
-            for half in (task.services[:middle], task.services[middle:]):
-                found |= map_some(replace(task, services=half))
-            return found
+            one, other = (
+                map_some(replace(task, services=half)) for half in (task.services[:middle], task.services[middle:])
+            )
+            return Done({**one.counts, **other.counts}, one.folders + other.folders)
     (service,) = task.services
-    sharing = find_sharing(list(service.parts), task.mapper.rules.bindings_per_identity, task.scratch)
-    out = part_of(task.out, service.sid, 0)
-    return map_part(Task(service.sid, service.parts, out, replace(task.mapper, sharing=sharing)))
+    sharing = find_sharing(list(service.parts), task.mapper.rules.bindings_per_identity, task.work)
+    file = write_sharing(sharing, task.work)
+    return map_part(Task(service.sid, service.parts, 0, task.work, task.mapper, file))
 
 
 def _larger(some: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -163,7 +179,7 @@ class _Mapping:
         filters = source.manifest.filters
         self._whole = not (filters.binding_types or filters.identities or filters.identity_file)
         self._used: set[str] = set()
-        self._tasks: dict[str, list[Future[dict[str, ServiceCounts]]]] = {}  # by service
+        self._tasks: dict[str, list[Future[Done]]] = {}  # by service
         self._small: list[Service] = []  # services to be mapped in one task, with those that come yet
         self._rows_of_small = self._bytes_of_small = 0
         self._together: list[Path] = []  # the parts of services that are mapped with others
@@ -195,6 +211,9 @@ class _Mapping:
             findings += [*desired.findings, *counts.findings(sid), *self._rejected(sid)]
             then, lengths, off = _live_then(service), self._rules.lengths, desired.off_in_chat
             findings += check_config(desired.config, then, counts.subscribers, off, lengths, desired.proposals)
+        for task in self._futures():
+            for folder in task.result().folders:
+                self._writer.take(folder)
         settle_all(self._together)
         findings += self._account({service["service_sid"] for service in services})
         carried = None
@@ -229,10 +248,14 @@ class _Mapping:
 
     def stop(self) -> None:
         """Leave nothing behind that runs."""
-        tasks = [task for some in self._tasks.values() for task in some]
+        tasks = self._futures()
         for task in tasks:
             task.cancel()
         wait(tasks, GRACE)
+
+    def _futures(self) -> list[Future[Done]]:
+        """All tasks, each once."""
+        return [*dict.fromkeys(task for some in self._tasks.values() for task in some)]
 
     def _begin(self, service_sid: str) -> None:
         """Begin to map the bindings of a service, while those before it are still being mapped."""
@@ -251,11 +274,10 @@ class _Mapping:
             self._bytes_of_small += size
             return
         sharing = find_sharing(paths, self._rules.bindings_per_identity, self._writer.scratch)
-        mapper = Mapper(self._source.as_of, self._rules, self._credentials, sharing)
+        file, work = write_sharing(sharing, self._writer.work), self._writer.work
+        mapper = Mapper(self._source.as_of, self._rules, self._credentials)
         self._tasks[service_sid] = [
-            self._executor.submit(
-                map_part, Task(service_sid, tuple(some), part_of(self._writer.bindings, service_sid, n), mapper)
-            )
+            self._executor.submit(map_part, Task(service_sid, tuple(some), n, work, mapper, file))
             for n, some in enumerate(_groups(parts))
         ]
 
@@ -263,14 +285,16 @@ class _Mapping:
         """Begin to map the small services in hand."""
         if self._small:
             mapper = Mapper(self._source.as_of, self._rules, self._credentials)
-            task = TaskTogether(tuple(self._small), self._writer.bindings, mapper, self._writer.scratch)
+            task = TaskTogether(tuple(self._small), self._writer.work, mapper)
             done = self._executor.submit(map_some, task)
             self._tasks |= {service.sid: [done] for service in self._small}
             self._together += [part_of(self._writer.bindings, service.sid, 0) for service in self._small]
         self._small, self._rows_of_small, self._bytes_of_small = [], 0, 0
 
     def _counts(self, service_sid: str) -> ServiceCounts:
-        first, *others = [result_of(task)[service_sid] for task in self._tasks[service_sid]] or [ServiceCounts()]
+        first, *others = [result_of(task).counts[service_sid] for task in self._tasks[service_sid]] or [
+            ServiceCounts()
+        ]
         for other in others:
             first.merge(other)
         return first

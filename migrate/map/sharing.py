@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import pyarrow.compute as pc
 
 from migrate.model.errors import InputError
 from migrate.storage.database import FullMemoryError, over_parts, over_views
+from migrate.storage.private import create_private
 
 _MEMORY_LIMIT = "256MB"  # enough for 10 million hashes; beyond it DuckDB goes to the disk
 # By hashes first, which are few bytes each; then the texts themselves, of those few whose hash is found too often.
@@ -59,6 +61,30 @@ class Sharing:
 
 
 NO_SHARING = Sharing(pa.array([], pa.string()), pa.array([], pa.string()))
+
+
+def write_sharing(sharing: Sharing, work: Path) -> Path | None:
+    """A private file in `work` with these texts, for the tasks of that service; None where there are none.
+
+    They are identities and endpoints: a task has the file's path, and whoever sees the task does not see them.
+    """
+    columns = {name: getattr(sharing, name) for name in ("crowded_identities", "shared_endpoints")}
+    if not any(map(len, columns.values())):
+        return None
+    lists = {name: pa.LargeListArray.from_arrays([0, len(texts)], texts) for name, texts in columns.items()}
+    table, path = pa.table(lists), work / f"sharing-{os.urandom(8).hex()}.arrow"
+    with os.fdopen(create_private(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
+    return path
+
+
+def read_sharing(path: Path | None) -> Sharing:
+    """What `write_sharing` has written."""
+    if path is None:
+        return NO_SHARING
+    with pa.OSFile(str(path)) as file:
+        table = pa.ipc.open_file(file).read_all()
+    return Sharing(**{name: table[name].combine_chunks().values for name in table.column_names})
 
 
 def find_sharing(parts: list[Path], limit: int, scratch: Path) -> Sharing:

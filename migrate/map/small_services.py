@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -13,7 +13,7 @@ import pyarrow as pa
 from migrate.map.bindings import NEEDED, Mapper
 from migrate.map.counts import ServiceCounts as Tally
 from migrate.map.counts import TaskCounts as Counted
-from migrate.map.mapped_parts import write_parts
+from migrate.map.mapped_parts import new_parts, write_parts
 from migrate.map.sharing import SERVICE, read_together
 from migrate.model.schemas import MAPPED_BINDINGS
 from migrate.runtime.interrupts import check
@@ -40,30 +40,38 @@ class Service:
 class TaskTogether:
     """Some small services to be mapped: paths and values, for any process to do. `mapper` knows of no crowds.
 
-    `out` is the private folder of all mapped bindings.
+    `work` is the private folder that all tasks of a run write into.
     """
 
     services: tuple[Service, ...]
-    out: Path
+    work: Path
     mapper: Mapper
-    scratch: Path
 
 
-def map_together(task: TaskTogether) -> dict[str, Tally]:
-    """Do one task, and give what was counted by service. What it writes is left to `settle_all`."""
+@dataclass(frozen=True)
+class Done:
+    """What a task has counted, by service, and the folders of its parts (`new_parts`)."""
+
+    counts: Mapping[str, Tally]
+    folders: tuple[Path, ...]
+
+
+def map_together(task: TaskTogether) -> Done:
+    """Do one task. What it writes is left to `settle_all`."""
     counted, services = Counted(), task.services
     parts = {service.sid: service.parts for service in services}
-    rows = read_together(parts, NEEDED, task.mapper.rules.bindings_per_identity, task.scratch)
+    rows = read_together(parts, NEEDED, task.mapper.rules.bindings_per_identity, task.work)
     check()
     # As plain texts: a file would have the dictionary of all services, and not only of its own.
     mapped = task.mapper.map_batch(rows, counted).cast(MAPPED_BINDINGS)
     tallies = counted.by_service(len(services))
     sids = pa.array([*parts]).take(rows.column(SERVICE))
     ends = [0, *accumulate(tally.rows for tally in tallies)]
+    folder = new_parts(task.work, parts)
     for start, end in pairwise([*ends[:-1:SERVICES_A_CALL], ends[-1]]):
         check()
-        write_parts(task.out, mapped.slice(start, end - start), sids.slice(start, end - start))
-    return {service.sid: tally for service, tally in zip(services, tallies, strict=True)}
+        write_parts(folder, mapped.slice(start, end - start), sids.slice(start, end - start))
+    return Done({service.sid: tally for service, tally in zip(services, tallies, strict=True)}, (folder,))
 
 
 def settle_all(paths: Iterable[Path]) -> None:

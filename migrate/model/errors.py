@@ -56,6 +56,11 @@ class MigrateError(Exception):
         self.remedy = remedy
         self.commands: tuple[str, ...] = ()  # in the words of `spell`: they are there to be copied
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """How it goes to another process: whole, whatever its class is created with, but for `result`."""
+        state = {name: value for name, value in self.__dict__.items() if name != "result"}
+        return type(self).__new__, (type(self), *self.args), state
+
     @property
     def remedy(self) -> str:
         """What to do next, in words."""
@@ -113,16 +118,21 @@ def also(first: Remedy, second: Remedy) -> Remedy:
 
 
 # Files that the program keeps beside those that an operator knows, by name: whole until they are renamed, or locks.
-_OWN_FILE = re.compile(r"\.(?:duckdb-.*|.+\.partial|.+\.lock)", re.DOTALL)
+_OWN_FILE = re.compile(r"\.(?:(?:duckdb|work|chat-migrate)-.*|.+\.partial|.+\.lock)", re.DOTALL)
 
 
 def place_of(error: OSError, otherwise: object = "") -> str:
     """The file or folder that the system refused, as an operator knows it: of our own files their folder."""
     if not isinstance(error.filename, str | bytes | PurePath):  # a descriptor says nothing
         return str(otherwise)
-    path = PurePath(os.fsdecode(error.filename))
+    place = known_part(PurePath(os.fsdecode(error.filename)))
+    return str(place) if place.parts else str(otherwise or PurePath())
+
+
+def known_part(path: PurePath) -> PurePath:
+    """A path as an operator knows it: of our own files and folders, the folder that they are in."""
     own = next((number for number, part in enumerate(path.parts) if _OWN_FILE.fullmatch(part)), len(path.parts))
-    return str(PurePath(*path.parts[:own])) if own else str(otherwise or PurePath())
+    return PurePath(*path.parts[:own])
 
 
 # How Arrow says what the system said: behind words and a path of its own.

@@ -51,9 +51,16 @@ class Snapshot:
         return self.folder / PUSH_ERRORS_FILE if has_them else None
 
     def parts(self, service_sid: str) -> list[tuple[Path, int]]:
-        """The Parquet files with the bindings of one service, and how many rows each has."""
+        """The Parquet files with the bindings of one service, and how many rows each has.
+
+        Their paths are absolute: a process elsewhere may read them.
+        """
         # As a text: of many small files, to join their paths takes longer than to read the manifest.
-        return [(Path(f"{self.folder}/{file.path}"), file.rows) for file in self._files(service_sid)]
+        return [(Path(f"{self._place}/{file.path}"), file.rows) for file in self._files(service_sid)]
+
+    @cached_property
+    def _place(self) -> str:
+        return str(self.folder.absolute())
 
     def size(self, service_sid: str) -> int:
         """How many bytes those files have."""

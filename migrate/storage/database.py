@@ -14,7 +14,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from migrate.model.errors import MigrateError
+from migrate.model.errors import MigrateError, known_part
 from migrate.model.schemas import BINDINGS
 from migrate.runtime.interrupts import stopped_by
 
@@ -36,6 +36,7 @@ class _Instances:
 
     def __init__(self) -> None:
         self._idle: list[duckdb.DuckDBPyConnection] = []
+        self.settings: dict[str, str] = {}  # of each, unless its caller changes them
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._forget)
 
@@ -50,7 +51,7 @@ class _Instances:
         """A connection with nothing in it, to an instance with these limits and this folder for what it has no room
         for.
         """
-        settings = {"memory_limit": memory_limit, "temp_directory": folder}
+        settings = {**self.settings, "memory_limit": memory_limit, "temp_directory": folder}
         instance = self._taken(settings)
         try:
             with instance.cursor() as database:
@@ -79,10 +80,10 @@ class _Instances:
         except IndexError:
             return duckdb.connect(config={**settings, "autoload_known_extensions": False})
         try:
-            for name, value in settings.items():
-                instance.execute(f"SET {name} = '{value.replace(chr(39), 2 * chr(39))}'")
             for name in _CHANGED:
                 instance.execute(f"RESET {name}")
+            for name, value in settings.items():
+                instance.execute(f"SET {name} = '{value.replace(chr(39), 2 * chr(39))}'")
         except duckdb.Error:  # it went to the disk, and keeps to that folder
             instance.close()
             return self._taken(settings)
@@ -93,6 +94,11 @@ _MOST_IDLE = min(4, os.cpu_count() or 1)
 _IDLE_MEMORY = "8MB"
 _CHANGED = ("threads", "preserve_insertion_order")  # settings of an instance that callers change
 _INSTANCES = _Instances()
+
+
+def one_thread() -> None:
+    """Have each database of this process use one thread: another process beside it has the other processors."""
+    _INSTANCES.settings = {"threads": "1"}
 
 
 class FullMemoryError(MigrateError):
@@ -169,7 +175,9 @@ def _told_plainly(scratch: Path) -> Iterator[None]:
     except duckdb.OperationalError as error:
         problem = str(error).splitlines()[0].partition(": ")[2] or "it failed"
         problem = _OWN_FILES.sub("", problem)
+        known = known_part(scratch)
+        place = scratch.parent if known == scratch else known
         kind = FullMemoryError if isinstance(error, duckdb.OutOfMemoryException) else MigrateError
         raise kind(
-            f"DuckDB cannot go on: {problem[:200]}", remedy=f"Free some space in {scratch.parent}, or some memory"
+            f"DuckDB cannot go on: {problem[:200]}", remedy=f"Free some space in {place}, or some memory"
         ) from None

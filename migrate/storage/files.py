@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +14,7 @@ from migrate.storage.private import PARTIAL, Unfinished, make_own_folder, make_p
 
 __all__ = [
     "PARTIAL",
+    "drop_folder",
     "free_path",
     "make_own_folder",
     "make_private_folder",
@@ -34,6 +37,20 @@ def write_whole(path: Path, data: bytes | str, *, private: bool = False, sweeps:
         unfinished.discard()
         raise
     unfinished.finish()
+
+
+def drop_folder(path: Path) -> None:
+    """Remove a folder of our own that others may still write into: under its name they find nothing any more.
+
+    What a task writes that was broken off, or given up with its worker, it writes by names in this folder. Where
+    there is none, nothing is done. Raises `OSError`.
+    """
+    dropped = path.with_name(f"{path.name}-{os.urandom(8).hex()}")
+    try:
+        path.rename(dropped)
+    except FileNotFoundError:
+        return
+    shutil.rmtree(dropped)
 
 
 def free_path(path: Path) -> Path:

@@ -55,10 +55,11 @@ class Comparison:
             chat_prefixes=tuple(names["chat_prefixes"]),
             conversations_prefixes=tuple(names["conversations_prefixes"]),
         )
-        self.scratch = scratch
+        self.scratch = scratch.absolute() / os.urandom(8).hex()  # no other run has it: see `drop_folder`
         self.rejected = live.folder / REJECTED if live.manifest.rejected else None
         self.lists: list[Path] = []
-        make_own_folder(scratch)
+        for folder in (scratch, self.scratch):
+            make_own_folder(folder)
 
     def run(self, executor: Executor | None, listed: Listed) -> None:
         """Compare everything."""

@@ -6,7 +6,9 @@ Partitions know nothing of each other, and their counts add up.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -80,7 +82,8 @@ class Partition:
 
     `source` and `live` are the Parquet parts of the bindings of `services`; of several, in the folder of each. Of
     their identities those count whose hash falls into `bucket` of `buckets`. `pending` and `ready` are the Parquet
-    files to write the bindings to that are still waited for, and those that are ready, if anybody wants them.
+    files to write the bindings to that are still waited for, and those that are ready, if anybody wants them; each
+    appears whole, so that a partition may be compared twice at a time.
     `scratch` is a private folder for what does not fit into `memory_limit`.
     """
 
@@ -194,7 +197,7 @@ def _halves(partition: Partition) -> list[Partition]:
         folders = {f"service_sid={sid}" for sid in services}
 
         def own(file: Path | None) -> Path | None:
-            return file and file.with_stem(f"{file.stem}-{number}")
+            return file and _aside(file.with_stem(f"{file.stem}-{number}"))
 
         return replace(
             partition,
@@ -208,16 +211,30 @@ def _halves(partition: Partition) -> list[Partition]:
     return [half(0, partition.services[:middle]), half(1, partition.services[middle:])]
 
 
-def _join(pieces: Sequence[Path], whole: Path) -> None:
+def _aside(file: Path) -> Path:
+    """A name beside a file's that nothing else has."""
+    return file.with_stem(f"{file.stem}-{os.urandom(8).hex()}")
+
+
+@contextmanager
+def _whole(file: Path) -> Iterator[Path]:
+    """Where to write a file, which has its own name once it is whole."""
+    aside = _aside(file)
+    yield aside
+    aside.replace(file)
+
+
+def _join(pieces: Sequence[Path], file: Path) -> None:
     """Put the rows of some Parquet files into one, in their order, and remove them."""
     with (
+        _whole(file) as whole,
         pq.ParquetFile(pieces[0]) as first,
         pq.ParquetWriter(whole, first.schema_arrow, compression="zstd") as writer,
     ):
         for piece in pieces:
-            with pq.ParquetFile(piece) as file:
-                for group in range(file.num_row_groups):
-                    writer.write_table(file.read_row_group(group).cast(first.schema_arrow))
+            with pq.ParquetFile(piece) as part:
+                for group in range(part.num_row_groups):
+                    writer.write_table(part.read_row_group(group).cast(first.schema_arrow))
     for piece in pieces:
         piece.unlink()
 
@@ -233,10 +250,10 @@ def _compare(partition: Partition) -> dict[str, dict[str | None, Counts]]:
             name: {(service, platform): number for service, platform, number in database.execute(query).fetchall()}
             for name, query in COUNTS.items()
         }
-        if partition.pending:
-            database.sql(PENDING_ROWS).write_parquet(str(partition.pending), compression="zstd")
-        if partition.ready:
-            database.sql(ready(several=several)).write_parquet(str(partition.ready), compression="zstd")
+        for file, query in ((partition.pending, PENDING_ROWS), (partition.ready, ready(several=several))):
+            if file:
+                with _whole(file) as aside:
+                    database.sql(query).write_parquet(str(aside), compression="zstd")
     counts: dict[str, dict[str | None, Counts]] = {}
     for service, platform in {key for numbers in found.values() for key in numbers}:
         numbers = {name: numbers.get((service, platform), 0) for name, numbers in found.items()}

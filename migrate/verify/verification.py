@@ -22,7 +22,7 @@ from migrate.runtime.interrupts import resumable
 from migrate.snapshot.manifest import Manifest
 from migrate.snapshot.reader import Snapshot, read_snapshot
 from migrate.snapshot.unfinished import begun_in
-from migrate.storage.files import make_own_folder
+from migrate.storage.files import drop_folder, make_own_folder
 from migrate.twilio_api.client import TwilioApi
 from migrate.twilio_api.login import is_one_account
 from migrate.verify.comparison import Comparison, Listed
@@ -179,7 +179,7 @@ def _scratch(folder: Path, source: Snapshot) -> Iterator[Path]:
     def clear() -> None:
         for left in folder.iterdir():
             if left != live or _begun(live) is None:
-                shutil.rmtree(left)
+                drop_folder(left)
 
     make_own_folder(folder)
     clear()

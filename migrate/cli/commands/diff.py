@@ -10,6 +10,7 @@ import click
 
 from migrate.cli.commands.load import CHANGES_PENDING
 from migrate.cli.console import Screen
+from migrate.cli.engine_options import executor_of, scheduler_option
 from migrate.cli.fleet_options import FleetAsked, fleet_options
 from migrate.cli.help import FLEET, Command, shared_option
 from migrate.cli.options import FormatFile, common_options, overwrite_option
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @overwrite_option("a report")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 3 if anything differs.")
-@fleet_options("before", "after", "detailed_exitcode", offline=True)
+@scheduler_option
+@fleet_options("before", "after", "detailed_exitcode", "scheduler", offline=True)
 @shared_option(FLEET)(
     "--of", "kind", type=click.Choice(["snapshot", "mapped", "plan"]), default="mapped", show_default=True,
     metavar="KIND", help="What `diff` compares of each account: snapshot, mapped or plan.",
@@ -40,6 +42,7 @@ def diff(
     after: Path,
     reports: tuple[Path, ...],
     detailed_exitcode: bool,
+    scheduler: str | None,
     kind: DiffKind,
     screen: Screen,
     fleet: FleetAsked | None,
@@ -57,12 +60,14 @@ def diff(
     if fleet:
         from migrate.cli.commands.fleet_offline import diff_fleet
 
-        done = diff_fleet(fleet, before, after, kind, screen)
+        with executor_of(scheduler, [before, after], None) as executor:
+            done = diff_fleet(fleet, before, after, kind, screen, executor)
         sys.exit(done if detailed_exitcode else 0)
     from migrate.diff.comparing import difference
     from migrate.report.diff import difference_view
 
-    found = difference(before, after)
+    with executor_of(scheduler, [before, after], None) as executor:
+        found = difference(before, after, executor)
     for path in reports:
         _write(found, path)
     where = f"see {reports[0]}" if reports else "use --report FILE, or --json"

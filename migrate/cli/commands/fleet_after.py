@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,10 +25,11 @@ def verify_fleet(
     *,
     rules: Rules | None,
     fail_under: float | None,
+    executor: Executor | None,
 ) -> None:
     """See who has registered, in each account."""
     with live(asked, folder, settings, screen) as command:
-        done = ended(lambda: command.fleet.verify(rules, fail_under=fail_under))
+        done = ended(lambda: command.fleet.verify(rules, fail_under=fail_under, executor=executor))
         command.finish(done, f"see {folder / 'verified.html'}", report="verified")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +25,12 @@ def map_fleet(
     overwrite: bool,
     rules: Rules | None,
     like: Path | None,
+    executor: Executor | None,
 ) -> None:
     """Map each account's snapshot, into the same folder or another."""
     there = out or folder
     with offline(asked, folder, screen) as command:
-        done = ended(lambda: command.fleet.map(there, rules, like, overwrite=overwrite))
+        done = ended(lambda: command.fleet.map(there, rules, like, overwrite=overwrite, executor=executor))
         command.finish(done, f"chat-migrate show {there}", "see what would change:", Step("load", {"mapped": there}))
 
 
@@ -40,9 +42,11 @@ def rehearse_fleet(asked: FleetAsked, folder: Path, screen: Screen, **how: Any) 
         command.finish(done, where, "plan, and look at the report:", Step("load", {"mapped": folder}))
 
 
-def diff_fleet(asked: FleetAsked, before: Path, after: Path, kind: DiffKind, screen: Screen) -> int:
+def diff_fleet(
+    asked: FleetAsked, before: Path, after: Path, kind: DiffKind, screen: Screen, executor: Executor | None
+) -> int:
     """Compare each account that both folders have. Gives the exit code for --detailed-exitcode."""
     with offline(asked, before, screen) as command:
-        done = ended(lambda: command.fleet.diff(after, kind))
+        done = ended(lambda: command.fleet.diff(after, kind, executor=executor))
         command.finish(done, "use --json")
     return done[0].exit_code

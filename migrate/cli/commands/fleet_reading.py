@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,10 +39,11 @@ def run_fleet(
     *,
     rules: Rules | None,
     like: Path | None,
+    executor: Executor | None,
 ) -> None:
     """Extract, map and plan each account, with its reports, and write the report of the fleet."""
     with live(asked, out, settings, screen, may_be_new=True) as command:
-        done = ended(lambda: command.fleet.run(options, rules, like, on_plan=report_of_account))
+        done = ended(lambda: command.fleet.run(options, rules, like, on_plan=report_of_account, executor=executor))
         page = out / "report.html"
         again = f"read {page}; edit what needs it, and look again:"
         command.finish(done, f"see {page}", again, Step("load", {"mapped": out}), report="report")

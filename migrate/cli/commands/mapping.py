@@ -11,6 +11,7 @@ import click
 
 from migrate.cli.commands.warnings import warn
 from migrate.cli.console import Screen
+from migrate.cli.engine_options import executor_of, scheduler_option
 from migrate.cli.fleet_options import FleetAsked, RequiredAlone, fleet_options
 from migrate.cli.help import Command
 from migrate.cli.options import BindingSid, ServiceSid, common_options, like_option, refuse_both, rules_option
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     "--out", cls=RequiredAlone, type=or_fleet(OutFolder("mapped")), required=True, metavar="DIR",
     help="The mapped folder.",
 )  # fmt: skip
-@fleet_options("snapshot", "out", "overwrite", "like", "rules_file", offline=True)
+@fleet_options("snapshot", "out", "overwrite", "like", "rules_file", "scheduler", offline=True)
 @click.option(
     "--overwrite",
     is_flag=True,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Also write who must register again, for a spreadsheet.",
 )
+@scheduler_option
 @like_option
 @rules_option
 @common_options
@@ -49,6 +51,7 @@ def map_(
     out: Path,
     overwrite: bool,
     csv: Path | None,
+    scheduler: str | None,
     like: Path | None,
     rules: Rules | None,
     screen: Screen,
@@ -72,7 +75,8 @@ def map_(
     if fleet:
         from migrate.cli.commands.fleet_offline import map_fleet
 
-        map_fleet(fleet, snapshot, out, screen, overwrite=overwrite, rules=rules, like=like)
+        with executor_of(scheduler, [snapshot], (out or snapshot) / "AC") as executor:
+            map_fleet(fleet, snapshot, out, screen, overwrite=overwrite, rules=rules, like=like, executor=executor)
         return
     from migrate.map.mapped_writer import edited_copies
     from migrate.map.mapping import map_snapshot
@@ -81,7 +85,8 @@ def map_(
     from migrate.report.mapping import carried_row, map_view
 
     earlier = edited_copies(out)
-    summary = map_snapshot(snapshot, out, rules, overwrite=overwrite, like=like)
+    with executor_of(scheduler, [snapshot], out) as executor:
+        summary = map_snapshot(snapshot, out, rules, overwrite=overwrite, like=like, executor=executor)
     if not like:
         _warn_of(reviewed_beside(out, summary.account_sid, rules), out, screen)
     files = [

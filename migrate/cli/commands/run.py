@@ -12,6 +12,7 @@ import click
 from migrate.cli.commands.reporting import write_report
 from migrate.cli.commands.warnings import warn
 from migrate.cli.console import Screen
+from migrate.cli.engine_options import executor_of, scheduler_option
 from migrate.cli.fleet_options import FleetAsked, fleet_options
 from migrate.cli.help import Command
 from migrate.cli.options import (
@@ -45,7 +46,8 @@ if TYPE_CHECKING:
     "--out", type=or_fleet(OutFolder("run", "plan.json", "report.html", "report.md")), required=True, metavar="DIR",
     help="The folder for everything.",
 )  # fmt: skip
-@fleet_options("out", "overwrite", "like", "rules_file", *EACH_ACCOUNT)
+@scheduler_option
+@fleet_options("out", "overwrite", "like", "rules_file", "scheduler", *EACH_ACCOUNT)
 @overwrite_option("a plan or a report")
 @like_option
 @rules_option
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
 @common_options
 def run(
     out: Path,
+    scheduler: str | None,
     like: Path | None,
     rules: Rules | None,
     options: ExtractOptions,
@@ -75,7 +78,8 @@ def run(
     if fleet:
         from migrate.cli.commands.fleet_reading import run_fleet
 
-        run_fleet(fleet, out, options, settings, screen, rules=rules, like=like)
+        with executor_of(scheduler, [], out / "AC") as executor:
+            run_fleet(fleet, out, options, settings, screen, rules=rules, like=like, executor=executor)
         return
     from migrate.load.preview import ground_now, refusals_now
     from migrate.pipeline import plan_and_reports
@@ -84,13 +88,15 @@ def run(
     from migrate.twilio_api.doubts import doubt_of_account, doubt_of_clock
 
     with ExitStack() as stack:
+        executor = stack.enter_context(executor_of(scheduler, [], out / "mapped"))
         api = stack.enter_context(open_api(settings))
         load = partial(_load_command, api)
         # What an extract has begun, this command resumes; the later stages have commands of their own.
-        again = extract_command(out, options, api, "run", rules=rules.file if rules else None, like=like)
+        given = {"rules": rules.file if rules else None, "like": like, "scheduler": scheduler}
+        again = extract_command(out, options, api, "run", **given)
         stack.enter_context(spelled(again, load=load))
         stack.enter_context(screen.progress(progress))
-        done = run_pipeline(api, out, options, progress, rules, like)
+        done = run_pipeline(api, out, options, progress, rules, like, executor)
         refused = refusals_now(ground_now(api, done.plan), recorded=bool(settings.replay))
         warn(screen, doubt_of_account(api), doubt_of_clock(api))
     for path in plan_and_reports(out):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import click
 
 from migrate.cli.commands.warnings import warn
 from migrate.cli.console import Screen
+from migrate.cli.engine_options import executor_of, scheduler_option
 from migrate.cli.fleet_options import FleetAsked, fleet_options
 from migrate.cli.help import Command
 from migrate.cli.options import FormatFile, api_options, common_options, rules_option
@@ -16,6 +18,7 @@ from migrate.cli.paths import InSnapshot, OutFolder, or_fleet
 from migrate.cli.spelling import API_OPTIONS, command_of, same_command, same_options
 from migrate.model.errors import AGAIN, RefusedError, Step, UsageError
 from migrate.verify.coverage import refuse_nothing
+from migrate.verify.coverage_folder import SCRATCH
 
 if TYPE_CHECKING:
     from migrate.map.rules import Rules
@@ -40,7 +43,8 @@ if TYPE_CHECKING:
 @click.option(
     "--fail-under", type=click.FloatRange(0, 100), metavar="PERCENT", help="Exit with 4 if fewer bindings are ready."
 )
-@fleet_options("snapshot", "fail_under", "rules_file")
+@scheduler_option
+@fleet_options("snapshot", "fail_under", "rules_file", "scheduler")
 @rules_option
 @api_options
 @common_options
@@ -50,6 +54,7 @@ def verify(
     coverage: Path,
     pending: Path | None,
     fail_under: float | None,
+    scheduler: str | None,
     rules: Rules | None,
     settings: ApiSettings,
     screen: Screen,
@@ -68,11 +73,13 @@ def verify(
     if fleet:
         from migrate.cli.commands.fleet_after import verify_fleet
 
-        verify_fleet(fleet, snapshot, settings, screen, rules=rules, fail_under=fail_under)
+        with executor_of(scheduler, [snapshot], snapshot / "AC") as executor:
+            verify_fleet(fleet, snapshot, settings, screen, rules=rules, fail_under=fail_under, executor=executor)
         return
     if against and (settings.record or settings.replay):
         raise UsageError("--against stays offline: --record and --replay do not go with it")
-    done = _verify(snapshot, against, coverage, pending, rules, settings, screen)
+    with executor_of(scheduler, [snapshot, *([against] if against else [])], coverage / SCRATCH) as executor:
+        done = _verify(snapshot, against, coverage, pending, rules, settings, screen, executor)
     from migrate.model.text import share
     from migrate.report.coverage import coverage_view
 
@@ -126,6 +133,7 @@ def _verify(
     rules: Rules | None,
     settings: ApiSettings,
     screen: Screen,
+    executor: Executor | None,
 ) -> Verified:
     from migrate.extract.progress import ExtractProgress
     from migrate.snapshot.manifest import read_manifest
@@ -134,9 +142,11 @@ def _verify(
     from migrate.verify.verification import verify_snapshot
 
     if against:
-        return verify_snapshot(snapshot, coverage, against, rules=rules, pending=pending)
+        return verify_snapshot(snapshot, coverage, against, rules=rules, pending=pending, executor=executor)
     progress = ExtractProgress(read_manifest(snapshot).rows_by_service)
     with open_api(settings) as api, screen.progress(progress):
-        done = verify_snapshot(snapshot, coverage, api, rules=rules, pending=pending, progress=progress)
+        done = verify_snapshot(
+            snapshot, coverage, api, rules=rules, pending=pending, progress=progress, executor=executor
+        )
         warn(screen, doubt_of_account(api), doubt_of_clock(api))
         return done
