@@ -20,6 +20,7 @@ BELOW: dict[str, set[str]] = {
     "model": set(),
     "runtime": {"model"},
     "storage": {"runtime", "model"},
+    "remote": {"storage", "runtime", "model"},
     "twilio_api": {"storage", "runtime", "model"},
     "snapshot": {"storage", "runtime", "model"},
     "engine": {"storage", "runtime", "model"},

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-import socket
+import platform
 import threading
 import time
 from collections.abc import Callable
@@ -120,7 +120,7 @@ class Lease:
 
     def _content(self) -> bytes:
         facts = {
-            "host": socket.gethostname(),
+            "host": platform.node(),
             "process": os.getpid(),
             "seconds": self._seconds,
             "renewals": self._renewals,
