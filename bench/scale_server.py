@@ -1,8 +1,8 @@
 """A stand-in for `bench.scale`, in a process of its own: `python -m bench.scale_server WORLD [LATENCY SIZES MOST]`.
 
-WORLD is `seeded:ACCOUNTS:BINDINGS`, an invented company, or `even:ACCOUNTS:SERVICES:BINDINGS`, where every account has
-so many services of so many bindings. It prints one line of JSON: its address, the main account's login, and of each
-account its login and its services, with the bindings of each type and whether a load would write to it.
+WORLD is `seeded:ACCOUNTS:BINDINGS`, an invented company, or `even:ACCOUNTS:SERVICES:BINDINGS`, where every account
+has so many services of so many bindings. It prints one line of JSON: its address, the main account's login, and of
+each account its login and its services, with the bindings of each type and whether a load would write to it.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""What `bench.scale` has measured: the record in docs/scale.json, the costs that come from it, predictions beside it."""
+"""What `bench.scale` has measured: its record docs/scale.json, the costs by it, and predictions beside it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,17 +26,19 @@ from docs.scale_model import (
     side_by_side,
     work_of,
 )
+from migrate.twilio_api.limits import DEFAULT_CONCURRENCY
 
 FILE = Path(__file__).with_name("scale.json")
 Shape = tuple[
     tuple[tuple[tuple[int, ...], bool], ...], ...
 ]  # accounts, their services, bindings by type, and changes
-_SMALL = {"chat_page": 50, "conversations_page": 100}  # OpenAPI's page sizes (FACTS.md, "The two APIs")
+# Page sizes of Chat and of Conversations: by OpenAPI, and as the documentation has them (FACTS.md, "The two APIs").
+_SMALL, _LARGE = (50, 100), (1_000, 1_000)
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A company of `bench.scale_server`, and how the stand-in answers: `sizes` are those of "docs" or of "openapi"."""
+    """A company of `bench.scale_server`, and how the stand-in answers: `sizes` are those of "docs" or "openapi"."""
 
     world: str
     latency: float = 0.0
@@ -55,28 +57,40 @@ class Measured:
     stored: float
 
 
+# The runs that the costs come from.
+NEEDED = ("least", "services", "accounts", "bindings", "small services", "requests")
 QUANTITIES = tuple(field.name for field in fields(Measured))
+
+
+def least_of(found: Sequence[Measured]) -> Measured:
+    """The least of each quantity."""
+    return Measured(*(min(getattr(one, name) for one in found) for name in QUANTITIES))
 
 
 @dataclass(frozen=True)
 class Run:
-    """A company, and what each stage of its night took."""
+    """A company, and what each stage of its night took: the least of some rounds."""
 
     setting: Setting
     shape: Shape
     stages: Mapping[Stage, Measured]
+    rounds: int = 1
 
     @classmethod
     def read(cls, found: Mapping[str, Any]) -> Run:
         """A run as the record has it."""
         shape = tuple(tuple((tuple(types), on) for types, on in account) for account in found["shape"])
-        return cls(
-            Setting(**found["setting"]), shape, {stage: Measured(**found["stages"][stage]) for stage in STAGES}
-        )
+        stages = {stage: Measured(**found["stages"][stage]) for stage in STAGES}
+        return cls(Setting(**found["setting"]), shape, stages, found["rounds"])
 
     def to_json(self) -> dict[str, Any]:
         """The same for the record."""
         return asdict(self)
+
+    def with_more(self, other: Run) -> Run:
+        """This one and further rounds of the same: other work on the machine can only add, so the least counts."""
+        stages = {stage: least_of([self.stages[stage], other.stages[stage]]) for stage in STAGES}
+        return replace(self, stages=stages, rounds=self.rounds + other.rounds)
 
     @property
     def accounts(self) -> list[Account]:
@@ -86,9 +100,9 @@ class Run:
     @property
     def limits(self) -> Limits:
         """How the stand-in answered; connections on loopback take no time."""
-        sizes = _SMALL if self.setting.sizes == "openapi" else {}
-        most = {"at_a_time": self.setting.most_at_once} if self.setting.most_at_once else {}
-        return Limits(latency=self.setting.latency, handshake=0, **sizes, **most)
+        chat, conversations = _SMALL if self.setting.sizes == "openapi" else _LARGE
+        most = self.setting.most_at_once or DEFAULT_CONCURRENCY
+        return Limits(self.setting.latency, 0, chat, conversations, most)
 
     def predicted(self, costs: Costs) -> dict[Stage, Taken]:
         """What the model says of it."""
@@ -97,14 +111,21 @@ class Run:
 
 @cache
 def recorded(file: Path = FILE) -> tuple[str, dict[str, Run]]:
-    """The machine, and the runs of a record by their name."""
-    found = json.loads(file.read_text("utf-8"))
-    return found["machine"], {name: Run.read(run) for name, run in found["runs"].items()}
+    """The machine, and the runs of a record by their name. Raises `ValueError` for what is none, or not whole."""
+    try:
+        found = json.loads(file.read_text("utf-8"))
+        runs = {name: Run.read(run) for name, run in found["runs"].items()}
+        machine = str(found["machine"])
+    except (ValueError, LookupError, TypeError, AttributeError):
+        raise ValueError(f"{file} is no record of `python -m bench.scale`") from None
+    if lacking := [name for name in NEEDED if name not in runs]:
+        raise ValueError(f"{file} lacks {lacking[0]!r}: let `python -m bench.scale --record {file}` end")
+    return machine, runs
 
 
 def costs_of(runs: Mapping[str, Run]) -> Costs:
-    """The costs by six small runs, none of which is a prediction: the least, and beside it one with more services, one
-    with more accounts, one with more bindings, these in small services, and one with smaller pages, so more requests.
+    """The costs by six small runs, none of which is a prediction: the least, and beside it one with more services,
+    with more accounts, with more bindings, with these in small services, and with smaller pages, so more requests.
     """
     return {stage: _cost(stage, runs) for stage in STAGES}
 
@@ -218,8 +239,8 @@ def comparison(machine: str, runs: Mapping[str, Run], names: Iterable[str]) -> s
 
 def _how(run: Run) -> str:
     setting = run.setting
-    most = f", {setting.most_at_once} requests at a time" if setting.most_at_once else ""
-    return f"{setting.latency * 1000:.0f} ms, pages of {run.limits.chat_page:,} and {run.limits.conversations_page:,}{most}"
+    sizes = f"pages of {run.limits.chat_page:,} and {run.limits.conversations_page:,}"
+    return f"{setting.latency * 1000:.0f} ms, {sizes}, best of {run.rounds}"
 
 
 def _pair(was: float, said: float, width: int, digits: int = 0) -> str:

@@ -2,15 +2,16 @@
 
 It is pure: a shape (`Account`, `Service`) and `Limits` go in, with the `Costs` of this program that `bench.scale` has
 measured, and a `Taken` for each stage comes out. Requests are counted as the program sends them, where none fails.
-Seconds are the largest of three bounds: the accounts with their round trips and their processing, so many side by side;
-all requests, so many at a time; all processing, on as many processors as the program keeps busy.
+Seconds are the largest of three bounds: the accounts with their round trips and their processing, so many side by
+side; all requests, so many at a time; all processing, on as many processors as the program keeps busy.
 """
 
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from migrate.extract.source import BINDING_TYPES
@@ -28,6 +29,7 @@ _WRITE_TRIPS = 3  # a look, the write, and what came of it, one after the other
 # What the program has in modules that bring Arrow; a test compares. The size of a process that measures others counts
 # for theirs, too.
 MOST_PART_ROWS, ROWS_IN_HAND, BATCH_ROWS = 20_000, 160_000, 65_536
+_FILTER, _LANES = 4_000, 32  # characters of identities in an address, and chains of them (extract/identities.py)
 _MOST_MAPPED = 4  # accounts that are mapped at a time, if there are so many processors
 _DATABASE = 512_000_000  # bytes that DuckDB takes before it goes to the disk (storage/database.py)
 MB = 1_000_000
@@ -76,8 +78,11 @@ class Limits:
     `latency` is seconds from a request to the end of its answer, `handshake` how many of these a new connection takes
     before (TCP and TLS: 2). `chat_page` and `conversations_page` are the records that a page brings. `at_a_time` is
     requests at a time for one account, the smaller of `--concurrency` and of what Twilio lets through before it
-    answers 429; `all_at_a_time` for all accounts, `accounts_at_a_time` how many accounts are worked on. `shard` reads a
-    service as one chain for each type. `processors` is how many the machine has.
+    answers 429; `all_at_a_time` for all accounts, `accounts_at_a_time` how many accounts are worked on. `processors`
+    is how many the machine has.
+
+    `shard` reads a service as one chain for each type. With `identity_characters`, the length of an identity in an
+    address, it is read by an identity file, and each identity has `bindings_per_identity`.
     """
 
     latency: float = 0.15
@@ -87,13 +92,15 @@ class Limits:
     at_a_time: int = DEFAULT_CONCURRENCY
     all_at_a_time: int = TOTAL_CONCURRENCY
     accounts_at_a_time: int = AT_A_TIME
-    shard: bool = True
     processors: int = 2
+    shard: bool = True
+    identity_characters: int = 0
+    bindings_per_identity: float = 2.0
 
 
 @dataclass(frozen=True)
 class PerRow:
-    """What a binding costs in one stage: seconds of processor time, bytes of memory while it is in hand, bytes left."""
+    """What a binding costs in a stage: seconds of processor time, bytes of memory while it is in hand, bytes left."""
 
     seconds: float = 0.0
     memory: float = 0.0
@@ -105,10 +112,10 @@ class Cost:
     """What this program itself takes in one stage; those that write count the services that they write to.
 
     Seconds of processor time for the command, an account, a service and a request (`start` … `request`), seconds that
-    the command waits for its disk (`idle`), and how many processors it keeps busy (`parallel`); bytes of memory for the
-    command and for an account that is worked on; bytes that it leaves on the disk for the command, an account and a
-    service; and what a binding costs. The bindings of a `small` service (up to 65,536) are mapped in another way than
-    those of a `large` one, quicker and without compression; to the other stages both are the same.
+    the command waits for its disk (`idle`), and how many processors it keeps busy (`parallel`); bytes of memory for
+    the command and for an account that is worked on; bytes that it leaves on the disk for the command, an account
+    and a service; and what a binding costs. The bindings of a `small` service (up to 65,536) are mapped in another
+    way than those of a `large` one, without compression; to the other stages both are the same.
     """
 
     start: float
@@ -133,8 +140,8 @@ Costs = Mapping[Stage, Cost]
 class Work:
     """What one stage does for one account.
 
-    `ahead` are round trips one after the other before its chains, or without them; `longest` is the round trips of its
-    longest chain, `chained` the requests of all of them.
+    `ahead` are round trips one after the other before its chains, or without them; `longest` is the round trips of
+    its longest chain, `chained` the requests of all of them.
     """
 
     requests: int
@@ -161,7 +168,7 @@ class Work:
 class Taken:
     """What one stage takes: requests, seconds, processor seconds, peak memory and what it leaves, in bytes.
 
-    `decides` is which bound the seconds come from.
+    `decides` is what most of the seconds come from.
     """
 
     requests: int
@@ -187,12 +194,10 @@ def work_of(stage: Stage, account: Account, limits: Limits) -> Work:
         return Work(many, -(-many // limits.at_a_time), 0, 0, many)
     if stage in ("load --apply", "rollback --apply"):
         return _writing(stage, account, limits)
-    if stage == "extract":
-        size, looks = limits.chat_page, _LOOKS_AT_ALERTS
-        chains = [count for one in account.services for count in (one.bindings if limits.shard else (one.rows,))]
-    else:  # verify reads what is live through Conversations, each service as one chain
-        size, looks, chains = limits.conversations_page, 0, [one.rows for one in account.services]
-    lengths = [pages(count, size) for count in chains]
+    size, looks = (limits.chat_page, _LOOKS_AT_ALERTS) if stage == "extract" else (limits.conversations_page, 0)
+    # Verify reads what is live through Conversations, each service as one chain.
+    is_sharded = stage == "extract" and limits.shard
+    lengths = [length for one in account.services for length in _chains(one, size, limits, is_sharded=is_sharded)]
     services, credentials = pages(many, min(size, _LISTED)), pages(account.credentials, size)
     tables = credentials + many  # the push settings of each service, beside the list of credentials
     return Work(
@@ -204,6 +209,18 @@ def work_of(stage: Stage, account: Account, limits: Limits) -> Work:
         large=large,
         small=small,
     )
+
+
+def _chains(service: Service, size: int, limits: Limits, *, is_sharded: bool) -> list[int]:
+    """The requests of each chain of a service."""
+    if not limits.identity_characters or not service.rows:
+        return [pages(count, size) for count in (service.bindings if is_sharded else (service.rows,))]
+    identities = math.ceil(service.rows / limits.bindings_per_identity)
+    a_batch = max(1, _FILTER // (len("&Identity=") + limits.identity_characters))
+    batches = pages(identities, a_batch)
+    lanes = min(_LANES, batches)
+    of_each = pages(math.ceil(min(identities, a_batch) * limits.bindings_per_identity), size)
+    return [((lane + 1) * batches // lanes - lane * batches // lanes) * of_each for lane in range(lanes)]
 
 
 def _writing(stage: Stage, account: Account, limits: Limits) -> Work:
@@ -234,13 +251,16 @@ def _taken(stage: Stage, accounts: Sequence[Account], limits: Limits, cost: Cost
         "requests at a time": requests * limits.latency / limits.all_at_a_time,
         "processor": worked / min(cost.parallel, limits.processors),
     }
-    decides = max(bounds, key=lambda name: bounds[name])
+    decides = largest = max(bounds, key=lambda name: bounds[name])
+    own = makespan([_seconds(work, replace(limits, latency=0.0), cost) for work in works], most)
+    if largest == "round trips" and own > bounds[largest] / 2:  # of which most is no waiting
+        decides = "processor"
     stored = cost.stored + cost.stored_account * len(works) + cost.stored_service * services
     stored += sum(cost.large.stored * work.large + cost.small.stored * work.small for work in works)
     open_accounts = cost.memory_account * min(len(works), most)
     return Taken(
         requests=requests + listing,
-        seconds=cost.start + cost.idle + waited + bounds[decides],
+        seconds=cost.start + cost.idle + waited + bounds[largest],
         processor=cost.start + worked,
         memory=cost.memory + open_accounts + in_hand(stage, accounts, limits, cost.large, cost.small),
         stored=stored,
@@ -272,7 +292,7 @@ def in_hand(stage: Stage, accounts: Sequence[Account], limits: Limits, large: Pe
 
 
 def _seconds(work: Work, limits: Limits, cost: Cost) -> float:
-    """An account by itself: what comes one after the other, then its chains, each page while the one before is read."""
+    """An account by itself: what comes one after the other, then its chains, a page while that before it is read."""
     own = cost.request * work.chained + cost.large.seconds * work.large + cost.small.seconds * work.small
     before = (work.ahead + limits.handshake * work.opens) * limits.latency
     before += cost.account + cost.service * work.services + cost.request * (work.requests - work.chained)
