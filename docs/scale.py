@@ -13,8 +13,10 @@ import click
 
 from docs.scale_measured import FILE, comparison, costs_of, recorded
 from docs.scale_model import MB, Account, Limits, Stage, Taken, predict, spread
+from migrate.model.text import count
 
 GB = 1_000 * MB
+_UNDO: Stage = "rollback --apply"  # which a night that goes well does without
 _DEFAULT = Limits()
 
 
@@ -43,7 +45,7 @@ _DEFAULT = Limits()
               help="Bytes that a real binding takes more than an invented one.")  # fmt: skip
 @click.option("--machine-price", default=0.2, help="Price of an hour of the machine: an example.")
 @click.option("--storage-price", default=0.03, help="Price of a GB of storage for a month: an example.")
-@click.option("--months", default=1.0, help="How long snapshots are kept.")
+@click.option("--months", default=1, type=click.IntRange(0), help="How long snapshots are kept.")
 @click.option("--measured", default=FILE, type=click.Path(exists=True, dir_okay=False, path_type=Path),
               show_default="docs/scale.json", help="The record of `python -m bench.scale`.")  # fmt: skip
 @click.option(
@@ -66,7 +68,7 @@ def main(
     more_bytes: int,
     machine_price: float,
     storage_price: float,
-    months: float,
+    months: int,
     measured: Path,
     checks: bool,
 ) -> None:
@@ -93,17 +95,16 @@ def main(
     click.echo(table(taken, fleet, more_bytes), nl=False)
     hours, kept = _hours(taken), _kept(taken, bindings * more_bytes) / GB
     price = hours * machine_price + kept * storage_price * months
-    click.echo(
-        f"Money: {price:,.2f} at {machine_price:g} an hour and {storage_price:g} a GB and month, {months:g} months"
-    )
+    prices = f"{machine_price:g} an hour of the machine, {storage_price:g} a GB of storage a month"
+    click.echo(f"money: {price:,.2f}, at {prices}, kept for {count(months, 'month')}")
 
 
 def _hours(taken: Mapping[Stage, Taken]) -> float:
-    return sum(one.seconds for stage, one in taken.items() if stage != "rollback --apply") / 3600
+    return sum(one.seconds for stage, one in taken.items() if stage != _UNDO) / 3600
 
 
 def _kept(taken: Mapping[Stage, Taken], more: int) -> float:
-    return sum(one.stored for one in taken.values()) + more
+    return sum(one.stored for stage, one in taken.items() if stage != _UNDO) + more
 
 
 def table(taken: Mapping[Stage, Taken], accounts: list[Account], more_bytes: int = 0) -> str:
@@ -116,8 +117,8 @@ def table(taken: Mapping[Stage, Taken], accounts: list[Account], more_bytes: int
             f"{stage:17}{one.requests:>11,}{spelt(one.seconds):>10}{one.memory / MB:>7,.0f} MB"
             f"{stored / GB:>8,.2f} GB  {one.decides}"
         )
-    requests = sum(one.requests for stage, one in taken.items() if stage != "rollback --apply")
-    memory = max(one.memory for one in taken.values()) / MB
+    requests = sum(one.requests for stage, one in taken.items() if stage != _UNDO)
+    memory = max(one.memory for stage, one in taken.items() if stage != _UNDO) / MB
     stored = _kept(taken, rows * more_bytes) / GB
     lines.append(
         f"{'without rollback':17}{requests:>11,}{spelt(_hours(taken) * 3600):>10}{memory:>7,.0f} MB{stored:>8,.2f} GB"
