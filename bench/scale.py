@@ -2,7 +2,7 @@
 
 The costs of this program come from small runs without latency, of one account and of some tiny ones (CALIBRATION).
 With them the model predicts other companies, at a latency (CHECKS); every command runs as a whole process against a
-stand-in of its own, whose pages are rendered by a first round, and the least of the others counts,
+stand-in of its own, whose pages are rendered by a first round, and the best of the others counts,
 because other work on the machine can only add. Processor seconds
 and memory are those of the command alone; the stand-in works on the same machine, which is part of the seconds.
 """
@@ -27,7 +27,7 @@ import click
 
 from bench.fleet import APIS, commands
 from bench.measure import run_whole
-from docs.scale_measured import FILE, Measured, Run, Setting, comparison, least_of
+from docs.scale_measured import FILE, Measured, Run, Setting, best_of, comparison
 from docs.scale_model import STAGES, Stage
 
 # What each cost comes from; see `costs_of`.
@@ -89,11 +89,11 @@ def standin(setting: Setting) -> Iterator[Server]:
 
 
 def measure(setting: Setting, rounds: int) -> Run:
-    """Run the night of a company so often, and once before; the least of each quantity."""
+    """Run the night of a company so often, and once before; the best of them."""
     with standin(setting) as server:
         nights = [night(server) for _ in range(rounds + 1)][1:]  # the first renders the pages
         shape = tuple(tuple((tuple(types), on) for types, on in one["services"]) for one in server.accounts)
-    best = {stage: least_of([one[stage] for one in nights]) for stage in STAGES}
+    best = {stage: best_of([one[stage] for one in nights]) for stage in STAGES}
     return Run(setting, shape, best, rounds)
 
 

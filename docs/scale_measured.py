@@ -62,14 +62,15 @@ NEEDED = ("least", "services", "accounts", "bindings", "small services", "reques
 QUANTITIES = tuple(field.name for field in fields(Measured))
 
 
-def least_of(found: Sequence[Measured]) -> Measured:
-    """The least of each quantity."""
-    return Measured(*(min(getattr(one, name) for one in found) for name in QUANTITIES))
+def best_of(found: Sequence[Measured]) -> Measured:
+    """The least of each quantity, because other work on the machine can only add; of memory, the largest peak."""
+    best = {name: (max if name == "memory" else min)(getattr(one, name) for one in found) for name in QUANTITIES}
+    return Measured(**best)
 
 
 @dataclass(frozen=True)
 class Run:
-    """A company, and what each stage of its night took: the least of some rounds."""
+    """A company, and what each stage of its night took: the best of some rounds."""
 
     setting: Setting
     shape: Shape
@@ -88,8 +89,8 @@ class Run:
         return asdict(self)
 
     def with_more(self, other: Run) -> Run:
-        """This one and further rounds of the same: other work on the machine can only add, so the least counts."""
-        stages = {stage: least_of([self.stages[stage], other.stages[stage]]) for stage in STAGES}
+        """This one and further rounds of the same."""
+        stages = {stage: best_of([self.stages[stage], other.stages[stage]]) for stage in STAGES}
         return replace(self, stages=stages, rounds=self.rounds + other.rounds)
 
     @property

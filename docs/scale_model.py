@@ -2,8 +2,9 @@
 
 It is pure: a shape (`Account`, `Service`) and `Limits` go in, with the `Costs` of this program that `bench.scale` has
 measured, and a `Taken` for each stage comes out. Requests are counted as the program sends them, where none fails.
-Seconds are the largest of three bounds: the accounts with their round trips and their processing, so many side by
-side; all requests, so many at a time; all processing, on as many processors as the program keeps busy.
+Seconds lie between the largest of three bounds (the accounts with their round trips and their processing, so many
+side by side; all requests, so many at a time; all processing, on as many processors as the program keeps busy) and
+waiting and processing one after the other: the model takes the middle.
 """
 
 from __future__ import annotations
@@ -134,6 +135,7 @@ class Cost:
 
 
 Costs = Mapping[Stage, Cost]
+_FREE = Cost(0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, PerRow(), PerRow())
 
 
 @dataclass(frozen=True)
@@ -251,16 +253,20 @@ def _taken(stage: Stage, accounts: Sequence[Account], limits: Limits, cost: Cost
         "requests at a time": requests * limits.latency / limits.all_at_a_time,
         "processor": worked / min(cost.parallel, limits.processors),
     }
-    decides = largest = max(bounds, key=lambda name: bounds[name])
+    decides = max(bounds, key=lambda name: bounds[name])
     own = makespan([_seconds(work, replace(limits, latency=0.0), cost) for work in works], most)
-    if largest == "round trips" and own > bounds[largest] / 2:  # of which most is no waiting
+    if decides == "round trips" and own > bounds[decides] / 2:  # of which most is no waiting
         decides = "processor"
+    # Waiting and processing overlap in part: it takes at least the largest bound, at most both one after the other.
+    least = max(bounds.values())
+    waits = max(makespan([_seconds(work, limits, _FREE) for work in works], most), bounds["requests at a time"])
+    at_most = waits + bounds["processor"]
     stored = cost.stored + cost.stored_account * len(works) + cost.stored_service * services
     stored += sum(cost.large.stored * work.large + cost.small.stored * work.small for work in works)
     open_accounts = cost.memory_account * min(len(works), most)
     return Taken(
         requests=requests + listing,
-        seconds=cost.start + cost.idle + waited + bounds[largest],
+        seconds=cost.start + cost.idle + waited + (least + max(least, at_most)) / 2,
         processor=cost.start + worked,
         memory=cost.memory + open_accounts + in_hand(stage, accounts, limits, cost.large, cost.small),
         stored=stored,
