@@ -163,9 +163,14 @@ def test_the_model_has_the_programs_own_figures() -> None:
 
 
 @pytest.mark.parametrize("name", CHECKS)
-def test_what_was_measured_is_within_a_quarter_of_what_is_predicted(name: str) -> None:
-    wrong = {key: error for key, error in errors(RUNS[name], COSTS).items() if abs(error) > MOST_WRONG}
-    assert not wrong
+def test_what_was_measured_is_within_a_quarter_or_a_second_of_what_is_predicted(name: str) -> None:
+    run, wrong = RUNS[name], errors(RUNS[name], COSTS)
+    taken = run.predicted(COSTS)
+    for (stage, quantity), error in wrong.items():
+        was, said = getattr(run.stages[stage], quantity), getattr(taken[stage], quantity)
+        is_time = quantity in ("seconds", "processor")  # a process takes most of a second to begin, more or less
+        assert abs(error) <= MOST_WRONG or (is_time and abs(was - said) <= 1), (stage, quantity, was, said)
+        assert error == 0 or quantity != "requests" or run.setting.most_at_once
 
 
 def test_the_page_shows_what_the_model_says() -> None:
