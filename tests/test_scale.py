@@ -194,9 +194,14 @@ def test_a_record_that_is_none_or_not_whole_is_refused_in_one_line(content: str,
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("sizes", ["docs", "openapi"])
-@pytest.mark.parametrize("company", [even_company(1, 3, 70), seeded_company(10, 3_000, suspended=0, refused=0, throttled=0)],
-                         ids=["1 account", "10 accounts"])  # fmt: skip
+@pytest.mark.parametrize(
+    ("company", "sizes"),
+    [
+        (even_company(1, 3, 70), "docs"),
+        (seeded_company(10, 3_000, suspended=0, refused=0, throttled=0), "openapi"),
+    ],
+    ids=["1 account", "10 accounts"],
+)
 def test_each_stage_sends_the_requests_that_are_predicted(company: Company, sizes: str, tmp_path: Path) -> None:
     shape = tuple(
         tuple((tuple(types), on) for types, on in described(member.world)["services"]) for member in company.members
