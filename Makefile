@@ -60,6 +60,7 @@ docs: $(TOOLS)  ## write what is made from the program: pages of docs/, what the
 	$(BIN)/python -m migrate.report.catalogue > docs/findings.md
 	$(BIN)/python -m docs.reference > docs/commands.md
 	$(BIN)/python -m docs.picture > docs/demo.svg
+	$(BIN)/python -m docs.scale_page
 	$(BIN)/python -m notebooks.execute
 
 bench: $(BENCH)/.ready  ## measure each stage beside other ways to do the same

@@ -36,8 +36,8 @@ def standin(kind: str, accounts: int, bindings: int) -> Iterator[tuple[dict[str,
             server.terminate()
 
 
-def night(kind: str, environment: Mapping[str, str], rows: int) -> dict[str, Result]:
-    """Run the commands of a night, one after the other, in an empty folder; each by its name."""
+def commands(kind: str) -> dict[str, list[str]]:
+    """The arguments of the commands of a night, one after the other; each by its name."""
     if kind == "fleet":
         snapshot = mapped = plan = journal = "f"
         coverage, save = [], []
@@ -46,7 +46,7 @@ def night(kind: str, environment: Mapping[str, str], rows: int) -> dict[str, Res
         snapshot, mapped, plan, journal = "snapshot", "mapped", "plan.json", "plan.journal.jsonl"
         coverage, save, many = ["--coverage", "coverage"], ["--plan-out", plan], []
     every, write = many[:1], ["--apply", "--yes", *many, "--max-services", "100000"]
-    commands = {
+    return {
         "extract": ["extract", "--out", snapshot, *every],
         "map": ["map", snapshot, *([] if many else ["--out", mapped]), *every],
         "load": ["load", mapped, *save, *every],
@@ -54,10 +54,14 @@ def night(kind: str, environment: Mapping[str, str], rows: int) -> dict[str, Res
         "verify": ["verify", snapshot, *coverage, *every],
         "rollback --apply": ["rollback", journal, *write],
     }
+
+
+def night(kind: str, environment: Mapping[str, str], rows: int) -> dict[str, Result]:
+    """Run the commands of a night in an empty folder; each by its name."""
     with tempfile.TemporaryDirectory() as folder:
         return {
             name: run_whole([sys.executable, "-m", "migrate", *arguments], environment, rows, folder)
-            for name, arguments in commands.items()
+            for name, arguments in commands(kind).items()
         }
 
 
