@@ -1,0 +1,143 @@
+"""Jobs in containers: killed at random instants, their disk is gone with them, and only the store is left."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from migrate.model.errors import MigrateError
+from migrate.snapshot.reader import read_snapshot
+from migrate.standin.faults import Faults
+from tests.conftest import SEED, Run, Serve, tiny_world
+from tests.object_storage.conftest import SECRET, Bucket
+from tests.whole import whole
+
+pytestmark = pytest.mark.long
+
+SERVICES = 40
+MOST_KILLS = 12
+
+
+def world() -> dict[str, object]:
+    """Many small chains, so that there is progress between kills."""
+    one = tiny_world()
+    service = one["services"][0]
+    bindings = [{"count": 30, "identity": "person-{n}"}, {"count": 2, "extra": {"identity": 5}}]
+    one["services"] = [{**service, "name": f"Service {number}", "bindings": bindings} for number in range(SERVICES)]
+    return one
+
+
+def command(out: str, temporary: Path) -> subprocess.Popen[bytes]:
+    """An extract in a process and with a disk of its own."""
+    temporary.mkdir()
+    environment = {**os.environ, "TMPDIR": str(temporary), "CHAT_MIGRATE_LEASE": "1"}
+    arguments = ["extract", "--out", out, "--page-size", "5", "--concurrency", "3"]
+    return subprocess.Popen(
+        [sys.executable, "-m", "migrate", *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+def brought(bucket: Bucket, folder: Path) -> Path:
+    for name, data in bucket.objects("night/").items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return folder / "night"
+
+
+def test_after_kills_at_random_instants_the_rows_are_those_of_an_undisturbed_run(
+    bucket: Bucket, run: Run, serve: Serve, tmp_path: Path
+) -> None:
+    chance = random.Random(SEED)
+    server = serve(world(), faults=Faults(latency=0.02))
+    assert run("extract", "--out", tmp_path / "here", "--page-size", "5").exit_code == 0
+    out, progress, requests = f"{bucket.url}/night", [0], 0
+    for number in range(MOST_KILLS):
+        process = command(out, tmp_path / f"disk-{number}")
+        requests = server.world.requests
+        while server.world.requests < requests + 5 and process.poll() is None:
+            time.sleep(0.02)
+        time.sleep(chance.uniform(0, 2))
+        if process.poll() is not None:
+            break
+        process.kill()
+        process.communicate()
+        progress.append(sum("service_sid=" in key for key in bucket.objects()))
+    else:
+        process = command(out, tmp_path / "disk")
+    _, told = process.communicate(timeout=300)
+    assert process.returncode == 0 or b"a finished snapshot" in told, told
+    assert len(set(progress)) > 2, "nothing was stored between the kills"
+    there = brought(bucket, tmp_path)
+    assert whole(there).equals(whole(tmp_path / "here"))
+    assert read_snapshot(there).manifest.rejected == read_snapshot(tmp_path / "here").manifest.rejected
+    assert not [key for key in bucket.objects() if ".lease" in key or ".push-errors" in key]
+
+
+def documents(bucket: Bucket) -> dict[str, bytes]:
+    """What says what the folder is, and which parts count."""
+    return {key: data for key, data in bucket.objects("night/").items() if key.endswith((".json", ".jsonl"))}
+
+
+def copied(bucket: Bucket, folder: Path) -> bool:
+    """Copy the folder as it is now; whether that was possible before its documents were others."""
+    said = documents(bucket)
+    found = {**bucket.objects("night/"), **said}
+    if documents(bucket) != said:
+        return False
+    for key, data in found.items():
+        path = folder / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return True
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_in_time_though_the_store_stalls(
+    bucket: Bucket, serve: Serve, tmp_path: Path, number: signal.Signals
+) -> None:
+    server = serve(world(), faults=Faults(latency=0.02))
+    process = command(f"{bucket.url}/night", tmp_path / "disk")
+    while server.world.requests < 20 and process.poll() is None:
+        time.sleep(0.02)
+    bucket.faults.wants, bucket.faults.seconds = (lambda method, path: method == "PUT"), 30
+    time.sleep(0.5)
+    process.send_signal(number)
+    begun = time.monotonic()
+    _, told = process.communicate(timeout=30)
+    assert process.returncode == 130, told
+    assert time.monotonic() - begun < 8  # the limit is 5, on a machine that has nothing else to do
+    assert b"Traceback" not in told
+    assert SECRET.encode() not in told
+
+
+def test_a_snapshot_in_the_store_is_one_that_a_kill_would_leave_whenever_it_is_looked_at(
+    bucket: Bucket, run: Run, serve: Serve, tmp_path: Path
+) -> None:
+    """Copies that are taken while it is written can all be resumed on this machine, and end with the same rows."""
+    server = serve(world(), faults=Faults(latency=0.02))
+    process = command(f"{bucket.url}/night", tmp_path / "disk")
+    copies = 0
+    while process.poll() is None:
+        time.sleep(0.2)
+        if process.poll() is None and bucket.objects("night/manifest.json"):
+            copies += copied(bucket, tmp_path / f"copy-{copies}")
+    assert process.wait() == 0
+    process.communicate()
+    assert copies > 2
+    server.world.requests = 0
+    for number in range(0, copies, 1 + copies // 5):
+        folder = tmp_path / f"copy-{number}" / "night"
+        resumed = run("extract", "--out", folder, "--page-size", "5", "--concurrency", "8")
+        assert resumed.exit_code == 0 or "finished snapshot" in resumed.stderr, resumed.stderr
+        try:
+            assert read_snapshot(folder).manifest.rows == SERVICES * 30
+        except MigrateError as error:
+            pytest.fail(str(error))
