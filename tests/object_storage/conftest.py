@@ -6,6 +6,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -82,8 +83,11 @@ class Bucket:
     def objects(self, prefix: str = "") -> dict[str, bytes]:
         """What is there, by key."""
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
-        keys = [found["Key"] for page in pages for found in page.get("Contents", [])]
-        return {key: self.client.get_object(Bucket=self.name, Key=key)["Body"].read() for key in keys}
+        found: dict[str, bytes] = {}
+        for key in [entry["Key"] for page in pages for entry in page.get("Contents", [])]:
+            with suppress(self.client.exceptions.NoSuchKey):  # it is gone by now
+                found[key] = self.client.get_object(Bucket=self.name, Key=key)["Body"].read()
+        return found
 
 
 @pytest.fixture

@@ -83,12 +83,16 @@ def test_after_kills_at_random_instants_the_rows_are_those_of_an_undisturbed_run
 
 def documents(bucket: Bucket) -> dict[str, bytes]:
     """What says what the folder is, and which parts count."""
-    return {key: data for key, data in bucket.objects("night/").items() if key.endswith((".json", ".jsonl"))}
+    return {
+        key: data
+        for name in ("manifest.json", "checkpoint.jsonl")
+        for key, data in bucket.objects(f"night/{name}").items()
+    }
 
 
 def copied(bucket: Bucket, folder: Path) -> bool:
     """Copy the folder as it is now; whether that was possible before its documents were others."""
-    said = documents(bucket)
+    said = documents(bucket)  # before all else: what they name must be there then
     found = {**bucket.objects("night/"), **said}
     if documents(bucket) != said:
         return False
