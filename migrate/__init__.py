@@ -18,6 +18,7 @@ The public names are imported on first use, so that `import migrate` costs nothi
 - `open_api(settings)` gives the `api` that the others take, live, recording or replaying;
 - `open_fleet(settings, AccountChoice(all=True), folder)` gives a `Fleet`, whose methods are the same stages for many
   accounts; `offline_fleet(folder)` one that asks Twilio nothing;
+- `WorkingTree(say)` gives the path at which a folder in object storage is worked on, and stores what is made;
 - `Observer` receives warnings before something is written, which go to the log otherwise;
 - `MigrateError` is the base of every error they raise; `steps` has what it says to do next as data.
 
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from migrate.model.errors import MigrateError
     from migrate.push_errors.measuring import HealthOptions, measure_health
     from migrate.rehearse.rehearsal import rehearse_load
+    from migrate.remote.tree import WorkingTree
     from migrate.retire.delete import retire_bindings
     from migrate.twilio_api.accounts import AccountChoice
     from migrate.twilio_api.connect import ApiSettings, open_api
@@ -80,6 +82,7 @@ _HOMES = {
     "rollback_plan": "migrate.load.rollback",
     "save_plan": "migrate.load.plan_file",
     "verify_snapshot": "migrate.verify.verification",
+    "WorkingTree": "migrate.remote.tree",
     "with_proposals": "migrate.load.proposals",
 }
 
@@ -91,6 +94,7 @@ __all__ = [
     "HealthOptions",
     "MigrateError",
     "Observer",
+    "WorkingTree",
     "apply_plan",
     "difference",
     "explain",

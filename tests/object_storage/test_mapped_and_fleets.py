@@ -1,0 +1,73 @@
+"""Mapped folders, which are replaced as a whole, and a fleet's folder in a store."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from migrate.remote import mirror, store
+from tests.company import company, states
+from tests.conftest import Run
+from tests.object_storage.conftest import Bucket
+from tests.object_storage.test_same_as_here import files_in
+from tests.object_storage.test_store_fails import puts_after
+
+EDIT = b"# a person's word\n"
+CONFIG = "night/mapped/push-config.yaml"
+
+
+@pytest.mark.parametrize("number", [0, 4, 9])
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_mapping_whose_storing_is_cut_short_is_made_by_the_same_command(
+    bucket: Bucket, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, is_there: bool
+) -> None:
+    monkeypatch.setattr(mirror, "PATIENCE", 0.1)
+    monkeypatch.setattr(store, "_TRIES", 1)
+    out = f"{bucket.url}/night/mapped"
+    assert run("run", "--replay", "demo", "--out", tmp_path / "here").exit_code == 0
+    snapshot = tmp_path / "here" / "snapshot"
+    again = ["map", snapshot, "--out", out]
+    if is_there:
+        assert run(*again).exit_code == 0
+        bucket.client.put_object(Bucket=bucket.name, Key=CONFIG, Body=bucket.objects(CONFIG)[CONFIG] + EDIT)
+        again.append("--overwrite")
+    bucket.faults.wants = puts_after(bucket, number)
+    failed = run(*again)
+    assert failed.exit_code == 1, failed.output
+    bucket.faults.wants = lambda method, path: False
+    done = run(*again)
+    assert done.exit_code == 0, done.stderr
+    objects = bucket.objects()
+    if is_there:  # under a second name, or beside the folder
+        assert [key for key, data in objects.items() if data.endswith(EDIT)]
+    there = {
+        key.removeprefix("night/mapped/"): data for key, data in objects.items() if key.startswith("night/mapped/")
+    }
+    here = files_in(tmp_path / "here" / "mapped")
+    for files in (there, here):  # where the snapshot is, and when an edit was found
+        files["summary.json"] = json.dumps({**json.loads(files["summary.json"]), "source": ""}).encode()
+    assert {name: data for name, data in there.items() if ".edited-" not in name} == here
+
+
+def test_a_fleet_lies_in_a_store_and_is_applied_from_this_machine(
+    bucket: Bucket, run: Run, environment: pytest.MonkeyPatch
+) -> None:
+    out = f"{bucket.url}/fleet"
+    with company(environment, 2):
+        assert {state for state, _ in states(run("extract", "--accounts", "--out", out, "--json"), 0).values()} == {
+            "done"
+        }
+        assert {state for state, _ in states(run("map", out, "--accounts", "--json"), 0).values()} == {"done"}
+        looked = run("load", out, "--accounts", "--json")
+        assert {state for state, _ in states(looked, looked.exit_code).values()} == {"done"}
+        shown = run("show", out)
+        assert out in shown.stdout
+        refused = run("load", out, "--accounts", "--apply")
+        assert refused.exit_code == 4
+        assert "Copy the fleet's folder to this machine, and apply from there" in refused.stderr
+    objects = bucket.objects()
+    assert {"fleet/fleet.json", "fleet/report.html", "fleet/report.md"} <= objects.keys()
+    assert sum(key.endswith("/plan.json") for key in objects) == 2
+    assert not [key for key, data in objects.items() if b"chat-migrate-store" in data or "/.lease/" in key]
