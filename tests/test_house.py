@@ -106,6 +106,8 @@ HEAVY = (
     "cryptography",
     "msgspec",
     "filelock",
+    "fsspec",
+    "s3fs",
     "distributed",
 )
 
