@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -25,7 +26,9 @@ SECONDS = 60.0
 VARIABLE = "CHAT_MIGRATE_LEASE"  # seconds, for stores or machines that are slower or quicker than most
 _SHORTEST, _LONGEST = 1.0, 3_600.0
 _CHOOSING = "choosing"
-_DIGITS = 8
+_CLAIM = re.compile(
+    rf"(?:[0-9]{{8,}}|{_CHOOSING})-[0-9a-f]{{16}}\.json"
+)  # as claims are called; others may lie there
 
 
 class LostLeaseError(MigrateError):
@@ -63,7 +66,7 @@ class Lease:
         self._store.write(choosing, self._content())
         try:
             number = 1 + max((number for number, _ in map(_ticket, self._claims())), default=0)
-            self._name = f"{FOLDER}/{number:0{_DIGITS}}-{self._id}.json"
+            self._name = f"{FOLDER}/{number:08}-{self._id}.json"
             self._renew()
         finally:
             self._store.remove(choosing)
@@ -135,7 +138,7 @@ class Lease:
         for steps in range(1, above + 1):
             way = "/".join([*[".."] * steps, FOLDER])
             found += [f"{way}/{name}" for name in self._store.names_at(way)]
-        return found
+        return [way for way in found if _CLAIM.fullmatch(way.rpartition("/")[2])]
 
     def _before_ours(self) -> list[str]:
         """The claims that have come before; one that is only choosing is waited for."""
@@ -217,9 +220,6 @@ def _is_choosing(way: str) -> bool:
 
 
 def _ticket(way: str) -> tuple[int, str]:
-    """A claim's number and name, by which claims are ordered; what is no claim's name comes after all."""
+    """A claim's number and name, by which claims are ordered; one that is choosing has none yet."""
     name = way.rpartition("/")[2]
-    number, _, _ = name.partition("-")
-    if number.isdecimal() and len(number) == _DIGITS:
-        return int(number), name
-    return 0 if _is_choosing(way) else 10**_DIGITS, name
+    return 0 if _is_choosing(way) else int(name.partition("-")[0]), name

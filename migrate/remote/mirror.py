@@ -64,16 +64,16 @@ class Mirror:
         self._store = store
         self._lease = lease
         self._failed = failed
-        self._there: dict[str, Stamp | None] = {}  # by name; None where it is not what is here
+        self._there: dict[str, Stamp] = {}  # what is in the store as it is, or was, here
         self._lock = threading.Lock()  # of whoever makes a pass
         self._ended = threading.Event()
         self._giving_up = threading.Lock()
         self._has_given_up = False
 
     def begin(self, there: Iterable[str]) -> None:
-        """Begin, with what was brought from the store."""
+        """Begin, with what was brought from the store; what a pass does not see, it neither stores nor removes."""
         now = _files(self.folder)
-        self._there = {name: now.get(name) for name in there}
+        self._there = {name: now[name] for name in there if name in now}
         threading.Thread(target=self._run, name="mirror", daemon=True).start()
 
     def end(self, *, waits: bool) -> bool:

@@ -75,6 +75,18 @@ def test_one_that_was_killed_while_it_was_choosing_is_not_waited_for_forever(
     assert not [key for key in bucket.objects() if ".lease" in key]
 
 
+def test_what_else_lies_beside_claims_is_none(bucket: Bucket, run: Run, held: Lease) -> None:
+    """Such as the mark of a pass that was cut short, or somebody's file: the order of claims does not go by it."""
+    for name in ("torn.json", "99999999999-x.json", "notes.txt"):
+        bucket.client.put_object(Bucket=bucket.name, Key=f"other/.lease/{name}", Body=b"[]")
+    first = Lease(Store(f"{bucket.url}/other"), print)
+    first.take()
+    for _ in range(4):  # by chance it would be the first now and then
+        with pytest.raises(RefusedError, match="Another process is writing"):
+            Lease(Store(f"{bucket.url}/other"), print).take()
+    first.give_up()
+
+
 def test_of_many_that_begin_at_once_exactly_one_gets_it(bucket: Bucket, quick: None) -> None:
     got: list[Lease] = []
     refused: list[MigrateError] = []

@@ -152,6 +152,18 @@ def test_other_errors_are_said_and_what_was_made_is_stored(bucket: Bucket, run: 
     assert bucket.objects() == {"snapshot/other.txt": b"somebody's"}
 
 
+def test_what_others_have_put_there_stays(bucket: Bucket, run: Run) -> None:
+    others = {
+        f"night/{name}": name.encode() for name in (".keep", ".git/config", "mine.txt", "mapped/.notes/a b#?%2F.txt")
+    }
+    for key, data in others.items():
+        bucket.client.put_object(Bucket=bucket.name, Key=key, Body=data)
+    run("extract", "--replay", "demo", "--out", f"{bucket.url}/night")  # it is refused
+    assert bucket.objects() == others
+    run("extract", "--replay", "demo", "--out", f"{bucket.url}/night/snapshot")
+    assert others.items() <= bucket.objects().items()
+
+
 def test_places_that_are_none_are_refused_in_one_line(bucket: Bucket, run: Run) -> None:
     for place, told in (
         ("s3://nowhere-at-all/x", "there is no such bucket"),
