@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
-from migrate.model.errors import InputError, MigrateError, RefusedError, UsageError
+from migrate.model.errors import InputError, MigrateError, RefusedError, UsageError, reason_of
+from migrate.storage.places import root
 from migrate.storage.private import IS_POSIX, make_private_folder
 
 T = TypeVar("T")
 # What each kind of store comes with; others that fsspec knows work if they are installed.
 EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "abfs": "azure", "az": "azure", "abfss": "azure"}
-_LOCAL = ("file", "local")
 _TRIES = 4  # of what the caller waits for
 _CONNECT, _READ = 10, 60  # seconds
 _FULL = re.compile(r"quota|storagefull|insufficientstorage|nospace|limitexceeded", re.IGNORECASE)
@@ -185,8 +185,6 @@ def _joined(path: str, way: str) -> str:
 def _opened(url: str) -> tuple[Any, str]:
     """The file system for a URL, by fsspec, and the path in it."""
     scheme = url.partition("://")[0]
-    if scheme in _LOCAL:
-        raise UsageError(f"{url} is on this machine", remedy="Name its path")
     wanted = EXTRAS.get(scheme)
     extra = f"pip install 'chat-migrate[{wanted}]'" if wanted else "pip install fsspec, and what it needs for that"
     try:
@@ -221,10 +219,10 @@ def _told(url: str, doing: str) -> Iterator[None]:
     except (MigrateError, ImportError):
         raise
     except OSError as error:
-        if error.errno == errno.ENOSPC and error.filename:  # of this machine's disk
+        if error.filename and str(error.filename).startswith(str(root())):  # of this machine's disk
             raise InputError(
-                "There is no space left for a working copy",
-                remedy="Name a folder on a larger disk by the variable TMPDIR",
+                f"Cannot make a working copy of {url}: {reason_of(error)}",
+                remedy="Name another folder for it by the variable TMPDIR",
             ) from error
         raise _error_of(error, url, doing) from error
     except ValueError as error:

@@ -19,26 +19,34 @@ from urllib.parse import quote
 from migrate.model.errors import UsageError
 
 PREFIX = "chat-migrate-store-"  # of the temporary folder's name
-_URL = re.compile(r"([a-z][a-z0-9+.-]+)://(.*)", re.DOTALL)  # of two letters at least: C:// is a Windows drive
+_URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+)://(.*)", re.DOTALL)  # of two letters at least: C:// is a Windows drive
+_MEANT = re.compile(r"(?:s3a?|gc?s|abfss?|az):/?", re.IGNORECASE)
+_NO_STORES = ("http", "https", "ftp", "file", "local", "data")
 _root: Path | None = None
 _former: list[Path] = []  # what is said after their end may name them
 _bring: Callable[[str], None] | None = None
 
 
 def is_url(place: object) -> bool:
-    """Whether a place is a URL rather than a path."""
-    return isinstance(place, str) and _URL.fullmatch(place) is not None
+    """Whether a place is a URL rather than a path, or is meant as one."""
+    return isinstance(place, str) and ("://" in place or _MEANT.match(place) is not None)
 
 
 def tidy(url: str) -> str:
-    """A URL without what does not count. Raises `UsageError` for one that names no place, or has a password in it."""
+    """A URL in its one form. Raises `UsageError` for one that names no place, or may hold a secret, which is not shown."""
     found = _URL.fullmatch(url)
-    scheme, rest = found.groups() if found else ("", "")
+    scheme, rest = (found[1].lower(), found[2]) if found else ("", "")
     owner, has_owner, _ = rest.partition("/")[0].rpartition("@")
-    if has_owner and ":" in owner:  # it is not shown
-        raise UsageError("A URL must not hold a password", remedy="Give it as the store's own tools take it")
+    if (has_owner and ":" in owner) or "?" in url:
+        raise UsageError(
+            "A URL must hold no password, and nothing behind a question mark",
+            remedy="Give credentials as the store's own tools take them",
+        )
     parts = rest.rstrip("/").split("/")
-    if not scheme or {"", ".", ".."} & {*parts} or "\\" in rest or not rest.isprintable():
+    is_place = (
+        scheme and not {"", ".", ".."} & {*parts} and "::" not in url and "\\" not in rest and rest.isprintable()
+    )
+    if not is_place or scheme in _NO_STORES:
         raise UsageError(f"{url} names no place in a store", remedy="Name one such as s3://BUCKET/FOLDER")
     return f"{scheme}://{'/'.join(parts)}"
 

@@ -173,6 +173,12 @@ def test_places_that_are_none_are_refused_in_one_line(bucket: Bucket, run: Run) 
         ("gs://bucket/x", "pip install 'chat-migrate[gcs]'"),
         ("strange://bucket/x", "no kind of store that is known"),
         ("file:///tmp/x", "no place"),
+        ("https://host/x", "names no place in a store"),
+        ("https://host/x?sig=secret@", "nothing behind a question mark"),
+        (f"{bucket.url}/x?versionId=1", "nothing behind a question mark"),
+        (f"dir::{bucket.url}/x", "names no place in a store"),
+        (f"s3:/{bucket.name}/x", "names no place in a store"),
+        (f"S3://{bucket.name}/nothing", "does not exist"),
         (f"{bucket.url}/nothing", "does not exist"),
     ):
         refused = run("show", place)
@@ -183,3 +189,7 @@ def test_places_that_are_none_are_refused_in_one_line(bucket: Bucket, run: Run) 
     refused = run("show", f"{bucket.url}/odd")
     assert refused.exit_code == 4
     assert "an object whose name is no file's" in refused.stderr
+    bucket.client.put_object(Bucket=bucket.name, Key=f"long/{'x' * 300}", Body=b"x")
+    refused = run("show", f"{bucket.url}/long")
+    assert refused.exit_code == 1
+    assert f"Cannot make a working copy of {bucket.url}/long: file name too long" in refused.stderr
