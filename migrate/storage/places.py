@@ -33,7 +33,7 @@ def is_url(place: object) -> bool:
 
 
 def tidy(url: str) -> str:
-    """A URL in its one form. Raises `UsageError` for one that names no place, or may hold a secret, which is not shown."""
+    """A URL in its one form. Raises `UsageError` for one that names no place, or that may hold a secret."""
     found = _URL.fullmatch(url)
     scheme, rest = (found[1].lower(), found[2]) if found else ("", "")
     owner, has_owner, _ = rest.partition("/")[0].rpartition("@")
@@ -43,10 +43,8 @@ def tidy(url: str) -> str:
             remedy="Give credentials as the store's own tools take them",
         )
     parts = rest.rstrip("/").split("/")
-    is_place = (
-        scheme and not {"", ".", ".."} & {*parts} and "::" not in url and "\\" not in rest and rest.isprintable()
-    )
-    if not is_place or scheme in _NO_STORES:
+    is_place = rest.isprintable() and not {"", ".", ".."} & {scheme, *parts}
+    if not is_place or scheme in _NO_STORES or "::" in url or "\\" in rest:
         raise UsageError(f"{url} names no place in a store", remedy="Name one such as s3://BUCKET/FOLDER")
     return f"{scheme}://{'/'.join(parts)}"
 

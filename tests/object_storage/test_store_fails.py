@@ -169,7 +169,7 @@ def test_places_that_are_none_are_refused_in_one_line(bucket: Bucket, run: Run) 
         ("s3://nowhere-at-all/x", "there is no such bucket"),
         (f"{bucket.url}/a/../b", "names no place in a store"),
         (f"{bucket.url}//b", "names no place in a store"),
-        ("s3://key:secret@bucket/x", "must not hold a password"),
+        ("s3://key:secret@bucket/x", "must hold no password"),
         ("gs://bucket/x", "pip install 'chat-migrate[gcs]'"),
         ("strange://bucket/x", "no kind of store that is known"),
         ("file:///tmp/x", "no place"),
