@@ -14,7 +14,7 @@ import platform
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from migrate.model.errors import MigrateError, RefusedError
@@ -72,10 +72,7 @@ class Lease:
             self._store.remove(choosing)
         threading.Thread(target=self._keep, name="lease", daemon=True).start()
         try:
-            took_over = [way for way in self._before_ours() if self._is_dead(way)]
-            for way in took_over:
-                self._store.remove(way)
-            if took_over:  # whoever had it finds out as it renews
+            if self._clear_dead(self._before_ours()):  # whoever had it finds out as it renews
                 self._wait(self._seconds / 2)
                 if self._before_ours():
                     raise self._refusal(None)
@@ -153,21 +150,28 @@ class Lease:
                     self._store.remove(way)
             self._wait(self._seconds / 100)
 
-    def _is_dead(self, way: str) -> bool:
-        """Whether a claim is not renewed any more. Raises `RefusedError` for one that is."""
-        first = self._store.read(way)
-        if first is None:
-            return False
-        seconds = _seconds_of(first)
-        self._say(f"{self._store.url} is claimed: waiting up to {seconds:.0f} s to see whether that is renewed")
-        end = _now() + seconds
-        while _now() < end:
-            self._wait(min(1.0, seconds / 20))
-            if (now := self._store.read(way)) is None:
-                return False
-            if now != first:
-                raise self._refusal(now)
-        return True
+    def _clear_dead(self, ways: Sequence[str]) -> bool:
+        """Watch claims, all at once, and remove those that are not renewed; whether there were any.
+
+        Raises `RefusedError` for one that is renewed.
+        """
+        begun, were_dead = _now(), False
+        watched = {way: claim for way in ways if (claim := self._store.read(way)) is not None}
+        if watched:
+            longest = max(map(_seconds_of, watched.values()))
+            self._say(f"{self._store.url} is claimed: waiting up to {longest:.0f} s to see whether that is renewed")
+        while watched:
+            self._wait(min(1.0, self._seconds / 20))
+            for way, first in [*watched.items()]:
+                now = self._store.read(way)
+                if now is not None and now != first:
+                    raise self._refusal(now)
+                if now is None or _now() > begun + _seconds_of(first):
+                    del watched[way]
+                if now is not None and way not in watched:
+                    self._store.remove(way)
+                    were_dead = True
+        return were_dead
 
     def _refusal(self, claim: bytes | None) -> RefusedError:
         try:
