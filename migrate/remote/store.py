@@ -190,8 +190,7 @@ def _opened(url: str) -> tuple[Any, str]:
     try:
         from fsspec.core import url_to_fs
 
-        # A client of its own: fsspec would share one, with what it has listed, between all that ask.
-        options: dict[str, Any] = {"skip_instance_cache": True, "use_listings_cache": False}
+        options: dict[str, Any] = {"use_listings_cache": False}  # fsspec shares one client among all who ask alike
         if wanted == "s3":
             retries = {"max_attempts": 3, "mode": "standard"}
             options["config_kwargs"] = {"connect_timeout": _CONNECT, "read_timeout": _READ, "retries": retries}

@@ -94,7 +94,9 @@ class Bucket:
 def bucket(_s3: tuple[str, Faults], monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Iterator[Bucket]:
     """A bucket; the program finds the server and its credentials in the environment."""
     import boto3
+    from s3fs import S3FileSystem
 
+    S3FileSystem.clear_instance_cache()  # of an earlier test's credentials
     url, faults = _s3
     temporary = tmp_path / "temporary"
     temporary.mkdir()

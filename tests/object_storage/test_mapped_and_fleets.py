@@ -18,8 +18,7 @@ EDIT = b"# a person's word\n"
 CONFIG = "night/mapped/push-config.yaml"
 
 
-@pytest.mark.parametrize("number", [0, 4, 9])
-@pytest.mark.parametrize("is_there", [False, True])
+@pytest.mark.parametrize(("number", "is_there"), [(0, False), (9, False), (0, True), (4, True)])
 def test_a_mapping_whose_storing_is_cut_short_is_made_by_the_same_command(
     bucket: Bucket, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, is_there: bool
 ) -> None:
@@ -51,6 +50,7 @@ def test_a_mapping_whose_storing_is_cut_short_is_made_by_the_same_command(
     assert {name: data for name, data in there.items() if ".edited-" not in name} == here
 
 
+@pytest.mark.long
 def test_a_fleet_lies_in_a_store_and_is_applied_from_this_machine(
     bucket: Bucket, run: Run, environment: pytest.MonkeyPatch
 ) -> None:

@@ -45,6 +45,7 @@ def test_a_second_writer_is_refused_there_within_it_and_above(
     assert {key.partition("/.lease/")[0] for key in bucket.objects()} == {"night"}
 
 
+@pytest.mark.long
 def test_a_sibling_is_no_second_writer(bucket: Bucket, run: Run, held: Lease) -> None:
     assert run("extract", "--replay", "demo", "--out", f"{bucket.url}/night-2").exit_code == 0
 
@@ -87,6 +88,7 @@ def test_what_else_lies_beside_claims_is_none(bucket: Bucket, run: Run, held: Le
     first.give_up()
 
 
+@pytest.mark.long
 def test_of_many_that_begin_at_once_exactly_one_gets_it(bucket: Bucket, quick: None) -> None:
     got: list[Lease] = []
     refused: list[MigrateError] = []

@@ -61,6 +61,7 @@ def test_every_command_that_reads_takes_a_url_and_says_the_same(stored: Bucket, 
         assert said(there).replace(f"{stored.url}/night", str(here)) == said(local)
 
 
+@pytest.mark.long
 def test_stores_and_folders_here_can_be_mixed(stored: Bucket, here: Path, run: Run, tmp_path: Path) -> None:
     mapped = run("map", f"{stored.url}/night/snapshot", "--out", tmp_path / "mapped")
     assert mapped.exit_code == 0, mapped.stderr
