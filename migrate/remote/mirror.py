@@ -9,13 +9,14 @@ the disk, and resumes as that would.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +37,9 @@ DOCUMENTS = ("manifest.json", "summary.json", "plan.json")
 _BESIDE = ("manifest.json", "summary.json")
 TORN = f"{FOLDER}/torn.json"  # while it is there, folders that it names may lack theirs
 # What is stored before all else: which accounts a fleet has, and what a person has written into a former folder.
-_FIRST = re.compile(r"(.*/)?(fleet\.json|[^/]+\.edited-\d+\.[^/]+)")
+_EDITED = re.compile(r"(.*/)?[^/]+\.edited-\d+\.[^/]+")
+_FIRST = re.compile(rf"(.*/)?fleet\.json|{_EDITED.pattern}")
+KEPT = ".kept"  # in the folder: what a person has written into one that was cleared
 _LOGS = ("checkpoint.jsonl", "windows.jsonl")  # as they are called where nobody has them open
 _HIDDEN = (".push-errors", ".chat-migrate-health")  # the hidden folders that a command resumes from
 # This one speaks of files that may be replaced under their names, and so it goes before they do.
@@ -144,7 +147,7 @@ class Mirror:
             self._lease.sure()
             first = [name for name in changed if _FIRST.fullmatch(name)]
             is_whole = self._put(first, view.files)
-            torn = self._tear([name for name, _ in said])
+            torn = self._tear([name for name, _ in said], {*view.files, *self._there})
             if not self._put([name for name in changed if name not in first], view.files) or not is_whole:
                 return False
             self._lease.sure()
@@ -159,12 +162,16 @@ class Mirror:
                 self._store.remove(TORN)
             return True
 
-    def _tear(self, names: Sequence[str]) -> bool:
-        """Say which folders lack their document for a while, if any do; and withdraw those that are replaced."""
+    def _tear(self, names: Sequence[str], files: Collection[str]) -> bool:
+        """Say which folders lack their document for a while, if any do, and what is in them by this program; and
+        withdraw the documents that are replaced.
+        """
         replaced = [name for name in names if name.rpartition("/")[2] == _REPLACED and name in self._there]
         lacking = [name for name in names if name.rpartition("/")[2] in _BESIDE and name not in self._there]
         if torn := [*replaced, *lacking]:
-            self._store.write(TORN, json.dumps(torn).encode())
+            beside = [_beside(document) for document in torn]
+            within = sorted(name for name in files if name.startswith(tuple(beside)))
+            self._store.write(TORN, json.dumps({"documents": torn, "files": within}).encode())
         for name in replaced:
             self._store.remove(name)
             del self._there[name]
@@ -212,29 +219,37 @@ class Mirror:
         return None if {log.path for log in logs_in(self.folder)} & {self.folder / name for name in found} else said
 
 
-def clear_torn(store: Store, there: Mapping[str, Entry]) -> bool:
-    """Clear the folders whose storing was cut short before they had their document; whether there were any.
+def clear_torn(store: Store, there: Mapping[str, Entry]) -> list[str] | None:
+    """Clear the folders whose storing was cut short before they had their document; None where there are none.
 
-    What a person has written is kept beside the folder.
+    What a person has written is kept first, under a name that goes by its content; returned is the way to each.
     """
     said = store.read(TORN)
     if said is None:
-        return False
+        return None
     try:
-        named = [name for name in json.loads(said) if isinstance(name, str)]
-    except (ValueError, TypeError):
-        named = []
-    for document in named:
-        folder, _, name = document.rpartition("/")
-        within = [way for way in there if way.startswith(f"{folder}/" if folder else "")]
-        if name not in _BESIDE or document in there:
+        torn = json.loads(said)
+        documents, files = [str(name) for name in torn["documents"]], {str(name) for name in torn["files"]}
+    except (ValueError, TypeError, LookupError):
+        documents, files = [], set()
+    kept: list[str] = []
+    for document in documents:
+        if document in there:
             continue
-        for way in within:
-            if _FIRST.fullmatch(way):
-                store.write(f"../{store.url.rpartition('/')[2]}.kept/{way}", store.read(way) or b"")
+        for way in sorted(way for way in files & {*there} if way.startswith(_beside(document))):
+            if _EDITED.fullmatch(way):
+                data = store.read(way) or b""
+                stem, _, suffix = way.rpartition(".")
+                kept.append(f"{KEPT}/{stem}.{hashlib.sha256(data).hexdigest()[:12]}.{suffix}")
+                store.write(kept[-1], data)
             store.remove(way)
     store.remove(TORN)
-    return True
+    return kept
+
+
+def _beside(document: str) -> str:
+    """How the names begin of what lies beside a document."""
+    return document[: document.rindex("/") + 1] if "/" in document else ""
 
 
 def _is_document(name: str) -> bool:

@@ -21,7 +21,7 @@ from typing import Self
 
 from migrate.model.errors import AGAIN, InterruptedRunError, MigrateError, RefusedError
 from migrate.remote.lease import Lease, is_claim
-from migrate.remote.mirror import THREADS, Mirror, clear_torn
+from migrate.remote.mirror import KEPT, THREADS, Mirror, clear_torn
 from migrate.remote.store import Entry, Store, refuse_unfit
 from migrate.runtime.interrupts import is_stopping
 from migrate.runtime.workers import Workers, result_of
@@ -30,7 +30,7 @@ from migrate.storage.files import make_private_folder
 from migrate.storage.lock import hold
 from migrate.storage.private import is_own_folder
 
-KEPT = "kept"  # a file in a working folder whose content could not be stored: it is left alone
+UNSTORED = "kept"  # a file in a working folder whose content could not be stored: it is left alone
 MUCH = 50_000_000  # bytes, of which it is said that they are brought
 LAST_PASS, LAST_WORD = 1.8, 0.6  # seconds for what is stored after Ctrl-C, and to give the claims up
 _TRIES = 3
@@ -150,8 +150,10 @@ class WorkingTree:
         place.lease.take()
         try:
             there = _listed(place.store)
-            if clear_torn(place.store, there):
+            if (kept := clear_torn(place.store, there)) is not None:
                 there = _listed(place.store)
+                for way in kept:
+                    self._say(f"An interrupted command was cleared away; its edits are in {place.store.url}/{way}")
             self._get(place, there)
             place.mirror = Mirror(place.path, place.store, place.lease, self._stop)
             place.mirror.begin(there)
@@ -209,7 +211,7 @@ class WorkingTree:
     def _remove(self, *, keep: bool) -> None:
         root = places.known_root()
         if root and keep and any(place.path.exists() for place in self._written):
-            (root / KEPT).touch(mode=0o600)
+            (root / UNSTORED).touch(mode=0o600)
             self._kept = root
         elif root:
             shutil.rmtree(root, ignore_errors=True)
@@ -234,8 +236,10 @@ class WorkingTree:
 
 
 def _listed(store: Store) -> dict[str, Entry]:
-    """What is stored there, without the claims to it."""
-    return {way: entry for way, entry in store.objects().items() if not is_claim(way)}
+    """What is stored there, without the claims to it, and what was kept of folders that were cleared."""
+    return {
+        way: entry for way, entry in store.objects().items() if not is_claim(way) and KEPT not in way.split("/")[:-1]
+    }
 
 
 def _stamp(path: Path) -> tuple[int, int]:
@@ -247,7 +251,7 @@ def _sweep() -> None:
     """Remove this user's working folders whose process was killed, but for what could not be stored."""
     for left in Path(tempfile.gettempdir()).glob(f"{places.PREFIX}*"):
         with suppress(OSError, RefusedError):  # another's, or in use, or gone by now
-            if left.resolve() == places.known_root() or not is_own_folder(left) or (left / KEPT).exists():
+            if left.resolve() == places.known_root() or not is_own_folder(left) or (left / UNSTORED).exists():
                 continue
             held = hold(left)
             try:

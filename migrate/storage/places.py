@@ -21,6 +21,7 @@ from migrate.model.errors import UsageError
 PREFIX = "chat-migrate-store-"  # of the temporary folder's name
 _URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+)://(.*)", re.DOTALL)  # of two letters at least: C:// is a Windows drive
 _MEANT = re.compile(r"(?:s3a?|gc?s|abfss?|az):/?", re.IGNORECASE)
+_SAME = {"s3a": "s3", "gcs": "gs", "abfss": "abfs"}  # two names of one store
 _NO_STORES = ("http", "https", "ftp", "file", "local", "data")
 _root: Path | None = None
 _former: list[Path] = []  # what is said after their end may name them
@@ -46,7 +47,7 @@ def tidy(url: str) -> str:
     is_place = rest.isprintable() and not {"", ".", ".."} & {scheme, *parts}
     if not is_place or scheme in _NO_STORES or "::" in url or "\\" in rest:
         raise UsageError(f"{url} names no place in a store", remedy="Name one such as s3://BUCKET/FOLDER")
-    return f"{scheme}://{'/'.join(parts)}"
+    return f"{_SAME.get(scheme, scheme)}://{'/'.join(parts)}"
 
 
 def local_of(url: str) -> Path:

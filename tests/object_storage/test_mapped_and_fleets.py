@@ -14,6 +14,7 @@ from tests.object_storage.conftest import Bucket
 from tests.object_storage.test_same_as_here import files_in
 from tests.object_storage.test_store_fails import puts_after
 
+OTHERS = b"somebody else's"
 EDIT = b"# a person's word\n"
 CONFIG = "night/mapped/push-config.yaml"
 
@@ -36,18 +37,21 @@ def test_a_mapping_whose_storing_is_cut_short_is_made_by_the_same_command(
     failed = run(*again)
     assert failed.exit_code == 1, failed.output
     bucket.faults.wants = lambda method, path: False
+    bucket.client.put_object(Bucket=bucket.name, Key="night/mapped/.kept/notes", Body=OTHERS)
     done = run(*again)
     assert done.exit_code == 0, done.stderr
     objects = bucket.objects()
-    if is_there:  # under a second name, or beside the folder
-        assert [key for key, data in objects.items() if data.endswith(EDIT)]
+    assert objects.pop("night/mapped/.kept/notes") == OTHERS
+    if is_there:  # under a second name, or aside, of which is said where
+        kept = [key for key, data in objects.items() if data.endswith(EDIT)]
+        assert [key for key in kept if f"s3://{bucket.name}/{key}" in done.output]
     there = {
         key.removeprefix("night/mapped/"): data for key, data in objects.items() if key.startswith("night/mapped/")
     }
     here = files_in(tmp_path / "here" / "mapped")
     for files in (there, here):  # where the snapshot is, and when an edit was found
         files["summary.json"] = json.dumps({**json.loads(files["summary.json"]), "source": ""}).encode()
-    assert {name: data for name, data in there.items() if ".edited-" not in name} == here
+    assert {name: data for name, data in there.items() if ".edited-" not in name and ".kept/" not in name} == here
 
 
 @pytest.mark.long
