@@ -152,10 +152,12 @@ class Mirror:
                 return False
             self._lease.sure()
             for name, data in said:
+                self._lease.sure()
                 self._store.write(name, data)
                 self._there[name] = view.files[name]
                 self.stored += 1
             for name in gone:
+                self._lease.sure()
                 self._store.remove(name)
                 del self._there[name]
             if torn:
@@ -181,6 +183,7 @@ class Mirror:
         """Store some files side by side; False where one is gone by now."""
 
         def put(name: str) -> bool:
+            self._lease.sure()  # it may have been suspended since, for as long as it takes to lose the folder
             try:
                 self._store.put(self.folder / name, name)
             except FileNotFoundError:

@@ -74,21 +74,27 @@ class WorkingTree:
         places.brought_by(None)
         if self._held is None:
             return
-        self._end_mirrors(is_stopped=isinstance(error, KeyboardInterrupt | InterruptedRunError))
         is_hurried = is_stopping() or isinstance(error, KeyboardInterrupt | InterruptedRunError)
+        self._end_mirrors(is_stopped=isinstance(error, KeyboardInterrupt | InterruptedRunError))
         failed = next((place.mirror.error for place in self._written if place.mirror and place.mirror.error), None)
+        is_stored = False
         try:
             if failed is None:
-                self._within(LAST_PASS if is_hurried else None, self.store)
+                is_stored = self._within(LAST_PASS if is_hurried else None, self.store)
         except MigrateError as unstored:
             failed = unstored
         finally:
             self._within(LAST_WORD if is_hurried else None, self._give_up)
-            self._remove(keep=failed is not None)
+            self._remove(keep=not is_stored)
         if failed is not None:
             if isinstance(error, MigrateError) and not isinstance(error, InterruptedRunError | type(failed)):
                 self._say(f"Error: {error}")
             raise self._told(failed) from error
+        if is_hurried and not is_stored:
+            raise self._told(InterruptedRunError("Interrupted")) from error
+        if isinstance(error, KeyboardInterrupt):  # before the command was there to say more, or after it
+            stored = "What was made until then is stored"
+            raise InterruptedRunError("Interrupted", kept=stored, remedy=("Resume with: ", AGAIN)) from error
 
     def open(self, url: str, *, writes: bool = False, is_file: bool = False) -> Path:
         """Bring what is at a URL, and return where it is worked on; nothing is there if nothing is at the URL.
@@ -194,19 +200,20 @@ class WorkingTree:
             if place.lease:
                 place.lease.give_up()
 
-    def _within(self, seconds: float | None, do: Callable[[], None]) -> None:
-        """Do it; for at most so many seconds, where they are counted, and then it may fail."""
+    def _within(self, seconds: float | None, do: Callable[[], None]) -> bool:
+        """Do it; for at most so many seconds, where they are counted, and then it may fail. Whether it is done."""
         if seconds is None:
             do()
-            return
+            return True
+        done = threading.Event()
 
         def try_it() -> None:
             with suppress(MigrateError):
                 do()
+                done.set()
 
-        thread = threading.Thread(target=try_it, name="last-words", daemon=True)
-        thread.start()
-        thread.join(seconds)
+        threading.Thread(target=try_it, name="last-words", daemon=True).start()
+        return done.wait(seconds)
 
     def _remove(self, *, keep: bool) -> None:
         root = places.known_root()

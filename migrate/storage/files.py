@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from migrate.storage.places import shown
 from migrate.storage.private import PARTIAL, Unfinished, make_own_folder, make_private_folder, sync
 
 __all__ = [
@@ -28,11 +29,12 @@ __all__ = [
 def write_whole(path: Path, data: bytes | str, *, private: bool = False, sweeps: bool = True) -> None:
     """Write a file beside its place, sync it, and put it in place in one step; see `Unfinished`.
 
-    Whatever happens, `path` holds either its former content or the new one. `private` makes it 0600.
+    Whatever happens, `path` holds either its former content or the new one. `private` makes it 0600. In a text, what
+    is worked on here goes by its URL.
     """
     unfinished = Unfinished(path, private=private, sweeps=sweeps)
     try:
-        unfinished.file.write(data.encode() if isinstance(data, str) else data)
+        unfinished.file.write(shown(data).encode() if isinstance(data, str) else data)
     except BaseException:
         unfinished.discard()
         raise

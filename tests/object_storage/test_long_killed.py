@@ -119,6 +119,9 @@ def test_a_signal_ends_it_in_time_though_the_store_stalls(
     assert process.returncode == 130, told
     assert time.monotonic() - begun < 8  # the limit is 5, on a machine that has nothing else to do
     assert b"Traceback" not in told
+    (kept,) = (tmp_path / "disk").glob("chat-migrate-store-*")
+    assert f"What was stored until then is kept there; all that was made is in {kept}".encode() in told
+    assert f"resume with: chat-migrate extract --out {bucket.url}/night".encode() in told
     assert SECRET.encode() not in told
 
 

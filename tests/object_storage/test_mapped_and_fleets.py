@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from migrate.remote import mirror, store
-from tests.company import company, states
+from tests.company import company, sid_of, states
 from tests.conftest import Run
 from tests.object_storage.conftest import Bucket
 from tests.object_storage.test_same_as_here import files_in
@@ -66,6 +66,9 @@ def test_a_fleet_lies_in_a_store_and_is_applied_from_this_machine(
         assert {state for state, _ in states(run("map", out, "--accounts", "--json"), 0).values()} == {"done"}
         looked = run("load", out, "--accounts", "--json")
         assert {state for state, _ in states(looked, looked.exit_code).values()} == {"done"}
+        rehearsed = run("rehearse", out, "--account", sid_of(1))
+        assert rehearsed.exit_code == 0, rehearsed.output
+        assert run("verify", out, "--accounts").exit_code == 0
         shown = run("show", out)
         assert out in shown.stdout
         refused = run("load", out, "--accounts", "--apply")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from migrate.model.errors import MigrateError, RefusedError
 from migrate.remote.lease import Lease, LostLeaseError
+from migrate.remote.mirror import THREADS, Mirror
 from migrate.remote.store import Store
 from tests.conftest import Run
 from tests.object_storage.conftest import Bucket
@@ -74,6 +76,32 @@ def test_one_that_was_killed_while_it_was_choosing_is_not_waited_for_forever(
     bucket.client.put_object(Bucket=bucket.name, Key="night/.lease/choosing-0123456789abcdef.json", Body=b"{}")
     assert run("extract", "--replay", "demo", "--out", f"{bucket.url}/night").exit_code == 0
     assert not [key for key in bucket.objects() if ".lease" in key]
+
+
+def test_whoever_was_suspended_while_storing_overwrites_nothing_of_the_next(
+    bucket: Bucket, quick: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, first = Store(f"{bucket.url}/night"), Lease(Store(f"{bucket.url}/night"), print)
+    first.take()
+    for number in range(20):
+        (tmp_path / f"{number:02}.parquet").write_text("first")
+    mirror, second = Mirror(tmp_path, store, first, lambda: None), Lease(store, print)
+    put, puts = Store.put, list[str]()
+
+    def suspended(self: Store, path: Path, way: str = "") -> None:
+        puts.append(way)
+        if len(puts) == THREADS:  # here it is suspended, for as long as it takes
+            stops_renewing(first)
+            second.take()
+            first._ended.clear()
+            first._renewed -= 10
+        put(self, path, way)
+
+    monkeypatch.setattr(Store, "put", suspended)
+    with pytest.raises(LostLeaseError):
+        mirror.store()
+    assert len(puts) < 20  # those that were under way
+    second.give_up()
 
 
 def test_what_else_lies_beside_claims_is_none(bucket: Bucket, run: Run, held: Lease) -> None:
