@@ -86,13 +86,16 @@ class Lease:
             self._renew()
         if self._lost or self._ended.is_set():
             raise LostLeaseError(
-                f"Another process has taken {self._store.url} over, because this one could not renew its claim",
-                kept="What it has stored until then is kept",
+                f"Another process has taken {self._store.url} over, because this one could not renew its claim"
             )
+
+    def end(self) -> None:
+        """Renew it no more, and let nothing be stored by it."""
+        self._ended.set()
 
     def give_up(self) -> None:
         """Let another have it, where the store can be told."""
-        self._ended.set()
+        self.end()
         if self._name and not self._lost:
             with self._lock:
                 try:

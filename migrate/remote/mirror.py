@@ -130,6 +130,8 @@ class Mirror:
                 raise self.error
             if by_itself and self._ended.is_set():
                 return False
+            if not self.folder.is_dir():  # nothing was made yet; no command removes a folder as a whole
+                return True
             view = self._view()
             if view is None:
                 return False

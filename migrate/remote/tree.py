@@ -84,6 +84,9 @@ class WorkingTree:
         except MigrateError as unstored:
             failed = unstored
         finally:
+            for place in self._written:
+                if place.lease:
+                    place.lease.end()  # what is still under way stores nothing more, and removes nothing
             self._within(LAST_WORD if is_hurried else None, self._give_up)
             self._remove(keep=not is_stored)
         if failed is not None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from migrate.model.errors import MigrateError, RefusedError
+from migrate.model.errors import InterruptedRunError, MigrateError, RefusedError
 from migrate.remote.lease import Lease, LostLeaseError
 from migrate.remote.mirror import THREADS, Mirror
 from migrate.remote.store import Store
+from migrate.remote.tree import WorkingTree
 from tests.conftest import Run
 from tests.object_storage.conftest import Bucket
 
@@ -151,3 +153,20 @@ def test_a_length_that_is_none_is_refused(
     assert refused.exit_code == 4
     assert "CHAT_MIGRATE_LEASE is no number of seconds from 1 to 3,600" in refused.stderr
     assert not bucket.objects()
+
+
+@pytest.mark.long
+def test_what_is_cut_short_by_ctrl_c_removes_nothing_that_is_stored(bucket: Bucket, quick: None) -> None:
+    for number in range(5):
+        bucket.client.put_object(Bucket=bucket.name, Key=f"two/{number}", Body=b"there")
+    faults = bucket.faults
+    with pytest.raises(InterruptedRunError), WorkingTree(print) as tree:
+        one, _ = (tree.open(f"{bucket.url}/{name}", writes=True) for name in ("one", "two"))
+        one.mkdir()
+        (one / "checkpoint.jsonl").write_text("{}\n")
+        faults.wants = lambda method, path: method in ("PUT", "DELETE") and "/one/" in path
+        faults.status, faults.seconds = 0, 3  # a slow store
+        raise KeyboardInterrupt
+    faults.wants = lambda method, path: False
+    time.sleep(4)  # what is left under way would have come to the second by then
+    assert all(f"two/{number}" in bucket.objects() for number in range(5))
