@@ -68,6 +68,9 @@ class Lease:
             number = 1 + max((number for number, _ in map(_ticket, self._claims())), default=0)
             self._name = f"{FOLDER}/{number:08}-{self._id}.json"
             self._renew()
+            if self._store.read(choosing) is None:  # it took so long that another took this for dead
+                self.give_up()
+                raise self._refusal(None)
         finally:
             self._store.remove(choosing)
         threading.Thread(target=self._keep, name="lease", daemon=True).start()
@@ -118,8 +121,11 @@ class Lease:
                 self._lost = True
                 return
             self._renewals += 1
+            before = self._renewed
             self._store.write(self._name, self._content())
             self._renewed = _now()
+            if before and self._renewed > before + self._seconds:  # then another may have removed it meanwhile
+                self._lost = any(not way.endswith(self._name) for way in self._claims())
 
     def _content(self) -> bytes:
         facts = {
@@ -142,14 +148,14 @@ class Lease:
 
     def _before_ours(self) -> list[str]:
         """The claims that have come before; one that is only choosing is waited for."""
-        end = _now() + self._seconds
+        first_seen: dict[str, float] = {}
         while True:
             claims = self._claims()
             choosing = [way for way in claims if _is_choosing(way)]
             if not choosing:
                 return [way for way in claims if _ticket(way) < _ticket(self._name)]
-            if _now() > end:  # it was killed then
-                for way in choosing:
+            for way in choosing:
+                if _now() > first_seen.setdefault(way, _now()) + self._seconds:  # it was killed then
                     self._store.remove(way)
             self._wait(self._seconds / 100)
 

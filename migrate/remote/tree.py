@@ -34,6 +34,7 @@ UNSTORED = "kept"  # a file in a working folder whose content could not be store
 MUCH = 50_000_000  # bytes, of which it is said that they are brought
 LAST_PASS, LAST_WORD = 1.8, 0.6  # seconds for what is stored after Ctrl-C, and to give the claims up
 _TRIES = 3
+_NEW = 60  # seconds
 _COMES = 0.5  # seconds within which a KeyboardInterrupt comes that another thread has asked for
 
 
@@ -261,7 +262,13 @@ def _sweep() -> None:
     """Remove this user's working folders whose process was killed, but for what could not be stored."""
     for left in Path(tempfile.gettempdir()).glob(f"{places.PREFIX}*"):
         with suppress(OSError, RefusedError):  # another's, or in use, or gone by now
-            if left.resolve() == places.known_root() or not is_own_folder(left) or (left / UNSTORED).exists():
+            is_new = time.time() - left.lstat().st_mtime < _NEW  # and may not be locked yet
+            if (
+                is_new
+                or left.resolve() == places.known_root()
+                or not is_own_folder(left)
+                or (left / UNSTORED).exists()
+            ):
                 continue
             held = hold(left)
             try:

@@ -160,13 +160,44 @@ def test_what_is_cut_short_by_ctrl_c_removes_nothing_that_is_stored(bucket: Buck
     for number in range(5):
         bucket.client.put_object(Bucket=bucket.name, Key=f"two/{number}", Body=b"there")
     faults = bucket.faults
-    with pytest.raises(InterruptedRunError), WorkingTree(print) as tree:
-        one, _ = (tree.open(f"{bucket.url}/{name}", writes=True) for name in ("one", "two"))
-        one.mkdir()
-        (one / "checkpoint.jsonl").write_text("{}\n")
-        faults.wants = lambda method, path: method in ("PUT", "DELETE") and "/one/" in path
-        faults.status, faults.seconds = 0, 3  # a slow store
-        raise KeyboardInterrupt
+
+    def interrupted() -> None:
+        with WorkingTree(print) as tree:
+            one, _ = (tree.open(f"{bucket.url}/{name}", writes=True) for name in ("one", "two"))
+            one.mkdir()
+            (one / "checkpoint.jsonl").write_text("{}\n")
+            faults.wants = lambda method, path: method in ("PUT", "DELETE") and "/one/" in path
+            faults.status, faults.seconds = 0, 3  # a slow store
+            raise KeyboardInterrupt
+
+    with pytest.raises(InterruptedRunError):
+        interrupted()
     faults.wants = lambda method, path: False
     time.sleep(4)  # what is left under way would have come to the second by then
     assert all(f"two/{number}" in bucket.objects() for number in range(5))
+
+
+def test_a_claim_that_comes_too_late_is_none(bucket: Bucket, quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is suspended while it chooses, or while it renews: another has taken the folder meanwhile."""
+    choosing, renewing, second = (Lease(Store(f"{bucket.url}/night"), print) for _ in range(3))
+    claims = choosing._claims
+
+    def late() -> list[str]:
+        found = claims()
+        for key in bucket.objects("night/.lease/choosing-"):
+            bucket.client.delete_object(Bucket=bucket.name, Key=key)
+        return found
+
+    monkeypatch.setattr(choosing, "_claims", late)
+    with pytest.raises(RefusedError, match="Another process is writing"):
+        choosing.take()
+    renewing.take()
+    stops_renewing(renewing)
+    second.take()
+    renewing._ended.clear()
+    renewing._store.write(renewing._name, b"{}")  # as it was when it looked
+    renewing._renewed -= 10
+    with pytest.raises(LostLeaseError):
+        renewing.sure()
+    second.sure()
+    second.give_up()
