@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -195,3 +196,18 @@ def test_places_that_are_none_are_refused_in_one_line(bucket: Bucket, run: Run) 
     refused = run("show", f"{bucket.url}/long")
     assert refused.exit_code == 1
     assert f"Cannot make a working copy of {bucket.url}/long: file name too long" in refused.stderr
+
+
+def test_what_a_killed_process_has_left_here_is_removed_by_the_next(bucket: Bucket, run: Run, tmp_path: Path) -> None:
+    left, new, other = (
+        tmp_path / "temporary" / name for name in ("chat-migrate-store-a", "chat-migrate-store-b", "else")
+    )
+    for folder in (left, new, other):
+        (folder / "s3" / "bucket").mkdir(parents=True)
+    for folder in (left, other):
+        os.utime(folder, (0, 0))
+    assert run("show", f"{bucket.url}/nothing").exit_code == 2
+    assert not left.exists()
+    assert new.exists()  # another process may just have made it
+    assert other.exists()
+    (new / "kept").touch()
