@@ -324,4 +324,4 @@ def test_in_any_order_nothing_is_lost_and_nothing_written_unseen(
 
 @pytest.mark.long
 def test_in_any_order_for_long(serve: Serve, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    check(serve, run, tmp_path, monkeypatch, examples=35, steps=20)
+    check(serve, run, tmp_path, monkeypatch, examples=20, steps=20)

@@ -1,4 +1,4 @@
-"""The extractor at length, among faults of every kind; tests/test_long_fleet.py has two million bindings."""
+"""The extractor at length, among faults of every kind; tests/test_long_fleet.py has a million bindings."""
 
 from __future__ import annotations
 

@@ -58,13 +58,13 @@ def refused_as_finished(run: Run, folder: Path) -> bool:
     return result.exit_code == 4 and FINISHED in result.stderr
 
 
-def test_forty_kills_at_any_instant_lose_nothing(tmp_path: Path, run: Run, serve: Serve) -> None:
+def test_kills_at_any_instant_lose_nothing(tmp_path: Path, run: Run, serve: Serve) -> None:
     server = serve(account(*MANY_CHAINS), faults=Faults(latency=0.01))
     assert 20_000 < sum(MANY_CHAINS) < 30_000
     options = ("--page-size", 15, "--concurrency", 6)
     expected = undisturbed(run, tmp_path / "undisturbed", "--page-size", 50)
     chance, kills, folders, resumed = random.Random(1), 0, 0, 0
-    while kills < 40:
+    while kills < 24:
         out = tmp_path / f"s{folders}"
         resumed += (out / "checkpoint.jsonl").exists()
         before = server.world.requests
@@ -85,7 +85,7 @@ def test_forty_kills_at_any_instant_lose_nothing(tmp_path: Path, run: Run, serve
     out = tmp_path / f"s{folders}"
     assert run("extract", "--out", out, *options).exit_code == 0
     assert whole(out).equals(expected)
-    assert resumed > 15
+    assert resumed > 9
 
 
 @pytest.mark.parametrize("kind", ["shards", "one list", "identities"])
@@ -93,21 +93,22 @@ def test_a_kill_at_any_step_of_the_work_on_the_disk_loses_nothing(
     tmp_path: Path, run: Run, serve: Serve, kind: str
 ) -> None:
     """Before, after and in the middle of writes; the parts are small, so that there are many."""
-    server = serve(account(300, 120, 40, 1, 0, more=ODD))
+    server = serve(account(200, 120, 40, 1, 0, more=ODD))
     names = tmp_path / "names.txt"
-    names.write_text("".join(f"person-{number:04}\nÜnïcödé {number:04}\n" for number in range(1, 301)))
+    names.write_text("".join(f"person-{number:04}\nÜnïcödé {number:04}\n" for number in range(1, 201)))
     options = {"shards": [], "one list": ["--no-shard"], "identities": ["--identity-file", str(names)]}[kind]
     options += ["--page-size", "10"]
     expected = undisturbed(run, tmp_path / "undisturbed", *options)
     assert read_snapshot(tmp_path / "undisturbed").manifest.rejected == 5 * (kind != "identities")
     chance, steps, folders = random.Random(kind), Counter[str](), 0
     with children() as family:
-        # Some names are rare, and which come depends on the parts: more of them until each has come.
-        while steps.total() < 25 or (steps.total() < 200 and min(steps[name] for name in OFTEN) == 0):
+        # Some names are rare, and which come depends on the parts: of those that are missing, more until each has come.
+        while steps.total() < 15 or (steps.total() < 200 and min(steps[name] for name in OFTEN) == 0):
             out, told = tmp_path / f"s{folders}", tmp_path / "told"
             command = ["extract", "--out", str(out), *options]
             when = chance.choice(["before", "middle", "after"])
-            name = chance.choice([*OFTEN])
+            rare = [name for name in OFTEN if not steps[name]] if steps.total() >= 15 else []
+            name = chance.choice(rare or [*OFTEN])
             child = Child(command, str(told), 25, chance.randint(1, OFTEN[name]), name, when)
             (code,) = family.run(child)
             assert code in (-signal.SIGKILL, 0), told.read_text()
@@ -133,7 +134,7 @@ def test_a_stop_by_signal_is_one_line_and_what_was_read_is_not_read_again(
     expected = undisturbed(run, tmp_path / "undisturbed", "--page-size", 5)
     pages = sum(chain.pages for chain in read_snapshot(tmp_path / "undisturbed").manifest.chains)
     needed, out = server.world.requests, tmp_path / "s"
-    instants = [1, 6, 14, 40, 90, 120]  # requests after which the signal comes
+    instants = [1, 14, 60, 140]  # requests after which the signal comes
     for instant in instants:
         before = server.world.requests
         with ending(program("extract", "--out", out, *options)) as process:
@@ -157,7 +158,7 @@ def test_ctrl_c_at_any_step_of_the_work_on_the_disk_loses_nothing(tmp_path: Path
     expected = undisturbed(run, tmp_path / "undisturbed", "--page-size", 10)
     chance, stops, folders = random.Random(2), 0, 0
     with children() as family:
-        while stops < 15:
+        while stops < 9:
             out, told = tmp_path / f"s{folders}", tmp_path / "told"
             command = ["extract", "--out", str(out), "--page-size", "10"]
             child = Child(command, str(told), rows=25, step=chance.randint(1, 120), signal=signal.SIGINT)
@@ -222,7 +223,7 @@ def test_a_disk_that_is_full_at_any_point_is_one_line_and_the_same_command_goes_
     out, failures = tmp_path / "disk" / "s", []
     with scarce_room(tmp_path / "disk") as room:
         # Room for nothing, for the manifest, for more and more parts, for nearly all, and for everything.
-        for kilobytes in (4, 8, 20, *range(60, needed, needed // 6), *range(needed, 3 * needed, 24)):
+        for kilobytes in (4, 8, 20, *range(60, needed, needed // 4), *range(needed, 3 * needed, 24)):
             with ending(program("extract", "--out", out, within=room(kilobytes))) as process:
                 _, told = process.communicate(timeout=120)
             if process.returncode == 0:
@@ -243,7 +244,7 @@ def test_of_two_extracts_into_one_folder_one_writes(tmp_path: Path, run: Run, se
     expected = undisturbed(run, tmp_path / "undisturbed", "--page-size", 20)
     chance, told = random.Random(kind), (str(tmp_path / "told0"), str(tmp_path / "told1"))
     with children() as family:
-        for pair in range(6):
+        for pair in range(4):
             out = tmp_path / f"s{pair}"
             command = ["extract", "--out", str(out), "--page-size", "20"]
             if kind == "both go on":

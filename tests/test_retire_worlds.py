@@ -213,7 +213,7 @@ def evidence_of(world: World, service: Service, binding: Binding, registration: 
 OF_CHANGES = {"changed", "registration-changed", "no-service", "other-service"}
 
 
-@pytest.mark.parametrize("many", [1_500, pytest.param(40_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("many", [1_500, pytest.param(20_000, marks=pytest.mark.long)])
 def test_the_rule_deletes_what_the_oracle_sees_replaced_and_no_condition_is_in_vain(many: int) -> None:
     """Nothing is lost; and without any one of its conditions, something is."""
     caught, counted = Counter[str](), Counter[str]()
@@ -283,13 +283,11 @@ def test_no_device_loses_a_push_whatever_its_world_is(
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("part", range(2))
-def test_no_device_loses_a_push_in_10_000_worlds(
-    tmp_path: Path, run: Run, serve: Serve, environment: pytest.MonkeyPatch, part: int
+def test_no_device_loses_a_push_in_5_000_worlds(
+    tmp_path: Path, run: Run, serve: Serve, environment: pytest.MonkeyPatch
 ) -> None:
     for number in range(5):
-        seed = SEED + 100 * part + number
-        world, told = retire_all(tmp_path / str(number), run, serve, environment, seed, 1_000)
+        world, told = retire_all(tmp_path / str(number), run, serve, environment, SEED + number, 1_000)
         check(world, told, 1_000, 0.1)
 
 

@@ -1,4 +1,4 @@
-"""A million alerts: each push error once, in memory that does not grow, whatever is killed meanwhile."""
+"""Hundreds of thousands of alerts: each push error once, in memory that does not grow, whatever is killed meanwhile."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from tests.whole import ending, program, wait_until
 
 pytestmark = pytest.mark.long
 
-KILLS = 5
+KILLS = 4
+FEW, MANY = 150_000, 600_000
 
 
 def groups(many: int) -> list[dict[str, object]]:
@@ -44,12 +45,12 @@ def peak(folder: Path) -> int:
     return int(kilobytes)
 
 
-def test_a_million_are_read_once_each_in_flat_memory_though_killed(tmp_path: Path, monitored: Monitored) -> None:
-    few = monitored(alerts_world(*groups(250_000)))  # enough for as many windows side by side
+def test_all_are_read_once_each_in_flat_memory_though_killed(tmp_path: Path, monitored: Monitored) -> None:
+    few = monitored(alerts_world(*groups(FEW)))  # enough for as many windows side by side
     small = peak(tmp_path / "few")
     assert few.world.requests < 1_000
     server = monitored(
-        alerts_world(*groups(1_000_000)), faults=Faults(seed=7, rate=0.02, kinds=("429", "500", "cut"))
+        alerts_world(*groups(MANY)), faults=Faults(seed=7, rate=0.02, kinds=("429", "500", "cut"))
     )
     chance, kills = random.Random(7), 0
     while kills < KILLS:
@@ -61,10 +62,10 @@ def test_a_million_are_read_once_each_in_flat_memory_though_killed(tmp_path: Pat
         kills += 1
     large = peak(tmp_path / "s")
     facts = read_facts(tmp_path / "s")
-    assert (facts["errors"], facts["incomplete"], facts["note"]) == (700_000, 0, "")
-    assert facts["alerts"] >= 1_000_000
+    assert (facts["errors"], facts["incomplete"], facts["note"]) == (MANY * 7 // 10, 0, "")
+    assert facts["alerts"] >= MANY
     sids = pq.read_table(tmp_path / "s" / "push_errors.parquet", columns=["sid"]).column("sid")
-    assert len(sids) == pc.count_distinct(sids).as_py() == 700_000
+    assert len(sids) == pc.count_distinct(sids).as_py() == MANY * 7 // 10
     assert large < 1.5 * small, f"{small:,} kB, then {large:,} kB"
 
 

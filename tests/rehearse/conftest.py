@@ -16,6 +16,10 @@ from tests.conftest import Run, Serve, tiny_world
 
 POINTS = [name for name, _, _ in scenario.POINTS]
 Make = Callable[..., Path]
+# Of a service whose settings in Conversations are those that it is mapped to.
+UP_TO_DATE = {
+    "new_message": {"enabled": True, "template": "${PARTICIPANT}: ${MESSAGE}", "with_media": {"enabled": True}}
+}
 
 
 @pytest.fixture

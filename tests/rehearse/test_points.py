@@ -12,7 +12,7 @@ import pytest
 from migrate.rehearse.processes import Child
 from tests.conftest import Demo, Run, Serve, service_sid, tiny_world
 from tests.keys import service_account
-from tests.rehearse.conftest import POINTS, Make, reasons, rehearse, verdicts, world
+from tests.rehearse.conftest import POINTS, UP_TO_DATE, Make, reasons, rehearse, verdicts, world
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -53,10 +53,7 @@ def test_a_right_loader_passes_every_point_and_nothing_else_is_touched(
 
 @pytest.mark.long
 def test_a_plan_without_changes_passes_by_its_dry_run_and_what_comes_after_it(run: Run, make: Make) -> None:
-    right = {
-        "new_message": {"enabled": True, "template": "${PARTICIPANT}: ${MESSAGE}", "with_media": {"enabled": True}}
-    }
-    result = rehearse(run, make(tiny_world(conversations=right)), "--fault-rate", "0", "--json")
+    result = rehearse(run, make(tiny_world(conversations=UP_TO_DATE)), "--fault-rate", "0", "--json")
     passed = {"dry run": "passed", "retire": "passed"}
     assert (result.exit_code, verdicts(result)) == (0, dict.fromkeys(POINTS, "skipped") | passed)
     assert set(reasons(result).values()) == {"", "there is nothing to change"}
@@ -91,10 +88,9 @@ def test_a_loader_that_is_done_before_the_kill_is_told_and_passes(
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("seed", range(2))
-def test_the_demo_is_rehearsed_in_time_whatever_fails(run: Run, demo: Demo, temporary: Path, seed: int) -> None:
+def test_the_demo_is_rehearsed_in_time_whatever_fails(run: Run, demo: Demo, temporary: Path) -> None:
     started = time.monotonic()
-    result = rehearse(run, demo.folder, "--seed", seed, "--json")
+    result = rehearse(run, demo.folder, "--seed", 1, "--json")
     assert (result.exit_code, set(verdicts(result).values())) == (0, {"passed"}), result.output
     assert time.monotonic() - started < 120  # it ends; how fast, a shared machine decides
     assert list(json.loads(result.stdout)["limits"]) == ["blockers", "old-snapshot", "switches-off"]
