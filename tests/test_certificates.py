@@ -348,7 +348,7 @@ def test_a_refusal_has_twilios_code_and_speaks_of_the_certificate(
     assert not any(line in done.output for line in certificate().splitlines()[1:-1])
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(st.text(max_size=400), st.text(max_size=400))
 def test_whatever_a_file_has_it_is_refused_or_a_pair(one: str, two: str) -> None:
     begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"

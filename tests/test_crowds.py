@@ -55,7 +55,7 @@ several_parts = st.lists(st.lists(st.tuples(texts, texts), max_size=15), min_siz
 
 
 @given(several_parts, st.integers(1, 4))
-@settings(max_examples=30)
+@settings(max_examples=20)
 def test_crowds_are_what_counting_one_by_one_finds(parts: list[list[Row]], limit: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         assert crowds_of(Path(folder), parts, limit) == naively([row for part in parts for row in part], limit)

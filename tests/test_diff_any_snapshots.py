@@ -177,7 +177,7 @@ def values(said: Any, path: tuple[str, ...] = ()) -> set[tuple[tuple[str, ...], 
     return set() if said is None else {(path, json.dumps(said))}
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(before=chats, after=chats)
 def test_settings_that_differ_are_those_of_which_the_documents_do(before: Any, after: Any) -> None:
     with tempfile.TemporaryDirectory() as folder:

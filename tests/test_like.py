@@ -333,7 +333,7 @@ def configs_of(content: Mapping[str, Mapping[str, Any]]) -> list[ServiceConfig]:
 
 
 @given(edited=CONFIGS, mapped=CONFIGS)
-@settings(max_examples=60)
+@settings(max_examples=25)
 def test_whatever_was_edited_is_carried_over_and_nothing_else(
     edited: dict[str, dict[str, Any]], mapped: dict[str, dict[str, Any]], like_folder: Path
 ) -> None:

@@ -137,7 +137,7 @@ MEDIA_RULES = '[media]\ntemplate = "a # b\\n${MEDIA}: \\u2028"\n'
 
 
 @given(chats, st.sets(st.sampled_from([*default_rules().targets])), st.sampled_from(["", MEDIA_RULES]), st.data())
-@settings(max_examples=30)
+@settings(max_examples=18)
 def test_any_lines_can_be_uncommented_and_all_of_them_are_what_a_rule_trusts(
     chat: Any, asked: set[str], media: str, data: st.DataObject
 ) -> None:
