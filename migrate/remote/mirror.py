@@ -23,7 +23,7 @@ from pathlib import Path
 
 from migrate.model.errors import MigrateError
 from migrate.remote.lease import FOLDER, Lease
-from migrate.remote.store import Entry, Store, StoreError
+from migrate.remote.store import Store, StoreError
 from migrate.runtime.workers import Workers, result_of
 from migrate.storage.synced_log import logs_in
 
@@ -35,7 +35,7 @@ PATIENCE = 300.0  # seconds for which what may pass is tried again
 DOCUMENTS = ("manifest.json", "summary.json", "plan.json")
 # Without one of these, what lies beside it is worth nothing, and would only be in the way of the next run.
 _BESIDE = ("manifest.json", "summary.json")
-TORN = f"{FOLDER}/torn.json"  # while it is there, folders that it names may lack theirs
+TORN = f"{FOLDER}/torn.json"  # in a folder that lacks its document for a while: what is in it by this program
 # What is stored before all else: which accounts a fleet has, and what a person has written into a former folder.
 _EDITED = re.compile(r"(.*/)?[^/]+\.edited-\d+\.[^/]+")
 _FIRST = re.compile(rf"(.*/)?fleet\.json|{_EDITED.pattern}")
@@ -148,9 +148,19 @@ class Mirror:
                 return True
             self._lease.sure()
             first = [name for name in changed if _FIRST.fullmatch(name)]
+            # What lies above folders with documents speaks of them, as reports do, and is stored after them.
+            folders = {_beside(name) for name in view.documents}
+            outer = [
+                name
+                for name in changed
+                if name not in first and any(at.startswith(_beside(name)) and at != _beside(name) for at in folders)
+            ]
             is_whole = self._put(first, view.files)
             torn = self._tear([name for name, _ in said], {*view.files, *self._there})
-            if not self._put([name for name in changed if name not in first], view.files) or not is_whole:
+            if (
+                not self._put([name for name in changed if name not in first and name not in outer], view.files)
+                or not is_whole
+            ):
                 return False
             self._lease.sure()
             for name, data in said:
@@ -162,24 +172,29 @@ class Mirror:
                 self._lease.sure()
                 self._store.remove(name)
                 del self._there[name]
-            if torn:
-                self._store.remove(TORN)
-            return True
+            for mark in torn:
+                self._store.remove(mark)
+            return self._put(outer, view.files)
 
-    def _tear(self, names: Sequence[str], files: Collection[str]) -> bool:
-        """Say which folders lack their document for a while, if any do, and what is in them by this program; and
-        withdraw the documents that are replaced.
+    def _tear(self, names: Sequence[str], files: Collection[str]) -> list[str]:
+        """Mark the folders that lack their document for a while, and withdraw the documents that are replaced.
+
+        A mark names what is in the folder by this program, and is returned by its own way.
         """
-        replaced = [name for name in names if name.rpartition("/")[2] == _REPLACED and name in self._there]
-        lacking = [name for name in names if name.rpartition("/")[2] in _BESIDE and name not in self._there]
-        if torn := [*replaced, *lacking]:
-            beside = [_beside(document) for document in torn]
-            within = sorted(name for name in files if name.startswith(tuple(beside)))
-            self._store.write(TORN, json.dumps({"documents": torn, "files": within}).encode())
-        for name in replaced:
-            self._store.remove(name)
-            del self._there[name]
-        return bool(torn)
+        marks: list[str] = []
+        for name in names:
+            if name.rpartition("/")[2] not in _BESIDE or (name in self._there and not name.endswith(_REPLACED)):
+                continue
+            folder = _beside(name)
+            within = sorted(way.removeprefix(folder) for way in files if way.startswith(folder))
+            marks.append(f"{folder}{TORN}")
+            self._store.write(
+                marks[-1], json.dumps({"document": name.removeprefix(folder), "files": within}).encode()
+            )
+            if name in self._there:
+                self._store.remove(name)
+                del self._there[name]
+        return marks
 
     def _put(self, names: list[str], stamps: Mapping[str, Stamp]) -> bool:
         """Store some files side by side; False where one is gone by now."""
@@ -224,31 +239,27 @@ class Mirror:
         return None if {log.path for log in logs_in(self.folder)} & {self.folder / name for name in found} else said
 
 
-def clear_torn(store: Store, there: Mapping[str, Entry]) -> list[str] | None:
-    """Clear the folders whose storing was cut short before they had their document; None where there are none.
+def clear_torn(store: Store) -> list[str]:
+    """Clear the folders whose storing was cut short before they had their document.
 
     What a person has written is kept first, under a name that goes by its content; returned is the way to each.
     """
-    said = store.read(TORN)
-    if said is None:
-        return None
-    try:
-        torn = json.loads(said)
-        documents, files = [str(name) for name in torn["documents"]], {str(name) for name in torn["files"]}
-    except (ValueError, TypeError, LookupError):
-        documents, files = [], set()
-    kept: list[str] = []
-    for document in documents:
-        if document in there:
-            continue
-        for way in sorted(way for way in files & {*there} if way.startswith(_beside(document))):
+    there, kept = store.objects(), list[str]()
+    for mark in [way for way in there if way == TORN or way.endswith(f"/{TORN}")]:
+        folder = mark.removesuffix(TORN)
+        try:
+            said = json.loads(store.read(mark) or b"")
+            document, files = f"{folder}{said['document']}", {f"{folder}{name}" for name in said["files"]}
+        except (ValueError, TypeError, LookupError):
+            document, files = "", set()
+        for way in sorted(files & {*there}) if document not in there else ():
             if _EDITED.fullmatch(way):
                 data = store.read(way) or b""
                 stem, _, suffix = way.rpartition(".")
                 kept.append(f"{KEPT}/{stem}.{hashlib.sha256(data).hexdigest()[:12]}.{suffix}")
                 store.write(kept[-1], data)
             store.remove(way)
-    store.remove(TORN)
+        store.remove(mark)
     return kept
 
 

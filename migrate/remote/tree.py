@@ -159,11 +159,9 @@ class WorkingTree:
         place.lease = Lease(place.store, self._say)
         place.lease.take()
         try:
+            for way in clear_torn(place.store):
+                self._say(f"An interrupted command was cleared away; its edits are in {place.store.url}/{way}")
             there = _listed(place.store)
-            if (kept := clear_torn(place.store, there)) is not None:
-                there = _listed(place.store)
-                for way in kept:
-                    self._say(f"An interrupted command was cleared away; its edits are in {place.store.url}/{way}")
             self._get(place, there)
             place.mirror = Mirror(place.path, place.store, place.lease, self._stop)
             place.mirror.begin(there)

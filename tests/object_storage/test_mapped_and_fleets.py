@@ -54,6 +54,27 @@ def test_a_mapping_whose_storing_is_cut_short_is_made_by_the_same_command(
     assert {name: data for name, data in there.items() if ".edited-" not in name and ".kept/" not in name} == here
 
 
+@pytest.mark.parametrize("number", [4, 8, 16])
+def test_a_run_that_is_cut_short_is_gone_on_with_by_the_commands_that_it_is_made_of(
+    bucket: Bucket, run: Run, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr(mirror, "PATIENCE", 0.1)
+    monkeypatch.setattr(store, "_TRIES", 1)
+    out = f"{bucket.url}/night"
+    bucket.faults.wants = puts_after(bucket, number)
+    assert run("run", "--replay", "demo", "--out", out).exit_code == 1
+    bucket.faults.wants = lambda method, path: False
+    keys = bucket.objects()
+    assert not ({"night/report.html", "night/report.md"} & keys.keys()) or "night/plan.json" in keys
+    again = run("run", "--replay", "demo", "--out", out)
+    if again.exit_code:
+        assert f"continue with: chat-migrate map {out}/snapshot --out MAPPED" in again.stderr
+        assert run("map", f"{out}/snapshot", "--out", f"{out}/mapped").exit_code == 0
+        load = ("load", f"{out}/mapped", "--replay", "demo", "--plan-out", f"{out}/plan.json")
+        assert run(*load, "--report", f"{out}/report.html").exit_code == 0
+    assert {"night/report.html", "night/plan.json", "night/mapped/summary.json"} <= bucket.objects().keys()
+
+
 @pytest.mark.long
 def test_a_fleet_lies_in_a_store_and_is_applied_from_this_machine(
     bucket: Bucket, run: Run, environment: pytest.MonkeyPatch

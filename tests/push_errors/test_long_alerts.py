@@ -49,9 +49,7 @@ def test_all_are_read_once_each_in_flat_memory_though_killed(tmp_path: Path, mon
     few = monitored(alerts_world(*groups(FEW)))  # enough for as many windows side by side
     small = peak(tmp_path / "few")
     assert few.world.requests < 1_000
-    server = monitored(
-        alerts_world(*groups(MANY)), faults=Faults(seed=7, rate=0.02, kinds=("429", "500", "cut"))
-    )
+    server = monitored(alerts_world(*groups(MANY)), faults=Faults(seed=7, rate=0.02, kinds=("429", "500", "cut")))
     chance, kills = random.Random(7), 0
     while kills < KILLS:
         stop_at = server.world.requests + chance.randint(60, 260)
