@@ -168,7 +168,8 @@ def refuse_unfit(names: Mapping[str, object], url: str) -> None:
     """Raise `RefusedError` for objects whose names are no ways to files within a folder."""
     for name in names:
         parts = name.split("/")
-        if {"", ".", ".."} & {*parts} or "\\" in name or "\0" in name:
+        is_both = any("/".join(parts[:depth]) in names for depth in range(1, len(parts)))  # a file and a folder
+        if {"", ".", ".."} & {*parts} or "\\" in name or "\0" in name or is_both:
             raise RefusedError(
                 f"{url} holds an object whose name is no file's: {name!r}",
                 remedy="Name a folder of chat-migrate's own",

@@ -189,9 +189,13 @@ def test_places_that_are_none_are_refused_in_one_line(bucket: Bucket, run: Run) 
         assert told in refused.stderr, refused.stderr
         assert "secret@" not in refused.stderr
     bucket.client.put_object(Bucket=bucket.name, Key="odd/a/../../b", Body=b"x")
-    refused = run("show", f"{bucket.url}/odd")
-    assert refused.exit_code == 4
-    assert "an object whose name is no file's" in refused.stderr
+    bucket.client.put_object(Bucket=bucket.name, Key="both/a", Body=b"x")
+    bucket.client.put_object(Bucket=bucket.name, Key="both/a/b", Body=b"x")
+    for folder in ("odd", "both"):
+        refused = run("extract", "--replay", "demo", "--out", f"{bucket.url}/{folder}")
+        assert refused.exit_code == 4
+        assert "an object whose name is no file's" in refused.stderr
+    assert {"odd/a/../../b", "both/a", "both/a/b"} <= bucket.objects().keys()
     bucket.client.put_object(Bucket=bucket.name, Key=f"long/{'x' * 300}", Body=b"x")
     refused = run("show", f"{bucket.url}/long")
     assert refused.exit_code == 1
