@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -91,9 +92,20 @@ def plan_page(plan: Plan, refusals: wording.Refusals, *, dry_run: bool = True) -
     )
 
 
-@cache
+_compiling = threading.Lock()
+
+
 def template(name: str) -> Template:
-    """A template beside this module, that escapes whatever it is given."""
+    """A template beside this module, that escapes whatever it is given.
+
+    To compile it takes longer than to fill it, so of several accounts' threads one does, and the others wait.
+    """
+    with _compiling:
+        return _compiled(name)
+
+
+@cache
+def _compiled(name: str) -> Template:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_shown
     )
