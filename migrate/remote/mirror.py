@@ -133,48 +133,41 @@ class Mirror:
             if not self.folder.is_dir():  # nothing was made yet; no command removes a folder as a whole
                 return True
             view = self._view()
-            if view is None:
-                return False
-            others = [name for name in view.files if name not in view.documents and name not in view.logs]
-            changed = [name for name in others if self._there.get(name) != view.files[name]]
-            said = [
-                (name, data)
-                for part in (view.logs, view.documents)
-                for name, data in sorted(part.items(), key=lambda item: _rank(item[0]))
-                if self._there.get(name) != view.files[name]
-            ]
-            gone = sorted({*self._there} - {*view.files}, key=_rank)
-            if not changed and not said and not gone:
-                return True
+            return view is not None and self._store_view(view)
+
+    def _store_view(self, view: _View) -> bool:
+        """Store what is otherwise than it was, in its order; False where a file is gone by now."""
+        changed = [name for name in view.files if self._there.get(name) != view.files[name]]
+        said = {**view.logs, **view.documents}
+        spoken = sorted(
+            (name for name in changed if name in said), key=lambda name: (name in view.documents, _rank(name))
+        )
+        gone = sorted({*self._there} - {*view.files}, key=_rank)
+        if not changed and not gone:
+            return True
+        # What lies above folders with documents speaks of them, as reports do, and is stored after them.
+        folders = {_beside(name) for name in view.documents}
+        parts: dict[str, list[str]] = {"first": [], "inner": [], "outer": []}
+        for name in changed:
+            if name not in said:
+                is_above = any(each != _beside(name) and each.startswith(_beside(name)) for each in folders)
+                parts["first" if _FIRST.fullmatch(name) else "outer" if is_above else "inner"].append(name)
+        is_whole = self._put(parts["first"], view.files)
+        marks = self._tear(spoken, {*view.files, *self._there})
+        if not self._put(parts["inner"], view.files) or not is_whole:
+            return False
+        for name in spoken:
             self._lease.sure()
-            first = [name for name in changed if _FIRST.fullmatch(name)]
-            # What lies above folders with documents speaks of them, as reports do, and is stored after them.
-            folders = {_beside(name) for name in view.documents}
-            outer = [
-                name
-                for name in changed
-                if name not in first and any(at.startswith(_beside(name)) and at != _beside(name) for at in folders)
-            ]
-            is_whole = self._put(first, view.files)
-            torn = self._tear([name for name, _ in said], {*view.files, *self._there})
-            if (
-                not self._put([name for name in changed if name not in first and name not in outer], view.files)
-                or not is_whole
-            ):
-                return False
+            self._store.write(name, said[name])
+            self._there[name] = view.files[name]
+            self.stored += 1
+        for name in gone:
             self._lease.sure()
-            for name, data in said:
-                self._lease.sure()
-                self._store.write(name, data)
-                self._there[name] = view.files[name]
-                self.stored += 1
-            for name in gone:
-                self._lease.sure()
-                self._store.remove(name)
-                del self._there[name]
-            for mark in torn:
-                self._store.remove(mark)
-            return self._put(outer, view.files)
+            self._store.remove(name)
+            del self._there[name]
+        for mark in marks:
+            self._store.remove(mark)
+        return self._put(parts["outer"], view.files)
 
     def _tear(self, names: Sequence[str], files: Collection[str]) -> list[str]:
         """Mark the folders that lack their document for a while, and withdraw the documents that are replaced.
@@ -185,6 +178,7 @@ class Mirror:
         for name in names:
             if name.rpartition("/")[2] not in _BESIDE or (name in self._there and not name.endswith(_REPLACED)):
                 continue
+            self._lease.sure()
             folder = _beside(name)
             within = sorted(way.removeprefix(folder) for way in files if way.startswith(folder))
             marks.append(f"{folder}{TORN}")
