@@ -23,6 +23,9 @@ T = TypeVar("T")
 EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "abfs": "azure", "az": "azure", "abfss": "azure"}
 _TRIES = 4  # of what the caller waits for
 _CONNECT, _READ = 10, 60  # seconds
+# A store has so many seconds for each thing that it is asked, and more for what is long. The stores' libraries have
+# no such limit: what waits for leave to send its content is under none of theirs.
+MOST_SECONDS, SLOWEST = 120, 50_000  # and bytes a second
 _FULL = re.compile(r"quota|storagefull|insufficientstorage|nospace|limitexceeded", re.IGNORECASE)
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9]{2,40}")
@@ -88,7 +91,7 @@ class Store:
 
         def ask() -> Entry | None:
             try:
-                facts = self._system.info(self._path)
+                facts = self._call("info", self._path)
             except FileNotFoundError as error:
                 _refuse_no_bucket(error)
                 return None
@@ -96,10 +99,10 @@ class Store:
 
         return self._asked("read", ask)
 
-    def get(self, way: str, path: Path) -> None:
-        """Bring an object into a file of this user alone. `way` is empty for the object at the URL itself."""
+    def get(self, way: str, path: Path, size: int) -> None:
+        """Bring an object of so many bytes into a private file; `way` is empty for that at the URL itself."""
         make_private_folder(path.parent)
-        self._asked("read", lambda: self._system.get_file(_joined(self._path, way), str(path)))
+        self._asked("read", lambda: self._call("get_file", _joined(self._path, way), str(path), size=size))
         if IS_POSIX:
             path.chmod(0o600)
 
@@ -107,18 +110,19 @@ class Store:
         """Store a file; an object of that name is replaced as a whole. Raises `FileNotFoundError` if it is gone."""
         if not path.exists():
             raise FileNotFoundError(errno.ENOENT, "gone", str(path))
-        self._once("write", lambda: self._system.put_file(str(path), _joined(self._path, way)))
+        size = path.stat().st_size
+        self._once("write", lambda: self._call("put_file", str(path), _joined(self._path, way), size=size))
 
     def write(self, way: str, data: bytes) -> None:
         """Store some bytes; an object of that name is replaced as a whole."""
-        self._once("write", lambda: self._system.pipe_file(_joined(self._path, way), data))
+        self._once("write", lambda: self._call("pipe_file", _joined(self._path, way), data, size=len(data)))
 
     def read(self, way: str) -> bytes | None:
         """What an object holds; None where there is none."""
 
         def ask() -> bytes | None:
             try:
-                data: bytes = self._system.cat_file(_joined(self._path, way))
+                data: bytes = self._call("cat_file", _joined(self._path, way))
             except FileNotFoundError as error:
                 _refuse_no_bucket(error)
                 return None
@@ -131,7 +135,7 @@ class Store:
 
         def ask() -> None:
             try:
-                self._system.rm_file(_joined(self._path, way))
+                self._call("rm_file", _joined(self._path, way))
             except FileNotFoundError as error:
                 _refuse_no_bucket(error)
 
@@ -140,11 +144,17 @@ class Store:
     def _find(self, place: str) -> dict[str, Any]:
         self._system.invalidate_cache()
         try:
-            found = self._system.find(place, detail=True)
+            found = self._call("find", place, detail=True)
         except FileNotFoundError as error:
             _refuse_no_bucket(error)
             return {}
         return dict(found) if isinstance(found, Mapping) else {}
+
+    def _call(self, name: str, *arguments: Any, size: int = 0, **options: Any) -> Any:
+        """Call a method of fsspec's; one that takes too long is cancelled."""
+        if self._system.async_impl:
+            options["timeout"] = MOST_SECONDS + size // SLOWEST
+        return getattr(self._system, name)(*arguments, **options)
 
     def _once(self, doing: str, ask: Callable[[], T]) -> T:
         with _told(self.url, doing):

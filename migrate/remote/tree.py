@@ -118,8 +118,8 @@ class WorkingTree:
             make_private_folder(place.path.parent)
             if writes and not is_file:
                 self._claim(place)
-            elif place.store.entry():
-                place.store.get("", place.path)
+            elif entry := place.store.entry():
+                place.store.get("", place.path, entry.size)
                 place.stamp = _stamp(place.path)
             else:
                 self._read(place)
@@ -186,7 +186,9 @@ class WorkingTree:
         if size > MUCH:
             self._say(f"Bringing {len(there):,} files, {size / 1e6:,.0f} MB, from {place.store.url}")
         with Workers(THREADS, "bring") as workers:
-            jobs = [workers.submit(place.store.get, way, place.path / way) for way in there]
+            jobs = [
+                workers.submit(place.store.get, way, place.path / way, entry.size) for way, entry in there.items()
+            ]
             for job in jobs:
                 result_of(job)
 

@@ -104,6 +104,22 @@ def test_what_could_not_be_stored_is_kept_on_this_machine_and_found_again(
 
 
 @pytest.mark.long
+def test_a_store_that_stalls_ends_it_in_one_line_once_it_was_waited_for(
+    bucket: Bucket, run: Run, serve: Serve, often: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "MOST_SECONDS", 1)
+    served(serve)
+    bucket.faults.wants, bucket.faults.seconds, bucket.faults.status = puts_after(bucket, 1), 5, 503
+    out = f"{bucket.url}/snapshot"
+    failed = run("extract", "--out", out, "--page-size", "5")
+    assert failed.exit_code == 1, failed.output
+    assert f"Cannot write {out}: the store did not answer in time" in failed.stderr
+    assert f"Then resume with: chat-migrate extract --out {out}" in failed.stderr
+    bucket.faults.wants = lambda method, path: False
+    assert run("extract", "--out", out, "--page-size", "5").exit_code == 0
+
+
+@pytest.mark.long
 def test_a_store_that_fails_now_and_then_is_asked_again(
     bucket: Bucket, run: Run, serve: Serve, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
