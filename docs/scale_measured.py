@@ -112,7 +112,7 @@ class Run:
 
 @cache
 def recorded(file: Path = FILE) -> tuple[str, dict[str, Run]]:
-    """The machine, and the runs of a record by their name. Raises `ValueError` for what is none, or not whole."""
+    """The machine, and the runs of a record by their name. Raises `ValueError` if it is incomplete, or no record."""
     try:
         found = json.loads(file.read_text("utf-8"))
         runs = {name: Run.read(run) for name, run in found["runs"].items()}

@@ -63,7 +63,6 @@ class Mirror:
     def __init__(self, folder: Path, store: Store, lease: Lease, failed: Callable[[], None]) -> None:
         self.folder = folder
         self.error: MigrateError | None = None
-        self.stored = 0  # files
         self._store = store
         self._lease = lease
         self._failed = failed
@@ -160,7 +159,6 @@ class Mirror:
             self._lease.sure()
             self._store.write(name, said[name])
             self._there[name] = view.files[name]
-            self.stored += 1
         for name in gone:
             self._lease.sure()
             self._store.remove(name)
@@ -200,7 +198,6 @@ class Mirror:
             except FileNotFoundError:
                 return False
             self._there[name] = stamps[name]
-            self.stored += 1
             return True
 
         with Workers(THREADS, "store") as workers:
