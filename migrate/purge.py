@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from migrate.map.mapped_bindings import PART
 from migrate.map.mapped_folder import BINDINGS, SUMMARY, open_mapped
 from migrate.model.errors import MigrateError, RefusedError, reason_of
 from migrate.snapshot.checkpoint import CHECKPOINT
@@ -24,12 +25,11 @@ from migrate.verify.coverage_folder import SCRATCH, WORK, run_time
 
 _FIXED = {NAME, CHECKPOINT, REJECTED, "services.parquet", "credentials.parquet", PUSH_ERRORS_FILE}
 _SERVICE = r"service_sid=IS[0-9a-fA-F]{32}"
-# What an unfinished snapshot has, named by a line of its checkpoint or not yet; and what a mapped folder has.
+# What an unfinished snapshot has, named by a line of its checkpoint or not yet.
 _UNFINISHED = re.compile(
     rf"{BINDINGS_FOLDER}/{_SERVICE}/(chat|conversations)-[a-z0-9-]+\.parquet"
     rf"|{re.escape(PUSH_ERRORS_WORK)}/(windows\.jsonl|part-[0-9T-]+\.parquet)"
 )
-_MAPPED = re.compile(rf"{_SERVICE}/part-[0-9]+\.parquet")
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,8 @@ def _mapped(path: Path) -> Kept:
         as_of = datetime.fromisoformat(open_mapped(path).summary.as_of)
     except (MigrateError, OSError):
         obstacle = "its summary.json or push-config.yaml cannot be read"
-        return Kept(bindings, "mapped", None, _size(bindings, _MAPPED), obstacle)
-    own, foreign = _files(bindings, _MAPPED.fullmatch)
+        return Kept(bindings, "mapped", None, _size(bindings, PART), obstacle)
+    own, foreign = _files(bindings, PART.fullmatch)
     return Kept(bindings, "mapped", as_of, sum(file.lstat().st_size for file in own), _obstacle(foreign))
 
 
@@ -170,7 +170,7 @@ def remove(kept: Kept) -> None:
         if is_file:
             kept.path.unlink()
             return
-        own, foreign = _files(kept.path, _named(kept.path) if kept.kind == "snapshot" else _MAPPED.fullmatch)
+        own, foreign = _files(kept.path, _named(kept.path) if kept.kind == "snapshot" else PART.fullmatch)
         if foreign:
             raise RefusedError(f"{kept.path} was left alone: {_obstacle(foreign)}", remedy="Move that away first")
         # The manifest goes last: without it what is left of a removal that was killed would not be found again.

@@ -13,6 +13,7 @@ import pytest
 
 from migrate.map.explain import explain
 from migrate.map.explanation import Explanation
+from migrate.map.mapped_bindings import parts_in
 from tests.conftest import CASSETTE, Demo, Run, Serve, service_sid, tiny_world
 from tests.snapshots import binding, credential, credential_sid, write_snapshot
 
@@ -175,7 +176,7 @@ def test_nothing_is_told_from_a_folder_that_was_changed(tmp_path: Path, run: Run
     assert "rules.toml cannot be read" in told("absent")
     (tmp_path / "bytes" / "rules.toml").write_bytes(b"\xff")
     assert "rules.toml cannot be read" in told("bytes")
-    path = tmp_path / "rows" / "bindings" / f"service_sid={SERVICE}" / "part-00000.parquet"
+    (path,) = parts_in(tmp_path / "rows")
     table = pq.read_table(path, partitioning=None)
     outcomes = table.column("outcome").to_pylist()
     changed = table.set_column(
@@ -183,12 +184,12 @@ def test_nothing_is_told_from_a_folder_that_was_changed(tmp_path: Path, run: Run
     )
     pq.write_table(changed, path)
     assert "not as they were mapped" in told("rows")
-    path = tmp_path / "torn" / "bindings" / f"service_sid={SERVICE}" / "part-00000.parquet"
+    (path,) = parts_in(tmp_path / "torn")
     path.write_bytes(path.read_bytes()[:100])
     assert "not as they were mapped" in told("torn")
-    (tmp_path / "missing" / "bindings" / f"service_sid={SERVICE}" / "part-00000.parquet").unlink()
+    parts_in(tmp_path / "missing")[0].unlink()
     assert "not as they were mapped" in told("missing")
-    path = tmp_path / "other" / "bindings" / f"service_sid={SERVICE}" / "part-00000.parquet"
+    (path,) = parts_in(tmp_path / "other")
     pq.write_table(table.select(["sid"]), path)
     assert "not as they were mapped" in told("other")
 

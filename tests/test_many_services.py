@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import migrate
+import migrate.review
+from migrate.diff import partition as diff_partition
+from migrate.diff.partition import OF_MAPPED
 from migrate.map.bindings import NEEDED, Mapper
 from migrate.map.counts import TaskCounts
 from migrate.map.credentials import Credentials
+from migrate.map.mapped_bindings import find_bindings_of, parts_by_service, parts_in
+from migrate.map.mapped_folder import open_mapped
 from migrate.map.mapping import map_some
 from migrate.map.rules_toml import default_rules
 from migrate.map.sharing import read_together
-from migrate.map.small_services import SYNCS, TaskTogether, map_together, settle_all
 from migrate.map.small_services import Service as SmallService
-from migrate.model.errors import InputError, InterruptedRunError
-from migrate.model.schemas import BINDINGS, MAPPED_BINDINGS, PENDING
-from migrate.runtime import interrupts
+from migrate.map.small_services import TaskTogether, map_together
+from migrate.model.errors import InputError
+from migrate.model.schemas import BINDINGS, MAPPED_BINDINGS, MAPPED_FILE, PENDING
 from migrate.storage import database
 from migrate.storage.database import FullMemoryError
 from migrate.verify import partition
@@ -146,22 +154,18 @@ def test_a_part_in_the_folder_of_another_service_is_an_error_and_not_left_out(tm
         read_together(paths, NEEDED, 5, tmp_path)
 
 
-def rows_of(mapped: Path) -> dict[str, list[dict[str, Any]]]:
-    """The mapped bindings of each service, in their order."""
-    return rows_in(mapped / "bindings")
-
-
-def rows_in(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """The rows of mapped files, by their folder."""
+def rows_of(parts: Iterable[Path]) -> dict[str, list[dict[str, Any]]]:
+    """The mapped bindings of each service in some files, in their order."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for path in sorted(folder.rglob("*.parquet")):
+    for path in parts:
         with pq.ParquetFile(path) as file:
-            assert file.schema_arrow == MAPPED_BINDINGS
-            found.setdefault(path.parent.name, []).extend(file.read().to_pylist())
+            assert file.schema_arrow == MAPPED_FILE
+            for row in file.read().to_pylist():
+                found.setdefault(row["service_sid"], []).append(row)
     return found
 
 
-def test_a_small_service_becomes_what_it_would_alone_and_in_files_of_its_own(
+def test_a_small_service_becomes_what_it_would_alone(
     tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kinds: list[Mapping[str, Any]] = [
@@ -185,16 +189,115 @@ def test_a_small_service_becomes_what_it_would_alone_and_in_files_of_its_own(
         with monkeypatch.context() as patch:
             for name, value in changes.items():
                 patch.setattr(f"migrate.map.mapping.{name}", value)
-            assert run("map", tmp_path / "s", "--out", tmp_path / way).exit_code == 0
+            done = run("map", tmp_path / "s", "--out", tmp_path / way, "--csv", tmp_path / f"{way}.csv")
+            assert done.exit_code == 0, done.output
     first, *others = ways
-    for other in others:
-        assert rows_of(tmp_path / first) == rows_of(tmp_path / other)
-        for name in ("summary.json", "push-config.yaml"):
-            assert (tmp_path / first / name).read_bytes() == (tmp_path / other / name).read_bytes()
-    for path in (tmp_path / first).rglob("*.parquet"):
-        names = {row["identity"] for row in pq.ParquetFile(path).read().to_pylist() if row["identity"]}
-        content = path.read_bytes()
-        assert not [n for n in range(700) if (who := binding(n)["identity"]) not in names and who.encode() in content]
+    in_folders(tmp_path / first, tmp_path / "as before")
+    total = sum(3 + 14 * (n % 2) for n in range(len(sids) - 1))
+    for other in (*others, "as before"):
+        if other != "as before":
+            assert rows_of(parts_in(tmp_path / first)) == rows_of(parts_in(tmp_path / other))
+            assert (tmp_path / f"{first}.csv").read_bytes() == (tmp_path / f"{other}.csv").read_bytes()
+            for name in ("summary.json", "push-config.yaml"):
+                assert (tmp_path / first / name).read_bytes() == (tmp_path / other / name).read_bytes()
+        for together in (partition.SERVICES_TOGETHER, 2, 1):
+            monkeypatch.setattr(partition, "SERVICES_TOGETHER", together)
+            done = run("diff", tmp_path / first, tmp_path / other, "--json")
+            assert done.exit_code == 0, done.output
+            bindings = json.loads(done.stdout)["bindings"]
+            assert (bindings["total"]["same"], bindings["total"]["before"], bindings["total"]["after"]) == (
+                total,
+            ) * 3
+            assert len(bindings["services"]) == len(sids) - 1
+
+
+def in_folders(mapped: Path, copy: Path) -> None:
+    """The same mapped folder with a folder of files for each service, as it was before services shared files."""
+    shutil.copytree(mapped, copy, ignore=shutil.ignore_patterns("*.parquet"))
+    for sid, rows in rows_of(parts_in(mapped)).items():
+        folder = copy / "bindings" / f"service_sid={sid}"
+        folder.mkdir()
+        pq.write_table(pa.Table.from_pylist(rows, schema=MAPPED_BINDINGS), folder / "part-00000.parquet")
+
+
+def test_mapped_bindings_are_read_with_their_service_by_whatever_reads_parquet(tmp_path: Path) -> None:
+    """The same as from folders of services, small ones beside one that has files of its own."""
+    sids = [service_sid(number) for number in (3, 1, 2)]
+    of_each = {sid: [[binding(100 * n + row) for row in range(30 if n == 1 else 2)]] for n, sid in enumerate(sids)}
+    write_snapshot(tmp_path / "s", {sid: {"friendly_name": sid} for sid in sids}, of_each)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("migrate.map.mapping.BATCH_ROWS", 10)
+        migrate.map_snapshot(tmp_path / "s", tmp_path / "m")
+    in_folders(tmp_path / "m", tmp_path / "before")
+    assert {path.name for path in parts_in(tmp_path / "m")} == {
+        f"{service_sid(1)}-00000.parquet",
+        f"{service_sid(2)}-and-others.parquet",
+    }
+    expected = {(sid, row["sid"]) for sid, parts in of_each.items() for part in parts for row in part}
+    for mapped in (tmp_path / "m", tmp_path / "before"):
+        frame = pd.read_parquet(mapped / "bindings")
+        assert str(frame["service_sid"].dtype) == "category"
+        assert set(zip(frame["service_sid"], frame["sid"], strict=True)) == expected
+        files = str(mapped / "bindings" / "**" / "*.parquet")
+        assert set(duckdb.execute(f"SELECT service_sid, sid FROM read_parquet('{files}')").fetchall()) == expected
+        for sid in sids:
+            (row,) = find_bindings_of(open_mapped(mapped), sid, [of_each[sid][0][0]["sid"]])
+            assert row["service_sid"] == sid
+        review = migrate.review.open_mapped(mapped)
+        assert {(sid, n) for sid, n in review.bindings["service_sid"].value_counts().items()} == {
+            (sid, len(parts[0])) for sid, parts in of_each.items()
+        }
+
+
+def test_a_comparison_by_halves_of_services_that_share_files_has_each_binding_once(tmp_path: Path) -> None:
+    sids = [service_sid(number) for number in range(1, 6)]
+    for name, numbers in (("a", range(5)), ("b", range(1, 6))):
+        of_each = {sid: [[binding(number)] for number in numbers] for sid in sids}
+        write_snapshot(tmp_path / name / "s", {sid: {"friendly_name": sid} for sid in sids}, of_each)
+        migrate.map_snapshot(tmp_path / name / "s", tmp_path / name / "m")
+    then, now = (parts_by_service(open_mapped(tmp_path / name / "m")) for name in "ab")
+    (whole,) = diff_partition.partitions([ServiceParts(sid, then[sid], now[sid]) for sid in sids], OF_MAPPED)
+    pieces = [whole]
+    while len(pieces) < 2 * len(sids):
+        pieces = [half for piece in pieces for half in piece.halves()]
+    found: dict[str, diff_partition.Tally] = {}
+    for piece in pieces:
+        for sid, tally in diff_partition.compare_partition(piece).items():
+            found.setdefault(sid, diff_partition.Tally({}, {})).add(tally)
+    assert found == diff_partition.compare_partition(whole)
+    assert {
+        sid: (
+            sum(one.new for one in tally.types.values()),
+            sum(one.gone for one in tally.types.values()),
+            sum(one.same for one in tally.types.values()),
+        )
+        for sid, tally in found.items()
+    } == dict.fromkeys(sids, (1, 1, 4))
+
+
+@pytest.mark.parametrize("damage", ["lost", "torn", "of another service", "without services"])
+def test_shared_files_that_are_not_as_they_were_mapped_are_refused(tmp_path: Path, run: Run, damage: str) -> None:
+    sids = [service_sid(number) for number in range(1, 4)]
+    write_snapshot(tmp_path / "s", {sid: {} for sid in sids}, {sid: [[binding(n)]] for n, sid in enumerate(sids)})
+    migrate.map_snapshot(tmp_path / "s", tmp_path / "m")
+    shutil.copytree(tmp_path / "m", tmp_path / "n")
+    (path,) = parts_in(tmp_path / "m")
+    table = pq.read_table(path)
+    if damage == "lost":
+        path.unlink()
+    elif damage == "torn":
+        path.write_bytes(path.read_bytes()[:99])
+    elif damage == "of another service":
+        named = pa.array([sids[0]] * len(table)).dictionary_encode()
+        pq.write_table(table.set_column(table.schema.get_field_index("service_sid"), "service_sid", named), path)
+    else:
+        pq.write_table(table.drop_columns(["service_sid"]), path)
+    for words in (["diff", tmp_path / "m", tmp_path / "n"], ["explain", tmp_path / "m", binding(1)["sid"]]):
+        done = run(*words)
+        if words[0] == "explain" and damage == "of another service":
+            continue  # it tells of the binding that it has found
+        assert (done.exit_code, done.stderr.count("\n")) == (1, 1), done.output
+        assert "not as they were mapped" in done.stderr
 
 
 sides = st.lists(
@@ -317,10 +420,8 @@ def test_texts_that_are_too_long_for_the_memory_are_mapped_by_fewer_services(
         map_together(task)
     found = map_some(task)
     assert {sid: counts.rows for sid, counts in found.counts.items()} == {service.sid: 20 for service in services}
-    written = {sid: rows for folder in found.folders for sid, rows in rows_in(folder).items()}
-    assert {sid.partition("=")[2]: len(rows) for sid, rows in written.items()} == {
-        service.sid: 20 for service in services
-    }
+    written = rows_of(path for folder in found.folders for path in folder.iterdir())
+    assert {sid: len(rows) for sid, rows in written.items()} == {service.sid: 20 for service in services}
 
 
 def test_texts_that_are_too_long_for_the_memory_are_compared_by_fewer_services(
@@ -340,20 +441,3 @@ def test_texts_that_are_too_long_for_the_memory_are_compared_by_fewer_services(
     assert compared(services, tmp_path, memory_limit="16MB") == expected
     assert opened[0] == 8
     assert len(opened) > 1
-
-
-def test_files_are_not_synced_any_more_once_the_process_was_asked_to_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def slow(path: Path) -> None:
-        synced.append(path)
-        monkeypatch.setattr(interrupts._state, "stopping", True)
-
-    synced: list[Path] = []
-    files = [tmp_path / str(number) for number in range(500)]
-    for path in files:
-        path.touch()
-    monkeypatch.setattr("migrate.map.small_services.settle", slow)
-    with pytest.raises(InterruptedRunError):
-        settle_all(files)
-    assert len(synced) <= 2 * SYNCS

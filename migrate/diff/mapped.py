@@ -26,14 +26,14 @@ from migrate.diff.values import (
     outcome_changes,
     service_changes,
 )
+from migrate.map.mapped_bindings import parts_by_service
 from migrate.map.mapped_folder import BINDINGS, RULES, Mapped, open_mapped
 from migrate.map.rules_toml import load_rules
 from migrate.model.documents import builtins
-from migrate.model.errors import InputError
 from migrate.model.finding import Finding
 from migrate.model.proposal import Proposal
 from migrate.model.push_config import Settings
-from migrate.verify.partition import PartFiles, ServiceParts
+from migrate.verify.partition import ServiceParts
 
 STATED, NOT_STATED, LEFT_OUT = "stated", "not stated", "left out"
 
@@ -147,30 +147,8 @@ def _bindings(
     ]
     if purged:
         return (), (f"The bindings are not compared: {' and '.join(purged)} no longer has any (purge removes them)",)
-    before, after = _parts(then), _parts(now)
+    before, after = parts_by_service(then), parts_by_service(now)
     parts = (
         ServiceParts(sid, before.get(sid, ()), after.get(sid, ())) for sid in sorted(before.keys() | after.keys())
     )
     return compare_bindings(parts, names, OF_MAPPED, executor), ()
-
-
-def _parts(mapped: Mapped) -> dict[str, PartFiles]:
-    """The Parquet parts of each service. Raises `InputError` where they are not as many rows as were mapped."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    found: dict[str, list[tuple[Path, int]]] = {}
-    try:
-        for path in sorted((mapped.folder.absolute() / BINDINGS).glob("service_sid=*/*.parquet")):
-            sid = path.parent.name.partition("=")[2]
-            found.setdefault(sid, []).append((path, pq.read_metadata(path).num_rows))
-        rows = {sid: sum(number for _, number in parts) for sid, parts in found.items()}
-        mapped_rows = {one["service_sid"]: one["bindings"] for one in mapped.summary.services if one["bindings"]}
-        whole = {sid: number for sid, number in rows.items() if number} == mapped_rows
-    except (pa.ArrowException, OSError):
-        whole = False
-    if not whole:
-        raise InputError(
-            f"The bindings in {mapped.folder} are not as they were mapped", remedy="Map the snapshot again"
-        )
-    return dict(found)

@@ -18,8 +18,8 @@ import pyarrow as pa
 
 from migrate.diff.difference import CHANGES, BindingCounts, Types
 from migrate.model.finding import MAX_EXAMPLES
-from migrate.model.schemas import BINDINGS, MAPPED_BINDINGS
-from migrate.storage.database import MEMORY_LIMIT, FullMemoryError, over_views
+from migrate.model.schemas import BINDINGS, MAPPED_FILE
+from migrate.storage.database import MEMORY_LIMIT, FullMemoryError, over_views, quoted
 from migrate.verify.partition import ServiceParts, pieces
 
 TYPE = "binding_type"
@@ -31,13 +31,19 @@ _MOST_BUCKETS = 1 << 12  # a bucket that does not fit into memory is cut in two,
 class Columns:
     """What of a binding is compared: texts, lists whose order means nothing, and the dates it was last seen by.
 
-    What differs in its dates alone has been seen again, and has not changed. `schema` is that of its Parquet files.
+    What differs in its dates alone has been seen again, and has not changed. `schema` is that of its Parquet files,
+    which may have bindings of several services if that has `service_sid`.
     """
 
     texts: tuple[str, ...]
     lists: tuple[str, ...]
     dates: tuple[str, ...]
     schema: pa.Schema
+
+    @property
+    def shared(self) -> bool:
+        """Whether a file may have bindings of several services."""
+        return "service_sid" in self.schema.names
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -58,7 +64,7 @@ OF_MAPPED = Columns(
     ),
     ("message_types", "target_message_types", "findings"),
     ("last_seen",),
-    MAPPED_BINDINGS,
+    MAPPED_FILE,
 )
 
 
@@ -91,6 +97,8 @@ class Partition:
         return [replace(self, bucket=bucket, buckets=twice) for bucket in (self.bucket, self.bucket + self.buckets)]
 
     def _only(self, services: tuple[str, ...]) -> Partition:
+        if self.columns.shared:  # the rows of others are left out when they are read
+            return replace(self, services=services)
         folders = {f"service_sid={sid}" for sid in services}
         before, after = (
             tuple(path for path in paths if path.parent.name in folders) for paths in (self.before, self.after)
@@ -112,8 +120,8 @@ def partitions(
     return [
         Partition(
             services=tuple(service.sid for service in group),
-            before=tuple(path for service in group for path, _ in service.source),
-            after=tuple(path for service in group for path, _ in service.live),
+            before=tuple(dict.fromkeys(path for service in group for path, _ in service.source)),
+            after=tuple(dict.fromkeys(path for service in group for path, _ in service.live)),
             columns=columns,
             bucket=bucket,
             buckets=buckets,
@@ -162,15 +170,20 @@ def _compare(partition: Partition) -> dict[str, Tally]:
     with (
         tempfile.TemporaryDirectory(prefix="chat-migrate-diff-", dir=partition.scratch) as scratch,
         over_views(
-            views, Path(scratch), partition.memory_limit, by_service=several, schema=columns.schema
+            views,
+            Path(scratch),
+            partition.memory_limit,
+            by_service=several or columns.shared,
+            schema=columns.schema,
         ) as database,
     ):
         database.execute("SET preserve_insertion_order = false")  # which would cost time, and changes nothing here
         # Of many small services, opening the files takes most of the time, and each statement opens them again.
         kind = "TABLE" if several else "VIEW"
         named = ", ".join((*(("service_sid",) if several else ()), "sid", *columns.fields, *columns.dates))
+        only = f"WHERE service_sid IN ({', '.join(map(quoted, partition.services))})" if columns.shared else ""
         for side in ("before", "after"):
-            database.execute(f"CREATE TEMP {kind} {side}_rows AS SELECT {named} FROM {side}_parts")  # noqa: S608
+            database.execute(f"CREATE TEMP {kind} {side}_rows AS SELECT {named} FROM {side}_parts {only}")  # noqa: S608
         rows = database.execute(_query(partition)).fetchall()
     found: dict[str, Tally] = {}
     for row in rows:

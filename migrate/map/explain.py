@@ -11,7 +11,8 @@ from typing import Any
 from migrate.map.credentials import Credentials
 from migrate.map.decision import Facts, decide
 from migrate.map.explanation import Explanation, RuleUsed
-from migrate.map.mapped_folder import RULES, Mapped, find_bindings, find_bindings_of, open_mapped
+from migrate.map.mapped_bindings import find_bindings, find_bindings_of, not_as_mapped
+from migrate.map.mapped_folder import RULES, Mapped, open_mapped
 from migrate.map.push_errors import proven_by
 from migrate.map.rules import Rules
 from migrate.map.rules_toml import read_rules, shown
@@ -55,10 +56,10 @@ def _explain(mapped: Mapped, rules: Rules, row: dict[str, Any]) -> Explanation:
     credentials = Credentials.of(mapped.summary.credentials, proven_by(mapped.summary.push_errors))
     decision = decide(_facts(row, as_of, rules), rules, credentials)
     if any(row[name] != value for name, value in decision.columns.items()):
-        raise InputError(f"The bindings in {folder} are not as they were mapped", remedy="Map the snapshot again")
+        raise not_as_mapped(folder)
     service = next((item for item in mapped.summary.services if item["service_sid"] == service_sid), None)
     if service is None:
-        raise InputError(f"The bindings in {folder} are not as they were mapped", remedy="Map the snapshot again")
+        raise not_as_mapped(folder)
     return Explanation(
         service_sid,
         service["friendly_name"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypedDict
@@ -10,7 +10,7 @@ from typing import Any, Literal, TypedDict
 from msgspec import Struct
 from msgspec.structs import replace
 
-from migrate.map.earlier_format import FORMAT_4, upgrade, upgrade_row
+from migrate.map.earlier_format import FORMAT_4, upgrade
 from migrate.model.config_check import check_config
 from migrate.model.counted_errors import CountedErrors
 from migrate.model.credential import Credential
@@ -209,52 +209,6 @@ class Mapped(Struct, frozen=True, dict=True):
             if not service["left_out"] and service["service_sid"] not in stated
         ]
         return findings
-
-
-def find_bindings(mapped: Mapped, sid: str) -> list[dict[str, Any]]:
-    """The rows of a mapped folder with one SID, each with its `service_sid`, in the order of those.
-
-    There is one as a rule; more where services list the same binding. Hexadecimal digits may be in either case.
-
-    Raises `InputError` where the folder's bindings cannot be read, or are not as many as were mapped.
-    """
-    return _find_rows(mapped, {sid, sid[:2] + sid[2:].lower(), sid[:2] + sid[2:].upper()})
-
-
-def find_bindings_of(mapped: Mapped, service_sid: str, sids: Collection[str]) -> list[dict[str, Any]]:
-    """The rows of a service with some SIDs, as `find_bindings` gives them. Raises what that raises."""
-    return _find_rows(mapped, sids, service_sid) if sids else []
-
-
-def _find_rows(mapped: Mapped, sids: Collection[str], service_sid: str | None = None) -> list[dict[str, Any]]:
-    import pyarrow as pa  # `load` starts without it
-    from pyarrow import dataset
-
-    from migrate.model.schemas import MAPPED_BINDINGS
-
-    service = pa.field("service_sid", pa.string())
-    schema = MAPPED_BINDINGS.append(service)
-    by_service = dataset.partitioning(pa.schema([service]), flavor="hive")
-    wanted = dataset.field("sid").isin(list(sids))
-    if service_sid is not None:
-        wanted &= dataset.field("service_sid") == service_sid
-    try:
-        found = dataset.dataset(mapped.folder / BINDINGS, schema=schema, format="parquet", partitioning=by_service)
-        rows: list[dict[str, Any]] = found.to_table(filter=wanted).to_pylist()
-        whole = bool(rows) or found.count_rows() == mapped.summary.bindings
-        whole = whole and all(row[name] is not None for row in rows for name in ("outcome", "action", "findings"))
-    except (pa.ArrowException, OSError):
-        whole = False
-    if not whole:
-        raise InputError(
-            f"The bindings in {mapped.folder} are not as they were mapped", remedy="Map the snapshot again"
-        )
-    return sorted(map(upgrade_row, rows), key=lambda row: str(row["service_sid"]))
-
-
-def part_of(bindings: Path, service_sid: str, number: int) -> Path:
-    """Where some of the mapped bindings of one service are, in the folder of all."""
-    return Path(f"{bindings}/service_sid={service_sid}/part-{number:05}.parquet")
 
 
 def open_mapped(folder: Path) -> Mapped:

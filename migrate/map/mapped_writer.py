@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from migrate.map.mapped_bindings import PART
 from migrate.map.mapped_folder import BINDINGS, CONFIG, RULES, SUMMARY, Summary
 from migrate.model.digest import canonical_json
 from migrate.model.errors import RefusedError, UsageError
@@ -26,7 +27,7 @@ KEPT = (CONFIG, RULES)
 # What the mapper has written into push-config.yaml, whoever edits that: see `migrate.map.reviewed`.
 AS_MAPPED = "push-config.as-mapped.yaml"
 _WORK = ".work-"
-_PART = re.compile(r"bindings/service_sid=IS[0-9a-fA-F]{32}/part-\d+\.parquet|\.(duckdb|work)-.*")
+_PART = re.compile(rf"{BINDINGS}/({PART.pattern})|\.(duckdb|work)-.*")
 
 
 class MappedWriter:
@@ -59,7 +60,7 @@ class MappedWriter:
         except BaseException:
             self.close()
             raise
-        self.bindings = self.scratch / BINDINGS  # see `part_of`; `finish` syncs the names of all services
+        self.bindings = self.scratch / BINDINGS
         for place in (self.bindings, self.work):
             make_own_folder(place)
 
@@ -119,15 +120,9 @@ class MappedWriter:
         return any(path.read_bytes() == content for path in (self.folder / name, *edited_copies(self.folder, name)))
 
     def take(self, folder: Path) -> None:
-        """Take over what a task has written: parts, in a folder for each service."""
-        for service in folder.iterdir():
-            place = self.bindings / service.name
-            if not place.exists():
-                service.rename(place)
-                continue
-            for part in service.iterdir():
-                part.rename(place / part.name)
-            sync(place)
+        """Take over the parts that a task has written. `finish` syncs their names."""
+        for part in folder.iterdir():
+            part.rename(self.bindings / part.name)
 
     def finish(
         self,

@@ -16,8 +16,9 @@ import pyarrow as pa
 from migrate.map.bindings import ENCODED, NEEDED, Mapper
 from migrate.map.counts import ServiceCounts, TaskCounts
 from migrate.map.credentials import Credentials
-from migrate.map.mapped_folder import SUMMARY, ServiceSummary, Summary, part_of
-from migrate.map.mapped_parts import new_parts, open_part
+from migrate.map.mapped_bindings import name_of_part
+from migrate.map.mapped_folder import SUMMARY, ServiceSummary, Summary
+from migrate.map.mapped_parts import new_part, new_parts
 from migrate.map.mapped_writer import MappedWriter
 from migrate.map.notifications import service_config
 from migrate.map.push_errors import error_findings, proven_by, read_push_errors, with_live
@@ -32,7 +33,6 @@ from migrate.map.small_services import (
     Service,
     TaskTogether,
     map_together,
-    settle_all,
 )
 from migrate.model.config_check import check_config
 from migrate.model.credential import Credential
@@ -45,7 +45,6 @@ from migrate.runtime.interrupts import resumable
 from migrate.runtime.workers import GRACE, Workers, result_of
 from migrate.snapshot.reader import BATCH_ROWS, Snapshot, batches, read_snapshot
 from migrate.storage.database import FullMemoryError
-from migrate.storage.files import sync
 from migrate.storage.places import way_to
 
 ROWS_A_TASK = 500_000  # bindings that one task maps, and that one file of the mapped folder has
@@ -70,12 +69,10 @@ class Task:
 def map_part(task: Task) -> Done:
     """Do one task. Tasks know nothing of each other, and what they count adds up; done twice, none sees the other."""
     counted, mapper = TaskCounts(), replace(task.mapper, sharing=read_sharing(task.sharing))
-    folder = new_parts(task.work, [task.service_sid])
-    out = part_of(folder, task.service_sid, task.number)
-    with open_part(out) as file:
+    folder, services = new_parts(task.work), [task.service_sid]
+    with new_part(folder / name_of_part(services, task.number)) as part:
         for batch in _larger(batches(task.parts, NEEDED, ENCODED)):
-            file.write_batch(mapper.map_batch(batch, counted))
-    sync(out)
+            part.write(mapper.map_batch(batch, counted), services)
     return Done({task.service_sid: counted.by_service()[0]}, (folder,))
 
 
@@ -182,7 +179,6 @@ class _Mapping:
         self._tasks: dict[str, list[Future[Done]]] = {}  # by service
         self._small: list[Service] = []  # services to be mapped in one task, with those that come yet
         self._rows_of_small = self._bytes_of_small = 0
-        self._together: list[Path] = []  # the parts of services that are mapped with others
 
     def run(self) -> Summary:
         """Map everything, and put the folder in its place."""
@@ -214,7 +210,6 @@ class _Mapping:
         for task in self._futures():
             for folder in task.result().folders:
                 self._writer.take(folder)
-        settle_all(self._together)
         findings += self._account({service["service_sid"] for service in services})
         carried = None
         if self._reviewed:
@@ -288,7 +283,6 @@ class _Mapping:
             task = TaskTogether(tuple(self._small), self._writer.work, mapper)
             done = self._executor.submit(map_some, task)
             self._tasks |= {service.sid: [done] for service in self._small}
-            self._together += [part_of(self._writer.bindings, service.sid, 0) for service in self._small]
         self._small, self._rows_of_small, self._bytes_of_small = [], 0, 0
 
     def _counts(self, service_sid: str) -> ServiceCounts:

@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from migrate.map.mapped_folder import BINDINGS, Summary
+from migrate.map.mapped_bindings import parts_in
+from migrate.map.mapped_folder import Summary
 from migrate.runtime.interrupts import resumable
 from migrate.snapshot.reader import batches
 from migrate.storage.files import private_file
@@ -90,12 +91,14 @@ def _value(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
 
 
 def _rows(mapped: Path, summary: Summary) -> Iterator[pa.RecordBatch]:
-    for service in summary.services:
-        sid = service["service_sid"]
-        for batch in batches(sorted((mapped / BINDINGS / f"service_sid={sid}").glob("*.parquet"))):
-            both = (pa.array([text] * batch.num_rows, pa.string()) for text in (service["friendly_name"], sid))
-            columns = [*both, *(batch.column(name) for name in _COLUMNS.values())]
-            yield pa.RecordBatch.from_arrays(columns, names=_NAMES)
+    names = {service["service_sid"]: service["friendly_name"] for service in summary.services}
+    places = {sid: place for place, sid in enumerate(names)}
+    for batch in batches(sorted(parts_in(mapped), key=lambda part: (places[part.name[:34]], part.name))):
+        sids = batch.column("service_sid")
+        named = pa.array([names[sid] for sid in sids.dictionary.to_pylist()], pa.string())
+        columns = [named.take(sids.indices), sids.cast(pa.string())]
+        columns += [batch.column(name) for name in _COLUMNS.values()]
+        yield pa.RecordBatch.from_arrays(columns, names=_NAMES)
 
 
 def _text(column: pa.Array) -> pa.Array:

@@ -114,6 +114,8 @@ MAPPED_BINDINGS = pa.schema(
     ]
 )
 MAPPED_BINDINGS_4 = pa.schema([*MAPPED_BINDINGS][: MAPPED_BINDINGS.get_field_index("findings") + 1])
+# As its files have them. Format 4, whose files lie in folders of their services, lacks the last one.
+MAPPED_FILE = MAPPED_BINDINGS.append(pa.field("service_sid", pa.dictionary(pa.int32(), pa.string()), nullable=False))
 
 # Who has not come back yet: one row per binding that is still waited for.
 PENDING = pa.schema(

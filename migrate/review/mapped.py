@@ -12,7 +12,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from migrate.map.mapped_folder import BINDINGS, RULES, Mapped, open_mapped
+from migrate.map.mapped_bindings import not_as_mapped, parts_in
+from migrate.map.mapped_folder import RULES, Mapped, open_mapped
 from migrate.map.outcome import ACTIONS, OUTCOMES
 from migrate.map.rules import Rules
 from migrate.map.rules_toml import read_rules
@@ -20,7 +21,7 @@ from migrate.model.errors import InputError, MigrateError
 from migrate.model.finding import Finding
 from migrate.model.proposal import Proposal
 from migrate.model.push_config import Settings
-from migrate.model.schemas import MAPPED_BINDINGS, MAPPED_BINDINGS_4
+from migrate.model.schemas import MAPPED_BINDINGS, MAPPED_BINDINGS_4, MAPPED_FILE
 from migrate.report.wording import count, counts, name, tally, undecided, when
 from migrate.review.findings import findings_frame, service_names
 from migrate.review.html_repr import HtmlRepr
@@ -190,19 +191,17 @@ class MappedReview(HtmlRepr):
 
     @cached_property
     def _rows(self) -> ReviewRows:
-        parts = sorted((self.folder / BINDINGS).glob("service_sid=*/*.parquet"))
+        parts = parts_in(self.folder)
         try:
             found = [pq.read_metadata(path) for path in parts]
-            schema = found[0].schema.to_arrow_schema() if found else MAPPED_BINDINGS
+            schema = found[0].schema.to_arrow_schema() if found else MAPPED_FILE
             whole = sum(part.num_rows for part in found) == len(self)
-            whole = whole and any(map(schema.equals, (MAPPED_BINDINGS, MAPPED_BINDINGS_4)))
+            whole = whole and any(map(schema.equals, (MAPPED_FILE, MAPPED_BINDINGS, MAPPED_BINDINGS_4)))
             whole = whole and all(part.schema.to_arrow_schema().equals(schema) for part in found)
         except (pa.ArrowException, OSError):
             whole = False
         if not whole:
-            raise InputError(
-                f"The bindings in {self.folder} are not as they were mapped", remedy="Map the snapshot again"
-            )
+            raise not_as_mapped(self.folder)
         return ReviewRows(parts, schema, {}, show_identities=self._show_identities)
 
     @cached_property

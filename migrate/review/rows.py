@@ -33,17 +33,18 @@ _FEW_VALUES = frozenset(
 
 
 class ReviewRows:
-    """Some Parquet parts of one schema, in the folders of their services.
+    """Some Parquet parts of one schema, with a column `service_sid` or in the folders of their services.
 
-    To SQL they are the view `rows`: the columns of the schema, `service_sid`, and those in `derived`, which are SQL
-    by name. Lists are texts there: what they hold, each once, in alphabetical order, with commas between; null stays
-    null. The view `parts` has them as they are.
+    To SQL they are the view `rows`: `service_sid`, the other columns of the schema, and those in `derived`, which are
+    SQL by name. Lists are texts there: what they hold, each once, in alphabetical order, with commas between; null
+    stays null. The view `parts` has them as they are.
     """
 
     def __init__(
         self, parts: Sequence[Path], schema: pa.Schema, derived: Mapping[str, str], *, show_identities: bool
     ) -> None:
         self.parts = tuple(parts)
+        schema = pa.schema([field for field in schema if field.name != SERVICE])
         self.names: tuple[str, ...] = (SERVICE, *schema.names, *derived)
         self._schema = schema
         self._derived = dict(derived)

@@ -20,10 +20,11 @@ from migrate.runtime.interrupts import stopped_by
 
 MEMORY_LIMIT = "512MB"  # beyond it DuckDB goes to the disk
 LOW_MEMORY_LIMIT = "64MB"
-# The service is not in a row, but in the name of the folder that its file is in.
+# The service of a row: where it is not a column, the name of the folder that its file is in.
 _WITH_SERVICE = r"""
     * EXCLUDE (filename), regexp_extract(filename, 'service_sid=([^/\\]*)[/\\][^/\\]*$', 1) AS service_sid
 """
+_FOLDER = "service_sid="
 _OWN_FILES = re.compile(r"[/\\]\.duckdb-[^\"'\s]*")  # what it keeps meanwhile, whose names say nothing
 
 
@@ -146,18 +147,23 @@ def over_views(
 def view_of(name: str, parts: Sequence[Path], *, by_service: bool) -> str:
     """SQL: a view of the rows of some parts. It is one statement, because each that names them looks for them all."""
     # DuckDB takes paths for patterns, and would read `s2` for a folder that is called `s?`.
-    escaped = ", ".join("'" + glob.escape(str(part)).replace("'", "''") + "'" for part in parts)
-    columns = _WITH_SERVICE if by_service else "*"
-    named = str(by_service).lower()
+    escaped = ", ".join(quoted(glob.escape(str(part))) for part in parts)
+    by_folder = by_service and parts[0].parent.name.startswith(_FOLDER)
+    columns, named = _WITH_SERVICE if by_folder else "*", str(by_folder).lower()
     return f"""
         CREATE TEMP VIEW {name} AS
         SELECT {columns} FROM read_parquet([{escaped}], hive_partitioning = false, filename = {named})
     """  # noqa: S608  # paths are quoted
 
 
+def quoted(text: str) -> str:
+    """A text as SQL has it."""
+    return "'" + text.replace("'", "''") + "'"
+
+
 def _none_of_them(schema: pa.Schema, *, by_service: bool) -> pa.Table:
     """No rows, of the columns that those of Parquet parts would have."""
-    if by_service:
+    if by_service and "service_sid" not in schema.names:
         schema = schema.append(pa.field("service_sid", pa.string()))
     return schema.empty_table()
 

@@ -228,19 +228,6 @@ def own_place(path: Path) -> Path:
     return path.resolve()
 
 
-def settle(path: Path) -> None:
-    """Close a new file, and the folder of our own that it is in, to others, and have it survive a power loss."""
-    if not IS_POSIX:
-        return
-    path.parent.chmod(_FOLDER)
-    handle = os.open(path, os.O_RDONLY | _NO_LINK)
-    try:
-        os.fchmod(handle, _FILE)
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def sync(path: Path) -> None:
     """Make the names in a folder survive a power loss. Windows opens no folder, and does that by itself."""
     if not IS_POSIX:

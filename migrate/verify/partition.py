@@ -71,9 +71,9 @@ class ServiceParts:
         return sum(rows for _, rows in [*self.source, *self.live])
 
     @property
-    def bytes(self) -> int:
-        """How large its parts are, of both sides."""
-        return sum(path.stat().st_size for path, _ in [*self.source, *self.live])
+    def parts(self) -> set[Path]:
+        """Its Parquet parts, of both sides."""
+        return {path for path, _ in [*self.source, *self.live]}
 
 
 @dataclass(frozen=True)
@@ -146,15 +146,18 @@ def pieces(
 def _groups(services: Iterable[ServiceParts]) -> Iterator[list[ServiceParts]]:
     """Services to compare in one database: small ones, in their order, as many as are small together; or one."""
     group: list[ServiceParts] = []
+    parts: set[Path] = set()  # services may share some
     rows = size = 0
     for service in services:
-        many, large = service.rows, service.bytes
+        many, large = service.rows, sum(path.stat().st_size for path in service.parts - parts)
         if group and (
             len(group) == SERVICES_TOGETHER or rows + many > ROWS_TOGETHER or size + large > BYTES_TOGETHER
         ):
             yield group
-            group, rows, size = [], 0, 0
+            group, parts, rows, size = [], set(), 0, 0
+            large = sum(path.stat().st_size for path in service.parts)
         group.append(service)
+        parts |= service.parts
         rows, size = rows + many, size + large
     if group:
         yield group

@@ -12,7 +12,8 @@ from urllib.parse import quote_plus
 from migrate.extract.identities import MOST_ALONE, MOST_FILTER_CHARACTERS
 from migrate.extract.records import UnfitError, binding_row, credential_row
 from migrate.load.planning import read_live
-from migrate.map.mapped_folder import BINDINGS, Mapped, open_mapped
+from migrate.map.mapped_bindings import open_bindings
+from migrate.map.mapped_folder import Mapped, open_mapped
 from migrate.model.credential import Credential
 from migrate.model.errors import InputError, RefusedError, TransientTwilioError, TwilioError, UsageError
 from migrate.model.masking import mask
@@ -213,12 +214,13 @@ class _Live:
     def _was_mapped(self, mapped: Mapped) -> bool:
         """Whether the mapped folder has a binding of the user in this service."""
         import pyarrow as pa  # the first request does not wait for it
+        from pyarrow import dataset
 
         from migrate.why.rows import has_identity
 
-        folder = mapped.folder / BINDINGS / f"service_sid={self.service_sid}"
         try:
-            return has_identity(sorted(folder.glob("*.parquet")), self.identity)
+            rows = open_bindings(mapped).filter(dataset.field("service_sid") == self.service_sid)
+            return has_identity(rows.to_batches(columns=["identity"]), self.identity)
         except (pa.ArrowException, OSError):  # it is only a hint
             return False
 

@@ -14,7 +14,7 @@ from migrate.model.errors import InputError, RefusedError
 from migrate.model.push_config import LiveSettings, flatten
 from migrate.model.text import alike, count
 from migrate.retire.replacement import LIFETIME
-from migrate.snapshot.reader import Snapshot, read_snapshot
+from migrate.snapshot.reader import Snapshot, batches, read_snapshot
 from migrate.twilio_api.addresses import Side
 from migrate.twilio_api.login import is_one_account
 from migrate.why.errors import errors_of_snapshot
@@ -157,6 +157,10 @@ class _Files:
                 shared |= {sid for sid, endpoint in some.items() if endpoint in others}
         return frozenset(shared)
 
+    def _is_in(self, snapshot: Snapshot, service_sid: str) -> bool:
+        parts = (path for path, _ in snapshot.parts(service_sid))
+        return has_identity(batches(parts, ["identity"]), self.identity)
+
     def _no_user(self) -> InputError:
         """That there is no such user, and where there is one."""
         named = " and ".join(map(str, self.snapshots))
@@ -167,7 +171,7 @@ class _Files:
                 for snapshot in (self.chat, self.conversations)
                 if snapshot
                 for sid in snapshot.manifest.rows_by_service
-                if sid != self.service_sid and has_identity((path for path, _ in snapshot.parts(sid)), self.identity)
+                if sid != self.service_sid and self._is_in(snapshot, sid)
             }
         )
         doubts = [

@@ -16,16 +16,17 @@ from migrate.snapshot.reader import batches
 def rows_of(parts: Iterable[Path], identity: str) -> list[dict[str, Any]]:
     """The rows whose identity is this one, in whatever case or Unicode form."""
     found: list[dict[str, Any]] = []
-    some = [path for path in parts if has_identity([path], identity)]  # of most, one column is all that is read
+    # Of most parts, one column is all that is read.
+    some = [path for path in parts if has_identity(batches([path], ["identity"]), identity)]
     for batch in batches(some):
         found += batch.filter(_are_alike(batch.column("identity"), alike(identity))).to_pylist()
     return found
 
 
-def has_identity(parts: Iterable[Path], identity: str) -> bool:
+def has_identity(rows: Iterable[pa.RecordBatch], identity: str) -> bool:
     """Whether some row has it."""
     wanted = alike(identity)
-    return any(pc.any(_are_alike(batch.column("identity"), wanted)).as_py() for batch in batches(parts, ["identity"]))
+    return any(pc.any(_are_alike(batch.column("identity"), wanted)).as_py() for batch in rows)
 
 
 def shared_endpoints(parts: Iterable[Path], endpoints: Collection[str], identity: str) -> set[str]:
