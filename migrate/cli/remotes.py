@@ -53,14 +53,19 @@ class Remotes:
     @contextmanager
     def _spelling(self) -> Iterator[None]:
         """Spell how to resume once what was made could not be stored: the command is over by then."""
-        try:
-            yield
-        except MigrateError as error:
-            if self._context and error.steps:
-                with suppress(LookupError), self._context.scope(cleanup=False):
-                    again = same_command(without=("record",))
-                    error.spell(lambda step: step if step.stage else again)
-            raise
+        with telling(self._spelt):
+            try:
+                yield
+            except MigrateError as error:
+                self._spelt(error)
+                raise
+
+    def _spelt(self, error: MigrateError) -> MigrateError:
+        if self._context and error.steps:
+            with suppress(LookupError), self._context.scope(cleanup=False):
+                again = same_command(without=("record",))
+                error.spell(lambda step: step if step.stage else again)
+        return error
 
 
 @contextmanager

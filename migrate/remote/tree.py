@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +23,7 @@ from migrate.model.errors import AGAIN, InterruptedRunError, MigrateError, Refus
 from migrate.remote.lease import Lease, is_claim
 from migrate.remote.mirror import KEPT, THREADS, Mirror, clear_torn
 from migrate.remote.store import Entry, Store, refuse_unfit
-from migrate.runtime.interrupts import is_stopping
+from migrate.runtime.interrupts import is_stopping, telling
 from migrate.runtime.workers import Workers, result_of
 from migrate.storage import places
 from migrate.storage.files import make_private_folder
@@ -76,6 +76,13 @@ class WorkingTree:
         if self._held is None:
             return
         is_hurried = is_stopping() or isinstance(error, KeyboardInterrupt | InterruptedRunError)
+        if is_hurried:  # a forced end comes between any two lines
+            self._keep()
+        with telling(self._told) if self._written else nullcontext():
+            self._end(error, is_hurried=is_hurried)
+
+    def _end(self, error: BaseException | None, *, is_hurried: bool) -> None:
+        """Store what was not stored yet, and remove what is here."""
         self._end_mirrors(is_stopped=isinstance(error, KeyboardInterrupt | InterruptedRunError))
         failed = next((place.mirror.error for place in self._written if place.mirror and place.mirror.error), None)
         is_stored = False
@@ -219,12 +226,18 @@ class WorkingTree:
         threading.Thread(target=try_it, name="last-words", daemon=True).start()
         return done.wait(seconds)
 
-    def _remove(self, *, keep: bool) -> None:
+    def _keep(self) -> None:
+        """Have what was written left alone, if there is any."""
         root = places.known_root()
-        if root and keep and any(place.path.exists() for place in self._written):
+        if root and any(place.path.exists() for place in self._written):
             (root / UNSTORED).touch(mode=0o600)
             self._kept = root
-        elif root:
+
+    def _remove(self, *, keep: bool) -> None:
+        root, self._kept = places.known_root(), None
+        if keep:
+            self._keep()
+        if root and not self._kept:
             shutil.rmtree(root, ignore_errors=True)
         if self._held is not None:
             os.close(self._held)

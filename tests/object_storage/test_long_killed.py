@@ -15,6 +15,7 @@ import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
 from migrate.model.errors import MigrateError
+from migrate.remote.tree import UNSTORED
 from migrate.snapshot.reader import read_snapshot
 from migrate.standin.faults import Faults
 from tests.conftest import SEED, Run, Serve, tiny_world
@@ -36,13 +37,19 @@ def world() -> dict[str, object]:
     return one
 
 
-def command(out: str, temporary: Path) -> subprocess.Popen[bytes]:
+_SLOW = "from migrate.__main__ import main; from migrate.remote import tree; tree.LAST_PASS = 30; main()"
+
+
+def command(out: str, temporary: Path, *start: str) -> subprocess.Popen[bytes]:
     """An extract in a process and with a disk of its own."""
     temporary.mkdir()
     environment = {**os.environ, "TMPDIR": str(temporary), "CHAT_MIGRATE_LEASE": "1"}
     arguments = ["extract", "--out", out, "--page-size", "5", "--concurrency", "3"]
     return subprocess.Popen(
-        [sys.executable, "-m", "migrate", *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, *(start or ("-m", "migrate")), *arguments],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
 
 
@@ -105,12 +112,15 @@ def copied(bucket: Bucket, folder: Path) -> bool:
     return True
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("number", "start"), [(signal.SIGINT, ()), (signal.SIGTERM, ()), (signal.SIGINT, ("-c", _SLOW))],
+    ids=["SIGINT", "SIGTERM", "an end that is forced"],
+)  # fmt: skip
 def test_a_signal_ends_it_in_time_though_the_store_stalls(
-    bucket: Bucket, serve: Serve, tmp_path: Path, number: signal.Signals
+    bucket: Bucket, serve: Serve, tmp_path: Path, number: signal.Signals, start: tuple[str, ...]
 ) -> None:
     server = serve(world(), faults=Faults(latency=0.02))
-    process = command(f"{bucket.url}/night", tmp_path / "disk")
+    process = command(f"{bucket.url}/night", tmp_path / "disk", *start)
     while server.world.requests < 20 and process.poll() is None:
         time.sleep(0.02)
     bucket.faults.wants, bucket.faults.seconds = (lambda method, path: method == "PUT"), 30
@@ -122,6 +132,7 @@ def test_a_signal_ends_it_in_time_though_the_store_stalls(
     assert time.monotonic() - begun < 8  # the limit is 5, on a machine that has nothing else to do
     assert b"Traceback" not in told
     (kept,) = (tmp_path / "disk").glob("chat-migrate-store-*")
+    assert (kept / UNSTORED).exists()  # by which the next command leaves it alone
     assert f"What was stored until then is kept there; all that was made is in {kept}".encode() in told
     assert f"resume with: chat-migrate extract --out {bucket.url}/night".encode() in told
     assert SECRET.encode() not in told
