@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -48,6 +48,16 @@ class _Place:
     mirror: Mirror | None = None
     lease: Lease | None = None
     stamp: tuple[int, int] | None = None  # of a file, when it was brought
+    brought: Mapping[Path, tuple[int, int]] = field(default_factory=dict)  # the stamps of a folder that is only read
+
+    @property
+    def strays(self) -> list[Path]:
+        """What was written into it though it is only read; names that begin with a dot are locks and work."""
+        if self.writes:
+            return []
+        now = {self.path: _stamp(self.path)} if self.path.is_file() else _stamps(self.path)
+        then = {self.path: self.stamp} if self.stamp else self.brought
+        return sorted(path for path, stamp in now.items() if then.get(path) != stamp)
 
 
 class WorkingTree:
@@ -86,6 +96,7 @@ class WorkingTree:
         self._end_mirrors(is_stopped=isinstance(error, KeyboardInterrupt | InterruptedRunError))
         failed = next((place.mirror.error for place in self._written if place.mirror and place.mirror.error), None)
         is_stored = False
+        strays = [path for place in self._places.values() for path in place.strays]
         try:
             if failed is None:
                 is_stored = self._within(LAST_PASS if is_hurried else None, self.store)
@@ -96,11 +107,17 @@ class WorkingTree:
                 if place.lease:
                     place.lease.end()  # what is still under way stores nothing more, and removes nothing
             self._within(LAST_WORD if is_hurried else None, self._give_up)
-            self._remove(keep=not is_stored)
+            self._remove(keep=not is_stored or bool(strays))
         if failed is not None:
             if isinstance(error, MigrateError) and not isinstance(error, InterruptedRunError | type(failed)):
                 self._say(f"Error: {error}")
             raise self._told(failed) from error
+        if strays:
+            raise MigrateError(
+                f"{places.shown(str(strays[0]))} was written, which is at a URL that this command only reads",
+                kept=f"It is not stored, but in {self._kept} on this machine",
+                remedy="Please report this",
+            ) from error
         if is_hurried and not is_stored:
             raise self._told(InterruptedRunError("Interrupted")) from error
         if isinstance(error, KeyboardInterrupt):  # before the command was there to say more, or after it
@@ -181,6 +198,7 @@ class WorkingTree:
             there = _listed(place.store)
             self._get(place, there)
             if _listed(place.store) == there:
+                place.brought = _stamps(place.path)
                 return
             shutil.rmtree(place.path, ignore_errors=True)
         raise RefusedError(
@@ -229,7 +247,7 @@ class WorkingTree:
     def _keep(self) -> None:
         """Have what was written left alone, if there is any."""
         root = places.known_root()
-        if root and any(place.path.exists() for place in self._written):
+        if root and any(place.path.exists() for place in self._places.values() if place.writes or place.strays):
             (root / UNSTORED).touch(mode=0o600)
             self._kept = root
 
@@ -269,6 +287,15 @@ def _listed(store: Store) -> dict[str, Entry]:
 def _stamp(path: Path) -> tuple[int, int]:
     found = path.stat()
     return found.st_mtime_ns, found.st_ino
+
+
+def _stamps(folder: Path) -> dict[Path, tuple[int, int]]:
+    """The stamps of the files in a folder but for those whose name, or whose folder's, begins with a dot."""
+    found: dict[Path, tuple[int, int]] = {}
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found |= {path: _stamp(path) for name in files if not (path := Path(place, name)).name.startswith(".")}
+    return found
 
 
 def _sweep() -> None:

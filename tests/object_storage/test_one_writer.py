@@ -14,6 +14,7 @@ from migrate.remote.lease import Lease, LostLeaseError
 from migrate.remote.mirror import THREADS, Mirror
 from migrate.remote.store import Store
 from migrate.remote.tree import WorkingTree
+from migrate.storage.places import PREFIX
 from tests.conftest import Run
 from tests.object_storage.conftest import Bucket
 
@@ -183,6 +184,35 @@ def test_what_is_cut_short_by_ctrl_c_removes_nothing_that_is_stored(bucket: Buck
     faults.wants = lambda method, path: False
     time.sleep(4)  # what is left under way would have come to the second by then
     assert all(f"two/{number}" in bucket.objects() for number in range(5))
+
+
+@pytest.mark.parametrize(
+    ("opened", "written"),
+    [("two", ""), ("two", "two/new/part"), ("two", "two/1"), ("two/1", "two/1"), ("two", "two/.lock")],
+)
+def test_what_is_written_where_a_command_only_reads_is_told_and_kept(
+    bucket: Bucket, tmp_path: Path, opened: str, written: str
+) -> None:
+    bucket.client.put_object(Bucket=bucket.name, Key="two/1", Body=b"there")
+    bucket.client.put_object(Bucket=bucket.name, Key="two/2/3", Body=b"there")
+
+    def work() -> None:
+        with WorkingTree(print) as tree:
+            path = tree.open(f"{bucket.url}/{opened}")
+            tree.open(f"{bucket.url}/three", writes=True).mkdir()
+            if written:
+                path = path.parents[opened.count("/")] / written
+                path.parent.mkdir(exist_ok=True)
+                path.write_bytes(b"lost?")
+
+    if written in ("", "two/.lock"):  # a lock is gone with the copy
+        work()
+        assert not [*tmp_path.rglob(f"{PREFIX}*")]
+        return
+    with pytest.raises(MigrateError, match=f"{bucket.url}/{written} was written.* only reads. It is not stored"):
+        work()
+    assert [path for path in tmp_path.rglob("*") if path.is_file() and path.read_bytes() == b"lost?"]
+    assert bucket.objects("two/1") == {"two/1": b"there"}
 
 
 def test_a_claim_that_comes_too_late_is_none(bucket: Bucket, quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
