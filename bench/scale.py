@@ -28,7 +28,7 @@ import click
 from bench.fleet import APIS, commands
 from bench.measure import run_whole
 from docs.scale_measured import FILE, Measured, Run, Setting, best_of, comparison
-from docs.scale_model import STAGES, Stage
+from docs.scale_work import STAGES, Stage
 
 # What each cost comes from; see `costs_of`.
 CALIBRATION = {

@@ -12,7 +12,8 @@ from pathlib import Path
 import click
 
 from docs.scale_measured import FILE, comparison, costs_of, recorded
-from docs.scale_model import MB, Account, Limits, Stage, Taken, predict, spread
+from docs.scale_model import MB, Taken, predict
+from docs.scale_work import Account, Limits, Stage, spread
 from migrate.model.text import count
 
 GB = 1_000 * MB
@@ -36,7 +37,9 @@ _DEFAULT = Limits()
 @click.option("--conversations-page", default=_DEFAULT.conversations_page, type=click.IntRange(1, 1000),
               help="The same of Conversations.")  # fmt: skip
 @click.option("--concurrency", default=_DEFAULT.at_a_time, type=click.IntRange(1, 64),
-              help="Requests at a time: Twilio's limit for an account, or that of the option.")  # fmt: skip
+              help="Requests at a time of an account, as the option of that name has it.")  # fmt: skip
+@click.option("--allowed", default=_DEFAULT.allowed, type=click.IntRange(0),
+              help="Requests at a time of an account that Twilio answers, the others with 429; 0: all.")  # fmt: skip
 @click.option("--no-shard", is_flag=True, help="Read each service as one chain.")
 @click.option("--identity-characters", default=0, type=click.IntRange(0),
               help="Length of an identity: read by an identity file.")  # fmt: skip
@@ -62,6 +65,7 @@ def main(
     chat_page: int,
     conversations_page: int,
     concurrency: int,
+    allowed: int,
     no_shard: bool,
     identity_characters: int,
     processors: int,
@@ -86,6 +90,7 @@ def main(
         chat_page=chat_page,
         conversations_page=conversations_page,
         at_a_time=concurrency,
+        allowed=allowed,
         processors=processors,
         shard=not no_shard,
         identity_characters=identity_characters,

@@ -9,24 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from docs.scale_model import (
-    MB,
-    STAGES,
-    Account,
-    Cost,
-    Costs,
-    Limits,
-    PerRow,
-    Service,
-    Stage,
-    Taken,
-    Work,
-    in_hand,
-    predict,
-    side_by_side,
-    work_of,
-)
-from migrate.twilio_api.limits import DEFAULT_CONCURRENCY
+from docs.scale_model import MB, Cost, Costs, PerRow, Taken, in_hand, predict, side_by_side
+from docs.scale_work import STAGES, Account, Limits, Service, Stage, Work, work_of
 
 FILE = Path(__file__).with_name("scale.json")
 Shape = tuple[
@@ -102,8 +86,7 @@ class Run:
     def limits(self) -> Limits:
         """How the stand-in answered; connections on loopback take no time."""
         chat, conversations = _SMALL if self.setting.sizes == "openapi" else _LARGE
-        most = self.setting.most_at_once or DEFAULT_CONCURRENCY
-        return Limits(self.setting.latency, 0, chat, conversations, most)
+        return Limits(self.setting.latency, 0, chat, conversations, allowed=self.setting.most_at_once)
 
     def predicted(self, costs: Costs) -> dict[Stage, Taken]:
         """What the model says of it."""
@@ -138,6 +121,9 @@ def _cost(stage: Stage, runs: Mapping[str, Run]) -> Cost:
     def more(name: str, quantity: str) -> float:
         return float(getattr(runs[name].stages[stage], quantity) - getattr(runs["least"].stages[stage], quantity))
 
+    def busy(name: str) -> float:
+        return max(1.0, more(name, "processor") / max(more(name, "seconds"), 0.01))
+
     least, services, tiny = work("least"), work("services"), runs["least"].stages[stage]
     many, accounts = services.services - least.services, len(runs["accounts"].accounts) - 1
     by_rows = work("bindings"), work("requests")
@@ -166,7 +152,8 @@ def _cost(stage: Stage, runs: Mapping[str, Run]) -> Cost:
         service=service,
         request=request,
         idle=max(0.0, tiny.seconds - tiny.processor),
-        parallel=max(1.0, more("bindings", "processor") / max(more("bindings", "seconds"), 0.01)) if row else 1.0,
+        parallel=busy("small services" if stage == "map" else "bindings") if row else 1.0,
+        together=busy("accounts"),
         memory=tiny.memory,
         memory_account=memory_account,
         stored=tiny.stored - stored_account - stored_service * least.services,
@@ -214,7 +201,7 @@ def errors(run: Run, costs: Costs) -> dict[tuple[Stage, str], float]:
 
 
 def comparison(machine: str, runs: Mapping[str, Run], names: Iterable[str]) -> str:
-    """A table of what was measured and, behind a slash, what was predicted."""
+    """A table of what was measured and, behind a slash, what was predicted, with the error of that."""
     costs = costs_of(runs)
     lines = [machine]
     for name in names:
@@ -223,19 +210,27 @@ def comparison(machine: str, runs: Mapping[str, Run], names: Iterable[str]) -> s
         run = runs[name]
         taken, wrong = run.predicted(costs), errors(run, costs)
         lines.append(f"\n{name}: {sum(one.rows for one in run.accounts):,} bindings, {_how(run)}")
-        lines.append(
-            f"{'':17} {'requests':>13} {'seconds':>14} {'processor s':>14} {'memory MB':>11} {'left kB':>15}"
-        )
+        lines.append(f"{'':17}" + "".join(f"{head:>{width}}" for head, width, _, _ in _COLUMNS.values()))
         for stage in STAGES:
-            was, said = run.stages[stage], taken[stage]
-            lines.append(
-                f"{stage:17} {_pair(was.requests, said.requests, 13)} {_pair(was.seconds, said.seconds, 14, 2)} "
-                f"{_pair(was.processor, said.processor, 14, 2)} {_pair(was.memory / MB, said.memory / MB, 11)} "
-                f"{_pair(was.stored / 1e3, said.stored / 1e3, 15)}"
-            )
+            line = f"{stage:17}"
+            for quantity, (_, width, unit, digits) in _COLUMNS.items():
+                was, said = (getattr(one, quantity) / unit for one in (run.stages[stage], taken[stage]))
+                error = _percent(wrong[stage, quantity])
+                line += f"{was:,.{digits}f}/{said:,.{digits}f} {error:>4}".rjust(width)
+            lines.append(line)
         worst = max(wrong.values(), key=abs)
-        lines.append(f"{'worst error':17} {worst:+.0%}")
+        lines.append(f"{'worst error':17} {_percent(worst)}")
     return "\n".join(lines) + "\n"
+
+
+# Of each quantity its head, its width, what it is divided by, and its decimal places.
+_COLUMNS = {
+    "requests": ("requests", 17, 1, 0),
+    "seconds": ("seconds", 18, 1, 2),
+    "processor": ("processor s", 18, 1, 2),
+    "memory": ("memory MB", 14, MB, 0),
+    "stored": ("left kB", 20, 1_000, 0),
+}
 
 
 def _how(run: Run) -> str:
@@ -244,5 +239,5 @@ def _how(run: Run) -> str:
     return f"{setting.latency * 1000:.0f} ms, {sizes}, best of {run.rounds}"
 
 
-def _pair(was: float, said: float, width: int, digits: int = 0) -> str:
-    return f"{was:,.{digits}f}/{said:,.{digits}f}".rjust(width)
+def _percent(error: float) -> str:
+    return f"{error:+.0%}" if round(error, 2) else "0%"

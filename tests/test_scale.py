@@ -20,9 +20,12 @@ from bench.fleet import APIS, commands
 from bench.scale_server import described, even_company
 from docs.scale import main
 from docs.scale_measured import Run, Setting, costs_of, errors, recorded
-from docs.scale_model import (
+from docs.scale_model import _MOST_MAPPED, makespan, predict
+from docs.scale_refused import Throttled
+from docs.scale_work import (
     _FILTER,
     _LANES,
+    _ROWS_A_TASK,
     BATCH_ROWS,
     MOST_PART_ROWS,
     ROWS_IN_HAND,
@@ -31,15 +34,16 @@ from docs.scale_model import (
     Limits,
     Service,
     Stage,
-    makespan,
-    predict,
     spread,
     work_of,
 )
 from migrate.extract import buffer, identities
+from migrate.fleet import fleet as fleets_of
 from migrate.load.rate_limit import WRITES_PER_SECOND
+from migrate.map import mapping
 from migrate.snapshot import reader
 from migrate.standin.company import Company, seeded_company
+from migrate.standin.faults import Faults
 from migrate.standin.paging import PageSizes
 from migrate.standin.server import StandInServer
 from tests.conftest import ROOT
@@ -62,6 +66,7 @@ limits = st.builds(
     chat_page=st.sampled_from([50, 100, 1000]),
     conversations_page=st.sampled_from([50, 100, 1000]),
     at_a_time=st.integers(1, 64),
+    allowed=st.sampled_from([0, 1, 4, 20]),
     accounts_at_a_time=st.integers(1, 64),
     shard=st.booleans(),
     identity_characters=st.sampled_from([0, 36, 5_000]),
@@ -130,7 +135,7 @@ def test_no_bound_is_undercut(fleet: list[Account], limits: Limits) -> None:
     for stage in STAGES:
         works = [work_of(stage, one, limits) for one in fleet]
         requests = sum(work.requests for work in works)
-        longest = max(work.ahead + work.longest for work in works) * limits.latency
+        longest = max(work.ahead + work.walking for work in works) * limits.latency
         writes = max(work.writes for work in works) / WRITES_PER_SECOND
         bounds = (requests * limits.latency / limits.all_at_a_time, longest, writes)
         assert taken[stage].seconds >= max(bounds) * (1 - 1e-9)
@@ -142,6 +147,69 @@ def test_jobs_side_by_side_end_between_the_longest_and_all_of_them(jobs: list[fl
     last = makespan(jobs, places)
     assert max([*jobs, sum(jobs) / places]) <= last + 1e-6
     assert last <= sum(jobs) / places + max(jobs, default=0) + 1e-6
+
+
+def test_a_fleet_is_mapped_on_as_many_processors_as_it_keeps_busy() -> None:
+    fleet, costs = spread(40, 40_000), {**COSTS, "map": replace(COSTS["map"], parallel=1.0, together=1.6)}
+
+    def worked(processors: int) -> float:
+        taken = predict(fleet, Limits(processors=processors), costs)["map"]
+        return taken.seconds - costs["map"].start - costs["map"].idle
+
+    assert worked(1) == pytest.approx(predict(fleet, Limits(), costs)["map"].processor - costs["map"].start)
+    assert worked(2) == worked(8) == pytest.approx(worked(1) / 1.6)
+
+
+def test_no_account_is_mapped_faster_beside_others_than_by_itself() -> None:
+    costs = {**COSTS, "map": replace(COSTS["map"], parallel=1.0, together=2.0)}
+    huge, others = spread(1, 60_000), spread(9, 9_000)
+    alone, together, only = (
+        predict(fleet, Limits(), costs)["map"].seconds for fleet in (huge, huge + others, others)
+    )
+    assert alone == together, "the others fit beside it"
+    assert only < alone
+
+
+def test_an_account_is_mapped_by_several_processors_where_it_has_more_than_one_piece() -> None:
+    costs = {**COSTS, "map": replace(COSTS["map"], parallel=2.0)}
+
+    def faster(account: Account) -> float:
+        took = [predict([account], Limits(processors=many), costs)["map"].seconds for many in (1, 2)]
+        return took[0] - took[1]
+
+    assert faster(Account((Service((60_000, 0, 0)),))) == 0
+    assert faster(Account((Service((500_000, 0, 0)),))) == 0
+    for pieces in (Account((Service((60_000, 0, 0)),) * 2), Account((Service((5_000_000, 0, 0)),))):
+        assert faster(pieces) > 0
+
+
+chains = st.lists(st.integers(1, 60), min_size=1, max_size=40)
+
+
+@some
+@given(chains, st.integers(1, 20), st.integers(0, 30))
+def test_attempts_are_the_requests_where_none_is_refused(lengths: list[int], most: int, allowed: int) -> None:
+    rounds, attempts = Throttled(most, allowed).walk(lengths)
+    if not allowed or allowed >= min(most, len(lengths)):
+        assert attempts == sum(lengths)
+    assert attempts >= sum(lengths)
+    assert rounds >= max(*lengths, sum(lengths) / min(most, allowed or most)) * (1 - 1e-9)
+
+
+@pytest.mark.parametrize(("most", "allowed", "many"), [(16, 4, 9), (16, 1, 3), (16, 8, 40), (64, 20, 30)])
+def test_a_limit_refuses_some_of_what_more_chains_ask_for(most: int, allowed: int, many: int) -> None:
+    rounds, attempts = Throttled(most, allowed).walk([50] * many)
+    assert 50 * many < attempts < 2 * 50 * many
+    assert 50 * many / allowed <= rounds < 2 * 50 * many / allowed
+
+
+@pytest.mark.parametrize(("most", "allowed", "many"), [(16, 4, 9), (16, 1, 3), (16, 8, 40)])
+def test_refusals_of_long_chains_are_those_that_are_played_to_the_end(
+    most: int, allowed: int, many: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = Throttled(most, allowed).walk([3_000] * many)
+    monkeypatch.setattr("docs.scale_refused._CYCLES", 10**6)
+    assert short == pytest.approx(Throttled(most, allowed).walk([3_000] * many), rel=0.01)
 
 
 @some
@@ -160,6 +228,8 @@ def test_the_model_has_the_programs_own_figures() -> None:
         reader.BATCH_ROWS,
     )
     assert (_FILTER, _LANES) == (identities.MOST_FILTER_CHARACTERS, identities.LANES)
+    assert _ROWS_A_TASK == mapping.ROWS_A_TASK
+    assert min(_MOST_MAPPED, os.cpu_count() or 1) == fleets_of._OFFLINE
 
 
 @pytest.mark.parametrize("name", CHECKS)
@@ -211,15 +281,33 @@ def test_each_stage_sends_the_requests_that_are_predicted(company: Company, size
     assert sent(company, PageSizes("docs" if sizes == "docs" else "openapi"), tmp_path) == expected
 
 
-def sent(company: Company, sizes: PageSizes, folder: Path) -> dict[Stage, int]:
+@pytest.mark.long
+def test_a_limit_refuses_about_as_many_attempts_as_are_predicted(tmp_path: Path) -> None:
+    company = seeded_company(10, 5_000, suspended=0, refused=0, throttled=0)
+    shape = tuple(
+        tuple((tuple(types), on) for types, on in described(member.world)["services"]) for member in company.members
+    )
+    limited, free = (
+        Run(Setting("", sizes="openapi", most_at_once=most), shape, {}).predicted(COSTS)["extract"].requests
+        for most in (4, 0)
+    )
+    found = sent(company, PageSizes("openapi"), tmp_path, Faults(latency=0.2, most_at_once=4), STAGES[:1])["extract"]
+    assert free < found
+    assert free < limited
+    assert found == pytest.approx(limited, rel=MOST_WRONG)
+
+
+def sent(
+    company: Company, sizes: PageSizes, folder: Path, faults: Faults | None = None, stages: Sequence[Stage] = STAGES
+) -> dict[Stage, int]:
     """How many requests the commands of a night send, each as a process of its own."""
     worlds = [company.main, *(member.world for member in company.members)]
     found: dict[Stage, int] = {}
-    with StandInServer(company, sizes) as server:
+    with StandInServer(company, sizes, faults=faults) as server:
         login = {"TWILIO_ACCOUNT_SID": company.main.account_sid, "TWILIO_AUTH_TOKEN": company.main.auth_token}
         urls = {f"CHAT_MIGRATE_{api}_URL": server.url for api in APIS}
         environment = {**os.environ, **urls, **login, "XDG_CONFIG_HOME": str(folder / "state")}
-        for stage in STAGES:
+        for stage in stages:
             before = sum(world.requests for world in worlds)
             words = [sys.executable, "-m", "migrate", *commands("fleet")[stage]]
             done = subprocess.run(words, env=environment, cwd=folder, capture_output=True, text=True, check=False)
