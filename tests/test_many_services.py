@@ -275,7 +275,9 @@ def test_a_comparison_by_halves_of_services_that_share_files_has_each_binding_on
     } == dict.fromkeys(sids, (1, 1, 4))
 
 
-@pytest.mark.parametrize("damage", ["lost", "torn", "of another service", "without services"])
+@pytest.mark.parametrize(
+    "damage", ["lost", "torn", "of another service", "service_sid", "identity", "damaged inside"]
+)
 def test_shared_files_that_are_not_as_they_were_mapped_are_refused(tmp_path: Path, run: Run, damage: str) -> None:
     sids = [service_sid(number) for number in range(1, 4)]
     write_snapshot(tmp_path / "s", {sid: {} for sid in sids}, {sid: [[binding(n)]] for n, sid in enumerate(sids)})
@@ -290,8 +292,13 @@ def test_shared_files_that_are_not_as_they_were_mapped_are_refused(tmp_path: Pat
     elif damage == "of another service":
         named = pa.array([sids[0]] * len(table)).dictionary_encode()
         pq.write_table(table.set_column(table.schema.get_field_index("service_sid"), "service_sid", named), path)
+    elif damage in ("service_sid", "identity"):
+        pq.write_table(table.drop_columns([damage]), path)
     else:
-        pq.write_table(table.drop_columns(["service_sid"]), path)
+        column, data = pq.read_metadata(path).row_group(0).column(0), bytearray(path.read_bytes())
+        start, size = column.data_page_offset, column.total_compressed_size
+        data[start : start + size] = bytes(size)
+        path.write_bytes(data)
     for words in (["diff", tmp_path / "m", tmp_path / "n"], ["explain", tmp_path / "m", binding(1)["sid"]]):
         done = run(*words)
         if words[0] == "explain" and damage == "of another service":

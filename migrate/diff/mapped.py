@@ -7,6 +7,8 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from migrate.diff.bindings import compare_bindings
 from migrate.diff.difference import (
     CredentialDifference,
@@ -30,9 +32,11 @@ from migrate.map.mapped_bindings import parts_by_service
 from migrate.map.mapped_folder import BINDINGS, RULES, Mapped, open_mapped
 from migrate.map.rules_toml import load_rules
 from migrate.model.documents import builtins
+from migrate.model.errors import InputError
 from migrate.model.finding import Finding
 from migrate.model.proposal import Proposal
 from migrate.model.push_config import Settings
+from migrate.storage.database import DamagedFileError
 from migrate.verify.partition import ServiceParts
 
 STATED, NOT_STATED, LEFT_OUT = "stated", "not stated", "left out"
@@ -151,4 +155,9 @@ def _bindings(
     parts = (
         ServiceParts(sid, before.get(sid, ()), after.get(sid, ())) for sid in sorted(before.keys() | after.keys())
     )
-    return compare_bindings(parts, names, OF_MAPPED, executor), ()
+    try:
+        return compare_bindings(parts, names, OF_MAPPED, executor), ()
+    except (DamagedFileError, duckdb.BinderException):  # which is said of a column that is not there
+        raise InputError(
+            f"The bindings in {then.folder} or {now.folder} are not as they were mapped", remedy="Map them again"
+        ) from None

@@ -37,7 +37,8 @@ _NAMES = ("service", "service_sid", *_COLUMNS)
 
 
 def write_spreadsheet(mapped: Path, summary: Summary, path: Path) -> int:
-    """Write every mapped binding to a private CSV file, and return how many there are.
+    """Write every mapped binding to a private CSV file, and return how many there are: service by service, and of
+    small services those together that share a file.
 
     `action` says what the device must do, `push_credential_sid` the credential that it is to register with. Endpoints
     are masked, identities are not.

@@ -51,13 +51,11 @@ class _Place:
     brought: Mapping[Path, tuple[int, int]] = field(default_factory=dict)  # the stamps of a folder that is only read
 
     @property
-    def strays(self) -> list[Path]:
-        """What was written into it though it is only read; names that begin with a dot are locks and work."""
-        if self.writes:
-            return []
+    def changed(self) -> list[Path]:
+        """The files that are others than when it was brought; names that begin with a dot are locks and work."""
         now = {self.path: _stamp(self.path)} if self.path.is_file() else _stamps(self.path)
         then = {self.path: self.stamp} if self.stamp else self.brought
-        return sorted(path for path, stamp in now.items() if then.get(path) != stamp)
+        return [path for path, stamp in now.items() if then.get(path) != stamp]
 
 
 class WorkingTree:
@@ -96,7 +94,7 @@ class WorkingTree:
         self._end_mirrors(is_stopped=isinstance(error, KeyboardInterrupt | InterruptedRunError))
         failed = next((place.mirror.error for place in self._written if place.mirror and place.mirror.error), None)
         is_stored = False
-        strays = [path for place in self._places.values() for path in place.strays]
+        strays = self._strays()
         try:
             if failed is None:
                 is_stored = self._within(LAST_PASS if is_hurried else None, self.store)
@@ -244,10 +242,16 @@ class WorkingTree:
         threading.Thread(target=try_it, name="last-words", daemon=True).start()
         return done.wait(seconds)
 
+    def _strays(self) -> list[Path]:
+        """What was written where it is only read, and is not stored."""
+        stored = [place.path for place in self._written]
+        changed = {path for place in self._places.values() if not place.writes for path in place.changed}
+        return sorted(path for path in changed if not any(path.is_relative_to(one) for one in stored))
+
     def _keep(self) -> None:
         """Have what was written left alone, if there is any."""
         root = places.known_root()
-        if root and any(place.path.exists() for place in self._places.values() if place.writes or place.strays):
+        if root and (any(place.path.exists() for place in self._written) or self._strays()):
             (root / UNSTORED).touch(mode=0o600)
             self._kept = root
 
@@ -294,7 +298,9 @@ def _stamps(folder: Path) -> dict[Path, tuple[int, int]]:
     found: dict[Path, tuple[int, int]] = {}
     for place, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found |= {path: _stamp(path) for name in files if not (path := Path(place, name)).name.startswith(".")}
+        for path in (Path(place, name) for name in files if not name.startswith(".")):
+            with suppress(FileNotFoundError):  # it is gone again
+                found[path] = _stamp(path)
     return found
 
 

@@ -15,7 +15,7 @@ from migrate.model.errors import InputError, MigrateError
 from migrate.model.masked_column import mask_column
 from migrate.model.schemas import TIMESTAMP
 from migrate.model.text import did_you_mean
-from migrate.storage.database import over_views
+from migrate.storage.database import DamagedFileError, over_views
 
 SERVICE = "service_sid"
 NONE = "(none)"  # a binding type that is null, in tables of counts
@@ -75,8 +75,9 @@ class ReviewRows:
         """
         try:
             return self._query(sql, values)
-        except (MigrateError, duckdb.BinderException, duckdb.InvalidInputException) as error:
-            if isinstance(error, MigrateError) and all(part.is_file() for part in self.parts):
+        except (MigrateError, duckdb.BinderException) as error:
+            is_damaged = isinstance(error, DamagedFileError | duckdb.BinderException)
+            if not is_damaged and all(part.is_file() for part in self.parts):
                 raise
             raise InputError(
                 "The bindings are not what they were when they were opened", remedy="Open their folder again"

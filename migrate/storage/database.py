@@ -106,6 +106,10 @@ class FullMemoryError(MigrateError):
     """The rows do not fit into the memory that DuckDB may take: of fewer of them it may be less."""
 
 
+class DamagedFileError(MigrateError):
+    """A Parquet file begins and ends as one does, and is none in between."""
+
+
 def over_parts(
     parts: Sequence[Path], scratch: Path, memory_limit: str = MEMORY_LIMIT
 ) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
@@ -178,7 +182,11 @@ def _told_plainly(scratch: Path) -> Iterator[None]:
         if "interrupt" not in str(error).lower():
             raise
         raise KeyboardInterrupt from None
-    except duckdb.OperationalError as error:
+    except duckdb.Error as error:
+        if type(error) is duckdb.Error or isinstance(error, duckdb.InvalidInputException):  # it has no class for that
+            raise DamagedFileError("A Parquet file is damaged", remedy="Extract, or map, again") from None
+        if not isinstance(error, duckdb.OperationalError):
+            raise
         problem = str(error).splitlines()[0].partition(": ")[2] or "it failed"
         problem = _OWN_FILES.sub("", problem)
         known = known_part(scratch)

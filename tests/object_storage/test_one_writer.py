@@ -215,6 +215,22 @@ def test_what_is_written_where_a_command_only_reads_is_told_and_kept(
     assert bucket.objects("two/1") == {"two/1": b"there"}
 
 
+@pytest.mark.parametrize("is_file", [False, True])
+def test_what_is_written_within_a_folder_that_is_read_is_stored(
+    bucket: Bucket, tmp_path: Path, is_file: bool
+) -> None:
+    bucket.client.put_object(Bucket=bucket.name, Key="two/1", Body=b"there")
+    with WorkingTree(print) as tree:
+        read = tree.open(f"{bucket.url}/two")
+        place = tree.open(f"{bucket.url}/two/new", writes=True, is_file=is_file)
+        if not is_file:
+            place.mkdir()
+        (place if is_file else place / "part").write_bytes(b"new")
+        (read / "link").symlink_to("nowhere")
+    assert bucket.objects("two/") == {"two/1": b"there", "two/new" if is_file else "two/new/part": b"new"}
+    assert not [*tmp_path.rglob(f"{PREFIX}*")]
+
+
 def test_a_claim_that_comes_too_late_is_none(bucket: Bucket, quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that is suspended while it chooses, or while it renews: another has taken the folder meanwhile."""
     choosing, renewing, second = (Lease(Store(f"{bucket.url}/night"), print) for _ in range(3))
