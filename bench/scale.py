@@ -34,8 +34,8 @@ from docs.scale_work import STAGES, Stage
 CALIBRATION = {
     "least": Setting("even:1:1:3"),
     "services": Setting("even:1:41:3"),
-    "accounts": Setting("even:31:1:3"),
-    "bindings": Setting("even:1:1:200000"),
+    "accounts": Setting("even:101:1:3"),
+    "bindings": Setting("even:1:1:400000"),
     "small services": Setting("even:1:4:50000"),
     "requests": Setting("even:1:1:20000", sizes="openapi"),
 }
