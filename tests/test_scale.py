@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.fleet import APIS, commands
+from bench.scale import main as measuring
 from bench.scale_server import described, even_company
 from docs.scale import main
 from docs.scale_measured import Run, Setting, Shape, costs_of, errors, recorded
@@ -236,6 +237,31 @@ def test_the_model_has_the_programs_own_figures() -> None:
     assert (_FILTER, _LANES) == (identities.MOST_FILTER_CHARACTERS, identities.LANES)
     assert _ROWS_A_TASK == mapping.ROWS_A_TASK
     assert min(_MOST_MAPPED, os.cpu_count() or 1) == fleets_of._OFFLINE
+
+
+@pytest.mark.parametrize(("more_seconds", "busy"), [(4.0, 1.0), (2.0, 1.5), (0.5, 2.0), (-1.0, 2.0)])
+def test_accounts_side_by_side_keep_busy_what_they_are_seen_to_and_no_more_than_there_is(
+    more_seconds: float, busy: float
+) -> None:
+    least = RUNS["least"].stages["map"]
+    took = replace(least, seconds=least.seconds + more_seconds, processor=least.processor + 3)
+    accounts = replace(RUNS["accounts"], stages={**RUNS["accounts"].stages, "map": took}, processors=2)
+    assert costs_of({**RUNS, "accounts": accounts})["map"].together == pytest.approx(busy)
+
+
+def test_a_record_has_the_processors_of_its_machine() -> None:
+    run = replace(RUNS["least"], processors=8)
+    assert Run.read(run.to_json()).limits.processors == 8
+
+
+def test_a_part_of_the_record_is_written_and_says_what_it_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.scale.measure", lambda setting, rounds: RUNS["least"])
+    done = CliRunner().invoke(measuring, ["--only", "least", "--record", str(tmp_path / "mine.json")])
+    assert done.exit_code == 0
+    assert "Nothing is predicted without 'services', 'accounts'" in done.output
+    assert "least" in (tmp_path / "mine.json").read_text()
 
 
 @pytest.mark.parametrize("name", CHECKS)
