@@ -27,15 +27,15 @@ import click
 
 from bench.fleet import APIS, commands
 from bench.measure import run_whole
-from docs.scale_measured import FILE, Measured, Run, Setting, best_of, comparison
+from docs.scale_measured import FILE, NEEDED, Measured, Run, Setting, best_of, comparison
 from docs.scale_work import STAGES, Stage
 
 # What each cost comes from; see `costs_of`.
 CALIBRATION = {
     "least": Setting("even:1:1:3"),
     "services": Setting("even:1:41:3"),
-    "accounts": Setting("even:31:1:3"),
-    "bindings": Setting("even:1:1:200000"),
+    "accounts": Setting("even:101:1:3"),
+    "bindings": Setting("even:1:1:400000"),
     "small services": Setting("even:1:4:50000"),
     "requests": Setting("even:1:1:20000", sizes="openapi"),
 }
@@ -94,7 +94,7 @@ def measure(setting: Setting, rounds: int) -> Run:
         nights = [night(server) for _ in range(rounds + 1)][1:]  # the first renders the pages
         shape = tuple(tuple((tuple(types), on) for types, on in one["services"]) for one in server.accounts)
     best = {stage: best_of([one[stage] for one in nights]) for stage in STAGES}
-    return Run(setting, shape, best, rounds)
+    return Run(setting, shape, best, rounds, os.cpu_count() or 1)
 
 
 def night(server: Server) -> dict[Stage, Measured]:
@@ -141,6 +141,9 @@ def main(rounds: int, only: tuple[str, ...], more: bool, record: Path) -> None:
             ordered = {each: runs[each] for each in CALIBRATION | CHECKS if each in runs}
             content = {"machine": machine, "runs": {each: run.to_json() for each, run in ordered.items()}}
             record.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+    if lacking := [name for name in NEEDED if name not in runs]:
+        click.echo(f"Nothing is predicted without {', '.join(map(repr, lacking))}: measure these, too", err=True)
+        return
     click.echo(comparison(machine, runs, [*CHECKS]), nl=False)
 
 

@@ -18,6 +18,7 @@ Shape = tuple[
 ]  # accounts, their services, bindings by type, and changes
 # Page sizes of Chat and of Conversations: by OpenAPI, and as the documentation has them (FACTS.md, "The two APIs").
 _SMALL, _LARGE = (50, 100), (1_000, 1_000)
+_FORMER = 2  # processors of the machine that is meant where a record does not say it
 
 
 @dataclass(frozen=True)
@@ -54,19 +55,20 @@ def best_of(found: Sequence[Measured]) -> Measured:
 
 @dataclass(frozen=True)
 class Run:
-    """A company, and what each stage of its night took: the best of some rounds."""
+    """A company, and what each stage of its night took: the best of some rounds, on so many processors."""
 
     setting: Setting
     shape: Shape
     stages: Mapping[Stage, Measured]
     rounds: int = 1
+    processors: int = _FORMER
 
     @classmethod
     def read(cls, found: Mapping[str, Any]) -> Run:
         """A run as the record has it."""
         shape = tuple(tuple((tuple(types), on) for types, on in account) for account in found["shape"])
         stages = {stage: Measured(**found["stages"][stage]) for stage in STAGES}
-        return cls(Setting(**found["setting"]), shape, stages, found["rounds"])
+        return cls(Setting(**found["setting"]), shape, stages, found["rounds"], found.get("processors", _FORMER))
 
     def to_json(self) -> dict[str, Any]:
         """The same for the record."""
@@ -86,7 +88,8 @@ class Run:
     def limits(self) -> Limits:
         """How the stand-in answered; connections on loopback take no time."""
         chat, conversations = _SMALL if self.setting.sizes == "openapi" else _LARGE
-        return Limits(self.setting.latency, 0, chat, conversations, allowed=self.setting.most_at_once)
+        allowed = self.setting.most_at_once
+        return Limits(self.setting.latency, 0, chat, conversations, allowed=allowed, processors=self.processors)
 
     def predicted(self, costs: Costs) -> dict[Stage, Taken]:
         """What the model says of it."""
@@ -110,6 +113,9 @@ def recorded(file: Path = FILE) -> tuple[str, dict[str, Run]]:
 def costs_of(runs: Mapping[str, Run]) -> Costs:
     """The costs by six small runs, none of which is a prediction: the least, and beside it one with more services,
     with more accounts, with more bindings, with these in small services, and with smaller pages, so more requests.
+
+    How many processors accounts keep busy side by side is seen where there are more of them; an account by itself,
+    where it has more bindings, which map does side by side in small services alone (a large one is one task here).
     """
     return {stage: _cost(stage, runs) for stage in STAGES}
 
@@ -122,7 +128,8 @@ def _cost(stage: Stage, runs: Mapping[str, Run]) -> Cost:
         return float(getattr(runs[name].stages[stage], quantity) - getattr(runs["least"].stages[stage], quantity))
 
     def busy(name: str) -> float:
-        return max(1.0, more(name, "processor") / max(more(name, "seconds"), 0.01))
+        found = more(name, "processor") / max(more(name, "seconds"), 0.01)
+        return min(max(1.0, found), runs[name].processors)
 
     least, services, tiny = work("least"), work("services"), runs["least"].stages[stage]
     many, accounts = services.services - least.services, len(runs["accounts"].accounts) - 1
@@ -137,7 +144,8 @@ def _cost(stage: Stage, runs: Mapping[str, Run]) -> Cost:
     account = max(0.0, more("accounts", "processor") / accounts - service * least.services - request * least.requests)
     stored_service = more("services", "stored") / many
     stored_account = more("accounts", "stored") / accounts - stored_service * least.services
-    memory_account = max(0.0, more("accounts", "memory")) / (_open(stage, accounts + 1) - 1)
+    at_a_time = min(accounts + 1, side_by_side(stage, runs["accounts"].limits))
+    memory_account = max(0.0, more("accounts", "memory")) / max(1, at_a_time - 1)
     large = _per_row(stage, runs["bindings"], row, more("bindings", "memory"), more("bindings", "stored"))
     small = large
     if stage == "map":  # which has another way for small services
@@ -162,11 +170,6 @@ def _cost(stage: Stage, runs: Mapping[str, Run]) -> Cost:
         large=large,
         small=small,
     )
-
-
-def _open(stage: Stage, accounts: int) -> int:
-    """How many accounts are worked on at a time."""
-    return min(accounts, side_by_side(stage, Limits()))
 
 
 def _per_row(stage: Stage, run: Run, seconds: float, memory: float, stored: float) -> PerRow:

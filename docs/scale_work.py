@@ -136,7 +136,7 @@ def work_of(stage: Stage, account: Account, limits: Limits) -> Work:
         return Work(0, 0, 0, 0, many, large, small, piece, min(small, BATCH_ROWS), opens=0)
     if stage in ("load --apply", "rollback --apply"):
         return _writing(stage, account, limits)
-    throttled = Throttled(limits.at_a_time, limits.allowed)
+    throttled = Throttled(limits.latency, limits.at_a_time, limits.allowed)
     if stage == "load":
         rounds, attempts = throttled.walk([1] * many)
         return Work(attempts, math.ceil(rounds), 0, 0, many)
@@ -177,7 +177,7 @@ def _writing(stage: Stage, account: Account, limits: Limits) -> Work:
     changes = account.changes
     if not changes:
         return Work(0, 0, 0, 0, 0, opens=0)
-    throttled, writes = Throttled(limits.at_a_time, limits.allowed), _WRITE_TRIPS * changes
+    throttled, writes = Throttled(limits.latency, limits.at_a_time, limits.allowed), _WRITE_TRIPS * changes
     rounds, attempts = throttled.walk([1] * changes)
     look = math.ceil(rounds)
     if stage == "load --apply":  # the second look is at one service, for the time that it is there

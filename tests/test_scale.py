@@ -17,9 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.fleet import APIS, commands
+from bench.scale import main as measuring
 from bench.scale_server import described, even_company
 from docs.scale import main
-from docs.scale_measured import Run, Setting, costs_of, errors, recorded
+from docs.scale_measured import Run, Setting, Shape, costs_of, errors, recorded
 from docs.scale_model import _MOST_MAPPED, makespan, predict
 from docs.scale_refused import Throttled
 from docs.scale_work import (
@@ -66,11 +67,13 @@ limits = st.builds(
     chat_page=st.sampled_from([50, 100, 1000]),
     conversations_page=st.sampled_from([50, 100, 1000]),
     at_a_time=st.integers(1, 64),
-    allowed=st.sampled_from([0, 1, 4, 20]),
     accounts_at_a_time=st.integers(1, 64),
     shard=st.booleans(),
     identity_characters=st.sampled_from([0, 36, 5_000]),
 )
+
+# What is refused depends on chance: more of something may have a little less of it.
+limited = st.builds(replace, limits, allowed=st.sampled_from([0, 1, 4, 20]))
 
 
 def no_less(one: Sequence[Account], limits: Limits, more: Sequence[Account], more_limits: Limits) -> None:
@@ -107,7 +110,7 @@ def test_a_longer_latency_takes_no_less(fleet: list[Account], limits: Limits, mo
 
 
 @some
-@given(fleets, fleets, limits)
+@given(fleets, fleets, limited)
 def test_requests_of_two_fleets_are_those_of_both(one: list[Account], two: list[Account], limits: Limits) -> None:
     apart, together = [predict(fleet, limits, COSTS) for fleet in (one, two)], predict([*one, *two], limits, COSTS)
     for stage in STAGES:
@@ -129,7 +132,7 @@ def test_one_request_at_a_time_takes_all_of_their_latency(one: Account, latency:
 
 
 @some
-@given(fleets, limits)
+@given(fleets, limited)
 def test_no_bound_is_undercut(fleet: list[Account], limits: Limits) -> None:
     taken = predict(fleet, limits, COSTS)
     for stage in STAGES:
@@ -187,10 +190,12 @@ chains = st.lists(st.integers(1, 60), min_size=1, max_size=40)
 
 
 @some
-@given(chains, st.integers(1, 20), st.integers(0, 30))
-def test_attempts_are_the_requests_where_none_is_refused(lengths: list[int], most: int, allowed: int) -> None:
-    rounds, attempts = Throttled(most, allowed).walk(lengths)
-    if not allowed or allowed >= min(most, len(lengths)):
+@given(chains, st.floats(0, 1), st.integers(1, 20), st.integers(0, 30))
+def test_attempts_are_the_requests_where_none_is_refused(
+    lengths: list[int], latency: float, most: int, allowed: int
+) -> None:
+    rounds, attempts = Throttled(latency, most, allowed).walk(lengths)
+    if not allowed or allowed >= min(most, len(lengths)) or not latency:
         assert attempts == sum(lengths)
     assert attempts >= sum(lengths)
     assert rounds >= max(*lengths, sum(lengths) / min(most, allowed or most)) * (1 - 1e-9)
@@ -198,18 +203,20 @@ def test_attempts_are_the_requests_where_none_is_refused(lengths: list[int], mos
 
 @pytest.mark.parametrize(("most", "allowed", "many"), [(16, 4, 9), (16, 1, 3), (16, 8, 40), (64, 20, 30)])
 def test_a_limit_refuses_some_of_what_more_chains_ask_for(most: int, allowed: int, many: int) -> None:
-    rounds, attempts = Throttled(most, allowed).walk([50] * many)
-    assert 50 * many < attempts < 2 * 50 * many
-    assert 50 * many / allowed <= rounds < 2 * 50 * many / allowed
+    found = [Throttled(0.2, most, allowed).walk([length] * many) for length in (50, 60)]
+    for (rounds, attempts), length in zip(found, (50, 60), strict=True):
+        assert length * many < attempts < 2 * length * many
+        assert length * many / allowed <= rounds < 2 * length * many / allowed
+    assert found[0] < found[1]
 
 
 @pytest.mark.parametrize(("most", "allowed", "many"), [(16, 4, 9), (16, 1, 3), (16, 8, 40)])
 def test_refusals_of_long_chains_are_those_that_are_played_to_the_end(
     most: int, allowed: int, many: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    short = Throttled(most, allowed).walk([3_000] * many)
-    monkeypatch.setattr("docs.scale_refused._CYCLES", 10**6)
-    assert short == pytest.approx(Throttled(most, allowed).walk([3_000] * many), rel=0.01)
+    short = Throttled(0.2, most, allowed).walk([3_000] * many)
+    monkeypatch.setattr("docs.scale_refused._PLAYED", 10**6)
+    assert short == pytest.approx(Throttled(0.2, most, allowed).walk([3_000] * many), rel=0.05)
 
 
 @some
@@ -230,6 +237,31 @@ def test_the_model_has_the_programs_own_figures() -> None:
     assert (_FILTER, _LANES) == (identities.MOST_FILTER_CHARACTERS, identities.LANES)
     assert _ROWS_A_TASK == mapping.ROWS_A_TASK
     assert min(_MOST_MAPPED, os.cpu_count() or 1) == fleets_of._OFFLINE
+
+
+@pytest.mark.parametrize(("more_seconds", "busy"), [(4.0, 1.0), (2.0, 1.5), (0.5, 2.0), (-1.0, 2.0)])
+def test_accounts_side_by_side_keep_busy_what_they_are_seen_to_and_no_more_than_there_is(
+    more_seconds: float, busy: float
+) -> None:
+    least = RUNS["least"].stages["map"]
+    took = replace(least, seconds=least.seconds + more_seconds, processor=least.processor + 3)
+    accounts = replace(RUNS["accounts"], stages={**RUNS["accounts"].stages, "map": took}, processors=2)
+    assert costs_of({**RUNS, "accounts": accounts})["map"].together == pytest.approx(busy)
+
+
+def test_a_record_has_the_processors_of_its_machine() -> None:
+    run = replace(RUNS["least"], processors=8)
+    assert Run.read(run.to_json()).limits.processors == 8
+
+
+def test_a_part_of_the_record_is_written_and_says_what_it_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.scale.measure", lambda setting, rounds: RUNS["least"])
+    done = CliRunner().invoke(measuring, ["--only", "least", "--record", str(tmp_path / "mine.json")])
+    assert done.exit_code == 0
+    assert "Nothing is predicted without 'services', 'accounts'" in done.output
+    assert "least" in (tmp_path / "mine.json").read_text()
 
 
 @pytest.mark.parametrize("name", CHECKS)
@@ -273,10 +305,7 @@ def test_a_record_that_is_none_or_not_whole_is_refused_in_one_line(content: str,
     ids=["1 account", "10 accounts"],
 )
 def test_each_stage_sends_the_requests_that_are_predicted(company: Company, sizes: str, tmp_path: Path) -> None:
-    shape = tuple(
-        tuple((tuple(types), on) for types, on in described(member.world)["services"]) for member in company.members
-    )
-    run = Run(Setting("", sizes=sizes), shape, {})
+    run = Run(Setting("", sizes=sizes), shape_of(company), {})
     expected = {stage: taken.requests for stage, taken in run.predicted(COSTS).items()}
     assert sent(company, PageSizes("docs" if sizes == "docs" else "openapi"), tmp_path) == expected
 
@@ -284,17 +313,21 @@ def test_each_stage_sends_the_requests_that_are_predicted(company: Company, size
 @pytest.mark.long
 def test_a_limit_refuses_about_as_many_attempts_as_are_predicted(tmp_path: Path) -> None:
     company = seeded_company(10, 5_000, suspended=0, refused=0, throttled=0)
-    shape = tuple(
+    faults = Faults(latency=0.2, most_at_once=4)
+    expected, without = (
+        Run(Setting("", faults.latency, "openapi", most), shape_of(company), {}).predicted(COSTS)["extract"].requests
+        for most in (faults.most_at_once, 0)
+    )
+    found = sent(company, PageSizes("openapi"), tmp_path, faults, STAGES[:1])["extract"]
+    assert without < min(found, expected)
+    assert found == pytest.approx(expected, rel=MOST_WRONG)
+
+
+def shape_of(company: Company) -> Shape:
+    """The accounts of a company as a record has them."""
+    return tuple(
         tuple((tuple(types), on) for types, on in described(member.world)["services"]) for member in company.members
     )
-    limited, free = (
-        Run(Setting("", sizes="openapi", most_at_once=most), shape, {}).predicted(COSTS)["extract"].requests
-        for most in (4, 0)
-    )
-    found = sent(company, PageSizes("openapi"), tmp_path, Faults(latency=0.2, most_at_once=4), STAGES[:1])["extract"]
-    assert free < found
-    assert free < limited
-    assert found == pytest.approx(limited, rel=MOST_WRONG)
 
 
 def sent(
