@@ -107,9 +107,9 @@ def test_what_could_not_be_stored_is_kept_on_this_machine_and_found_again(
 def test_a_store_that_stalls_ends_it_in_one_line_once_it_was_waited_for(
     bucket: Bucket, run: Run, serve: Serve, often: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "MOST_SECONDS", 1)
+    monkeypatch.setattr(store, "MOST_SECONDS", 3)  # what does not stall is answered by then, on a busy machine, too
     served(serve)
-    bucket.faults.wants, bucket.faults.seconds, bucket.faults.status = puts_after(bucket, 1), 5, 503
+    bucket.faults.wants, bucket.faults.seconds, bucket.faults.status = puts_after(bucket, 1), 12, 503
     out = f"{bucket.url}/snapshot"
     failed = run("extract", "--out", out, "--page-size", "5")
     assert failed.exit_code == 1, failed.output
