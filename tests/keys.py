@@ -27,7 +27,7 @@ SINCE, UNTIL = datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 6, 1, tzinfo=UTC
 @cache
 def key(number: int) -> rsa.RSAPrivateKey:
     """One of some private keys."""
-    return rsa.generate_private_key(65537, 2048)
+    return rsa.generate_private_key(65537, 1024)  # as little as may be: to read one costs its size to the third power
 
 
 @cache

@@ -173,13 +173,20 @@ def _live(child: Child) -> NoReturn:
 def _serve() -> None:
     # What every child needs, imported once for all.
     import duckdb
+    import pyarrow.parquet
+    import tomlkit
     import twilio.rest
 
+    import migrate.cli.commands.extract
+    import migrate.cli.progress
+    import migrate.extract.chains
     import migrate.extract.extraction
     import migrate.report.text
+    import migrate.snapshot.deduplicate
+    import migrate.snapshot.writer
     import migrate.twilio_api.transports.live
 
-    assert all((duckdb, migrate, twilio))
+    assert all((duckdb, migrate, pyarrow, tomlkit, twilio))
     for line in sys.stdin:
         started: list[int] = []
         for order in json.loads(line):

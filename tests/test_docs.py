@@ -10,8 +10,8 @@ from textwrap import dedent
 import pytest
 
 from migrate.standin.world import World
-from tests.conftest import ROOT, Serve, service_sid
-from tests.pages import KEY, anchors_of, bash, blocks_of, commands_in, furnish, run_block, run_session
+from tests.conftest import ROOT, Run, Serve, service_sid
+from tests.pages import KEY, anchors_of, blocks_of, commands_in, furnish, run_block, run_session
 
 PAGES = {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in ROOT.glob("docs/*.md")}
 NOTEBOOKS = {path.relative_to(ROOT).as_posix(): path for path in ROOT.glob("notebooks/*.ipynb")}
@@ -33,14 +33,15 @@ FROM_NOTHING = ("docs/inside.md", "docs/unverified.md")  # the others begin with
 @pytest.mark.long
 @pytest.mark.parametrize("page", COMMANDS)
 def test_every_command_of_a_page_runs(
-    page: str, tmp_path: Path, serve: Serve, demo_world: World, environment: pytest.MonkeyPatch
+    page: str, tmp_path: Path, run: Run, serve: Serve, demo_world: World, environment: pytest.MonkeyPatch
 ) -> None:
     environment.setenv("CHAT_MIGRATE_MONITOR_URL", serve(demo_world).url)
+    environment.chdir(tmp_path)
     folder, ran = furnish(tmp_path), 0
     if page == "docs/runbook.md":
-        decide(folder)
+        decide(folder, run)
     elif page not in FROM_NOTHING:
-        migrate(folder)
+        migrate(folder, run)
     for kind, block in blocks_of(PAGES[page]):
         if kind == "console":
             run_session(block, folder)
@@ -50,20 +51,21 @@ def test_every_command_of_a_page_runs(
     assert (ran, len(demo_world.writes)) == COMMANDS[page]
 
 
-def migrate(folder: Path, rules: str = "") -> None:
+def migrate(folder: Path, run: Run, *rules: str) -> None:
     """A snapshot, what it is mapped to, and a file with a secret."""
     (folder / "service-account.json").write_text(KEY)
-    done = bash(f"chat-migrate extract --out snapshot && chat-migrate map snapshot --out mapped {rules}", folder)
-    assert done.returncode == 0, done.stdout
+    for command in (("extract", "--out", "snapshot"), ("map", "snapshot", "--out", "mapped", *rules)):
+        done = run(*command)
+        assert done.exit_code == 0, done.output
 
 
-def decide(folder: Path) -> None:
+def decide(folder: Path, run: Run) -> None:
     """What the runbook's window begins with: a snapshot, rules, and a push configuration, reviewed and edited."""
     readme = (ROOT / "README.md").read_text("utf-8")
     rules = re.search(r"cat > rules.toml <<'END'\n(.*?)^ *END$", readme, re.DOTALL | re.MULTILINE)
     assert rules
     (folder / "rules.toml").write_text(dedent(rules[1]), "utf-8")
-    migrate(folder, "--rules rules.toml")
+    migrate(folder, run, "--rules", "rules.toml")
     config = folder / "mapped" / "push-config.yaml"
     before, last, after = config.read_text("utf-8").partition(service_sid(7))
     edited = re.sub(r"(removed_from_conversation:\n) *enabled: .*\n", r"\1", after)

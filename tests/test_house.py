@@ -6,6 +6,8 @@ import ast
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,8 @@ import pytest
 from migrate.cli.app import cli
 from migrate.model.catalogue import CATALOGUE
 from tests.conftest import ROOT
+
+pytestmark = pytest.mark.no_cover  # these read the program, and hardly run it
 
 PACKAGE = ROOT / "migrate"
 # What each room may import from: rooms further down (DESIGN.md, "The house").
@@ -116,9 +120,27 @@ def room_of(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
+@cache
+def nodes_of(path: Path) -> list[ast.AST]:
+    return list(ast.walk(tree_of(path)))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _nothing_is_kept() -> Iterator[None]:
+    """What the tests of this file share takes memory, and goes with them."""
+    yield
+    tree_of.cache_clear()
+    nodes_of.cache_clear()
+
+
 def imported_rooms(path: Path) -> set[str]:
     rooms: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in nodes_of(path):
         modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: imports are absolute"
@@ -160,7 +182,7 @@ def test_the_drawing_is_the_house() -> None:
 def imported_modules(path: Path) -> set[Path]:
     """The modules of ours that one imports when it is imported itself."""
     found: set[Path] = set()
-    for node in ast.parse(path.read_text("utf-8")).body:
+    for node in tree_of(path).body:
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("migrate."):
             place = ROOT.joinpath(*(node.module or "").split("."))
             found |= {place / f"{alias.name}.py" for alias in node.names} | {place.with_suffix(".py")}
@@ -197,7 +219,7 @@ def test_only_the_http_room_speaks_http() -> None:
     speakers = {
         room_of(path)
         for path in MODULES
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for node in nodes_of(path)
         if isinstance(node, ast.Import | ast.ImportFrom)
         for module in [getattr(node, "module", None) or node.names[0].name]
         if module.split(".")[0] in ("requests", "urllib3", "twilio", "vcr", "socket", "http")
@@ -213,7 +235,7 @@ def test_every_refusal_says_how_to_go_on() -> None:
     silent = [
         f"{path.relative_to(ROOT)} line {node.lineno}"
         for path in MODULES
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for node in nodes_of(path)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in REFUSALS
         if "remedy" not in {keyword.arg for keyword in node.keywords}
         # What ends a thread is told by whoever waits for it.
@@ -231,7 +253,7 @@ def test_a_stage_names_what_to_do_next_as_a_step_and_builds_no_command() -> None
         (node, f"{path}, line {getattr(node, 'lineno', 0)}")
         for path in MODULES
         if room_of(path) not in SPELL
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for node in nodes_of(path)
     ]
     for node, place in nodes:
         if isinstance(node, ast.Import):
@@ -281,7 +303,7 @@ def test_no_fact_is_recovered_from_the_code_of_a_finding() -> None:
     found = {
         path.relative_to(PACKAGE).as_posix()
         for path in MODULES
-        if room_of(path) != "report" and comparisons(ast.parse(path.read_text("utf-8")))
+        if room_of(path) != "report" and comparisons(tree_of(path))
     }
     assert found - {"runtime/interrupts.py"} <= COMPARES  # that one compares exit codes
 

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import pytest
@@ -90,10 +91,24 @@ class Bucket:
         return found
 
 
-@pytest.fixture
-def bucket(_s3: tuple[str, Faults], monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Iterator[Bucket]:
-    """A bucket; the program finds the server and its credentials in the environment."""
+@pytest.fixture(scope="session")
+def _client(_s3: tuple[str, Faults]) -> Iterator[Any]:
+    """What looks at buckets. Amazon's descriptions of its services, megabytes of JSON, are read once, and not for each client."""
     import boto3
+    from botocore.loaders import JSONFileLoader
+
+    read, key = JSONFileLoader().load_file, {"aws_access_key_id": "synthetic-key", "aws_secret_access_key": SECRET}
+    once = cache(read)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(JSONFileLoader, "load_file", lambda self, path: once(path))
+        yield boto3.client("s3", endpoint_url=_s3[0], region_name=REGION, **key)
+
+
+@pytest.fixture
+def bucket(
+    _s3: tuple[str, Faults], _client: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> Iterator[Bucket]:
+    """A bucket; the program finds the server and its credentials in the environment."""
     from s3fs import S3FileSystem
 
     S3FileSystem.clear_instance_cache()  # of an earlier test's credentials
@@ -111,9 +126,8 @@ def bucket(_s3: tuple[str, Faults], monkeypatch: pytest.MonkeyPatch, tmp_path: A
         "CHAT_MIGRATE_LEASE": "2",
     }.items():
         monkeypatch.setenv(name, value)
-    client = boto3.client("s3")
     name = f"bucket-{uuid.uuid4().hex}"
-    client.create_bucket(Bucket=name)
-    yield Bucket(name, client, faults)
+    _client.create_bucket(Bucket=name)
+    yield Bucket(name, _client, faults)
     faults.__init__()  # type: ignore[misc]
     assert not [path for path in temporary.glob("chat-migrate-store-*") if not (path / "kept").exists()]

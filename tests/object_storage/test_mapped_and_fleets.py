@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-
 import pytest
 
 from migrate.remote import mirror, store
 from tests.company import company, sid_of, states
-from tests.conftest import Run
+from tests.conftest import Demo, Run
 from tests.object_storage.conftest import Bucket
 from tests.object_storage.test_same_as_here import files_in
 from tests.object_storage.test_store_fails import puts_after
@@ -21,14 +19,12 @@ CONFIG = "night/mapped/push-config.yaml"
 
 @pytest.mark.parametrize(("number", "is_there"), [(0, False), (4, False), (0, True), (4, True)])
 def test_a_mapping_whose_storing_is_cut_short_is_made_by_the_same_command(
-    bucket: Bucket, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, is_there: bool
+    bucket: Bucket, run: Run, demo: Demo, monkeypatch: pytest.MonkeyPatch, number: int, is_there: bool
 ) -> None:
     monkeypatch.setattr(mirror, "PATIENCE", 0.1)
     monkeypatch.setattr(store, "_TRIES", 1)
     out = f"{bucket.url}/night/mapped"
-    assert run("run", "--replay", "demo", "--out", tmp_path / "here").exit_code == 0
-    snapshot = tmp_path / "here" / "snapshot"
-    again = ["map", snapshot, "--out", out]
+    again = ["map", demo.folder / "snapshot", "--out", out]
     if is_there:
         assert run(*again).exit_code == 0
         bucket.client.put_object(Bucket=bucket.name, Key=CONFIG, Body=bucket.objects(CONFIG)[CONFIG] + EDIT)
@@ -48,7 +44,7 @@ def test_a_mapping_whose_storing_is_cut_short_is_made_by_the_same_command(
     there = {
         key.removeprefix("night/mapped/"): data for key, data in objects.items() if key.startswith("night/mapped/")
     }
-    here = files_in(tmp_path / "here" / "mapped")
+    here = files_in(demo.folder / "mapped")
     for files in (there, here):  # where the snapshot is, and when an edit was found
         files["summary.json"] = json.dumps({**json.loads(files["summary.json"]), "source": ""}).encode()
     assert {name: data for name, data in there.items() if ".edited-" not in name and ".kept/" not in name} == here

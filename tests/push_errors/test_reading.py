@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import requests
 
-from migrate.push_errors import reading
+from migrate.push_errors import reading, windows
 from migrate.push_errors.windows import Window
 from migrate.runtime.workers import Workers
 from migrate.standin.faults import Faults
@@ -30,6 +30,8 @@ FEW = 100  # alerts a query, in the place of Twilio's 10,000
 @pytest.fixture
 def _few_a_query(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "MOST_ALERTS", FEW)
+    # A burst would be followed by as many queries as there may be pieces; test_windows.py looks at their number.
+    monkeypatch.setattr(windows, "_MOST_PIECES", 40)
 
 
 @pytest.mark.usefixtures("_few_a_query")
