@@ -3,8 +3,8 @@
 Everything is written so that it can be killed at any instant: what a log's line names is in its place before the line
 is. A copy that is made in the right order is as good: the documents that say what a folder is are read first, then
 each log, while nothing is appended to it, and then the names of all files. These are stored before the logs, the logs
-before the documents; what is gone here is removed there last. So a folder in the store is always one that was once on
-the disk, and resumes as that would.
+before the documents; what is gone here is removed there last, or, of a folder whose document is replaced, before that
+is stored. So a folder in the store is always one that was once on the disk, and resumes as that would.
 """
 
 from __future__ import annotations
@@ -155,14 +155,13 @@ class Mirror:
         marks = self._tear(spoken, {*view.files, *self._there})
         if not self._put(parts["inner"], view.files) or not is_whole:
             return False
+        replaced = tuple(_beside(name) for name in spoken if name.endswith(_REPLACED))
+        self._drop([name for name in gone if name.startswith(replaced)])  # it would be taken for the new one's
         for name in spoken:
             self._lease.sure()
             self._store.write(name, said[name])
             self._there[name] = view.files[name]
-        for name in gone:
-            self._lease.sure()
-            self._store.remove(name)
-            del self._there[name]
+        self._drop([name for name in gone if not name.startswith(replaced)])
         for mark in marks:
             self._store.remove(mark)
         return self._put(parts["outer"], view.files)
@@ -187,6 +186,13 @@ class Mirror:
                 self._store.remove(name)
                 del self._there[name]
         return marks
+
+    def _drop(self, names: Iterable[str]) -> None:
+        """Remove what is gone here."""
+        for name in names:
+            self._lease.sure()
+            self._store.remove(name)
+            del self._there[name]
 
     def _put(self, names: list[str], stamps: Mapping[str, Stamp]) -> bool:
         """Store some files side by side; False where one is gone by now."""

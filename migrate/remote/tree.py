@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -83,29 +84,39 @@ class WorkingTree:
         places.brought_by(None)
         if self._held is None:
             return
-        is_hurried = is_stopping() or isinstance(error, KeyboardInterrupt | InterruptedRunError)
-        if is_hurried:  # a forced end comes between any two lines
-            self._keep()
-        with telling(self._told) if self._written else nullcontext():
-            self._end(error, is_hurried=is_hurried)
+        with suppress(KeyboardInterrupt):  # which a mirror may have asked for: what is wrong is said below
+            if self._has_written:  # an end that is forced may come between any two lines
+                self._keep()
+        with telling(partial(self._stopped, error)) if self._written else nullcontext():
+            self._end(error)
 
-    def _end(self, error: BaseException | None, *, is_hurried: bool) -> None:
+    def _stopped(self, error: BaseException | None, stopped: MigrateError) -> MigrateError:
+        """What is said where the end itself is stopped, after an error of the command or none."""
+        if isinstance(error, MigrateError) and not isinstance(error, InterruptedRunError):
+            stopped.what = f"{error.what}; and it was interrupted while it stored"
+        return self._told(stopped)
+
+    def _end(self, error: BaseException | None) -> None:
         """Store what was not stored yet, and remove what is here."""
-        self._end_mirrors(is_stopped=isinstance(error, KeyboardInterrupt | InterruptedRunError))
-        failed = next((place.mirror.error for place in self._written if place.mirror and place.mirror.error), None)
-        is_stored = False
-        strays = self._strays()
+        is_stopped, is_stored = isinstance(error, KeyboardInterrupt | InterruptedRunError), False
+        strays, failed = list[Path](), None
         try:
+            self._end_mirrors(is_stopped=is_stopped)
+            failed = next(
+                (place.mirror.error for place in self._written if place.mirror and place.mirror.error), None
+            )
+            strays = self._strays()
             if failed is None:
-                is_stored = self._within(LAST_PASS if is_hurried else None, self.store)
+                is_stored = self._within(LAST_PASS if is_stopped or is_stopping() else None, self.store)
         except MigrateError as unstored:
             failed = unstored
         finally:
+            is_hurried = is_stopped or is_stopping()
             for place in self._written:
                 if place.lease:
                     place.lease.end()  # what is still under way stores nothing more, and removes nothing
             self._within(LAST_WORD if is_hurried else None, self._give_up)
-            self._remove(keep=not is_stored or bool(strays))
+            self._remove(keep=(self._has_written and not is_stored) or bool(strays))
         if failed is not None:
             if isinstance(error, MigrateError) and not isinstance(error, InterruptedRunError | type(failed)):
                 self._say(f"Error: {error}")
@@ -248,18 +259,23 @@ class WorkingTree:
         changed = {path for place in self._places.values() if not place.writes for path in place.changed}
         return sorted(path for path in changed if not any(path.is_relative_to(one) for one in stored))
 
+    @property
+    def _has_written(self) -> bool:
+        return any(place.path.exists() for place in self._written)
+
     def _keep(self) -> None:
-        """Have what was written left alone, if there is any."""
-        root = places.known_root()
-        if root and (any(place.path.exists() for place in self._written) or self._strays()):
-            (root / UNSTORED).touch(mode=0o600)
-            self._kept = root
+        """Have what was written left alone, until it is known to be stored."""
+        self._kept = places.known_root()
+        if self._kept:
+            (self._kept / UNSTORED).touch(mode=0o600)
 
     def _remove(self, *, keep: bool) -> None:
-        root, self._kept = places.known_root(), None
+        root = places.known_root()
         if keep:
             self._keep()
-        if root and not self._kept:
+        elif root:
+            (root / UNSTORED).unlink(missing_ok=True)  # if the end is forced, the next command removes the rest
+            self._kept = None
             shutil.rmtree(root, ignore_errors=True)
         if self._held is not None:
             os.close(self._held)

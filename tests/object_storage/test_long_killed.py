@@ -7,7 +7,9 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,8 +20,9 @@ from migrate.model.errors import MigrateError
 from migrate.remote.tree import UNSTORED
 from migrate.snapshot.reader import read_snapshot
 from migrate.standin.faults import Faults
-from tests.conftest import SEED, Run, Serve, tiny_world
+from tests.conftest import SEED, Run, Serve, service_sid, tiny_world
 from tests.object_storage.conftest import SECRET, Bucket
+from tests.snapshots import binding, write_snapshot
 from tests.whole import whole
 
 pytestmark = pytest.mark.long
@@ -42,15 +45,15 @@ _SLOW = "from migrate.__main__ import main; from migrate.remote import tree; tre
 
 def command(out: str, temporary: Path, *start: str) -> subprocess.Popen[bytes]:
     """An extract in a process and with a disk of its own."""
+    return started(temporary, ["extract", "--out", out, "--page-size", "5", "--concurrency", "3"], start)
+
+
+def started(temporary: Path, words: Sequence[object], start: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+    """A command in a process and with a disk of its own."""
     temporary.mkdir()
     environment = {**os.environ, "TMPDIR": str(temporary), "CHAT_MIGRATE_LEASE": "1"}
-    arguments = ["extract", "--out", out, "--page-size", "5", "--concurrency", "3"]
-    return subprocess.Popen(
-        [sys.executable, *(start or ("-m", "migrate")), *arguments],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+    command = [sys.executable, *(start or ("-m", "migrate")), *map(str, words)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def brought(bucket: Bucket, folder: Path) -> Path:
@@ -136,6 +139,45 @@ def test_a_signal_ends_it_in_time_though_the_store_stalls(
     assert f"What was stored until then is kept there; all that was made is in {kept}".encode() in told
     assert f"resume with: chat-migrate extract --out {bucket.url}/night".encode() in told
     assert SECRET.encode() not in told
+
+
+_NO_REMOVAL = """
+import time
+from types import SimpleNamespace
+from migrate.__main__ import main
+from migrate.remote import tree
+tree.shutil = SimpleNamespace(rmtree=lambda *_, **__: time.sleep(30))
+main()
+"""
+
+
+@pytest.mark.parametrize("is_stored", [False, True])
+def test_a_signal_while_a_command_that_has_failed_is_stored_loses_nothing(
+    bucket: Bucket, tmp_path: Path, is_stored: bool
+) -> None:
+    """What is not stored yet stays, and is named, with the error; of what is stored nothing stays for good."""
+    snapshot = write_snapshot(tmp_path / "s", {service_sid(1): {}}, {service_sid(1): [[binding(1)]]})
+    (tmp_path / "file").touch()
+    begun = threading.Event()
+
+    def wants(method: str, path: str) -> bool:
+        if method == "PUT" and ".lease" not in path and (not is_stored or path.endswith("summary.json")):
+            begun.set()
+        return begun.is_set() and not is_stored
+
+    bucket.faults.wants, bucket.faults.seconds = wants, 30
+    words = ["map", snapshot, "--out", f"{bucket.url}/m", "--csv", tmp_path / "file" / "list.csv"]
+    process = started(tmp_path / "disk", words, ("-c", _NO_REMOVAL) if is_stored else ())
+    assert begun.wait(60)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=30)
+    assert process.returncode == 130, told
+    (left,) = (tmp_path / "disk").glob("chat-migrate-store-*")
+    assert (left / UNSTORED).exists() is not is_stored
+    assert (f"all that was made is in {left}".encode() in told) is not is_stored
+    assert b"list.csv: file exists; and it was interrupted while it stored. What was stored" in told
+    assert f"resume with: chat-migrate map {snapshot} --out {bucket.url}/m --csv".encode() in told
 
 
 def test_a_snapshot_in_the_store_is_one_that_a_kill_would_leave_whenever_it_is_looked_at(

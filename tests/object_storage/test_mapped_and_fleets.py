@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from migrate.remote import mirror, store
 from tests.company import company, sid_of, states
-from tests.conftest import Demo, Run
+from tests.conftest import Demo, Run, service_sid
 from tests.object_storage.conftest import Bucket
 from tests.object_storage.test_same_as_here import files_in
 from tests.object_storage.test_store_fails import puts_after
+from tests.snapshots import binding, write_snapshot
 
 OTHERS = b"somebody else's"
 EDIT = b"# a person's word\n"
@@ -49,6 +51,29 @@ def test_a_mapping_whose_storing_is_cut_short_is_made_by_the_same_command(
     for files in (there, here):  # where the snapshot is, and when an edit was found
         files["summary.json"] = json.dumps({**json.loads(files["summary.json"]), "source": ""}).encode()
     assert {name: data for name, data in there.items() if ".edited-" not in name and ".kept/" not in name} == here
+
+
+def test_a_mapped_folder_that_is_replaced_never_has_bindings_of_both(
+    bucket: Bucket, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its files are called otherwise once another service is the first."""
+    monkeypatch.setattr(mirror, "PATIENCE", 0.1)
+    monkeypatch.setattr(store, "_TRIES", 1)
+    services = {service_sid(number): [[binding(number)]] for number in range(1, 4)}
+    write_snapshot(tmp_path / "s", {sid: {} for sid in services}, services)
+    del services[service_sid(1)]
+    write_snapshot(tmp_path / "later", {sid: {} for sid in services}, services)
+    out = f"{bucket.url}/m"
+    assert run("map", tmp_path / "s", "--out", out).exit_code == 0
+    bucket.faults.wants = lambda method, path: method in ("DELETE", "POST") and "bindings" in path
+    again = ("map", tmp_path / "later", "--out", out, "--overwrite")
+    assert run(*again).exit_code == 1
+    assert "m/summary.json" not in bucket.objects()
+    bucket.faults.wants = lambda method, path: False
+    assert run(*again).exit_code == 0
+    assert [key for key in bucket.objects() if "bindings" in key] == [
+        f"m/bindings/{service_sid(2)}-and-others.parquet"
+    ]
 
 
 @pytest.mark.parametrize("number", [4, 8, 12])
