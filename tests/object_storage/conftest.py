@@ -105,9 +105,7 @@ def _client(_s3: tuple[str, Faults]) -> Iterator[Any]:
 
 
 @pytest.fixture
-def bucket(
-    _s3: tuple[str, Faults], _client: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
-) -> Iterator[Bucket]:
+def bucket(_s3: tuple[str, Faults], _client: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Iterator[Bucket]:
     """A bucket; the program finds the server and its credentials in the environment."""
     from s3fs import S3FileSystem
 
