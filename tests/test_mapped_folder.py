@@ -224,6 +224,18 @@ def test_edits_in_what_was_left_by_one_that_was_killed_are_not_deleted(
     assert (tmp_path / ".mapped.former" / CONFIG).read_text("utf-8") == mine
 
 
+def test_an_edited_file_that_was_being_kept_by_one_that_was_killed_is_in_nobodys_way(
+    tmp_path: Path, run: Run, demo: Demo, mapped: Path
+) -> None:
+    mine, left = edit(mapped, "mine"), tmp_path / ".mapped.partial"
+    (left / "bindings").mkdir(mode=0o700, parents=True)
+    left.chmod(0o700)
+    (left / ".push-config.edited-1.yaml.0123456789abcdef.partial").write_text(mine[:9], "utf-8")
+    assert run("map", demo.folder / "snapshot", "--out", mapped, "--overwrite").exit_code == 0
+    assert (mapped / "push-config.edited-1.yaml").read_text("utf-8") == mine
+    assert not left.exists()
+
+
 @pytest.mark.parametrize("name", [".mapped.partial", ".mapped.former"])
 @pytest.mark.parametrize("kind", ["file", "folder"])
 def test_what_is_in_the_way_is_named_and_left(tmp_path: Path, run: Run, demo: Demo, name: str, kind: str) -> None:

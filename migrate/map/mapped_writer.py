@@ -27,7 +27,8 @@ KEPT = (CONFIG, RULES)
 # What the mapper has written into push-config.yaml, whoever edits that: see `migrate.map.reviewed`.
 AS_MAPPED = "push-config.as-mapped.yaml"
 _WORK = ".work-"
-_PART = re.compile(rf"{BINDINGS}/({PART.pattern})|\.(duckdb|work)-.*")
+# Its own: parts, work, and second names of edited files that a killed one was writing.
+_OWN = re.compile(rf"{BINDINGS}/({PART.pattern})|\.(duckdb|work)-.*|\.[a-z-]+\.edited-\d+\.(.*){re.escape(PARTIAL)}")
 
 
 class MappedWriter:
@@ -189,7 +190,7 @@ def _strange(folder: Path) -> list[str]:
     return sorted(
         name
         for name in files
-        if name not in ours and not _PART.fullmatch(name) and not any(is_partial_of(one, name) for one in ours)
+        if name not in ours and not _OWN.fullmatch(name) and not any(is_partial_of(one, name) for one in ours)
     )
 
 
