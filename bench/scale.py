@@ -36,7 +36,7 @@ CALIBRATION = {
     "services": Setting("even:1:41:3"),
     "accounts": Setting("even:101:1:3"),
     "bindings": Setting("even:1:1:400000"),
-    "small services": Setting("even:1:4:50000"),
+    "small services": Setting("even:1:2:50000"),  # as many tasks of map as this machine does at a time
     "requests": Setting("even:1:1:20000", sizes="openapi"),
 }
 LATENCY = 0.2
