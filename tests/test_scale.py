@@ -165,7 +165,7 @@ def test_a_fleet_is_mapped_on_as_many_processors_as_it_keeps_busy() -> None:
 
 def test_no_account_is_mapped_faster_beside_others_than_by_itself() -> None:
     costs = {**COSTS, "map": replace(COSTS["map"], parallel=1.0, together=2.0)}
-    huge, others = spread(1, 60_000), spread(9, 9_000)
+    huge, others = spread(1, 60_000), spread(3, 3_000)
     alone, together, only = (
         predict(fleet, Limits(), costs)["map"].seconds for fleet in (huge, huge + others, others)
     )
