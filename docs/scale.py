@@ -43,7 +43,9 @@ _DEFAULT = Limits()
 @click.option("--no-shard", is_flag=True, help="Read each service as one chain.")
 @click.option("--identity-characters", default=0, type=click.IntRange(0),
               help="Length of an identity: read by an identity file.")  # fmt: skip
-@click.option("--processors", default=_DEFAULT.processors, type=click.IntRange(1), help="Processors of the machine.")
+@click.option(
+    "--processors", type=click.IntRange(1), help="Processors of the machine; else those of the measured one."
+)
 @click.option("--more-bytes", default=150, type=click.IntRange(0),
               help="Bytes that a real binding takes more than an invented one.")  # fmt: skip
 @click.option("--machine-price", default=0.2, help="Price of an hour of the machine: an example.")
@@ -68,7 +70,7 @@ def main(
     allowed: int,
     no_shard: bool,
     identity_characters: int,
-    processors: int,
+    processors: int | None,
     more_bytes: int,
     machine_price: float,
     storage_price: float,
@@ -91,7 +93,7 @@ def main(
         conversations_page=conversations_page,
         at_a_time=concurrency,
         allowed=allowed,
-        processors=processors,
+        processors=processors or runs["least"].processors,
         shard=not no_shard,
         identity_characters=identity_characters,
     )

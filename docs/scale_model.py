@@ -17,6 +17,7 @@ from docs.scale_work import (
     BATCH_ROWS,
     LISTED,
     MOST_PART_ROWS,
+    ROWS_A_TASK,
     ROWS_IN_HAND,
     STAGES,
     Account,
@@ -48,8 +49,8 @@ class Cost:
 
     Seconds of processor time for the command, an account, a service and a request (`start` … `request`), seconds that
     the command waits for its disk (`idle`), and how many processors it keeps busy: with the bindings of one account
-    by itself (`parallel`), and with accounts side by side (`together`); bytes of memory for the command and for an
-    account that is worked on; bytes that it leaves on the disk for the command, an account and a service; and what a
+    by itself (`parallel`), and with tiny accounts side by side (`together`); bytes of memory for the command and for
+    an account that is worked on; bytes that it leaves on the disk for the command, an account and a service; and what a
     binding costs. The bindings of a `small` service (up to 65,536) are mapped in another way than those of a `large`
     one; to the other stages both are the same.
     """
@@ -136,15 +137,17 @@ def side_by_side(stage: Stage, limits: Limits) -> int:
 def in_hand(stage: Stage, accounts: Sequence[Account], limits: Limits, large: PerRow, small: PerRow) -> float:
     """Bytes of memory for the bindings that are in hand at a time.
 
-    Of an extract these are the parts of all chains that are not written yet; of map, as many services as there are
-    processors, and at most 65,536 bindings of each; verify has all of them, until DuckDB goes to the disk.
+    Of an extract these are the parts of all chains that are not written yet; of map, as many tasks as there are
+    processors (a service has one, or one for each 500,000), and at most 65,536 bindings of each; verify has all of
+    them, until DuckDB goes to the disk.
     """
     services = [service for account in accounts for service in account.services]
     if stage == "extract":
         chains = [count for one in services for count in (one.bindings if limits.shard else (one.rows,))]
         return large.memory * min(ROWS_IN_HAND, sum(min(count, MOST_PART_ROWS) for count in chains))
     if stage == "map":
-        largest = heapq.nlargest(limits.processors, services, key=lambda one: one.rows)
+        tasks = [one for one in services for _ in range(min(limits.processors, pages(one.rows, ROWS_A_TASK)))]
+        largest = heapq.nlargest(limits.processors, tasks, key=lambda one: one.rows)
         return sum((small if one.is_small else large).memory * min(one.rows, BATCH_ROWS) for one in largest)
     if stage != "verify":
         return 0.0

@@ -27,7 +27,7 @@ _WRITE_TRIPS = 3  # a look, the write, and what came of it, one after the other
 # for theirs, too.
 MOST_PART_ROWS, ROWS_IN_HAND, BATCH_ROWS = 20_000, 160_000, 65_536
 _FILTER, _LANES = 4_000, 32  # characters of identities in an address, and chains of them (extract/identities.py)
-_ROWS_A_TASK = 500_000  # bindings of one service that are mapped by one processor at a time (map/mapping.py)
+ROWS_A_TASK = 500_000  # bindings of one service that are mapped by one processor at a time (map/mapping.py)
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def work_of(stage: Stage, account: Account, limits: Limits) -> Work:
     many, small = len(account.services), sum(one.rows for one in account.services if one.is_small)
     large = account.rows - small
     if stage == "map":
-        piece = max((min(one.rows, _ROWS_A_TASK) for one in account.services if not one.is_small), default=0)
+        piece = max((min(one.rows, ROWS_A_TASK) for one in account.services if not one.is_small), default=0)
         return Work(0, 0, 0, 0, many, large, small, piece, min(small, BATCH_ROWS), opens=0)
     if stage in ("load --apply", "rollback --apply"):
         return _writing(stage, account, limits)

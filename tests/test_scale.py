@@ -26,9 +26,9 @@ from docs.scale_refused import Throttled
 from docs.scale_work import (
     _FILTER,
     _LANES,
-    _ROWS_A_TASK,
     BATCH_ROWS,
     MOST_PART_ROWS,
+    ROWS_A_TASK,
     ROWS_IN_HAND,
     STAGES,
     Account,
@@ -235,7 +235,7 @@ def test_the_model_has_the_programs_own_figures() -> None:
         reader.BATCH_ROWS,
     )
     assert (_FILTER, _LANES) == (identities.MOST_FILTER_CHARACTERS, identities.LANES)
-    assert _ROWS_A_TASK == mapping.ROWS_A_TASK
+    assert ROWS_A_TASK == mapping.ROWS_A_TASK
     assert min(_MOST_MAPPED, os.cpu_count() or 1) == fleets_of._OFFLINE
 
 

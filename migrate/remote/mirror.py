@@ -9,6 +9,7 @@ is stored. So a folder in the store is always one that was once on the disk, and
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
@@ -21,7 +22,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from migrate.model.errors import MigrateError
+from migrate.model.errors import MigrateError, reason_of
 from migrate.remote.lease import FOLDER, Lease
 from migrate.remote.store import Store, StoreError
 from migrate.runtime.workers import Workers, result_of
@@ -45,6 +46,7 @@ _HIDDEN = (".push-errors", ".chat-migrate-health")  # the hidden folders that a 
 # This one speaks of files that may be replaced under their names, and so it goes before they do.
 _REPLACED = "summary.json"
 _RETRIES = 50
+_MAY_PASS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 Stamp = tuple[int, int, int]  # what changes with a file: its size, its time and its number
 
 
@@ -131,8 +133,12 @@ class Mirror:
                 return False
             if not self.folder.is_dir():  # nothing was made yet; no command removes a folder as a whole
                 return True
-            view = self._view()
-            return view is not None and self._store_view(view)
+            try:
+                view = self._view()
+                return view is not None and self._store_view(view)
+            except OSError as error:  # of this machine
+                what = f"What is made cannot be stored at {self._store.url}: {reason_of(error)}"
+                raise StoreError(what, may_pass=error.errno in _MAY_PASS) from error
 
     def _store_view(self, view: _View) -> bool:
         """Store what is otherwise than it was, in its order; False where a file is gone by now."""

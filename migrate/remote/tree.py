@@ -13,16 +13,16 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from migrate.model.errors import AGAIN, InterruptedRunError, MigrateError, RefusedError
-from migrate.remote.lease import Lease, is_claim
-from migrate.remote.mirror import KEPT, THREADS, Mirror, clear_torn
+from migrate.model.errors import AGAIN, InterruptedRunError, MigrateError, RefusedError, reason_of
+from migrate.remote.lease import Lease
+from migrate.remote.mirror import THREADS, Mirror, clear_torn
+from migrate.remote.place import Place, Stamp, listed_in, stamp_of, stamps_of
 from migrate.remote.store import Entry, Store, refuse_unfit
 from migrate.runtime.interrupts import is_stopping, telling
 from migrate.runtime.workers import Workers, result_of
@@ -39,26 +39,6 @@ _NEW = 60  # seconds
 _COMES = 0.5  # seconds within which a KeyboardInterrupt comes that another thread has asked for
 
 
-@dataclass
-class _Place:
-    """What is open: a file or a folder at a URL, to be read, or written as well."""
-
-    store: Store
-    path: Path
-    writes: bool
-    mirror: Mirror | None = None
-    lease: Lease | None = None
-    stamp: tuple[int, int] | None = None  # of a file, when it was brought
-    brought: Mapping[Path, tuple[int, int]] = field(default_factory=dict)  # the stamps of a folder that is only read
-
-    @property
-    def changed(self) -> list[Path]:
-        """The files that are others than when it was brought; names that begin with a dot are locks and work."""
-        now = {self.path: _stamp(self.path)} if self.path.is_file() else _stamps(self.path)
-        then = {self.path: self.stamp} if self.stamp else self.brought
-        return [path for path, stamp in now.items() if then.get(path) != stamp]
-
-
 class WorkingTree:
     """The working copies of one command, or of one program; a context manager.
 
@@ -69,8 +49,9 @@ class WorkingTree:
     def __init__(self, say: Callable[[str], None], stop: Callable[[], None] = lambda: None) -> None:
         self._say = say
         self._stop = stop
-        self._places: dict[str, _Place] = {}
+        self._places: dict[str, Place] = {}
         self._held: int | None = None
+        self._is_stored = False  # all of it, at the end
         self._kept: Path | None = None  # what could not be stored
         self._lock = threading.RLock()
 
@@ -81,57 +62,75 @@ class WorkingTree:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        places.brought_by(None)
-        if self._held is None:
-            return
-        with suppress(KeyboardInterrupt):  # which a mirror may have asked for: what is wrong is said below
-            if self._has_written:  # an end that is forced may come between any two lines
-                self._keep()
-        with telling(partial(self._stopped, error)) if self._written else nullcontext():
-            self._end(error)
+        try:
+            with telling(partial(self._stopped, error)):
+                places.brought_by(None)
+                if self._held is not None:
+                    self._end(error)
+        finally:
+            self._let_go()
 
     def _stopped(self, error: BaseException | None, stopped: MigrateError) -> MigrateError:
-        """What is said where the end itself is stopped, after an error of the command or none."""
+        """What is said where the end itself is stopped, after an error of the command or none; also one that is
+        forced, which asks for this last.
+        """
+        if not self._written:
+            return stopped
+        if self._has_written and not self._is_stored:
+            self._keep()
         if isinstance(error, MigrateError) and not isinstance(error, InterruptedRunError):
             stopped.what = f"{error.what}; and it was interrupted while it stored"
         return self._told(stopped)
 
     def _end(self, error: BaseException | None) -> None:
-        """Store what was not stored yet, and remove what is here."""
-        is_stopped, is_stored = isinstance(error, KeyboardInterrupt | InterruptedRunError), False
-        strays, failed = list[Path](), None
+        """Store what was not stored yet, remove what is here, and raise what is to be said."""
+        is_stopped = isinstance(error, KeyboardInterrupt | InterruptedRunError)
+        failed, strays = None, list[Path]()
         try:
-            self._end_mirrors(is_stopped=is_stopped)
-            failed = next(
-                (place.mirror.error for place in self._written if place.mirror and place.mirror.error), None
-            )
+            self._is_stored, failed = self._last_pass(is_stopped=is_stopped)
             strays = self._strays()
-            if failed is None:
-                is_stored = self._within(LAST_PASS if is_stopped or is_stopping() else None, self.store)
-        except MigrateError as unstored:
-            failed = unstored
         finally:
             is_hurried = is_stopped or is_stopping()
             for place in self._written:
                 if place.lease:
                     place.lease.end()  # what is still under way stores nothing more, and removes nothing
             self._within(LAST_WORD if is_hurried else None, self._give_up)
-            self._remove(keep=(self._has_written and not is_stored) or bool(strays))
+            self._remove(keep=(self._has_written and not self._is_stored) or bool(strays))
         if failed is not None:
             if isinstance(error, MigrateError) and not isinstance(error, InterruptedRunError | type(failed)):
                 self._say(f"Error: {error}")
             raise self._told(failed) from error
         if strays:
-            raise MigrateError(
-                f"{places.shown(str(strays[0]))} was written, which is at a URL that this command only reads",
-                kept=f"It is not stored, but in {self._kept} on this machine",
-                remedy="Please report this",
-            ) from error
-        if is_hurried and not is_stored:
+            self._tell_of(strays[0], error)
+        if is_hurried and not self._is_stored:
             raise self._told(InterruptedRunError("Interrupted")) from error
         if isinstance(error, KeyboardInterrupt):  # before the command was there to say more, or after it
             stored = "What was made until then is stored"
             raise InterruptedRunError("Interrupted", kept=stored, remedy=("Resume with: ", AGAIN)) from error
+
+    def _last_pass(self, *, is_stopped: bool) -> tuple[bool, MigrateError | None]:
+        """Store what was not stored yet: whether that is all of it, and what has failed."""
+        try:
+            self._end_mirrors(is_stopped=is_stopped)
+            for place in self._written:
+                if place.mirror and place.mirror.error:
+                    return False, place.mirror.error
+            return self._within(LAST_PASS if is_stopped or is_stopping() else None, self.store), None
+        except MigrateError as unstored:
+            return False, unstored
+        except OSError as unread:  # of this machine
+            return False, MigrateError(f"What was made cannot be stored: {reason_of(unread)}")
+
+    def _tell_of(self, stray: Path, error: BaseException | None) -> None:
+        """Say what was written and is not stored; beside the command's own error, if it had one."""
+        lost = MigrateError(
+            f"{places.shown(str(stray))} was written, which is at a URL that this command only reads",
+            kept=f"It is not stored, but in {self._kept} on this machine",
+            remedy="Please report this",
+        )
+        if error is None:
+            raise lost
+        self._say(f"Error: {lost}")
 
     def open(self, url: str, *, writes: bool = False, is_file: bool = False) -> Path:
         """Bring what is at a URL, and return where it is worked on; nothing is there if nothing is at the URL.
@@ -147,13 +146,14 @@ class WorkingTree:
                 return places.local_of(url)
             if known and url in self._places:  # it was brought to be read, without a claim
                 shutil.rmtree(known.path, ignore_errors=True)
-            place = _Place(Store(url), places.local_of(url), writes)
+            place = Place(Store(url), places.local_of(url), writes)
             make_private_folder(place.path.parent)
             if writes and not is_file:
                 self._claim(place)
             elif entry := place.store.entry():
                 place.store.get("", place.path, entry.size)
-                place.stamp = _stamp(place.path)
+                place.stamp = stamp_of(place.path)
+                place.brought = {place.path: place.stamp}
             else:
                 self._read(place)
             self._places[url] = place
@@ -164,15 +164,15 @@ class WorkingTree:
         for place in self._written:
             if place.mirror:
                 place.mirror.store()
-            elif place.path.exists() and _stamp(place.path) != place.stamp:
+            elif place.path.exists() and stamp_of(place.path) != place.stamp:
                 place.store.put(place.path)
-                place.stamp = _stamp(place.path)
+                place.stamp = stamp_of(place.path)
 
     @property
-    def _written(self) -> list[_Place]:
+    def _written(self) -> list[Place]:
         return [place for place in self._places.values() if place.writes]
 
-    def _above(self, url: str) -> _Place | None:
+    def _above(self, url: str) -> Place | None:
         """The open folder that a URL is within."""
         return next((place for known, place in self._places.items() if url.startswith(f"{known}/")), None)
 
@@ -188,13 +188,13 @@ class WorkingTree:
             _sweep()
             self._held = hold(places.root())
 
-    def _claim(self, place: _Place) -> None:
+    def _claim(self, place: Place) -> None:
         place.lease = Lease(place.store, self._say)
         place.lease.take()
         try:
             for way in clear_torn(place.store):
                 self._say(f"An interrupted command was cleared away; its edits are in {place.store.url}/{way}")
-            there = _listed(place.store)
+            there = listed_in(place.store)
             self._get(place, there)
             place.mirror = Mirror(place.path, place.store, place.lease, self._stop)
             place.mirror.begin(there)
@@ -202,19 +202,19 @@ class WorkingTree:
             place.lease.give_up()
             raise
 
-    def _read(self, place: _Place) -> None:
+    def _read(self, place: Place) -> None:
         for _ in range(_TRIES):
-            there = _listed(place.store)
+            there = listed_in(place.store)
             self._get(place, there)
-            if _listed(place.store) == there:
-                place.brought = _stamps(place.path)
+            if listed_in(place.store) == there:
+                place.brought = stamps_of(place.path)
                 return
             shutil.rmtree(place.path, ignore_errors=True)
         raise RefusedError(
             f"{place.store.url} changes while it is read", remedy="Wait until it is written, and repeat"
         )
 
-    def _get(self, place: _Place, there: Mapping[str, Entry]) -> None:
+    def _get(self, place: Place, there: Mapping[str, Entry]) -> None:
         refuse_unfit(there, place.store.url)
         size = sum(entry.size for entry in there.values())
         if size > MUCH:
@@ -256,30 +256,43 @@ class WorkingTree:
     def _strays(self) -> list[Path]:
         """What was written where it is only read, and is not stored."""
         stored = [place.path for place in self._written]
-        changed = {path for place in self._places.values() if not place.writes for path in place.changed}
-        return sorted(path for path in changed if not any(path.is_relative_to(one) for one in stored))
+        read = [place for place in self._places.values() if not place.writes]
+        then: dict[Path, Stamp] = {}
+        for place in read:  # one within another, and read before, was brought again with that
+            then |= place.brought
+        now = {path: stamp for place in read for path, stamp in stamps_of(place.path).items()}
+        return sorted(
+            path
+            for path, stamp in now.items()
+            if then.get(path) != stamp and not any(path.is_relative_to(one) for one in stored)
+        )
 
     @property
     def _has_written(self) -> bool:
         return any(place.path.exists() for place in self._written)
 
     def _keep(self) -> None:
-        """Have what was written left alone, until it is known to be stored."""
+        """Have what was written left alone."""
         self._kept = places.known_root()
         if self._kept:
-            (self._kept / UNSTORED).touch(mode=0o600)
+            with suppress(OSError):  # a disk may be full: what matters is to store it
+                (self._kept / UNSTORED).touch(mode=0o600)
 
     def _remove(self, *, keep: bool) -> None:
         root = places.known_root()
         if keep:
             self._keep()
         elif root:
-            (root / UNSTORED).unlink(missing_ok=True)  # if the end is forced, the next command removes the rest
-            self._kept = None
             shutil.rmtree(root, ignore_errors=True)
-        if self._held is not None:
-            os.close(self._held)
-        self._held = None
+
+    def _let_go(self) -> None:
+        """Have nothing open any more, whatever has stopped the end."""
+        for place in self._written:
+            if place.lease:
+                place.lease.end()
+        held, self._held = self._held, None
+        if held is not None:
+            os.close(held)
         self._places.clear()
         places.forget_root()
 
@@ -295,29 +308,6 @@ class WorkingTree:
         if AGAIN not in error.steps:
             error.remedy = (*error.parts, ". " if error.remedy else "", "Then resume with: ", AGAIN)
         return error
-
-
-def _listed(store: Store) -> dict[str, Entry]:
-    """What is stored there, without the claims to it, and what was kept of folders that were cleared."""
-    return {
-        way: entry for way, entry in store.objects().items() if not is_claim(way) and KEPT not in way.split("/")[:-1]
-    }
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    found = path.stat()
-    return found.st_mtime_ns, found.st_ino
-
-
-def _stamps(folder: Path) -> dict[Path, tuple[int, int]]:
-    """The stamps of the files in a folder but for those whose name, or whose folder's, begins with a dot."""
-    found: dict[Path, tuple[int, int]] = {}
-    for place, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for path in (Path(place, name) for name in files if not name.startswith(".")):
-            with suppress(FileNotFoundError):  # it is gone again
-                found[path] = _stamp(path)
-    return found
 
 
 def _sweep() -> None:

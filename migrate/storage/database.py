@@ -25,6 +25,7 @@ _WITH_SERVICE = r"""
     * EXCLUDE (filename), regexp_extract(filename, 'service_sid=([^/\\]*)[/\\][^/\\]*$', 1) AS service_sid
 """
 _FOLDER = "service_sid="
+_OF_A_FILE = re.compile(r"parquet|failed to read file", re.IGNORECASE)
 _OWN_FILES = re.compile(r"[/\\]\.duckdb-[^\"'\s]*")  # what it keeps meanwhile, whose names say nothing
 
 
@@ -172,6 +173,12 @@ def _none_of_them(schema: pa.Schema, *, by_service: bool) -> pa.Table:
     return schema.empty_table()
 
 
+def _is_of_a_file(error: duckdb.Error) -> bool:
+    """Whether it says that a Parquet file is none: DuckDB has no class for that."""
+    is_input = isinstance(error, duckdb.InvalidInputException) and bool(_OF_A_FILE.search(str(error)))
+    return is_input or type(error) is duckdb.Error
+
+
 @contextmanager
 def _told_plainly(scratch: Path) -> Iterator[None]:
     """Make of DuckDB's errors what they are: Ctrl-C, or a disk or a memory that is full."""
@@ -183,7 +190,7 @@ def _told_plainly(scratch: Path) -> Iterator[None]:
             raise
         raise KeyboardInterrupt from None
     except duckdb.Error as error:
-        if type(error) is duckdb.Error or isinstance(error, duckdb.InvalidInputException):  # it has no class for that
+        if _is_of_a_file(error):
             raise DamagedFileError("A Parquet file is damaged", remedy="Extract, or map, again") from None
         if not isinstance(error, duckdb.OperationalError):
             raise

@@ -13,7 +13,7 @@ from migrate.model.errors import InterruptedRunError, MigrateError, RefusedError
 from migrate.remote.lease import Lease, LostLeaseError
 from migrate.remote.mirror import THREADS, Mirror
 from migrate.remote.store import Store
-from migrate.remote.tree import WorkingTree
+from migrate.remote.tree import UNSTORED, WorkingTree
 from migrate.storage.places import PREFIX
 from tests.conftest import Run
 from tests.object_storage.conftest import Bucket
@@ -229,6 +229,47 @@ def test_what_is_written_within_a_folder_that_is_read_is_stored(
         (read / "link").symlink_to("nowhere")
     assert bucket.objects("two/") == {"two/1": b"there", "two/new" if is_file else "two/new/part": b"new"}
     assert not [*tmp_path.rglob(f"{PREFIX}*")]
+
+
+@pytest.mark.parametrize("inner", ["two/2", "two/1"])
+def test_what_is_read_before_the_folder_around_it_was_not_written(bucket: Bucket, tmp_path: Path, inner: str) -> None:
+    for key in ("two/1", "two/2/3"):
+        bucket.client.put_object(Bucket=bucket.name, Key=key, Body=b"there")
+    with WorkingTree(print) as tree:
+        tree.open(f"{bucket.url}/{inner}")
+        tree.open(f"{bucket.url}/two")
+    assert not [*tmp_path.rglob(f"{PREFIX}*")]
+
+
+@pytest.mark.parametrize("step", ["_end_mirrors", "_strays", "_give_up", "_remove", "store"])
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, OSError])
+def test_whatever_comes_between_at_the_end_the_next_use_is_free_and_nothing_is_lost(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, kind: type[BaseException]
+) -> None:
+    """As a library, without the command line's handlers: Ctrl-C, or a disk or a store that fails."""
+    do = getattr(WorkingTree, step)
+
+    def stopped(self: WorkingTree, **options: object) -> object:
+        monkeypatch.setattr(WorkingTree, step, do)
+        raise kind(28, "No space left on device") if kind is OSError else kind
+
+    def work() -> None:
+        with WorkingTree(print) as tree:
+            (tree.open(f"{bucket.url}/one", writes=True, is_file=True)).write_bytes(b"new")
+            monkeypatch.setattr(WorkingTree, step, stopped)
+
+    told = ""
+    try:
+        work()
+    except (MigrateError, OSError) as error:
+        told = str(error)
+    left = [folder for folder in tmp_path.rglob(f"{PREFIX}*") if (folder / UNSTORED).exists()]
+    is_stored = bucket.objects() == {"one": b"new"}
+    assert is_stored or [folder for folder in left if str(folder) in told]
+    with WorkingTree(print) as tree:
+        assert tree.open(f"{bucket.url}/two", writes=True)
+    for folder in tmp_path.rglob(f"{PREFIX}*"):  # what a use that was stopped has left is swept later, or named
+        (folder / UNSTORED).touch()
 
 
 def test_a_claim_that_comes_too_late_is_none(bucket: Bucket, quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
