@@ -47,12 +47,12 @@ class PerRow:
 class Cost:
     """What this program itself takes in one stage; those that write count the services that they write to.
 
-    Seconds of processor time for the command, an account, a service and a request (`start` … `request`), seconds that
-    the command waits for its disk (`idle`), and how many processors it keeps busy: with the bindings of one account
-    by itself (`parallel`), and with tiny accounts side by side (`together`); bytes of memory for the command and for
-    an account that is worked on; bytes that it leaves on the disk for the command, an account and a service; and what a
-    binding costs. The bindings of a `small` service (up to 65,536) are mapped in another way than those of a `large`
-    one; to the other stages both are the same.
+    Seconds of processor time for the command, an account, a service and a request (`start` … `request`), seconds
+    that the command waits for its disk (`idle`), and how many processors it keeps busy: with the bindings of one
+    account by itself (`parallel`), and with tiny accounts side by side (`together`); bytes of memory for the
+    command and for an account that is worked on; bytes that it leaves on the disk for the command, an account and a
+    service; and what a binding costs. The bindings of a `small` service (up to 65,536) are mapped in another way
+    than those of a `large` one; to the other stages both are the same.
     """
 
     start: float
