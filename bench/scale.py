@@ -33,7 +33,7 @@ from docs.scale_work import STAGES, Stage
 # What each cost comes from; see `costs_of`.
 CALIBRATION = {
     "least": Setting("even:1:1:3"),
-    "services": Setting("even:1:41:3"),
+    "services": Setting("even:1:401:3"),
     "accounts": Setting("even:101:1:3"),
     "bindings": Setting("even:1:1:400000"),
     "small services": Setting("even:1:2:50000"),  # as many tasks of map as this machine does at a time
@@ -124,8 +124,10 @@ def size_of(folder: str) -> int:
 
 
 @click.command()
-@click.option("--rounds", default=3, show_default=True, help="How often each company is run; one more comes before.")
-@click.option("--only", multiple=True, help="Measure these runs alone, by their names; the record keeps the others.")
+@click.option("--rounds", default=3, type=click.IntRange(1), show_default=True,
+              help="How often each company is run; one more comes before.")  # fmt: skip
+@click.option("--only", multiple=True, type=click.Choice([*CALIBRATION, *CHECKS]),
+              help="Measure these runs alone, by their names; the record keeps the others.")  # fmt: skip
 @click.option("--more", is_flag=True, help="Keep the better of what the record has and of these rounds.")
 @click.option("--record", type=click.Path(path_type=Path), default=FILE, show_default=True, help="The file to write.")
 def main(rounds: int, only: tuple[str, ...], more: bool, record: Path) -> None:

@@ -6,8 +6,10 @@ another. Prices are the reader's: the defaults are examples.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -21,16 +23,25 @@ _UNDO: Stage = "rollback --apply"  # which a night that goes well does without
 _DEFAULT = Limits()
 
 
+class _Finite(click.FloatRange):
+    """A number that is one: not `nan`, nor `inf`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number. Fails as click's types do."""
+        found = super().convert(value, param, ctx)
+        if not math.isfinite(found):
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return found
+
+
 @click.command(context_settings={"show_default": True})
 @click.option("--accounts", default=1, type=click.IntRange(1), help="Accounts with bindings.")
 @click.option("--bindings", default=1_000_000, type=click.IntRange(0), help="Bindings of all accounts together.")
 @click.option("--services", default=2, type=click.IntRange(1), help="Services of each account.")
 @click.option("--types", default=2, type=click.IntRange(1, 3), help="Binding types in use, evenly.")
-@click.option("--largest", default=0.0, type=click.FloatRange(0, 1), help="Share of the largest account; 0: evenly.")
-@click.option(
-    "--changing", default=1.0, type=click.FloatRange(0, 1), help="Share of the services that load writes to."
-)
-@click.option("--latency", default=_DEFAULT.latency, type=click.FloatRange(0), help="Seconds of a request.")
+@click.option("--largest", default=0.0, type=_Finite(0, 1), help="Share of the largest account; 0: evenly.")
+@click.option("--changing", default=1.0, type=_Finite(0, 1), help="Share of the services that load writes to.")
+@click.option("--latency", default=_DEFAULT.latency, type=_Finite(0), help="Seconds of a request.")
 @click.option(
     "--chat-page", default=_DEFAULT.chat_page, type=click.IntRange(1, 1000), help="Bindings a page of Chat."
 )
@@ -48,8 +59,10 @@ _DEFAULT = Limits()
 )
 @click.option("--more-bytes", default=150, type=click.IntRange(0),
               help="Bytes that a real binding takes more than an invented one.")  # fmt: skip
-@click.option("--machine-price", default=0.2, help="Price of an hour of the machine: an example.")
-@click.option("--storage-price", default=0.03, help="Price of a GB of storage for a month: an example.")
+@click.option("--machine-price", default=0.2, type=_Finite(0), help="Price of an hour of the machine: an example.")
+@click.option(
+    "--storage-price", default=0.03, type=_Finite(0), help="Price of a GB of storage for a month: an example."
+)
 @click.option("--months", default=1, type=click.IntRange(0), help="How long snapshots are kept.")
 @click.option("--measured", default=FILE, type=click.Path(exists=True, dir_okay=False, path_type=Path),
               show_default="docs/scale.json", help="The record of `python -m bench.scale`.")  # fmt: skip

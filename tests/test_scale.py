@@ -344,3 +344,9 @@ def sent(
             assert done.returncode == 0, done.stderr
             found[stage] = sum(world.requests for world in worlds) - before
     return found
+
+
+@pytest.mark.parametrize("words", [("--latency", "nan"), ("--largest", "nan"), ("--machine-price", "inf")])
+def test_what_is_no_number_is_refused_in_a_line(words: tuple[str, str]) -> None:
+    done = CliRunner().invoke(main, words)
+    assert (done.exit_code, "is not a number" in done.output) == (2, True)

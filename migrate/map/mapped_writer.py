@@ -28,7 +28,7 @@ KEPT = (CONFIG, RULES)
 AS_MAPPED = "push-config.as-mapped.yaml"
 _WORK = ".work-"
 # Its own: parts, work, and second names of edited files that a killed one was writing.
-_OWN = re.compile(rf"{BINDINGS}/({PART.pattern})|\.(duckdb|work)-.*|\.[a-z-]+\.edited-\d+\.(.*){re.escape(PARTIAL)}")
+_OWN = re.compile(rf"{BINDINGS}/({PART.pattern})|\.(duckdb|work)-.*|\.[a-z-]+\.edited-\d+\.[^/]*{re.escape(PARTIAL)}")
 
 
 class MappedWriter:
