@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from migrate.storage import database
-from migrate.storage.database import over_parts, over_views
+from migrate.storage.database import DamagedFileError, over_parts, over_views
 from tests.conftest import ROOT
 
 PARTED = pa.table({"sid": ["a", "b", "c"]})
@@ -151,3 +151,15 @@ def test_an_idle_instance_holds_no_memory(tmp_path: Path, begun: list[duckdb.Duc
         held = psutil.Process().memory_info().rss
     assert held - psutil.Process().memory_info().rss > 50 << 20
     assert len(begun) == 1
+
+
+def test_damage_is_told_from_a_mistake_in_a_query(tmp_path: Path, part: Path) -> None:
+    with pytest.raises(duckdb.InvalidInputException), over_parts([part], tmp_path) as database:
+        database.execute("SELECT $lacking FROM bindings")
+    column, data = pq.read_metadata(part).row_group(0).column(0), bytearray(part.read_bytes())
+    data[column.data_page_offset : column.data_page_offset + column.total_compressed_size] = bytes(
+        column.total_compressed_size
+    )
+    part.write_bytes(data)
+    with pytest.raises(DamagedFileError), over_parts([part], tmp_path) as database:
+        database.execute("FROM bindings").fetchall()

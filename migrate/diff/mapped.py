@@ -7,8 +7,6 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
 from migrate.diff.bindings import compare_bindings
 from migrate.diff.difference import (
     CredentialDifference,
@@ -157,7 +155,7 @@ def _bindings(
     )
     try:
         return compare_bindings(parts, names, OF_MAPPED, executor), ()
-    except (DamagedFileError, duckdb.BinderException):  # which is said of a column that is not there
+    except DamagedFileError:
         raise InputError(
             f"The bindings in {then.folder} or {now.folder} are not as they were mapped", remedy="Map them again"
         ) from None

@@ -66,10 +66,14 @@ def parts_by_service(mapped: Mapped) -> dict[str, list[tuple[Path, int]]]:
 def _rows_by_service(path: Path) -> dict[str, int]:
     import pyarrow.parquet as pq
 
-    if path.parent.name.startswith(_FOLDER):
-        rows = pq.read_metadata(path).num_rows
-        return {path.parent.name.removeprefix(_FOLDER): rows} if rows else {}
+    from migrate.model.schemas import MAPPED_BINDINGS_4
+
     with pq.ParquetFile(path) as file:
+        if lacking := {*MAPPED_BINDINGS_4.names} - {*file.schema_arrow.names}:
+            raise KeyError(*lacking)
+        if path.parent.name.startswith(_FOLDER):
+            rows = file.metadata.num_rows
+            return {path.parent.name.removeprefix(_FOLDER): rows} if rows else {}
         sids = file.read(["service_sid"], use_threads=False).column("service_sid")
     return {one["values"]: one["counts"] for one in sids.value_counts().to_pylist()}
 

@@ -33,6 +33,7 @@ _COLUMNS = {
     "action": "action",
     "sid": "sid",
 }
+_SID = 34  # characters that a SID has; a part is called by that of its first service
 _NAMES = ("service", "service_sid", *_COLUMNS)
 
 
@@ -94,7 +95,7 @@ def _value(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
 def _rows(mapped: Path, summary: Summary) -> Iterator[pa.RecordBatch]:
     names = {service["service_sid"]: service["friendly_name"] for service in summary.services}
     places = {sid: place for place, sid in enumerate(names)}
-    for batch in batches(sorted(parts_in(mapped), key=lambda part: (places[part.name[:34]], part.name))):
+    for batch in batches(sorted(parts_in(mapped), key=lambda part: (places[part.name[:_SID]], part.name))):
         sids = batch.column("service_sid")
         named = pa.array([names[sid] for sid in sids.dictionary.to_pylist()], pa.string())
         columns = [named.take(sids.indices), sids.cast(pa.string())]

@@ -24,14 +24,8 @@ class Place:
     writes: bool
     mirror: Mirror | None = None
     lease: Lease | None = None
-    stamp: Stamp | None = None  # of a file, when it was brought
-    brought: Mapping[Path, Stamp] = field(default_factory=dict)  # the stamps of what is only read
-
-
-def stamp_of(path: Path) -> Stamp:
-    """What changes with a file."""
-    found = path.stat()
-    return found.st_mtime_ns, found.st_ino
+    # The stamps of its files when they were brought; of a file that is written, when it was last stored.
+    brought: Mapping[Path, Stamp] = field(default_factory=dict)
 
 
 def stamps_of(path: Path) -> dict[Path, Stamp]:
@@ -43,7 +37,8 @@ def stamps_of(path: Path) -> dict[Path, Stamp]:
         files += [Path(place, name) for name in names if not name.startswith(".")]
     for file in files:
         with suppress(FileNotFoundError):  # it is gone again
-            found[file] = stamp_of(file)
+            status = file.stat()
+            found[file] = status.st_mtime_ns, status.st_ino
     return found
 
 

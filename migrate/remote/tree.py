@@ -22,7 +22,7 @@ from typing import Self
 from migrate.model.errors import AGAIN, InterruptedRunError, MigrateError, RefusedError, reason_of
 from migrate.remote.lease import Lease
 from migrate.remote.mirror import THREADS, Mirror, clear_torn
-from migrate.remote.place import Place, Stamp, listed_in, stamp_of, stamps_of
+from migrate.remote.place import Place, Stamp, listed_in, stamps_of
 from migrate.remote.store import Entry, Store, refuse_unfit
 from migrate.runtime.interrupts import is_stopping, telling
 from migrate.runtime.workers import Workers, result_of
@@ -57,6 +57,7 @@ class WorkingTree:
 
     def __enter__(self) -> Self:
         places.brought_by(self._bring)
+        self._is_stored, self._kept = False, None
         return self
 
     def __exit__(
@@ -152,8 +153,7 @@ class WorkingTree:
                 self._claim(place)
             elif entry := place.store.entry():
                 place.store.get("", place.path, entry.size)
-                place.stamp = stamp_of(place.path)
-                place.brought = {place.path: place.stamp}
+                place.brought = stamps_of(place.path)
             else:
                 self._read(place)
             self._places[url] = place
@@ -164,9 +164,9 @@ class WorkingTree:
         for place in self._written:
             if place.mirror:
                 place.mirror.store()
-            elif place.path.exists() and stamp_of(place.path) != place.stamp:
+            elif (now := stamps_of(place.path)) and now != place.brought:
                 place.store.put(place.path)
-                place.stamp = stamp_of(place.path)
+                place.brought = now
 
     @property
     def _written(self) -> list[Place]:

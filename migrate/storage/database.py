@@ -25,7 +25,7 @@ _WITH_SERVICE = r"""
     * EXCLUDE (filename), regexp_extract(filename, 'service_sid=([^/\\]*)[/\\][^/\\]*$', 1) AS service_sid
 """
 _FOLDER = "service_sid="
-_OF_A_FILE = re.compile(r"parquet|failed to read file", re.IGNORECASE)
+_DAMAGE = re.compile(r"parquet|failed to read file", re.IGNORECASE)
 _OWN_FILES = re.compile(r"[/\\]\.duckdb-[^\"'\s]*")  # what it keeps meanwhile, whose names say nothing
 
 
@@ -108,7 +108,7 @@ class FullMemoryError(MigrateError):
 
 
 class DamagedFileError(MigrateError):
-    """A Parquet file begins and ends as one does, and is none in between."""
+    """The content of a Parquet file is damaged; its footer can be read."""
 
 
 def over_parts(
@@ -173,9 +173,9 @@ def _none_of_them(schema: pa.Schema, *, by_service: bool) -> pa.Table:
     return schema.empty_table()
 
 
-def _is_of_a_file(error: duckdb.Error) -> bool:
-    """Whether it says that a Parquet file is none: DuckDB has no class for that."""
-    is_input = isinstance(error, duckdb.InvalidInputException) and bool(_OF_A_FILE.search(str(error)))
+def _reports_damage(error: duckdb.Error) -> bool:
+    """Whether DuckDB reports a damaged Parquet file; it has no error class for that."""
+    is_input = isinstance(error, duckdb.InvalidInputException) and bool(_DAMAGE.search(str(error)))
     return is_input or type(error) is duckdb.Error
 
 
@@ -190,7 +190,7 @@ def _told_plainly(scratch: Path) -> Iterator[None]:
             raise
         raise KeyboardInterrupt from None
     except duckdb.Error as error:
-        if _is_of_a_file(error):
+        if _reports_damage(error):
             raise DamagedFileError("A Parquet file is damaged", remedy="Extract, or map, again") from None
         if not isinstance(error, duckdb.OperationalError):
             raise

@@ -231,6 +231,27 @@ def test_what_is_written_within_a_folder_that_is_read_is_stored(
     assert not [*tmp_path.rglob(f"{PREFIX}*")]
 
 
+def test_what_was_stored_in_a_first_use_says_nothing_of_a_second(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(self: WorkingTree) -> None:
+        raise KeyboardInterrupt
+
+    def use(name: str) -> None:
+        with tree:
+            tree.open(f"{bucket.url}/{name}", writes=True, is_file=True).write_bytes(b"new")
+
+    tree = WorkingTree(print)
+    use("one")
+    monkeypatch.setattr(WorkingTree, "store", stopped)
+    with pytest.raises(InterruptedRunError) as caught:
+        use("two")
+    (left,) = tmp_path.rglob(f"{PREFIX}*")
+    assert (left / UNSTORED).exists()
+    assert str(left) in caught.value.kept
+    assert bucket.objects() == {"one": b"new"}
+
+
 @pytest.mark.parametrize("inner", ["two/2", "two/1"])
 def test_what_is_read_before_the_folder_around_it_was_not_written(bucket: Bucket, tmp_path: Path, inner: str) -> None:
     for key in ("two/1", "two/2/3"):
